@@ -1,0 +1,30 @@
+/*
+ * base/cancel.h: one request to stop that any thread, or a signal, can make and any wait can see.
+ *
+ * The descriptor becomes readable at the request and stays so: put it beside the descriptors that
+ * poll(2) waits for.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct cancel {
+    int fd; /* an eventfd, or -1 */
+};
+
+MUST_USE int cancel_init(struct cancel *c, struct error *err);
+void cancel_done(struct cancel *c);
+
+/* Any thread; safe in a signal handler. Asking twice is asking once. */
+void cancel_request(struct cancel *c);
+bool cancel_requested(const struct cancel *c);
+
+/*
+ * Waits until `fd` shows one of `events` (poll's), the deadline passes, or the request comes.
+ * Returns 0 when ready; -1 with ERR_CANCELLED, or with ERR_SYSTEM and ETIMEDOUT, otherwise.
+ */
+MUST_USE int cancel_poll(const struct cancel *c, int fd, short events, uint64_t deadline,
+                         struct error *err);

@@ -1,0 +1,57 @@
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int err_set(struct error *err, enum err_kind kind, const char *fmt, ...)
+{
+    va_list args;
+
+    err->kind = kind;
+    err->sys = 0;
+    va_start(args, fmt);
+    vsnprintf(err->text, sizeof(err->text), fmt, args);
+    va_end(args);
+    return -1;
+}
+
+int err_sys(struct error *err, const char *fmt, ...)
+{
+    int sys = errno;
+    char reason[128];
+    va_list args;
+
+    err->kind = ERR_SYSTEM;
+    err->sys = sys;
+    va_start(args, fmt);
+    int len = vsnprintf(err->text, sizeof(err->text), fmt, args);
+    va_end(args);
+    if (len >= 0 && (size_t)len < sizeof(err->text))
+        snprintf(err->text + len, sizeof(err->text) - (size_t)len, ": %s",
+                 strerror_r(sys, reason, sizeof(reason)));
+    return -1;
+}
+
+int err_in(struct error *err, const char *fmt, ...)
+{
+    char inner[sizeof(err->text)];
+    va_list args;
+
+    memcpy(inner, err->text, sizeof(inner));
+    va_start(args, fmt);
+    int len = vsnprintf(err->text, sizeof(err->text), fmt, args);
+    va_end(args);
+    if (len >= 0 && (size_t)len < sizeof(err->text))
+        snprintf(err->text + len, sizeof(err->text) - (size_t)len, ": %s", inner);
+    return -1;
+}
+
+void err_printable(char *text)
+{
+    for (; *text; text++) {
+        if (*text < 0x20 || *text > 0x7e)
+            *text = '?';
+    }
+}

@@ -1,0 +1,35 @@
+/*
+ * base/error.h: what went wrong, as one object that every layer adds its own context to.
+ *
+ * Libraries fill the caller's error and return -1; only programs print. `err` is never NULL and
+ * nothing here allocates. An error belongs to one thread at a time.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/macros.h"
+
+enum err_kind {
+    ERR_NONE,
+    ERR_USAGE,     /* the user asked for something that cannot be */
+    ERR_SYSTEM,    /* the kernel or a library refused; `sys` says why */
+    ERR_PEER,      /* the other end, or a file, holds or sent what it must not */
+    ERR_CANCELLED, /* somebody asked us to stop */
+};
+
+struct error {
+    enum err_kind kind;
+    int sys;        /* errno, or 0 */
+    char text[512]; /* what a person reads: one line, cut if longer */
+};
+
+/* All of these return -1, so that a failing path is one statement. */
+int err_set(struct error *err, enum err_kind kind, const char *fmt, ...) PRINTF(3, 4);
+/* Takes errno as it is at the call and puts its text behind the message. */
+int err_sys(struct error *err, const char *fmt, ...) PRINTF(2, 3);
+/* Puts context in front of an error that is already set: "channel 3: …". */
+int err_in(struct error *err, const char *fmt, ...) PRINTF(2, 3);
+
+/* Makes text that came from a peer fit for one line: bytes that are not printable become '?'. */
+void err_printable(char *text);

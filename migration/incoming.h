@@ -1,0 +1,34 @@
+/*
+ * migration/incoming.h: the destination: sort the connections, load, hand over.
+ */
+#pragma once
+
+#include "base/uuid.h"
+#include "migration/connect.h"
+#include "migration/machine.h"
+#include "migration/stats.h"
+
+struct incoming_config {
+    struct connect_config connect; /* the address is where to listen */
+    int n_channels;                /* pinned, 0 … 255; -1: read off the connections */
+    const char *machine;           /* pinned: the full versioned name; NULL: any */
+    const struct uuid *uuid;       /* pinned; NULL: any */
+    unsigned populate_threads;     /* helpers that build memory ahead; 0: none */
+};
+
+struct incoming;
+
+/* Listens when it returns. The landing must outlive the migration. */
+MUST_USE int incoming_new(const struct incoming_config *config, struct landing *landing,
+                          struct incoming **ret, struct error *err);
+/* The address with the real port, as long as the object lives. */
+const char *incoming_address(const struct incoming *m);
+/* Takes one migration on the calling thread. After a failure nothing has been committed. Once. */
+MUST_USE int incoming_run(struct incoming *m, struct error *err);
+/* Any thread, any time until incoming_free(): incoming_run() ends soon. */
+void incoming_cancel(struct incoming *m);
+/* Any thread, any time until incoming_free(). */
+void incoming_stats(struct incoming *m, struct migration_snapshot *ret);
+/* The map as it was listed; valid until incoming_free(), after incoming_run(). */
+const struct ram_map *incoming_ram(const struct incoming *m);
+void incoming_free(struct incoming *m);

@@ -1,0 +1,65 @@
+/*
+ * migration/machine.h: what migration needs of a VM, and what a destination needs of the place
+ * where a VM's memory and devices land. Implemented above, in vmm/.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "ram/block.h"
+#include "ram/dirty_source.h"
+#include "stream/configuration.h"
+
+/* Sections as they lie in the stream, for those who know no device. */
+struct device_state {
+    struct buf early; /* whole 0x04 sections that stand before RAM */
+    struct buf tail;  /* from behind RAM's last section through the description */
+};
+
+void device_state_done(struct device_state *d);
+
+struct machine;
+
+/* Called by the thread in outgoing_run(). */
+struct machine_ops {
+    /* The guest stands still when this returns. NULL: it always does. */
+    int (*stop)(struct machine *m, struct error *err);
+    /* It runs again: the migration has failed, or was cancelled, behind stop(). NULL as above. */
+    void (*resume)(struct machine *m);
+    void (*free)(struct machine *m);
+};
+
+/* A source. */
+struct machine {
+    const struct machine_ops *ops;
+    struct configuration config;
+    struct ram_map ram;         /* every block with its host memory */
+    struct dirty_source *dirty; /* NULL: no page changes */
+    struct device_state devices;
+};
+
+/* NULL is fine. */
+void machine_free(struct machine *m);
+
+struct landing;
+
+/* Called by the thread in incoming_run(), in this order. */
+struct landing_ops {
+    /* The block list is complete: gives every block its memory or its store. Configuration and
+     * early devices are known; a UUID may still be added to the former. */
+    int (*listed)(struct landing *l, const struct configuration *config,
+                  const struct device_state *devices, struct ram_map *ram, struct error *err);
+    /* All is there and has been checked: makes it last. The map is still valid. */
+    int (*commit)(struct landing *l, const struct configuration *config, const struct ram_map *ram,
+                  const struct device_state *devices, struct error *err);
+    /* Without a commit() before: leaves nothing behind. */
+    void (*free)(struct landing *l);
+};
+
+/* A destination. */
+struct landing {
+    const struct landing_ops *ops;
+};
+
+void landing_free(struct landing *l);

@@ -1,0 +1,150 @@
+#include "migration/main_stream.h"
+
+#include <string.h>
+
+#include "ram/ram_format.h"
+#include "stream/description.h"
+
+/* Takes a whole device section in front of RAM as it lies: no device is known here. */
+static int early_section(struct main_stream *ms, struct error *err)
+{
+    struct section s;
+
+    ms->in->copy = &ms->devices.early;
+    in_u8(ms->in);
+    section_in_begin(ms->in, STREAM_SECTION_FULL, &s);
+    section_in_skip(ms->in, &s);
+    ms->in->copy = NULL;
+    if (stream_in_check(ms->in, err) < 0)
+        return err_in(err, "device section '%s'", s.name);
+    return 0;
+}
+
+static int ram_section(struct main_stream *ms, enum stream_element type, struct error *err)
+{
+    struct section s;
+
+    in_u8(ms->in);
+    section_in_begin(ms->in, type, &s);
+    if (stream_in_check(ms->in, err) < 0)
+        return -1;
+    if (type == STREAM_SECTION_START && strcmp(s.name, RAM_SECTION_NAME) != 0)
+        return err_set(err, ERR_PEER,
+                       "section '%s' iterates, expected only '%s': nothing here takes it", s.name,
+                       RAM_SECTION_NAME);
+    return ram_load_section(&ms->ram, &s, err);
+}
+
+static int command(struct main_stream *ms, struct error *err)
+{
+    struct command c;
+
+    in_u8(ms->in);
+    command_in(ms->in, &c);
+    if (stream_in_check(ms->in, err) < 0)
+        return -1;
+    return ms->ops->command ? ms->ops->command(ms, &c, err) : 0;
+}
+
+/* One element in front of the device tail; *ret_end behind RAM's last section. */
+static int element(struct main_stream *ms, bool *ret_end, struct error *err)
+{
+    size_t len;
+
+    if (!stream_in_wait(ms->in))
+        stream_in_fail(ms->in, "the stream ends before RAM's last section (0x03)");
+    const uint8_t *type = stream_in_peek(ms->in, 1, &len);
+    if (!type)
+        return stream_in_check(ms->in, err);
+    switch (*type) {
+    case STREAM_SECTION_FULL:
+        if (ms->ram.started)
+            return err_set(err, ERR_PEER, "device section 0x04 before RAM's last section (0x03)");
+        return early_section(ms, err);
+    case STREAM_SECTION_START:
+    case STREAM_SECTION_PART:
+    case STREAM_SECTION_END:
+        *ret_end = *type == STREAM_SECTION_END;
+        return ram_section(ms, (enum stream_element) * type, err);
+    case STREAM_COMMAND:
+        return command(ms, err);
+    case STREAM_EOF:
+        return err_set(err, ERR_PEER, "EOF element before RAM's last section (0x03)");
+    default:
+        return err_set(err, ERR_PEER, "byte %llu: element 0x%02x, expected a section or a command",
+                       (unsigned long long)ms->in->offset, *type);
+    }
+}
+
+/* Footer and EOF byte, or nothing but the EOF byte: what stands before a description. */
+static bool awaits_description(const struct buf *tail)
+{
+    if (tail->len == 0 || tail->data[tail->len - 1] != STREAM_EOF)
+        return false;
+    return tail->len == 1 || (tail->len > STREAM_FOOTER_LEN + 1 &&
+                              tail->data[tail->len - 1 - STREAM_FOOTER_LEN] == STREAM_FOOTER);
+}
+
+static int missing_description(struct main_stream *ms, struct error *err)
+{
+    if (stream_in_check(ms->in, err) < 0 && err->kind != ERR_PEER)
+        return -1;
+    return err_set(err, ERR_PEER,
+                   "device tail: ends behind %zu bytes without its description (0x06); was it cut, "
+                   "or its machine made with suppress-vmdesc?",
+                   ms->devices.tail.len);
+}
+
+/*
+ * The tail has no length, and no end that a reader without devices could see coming. It is over
+ * when it ends in a description that lists exactly what stands before it.
+ */
+static int device_tail(struct main_stream *ms, struct error *err)
+{
+    struct buf *tail = &ms->devices.tail;
+    uint64_t stall_ms = atomic_load(&ms->in->channel->stall_timeout_ms);
+    struct error why = {.kind = ERR_NONE};
+
+    ms->in->copy = tail;
+    for (;;) {
+        size_t len, json;
+        bool hurry = ms->patience_ms && awaits_description(tail);
+
+        atomic_store(&ms->in->channel->stall_timeout_ms, hurry ? ms->patience_ms : stall_ms);
+        if (!stream_in_peek(ms->in, 1, &len))
+            break;
+        in_skip(ms->in, len);
+        if (ms->in->failed)
+            break;
+        if (description_ends(tail, &json) &&
+            description_check(&ms->devices.early, tail, NULL, NULL, &why) == 0)
+            return 0;
+    }
+    if (why.kind != ERR_NONE) {
+        *err = why; /* a description came, and is not true */
+        return -1;
+    }
+    return missing_description(ms, err);
+}
+
+int main_stream_read(struct main_stream *ms, struct error *err)
+{
+    bool end = false;
+
+    ms->devices.early.limit = STREAM_DEVICES_MAX;
+    ms->devices.tail.limit = STREAM_DEVICES_MAX;
+    configuration_in(ms->in, &ms->config);
+    if (stream_in_check(ms->in, err) < 0 || ms->ops->configured(ms, err) < 0)
+        return -1;
+    while (!end) {
+        if (element(ms, &end, err) < 0)
+            return -1;
+    }
+    return device_tail(ms, err);
+}
+
+void main_stream_done(struct main_stream *ms)
+{
+    ram_load_done(&ms->ram);
+    device_state_done(&ms->devices);
+}

@@ -1,0 +1,36 @@
+/*
+ * migration/main_stream.h: the whole main stream as a destination, or a reader of a snapshot
+ * file, meets it: configuration, early devices, RAM, the device tail.
+ */
+#pragma once
+
+#include "migration/machine.h"
+#include "ram/ram_load.h"
+#include "stream/command.h"
+#include "stream/stream_in.h"
+
+struct main_stream;
+
+/* What the reader around it provides. Called by the thread in main_stream_read(). */
+struct main_stream_ops {
+    /* The configuration was read: the first chance to refuse. */
+    int (*configured)(struct main_stream *ms, struct error *err);
+    /* A command that concerns the connection. NULL: a file, they mean nothing. */
+    int (*command)(struct main_stream *ms, const struct command *c, struct error *err);
+};
+
+struct main_stream {
+    /* Set by the owner. */
+    const struct main_stream_ops *ops;
+    struct stream_in *in;
+    struct ram_load ram; /* ops, in, map and what else its owner sets */
+    uint64_t
+        patience_ms; /* for a description, where the stream looks as if it had none; 0 = none */
+    /* Filled while reading. */
+    struct configuration config;
+    struct device_state devices;
+};
+
+/* Reads all of it, to the last byte of the description, and checks the one against the other. */
+MUST_USE int main_stream_read(struct main_stream *ms, struct error *err);
+void main_stream_done(struct main_stream *ms);

@@ -1,0 +1,449 @@
+#include "migration/outgoing.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "migration/pace.h"
+#include "multifd/send_pool.h"
+#include "ram/page_inline.h"
+#include "ram/ram_save.h"
+#include "ram/resident.h"
+#include "stream/command.h"
+#include "stream/return_path.h"
+
+/* Versions of machine types from which a destination understands what we may write. */
+#define VERSION_FLUSH_WORD       801
+#define VERSION_ZEROS_IN_PACKETS 900
+#define VERSION_SWITCHOVER_START 1000
+
+#define RAM_SECTION_ID 1
+#define PING_VALUE     1
+
+struct outgoing {
+    /* Set before the threads start, read-only after. */
+    struct outgoing_config config;
+    struct machine *machine;
+    unsigned version; /* of the machine type; 0: not QEMU's, everything is understood */
+
+    struct channel_group group;
+    struct migration_stats stats;
+    struct page_counters counters; /* of pages on the main stream */
+
+    /* The running thread's alone. */
+    struct stream_out out;
+    struct ram_round round;
+    struct ram_save save;
+    struct pace pace;
+    uint64_t stopped_ns; /* when the guest was stopped; 0: it runs */
+
+    /* Under the group's lock. */
+    struct channel *main;
+    struct page_sink *sink; /* what outgoing_stats() may look at */
+
+    /* The return path's reader. */
+    pthread_t verdict_thread;
+    bool verdict_started;
+    bool verdict_known; /* under the group's lock */
+    uint32_t verdict;   /* under the group's lock: what SHUT said */
+};
+
+static bool understands(const struct outgoing *m, unsigned version)
+{
+    return m->version == 0 || m->version >= version;
+}
+
+/* --- the return path ------------------------------------------------------------------------- */
+
+static int read_verdict(struct outgoing *m, struct stream_in *in, struct error *err)
+{
+    struct return_path_message msg;
+
+    do {
+        if (return_path_recv(in, &msg, err) < 0)
+            return -1;
+        if (msg.type == RETURN_PONG && msg.value != PING_VALUE)
+            return err_set(err, ERR_PEER, "return path: PONG %u, expected %u", msg.value,
+                           PING_VALUE);
+    } while (msg.type != RETURN_SHUT);
+    pthread_mutex_lock(&m->group.lock);
+    m->verdict_known = true;
+    m->verdict = msg.value;
+    pthread_cond_broadcast(&m->group.changed);
+    pthread_mutex_unlock(&m->group.lock);
+    if (msg.value != 0)
+        return err_set(err, ERR_PEER, "the destination has failed: error %u (%s)", msg.value,
+                       strerror((int)(msg.value & INT32_MAX)));
+    return 0;
+}
+
+static void *verdict_main(void *arg)
+{
+    struct outgoing *m = arg;
+    struct stream_in in;
+    struct error err;
+
+    if (stream_in_init(&in, m->main, &err) < 0 || read_verdict(m, &in, &err) < 0)
+        channel_group_fail(&m->group, &err);
+    stream_in_done(&in);
+    return NULL;
+}
+
+static int open_return_path(struct outgoing *m, struct error *err)
+{
+    command_out(&m->out, COMMAND_OPEN_RETURN_PATH, NULL, 0);
+    command_out_ping(&m->out, PING_VALUE);
+    errno = pthread_create(&m->verdict_thread, NULL, verdict_main, m);
+    if (errno)
+        return err_sys(err, "return path: thread");
+    m->verdict_started = true;
+    return 0;
+}
+
+/* The destination may take as long as it likes: its connection is watched by the transport. */
+static int await_verdict(struct outgoing *m, struct error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&m->group.lock);
+    while (!m->verdict_known && !m->group.failed)
+        channel_group_wait(&m->group, DEADLINE_NEVER);
+    if (m->group.failed) {
+        *err = m->group.err;
+        rc = -1;
+    }
+    pthread_mutex_unlock(&m->group.lock);
+    return rc;
+}
+
+/* --- setup ----------------------------------------------------------------------------------- */
+
+static int dial_main(struct outgoing *m, struct error *err)
+{
+    struct channel *main;
+
+    if (connect_dial(&m->config.connect, &m->group, &main, err) < 0)
+        return err_in(err, "main channel");
+    pthread_mutex_lock(&m->group.lock);
+    m->main = main;
+    pthread_mutex_unlock(&m->group.lock);
+    return 0;
+}
+
+static int dial_channels(struct outgoing *m, struct channel **channels, size_t *ret_n,
+                         struct error *err)
+{
+    for (size_t i = 0; i < m->config.n_channels; i++) {
+        if (connect_dial(&m->config.connect, &m->group, &channels[i], err) < 0)
+            return err_in(err, "channel %zu", i);
+        *ret_n = i + 1;
+    }
+    return 0;
+}
+
+static int make_pool(struct outgoing *m, struct page_sink **ret, struct error *err)
+{
+    struct channel *channels[MULTIFD_CHANNELS_MAX];
+    size_t n = 0;
+
+    if (dial_channels(m, channels, &n, err) < 0) {
+        for (size_t i = 0; i < n; i++)
+            connect_close(&m->group, channels[i]);
+        return -1;
+    }
+    struct send_pool_config config = {
+        .group = &m->group,
+        .uuid = m->config.uuid,
+        .method = m->config.method,
+        .zeros_on_main = !understands(m, VERSION_ZEROS_IN_PACKETS),
+        .channels = channels,
+        .n = n,
+    };
+    return send_pool_new(&config, ret, err);
+}
+
+static int make_sink(struct outgoing *m, struct error *err)
+{
+    struct page_sink *sink;
+    int rc = m->config.n_channels ? make_pool(m, &sink, err)
+                                  : page_inline_new(&m->out, &m->counters, &sink, err);
+
+    if (rc < 0)
+        return -1;
+    pthread_mutex_lock(&m->group.lock);
+    m->sink = sink;
+    pthread_mutex_unlock(&m->group.lock);
+    return 0;
+}
+
+static enum ram_flush flush_style(const struct outgoing *m)
+{
+    if (m->config.n_channels == 0)
+        return RAM_FLUSH_NONE;
+    return understands(m, VERSION_FLUSH_WORD) ? RAM_FLUSH_WORD : RAM_FLUSH_SECTION;
+}
+
+/* All channels are there, hellos included, before main's first byte. */
+static int set_up(struct outgoing *m, struct error *err)
+{
+    if (dial_main(m, err) < 0)
+        return -1;
+    if (stream_out_init(&m->out, m->main, err) < 0 || make_sink(m, err) < 0)
+        return -1;
+    m->save = (struct ram_save){
+        .out = &m->out,
+        .map = &m->machine->ram,
+        .sink = m->sink,
+        .flush = flush_style(m),
+        .section_id = RAM_SECTION_ID,
+    };
+    configuration_out(&m->out, &m->machine->config);
+    if (m->config.return_path && open_return_path(m, err) < 0)
+        return -1;
+    out_bytes(&m->out, m->machine->devices.early.data, m->machine->devices.early.len);
+    return ram_save_start(&m->save, err);
+}
+
+/* --- rounds ---------------------------------------------------------------------------------- */
+
+static uint64_t bytes_sent(struct outgoing *m)
+{
+    struct migration_snapshot snap;
+
+    outgoing_stats(m, &snap);
+    return snap.wire_bytes;
+}
+
+static void begin_round(struct outgoing *m, uint64_t pages)
+{
+    struct migration_snapshot snap;
+
+    outgoing_stats(m, &snap);
+    atomic_store(&m->stats.round_start_pages, snap.normal + snap.zero);
+    atomic_store(&m->stats.round_pages, pages);
+    atomic_fetch_add(&m->stats.rounds, 1);
+}
+
+/*
+ * What the first round sends: all that exists. The rest is zero, and a destination's memory is so
+ * to begin with; where zero pages travel on the main stream, its rules are to clear them, and it
+ * is told.
+ */
+static int mark_first_round(struct outgoing *m, struct error *err)
+{
+    for (size_t i = 0; i < m->machine->ram.n; i++) {
+        struct dirty_bitmap *dirty = &m->round.dirty[i];
+
+        if (ram_resident(&m->machine->ram.blocks[i], dirty, err) < 0)
+            return -1;
+        for (uint64_t w = 0; m->round.zeros && w < dirty_bitmap_words(dirty); w++) {
+            uint64_t bits = atomic_load_explicit(&dirty->words[w], memory_order_relaxed);
+            unsigned n = dirty_bitmap_merge(&m->round.zeros[i], w, ~bits);
+
+            atomic_fetch_add_explicit(&m->counters.zero, n, memory_order_relaxed);
+        }
+    }
+    return 0;
+}
+
+static int run_round(struct outgoing *m, bool last, struct error *err)
+{
+    uint64_t start = clock_ns(), before = bytes_sent(m);
+
+    begin_round(m, ram_round_dirty_pages(&m->round));
+    if (ram_save_round(&m->save, &m->round, last, err) < 0)
+        return -1;
+    pace_round(&m->pace, bytes_sent(m) - before, clock_ns() - start);
+    return 0;
+}
+
+/* Moves what the guest wrote into the next round. *ret_bytes: how much there is to send. */
+static int sync_dirty(struct outgoing *m, uint64_t *since_ns, uint64_t *ret_bytes,
+                      struct error *err)
+{
+    struct dirty_source *dirty = m->machine->dirty;
+    uint64_t now = clock_ns(), pages = 0;
+
+    if (dirty && dirty->ops->sync(dirty, m->round.dirty, &pages, err) < 0)
+        return err_in(err, "dirty log");
+    if (now > *since_ns)
+        atomic_store(&m->stats.dirty_pages_per_s,
+                     (uint64_t)((double)pages * (double)NS_PER_S / (double)(now - *since_ns)));
+    *since_ns = now;
+    *ret_bytes = ram_round_dirty_pages(&m->round) * RAM_PAGE_SIZE;
+    atomic_store(&m->stats.expected_downtime_ms, pace_expected_ms(&m->pace, *ret_bytes));
+    return 0;
+}
+
+static int rounds(struct outgoing *m, struct error *err)
+{
+    struct dirty_source *dirty = m->machine->dirty;
+    uint64_t since = clock_ns(), rest;
+
+    if (dirty && dirty->ops->start(dirty, err) < 0)
+        return err_in(err, "dirty log");
+    if (mark_first_round(m, err) < 0)
+        return -1;
+    do {
+        if (run_round(m, false, err) < 0 || sync_dirty(m, &since, &rest, err) < 0)
+            return -1;
+    } while (!pace_time_to_stop(&m->pace, rest));
+    return 0;
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+static int switch_over(struct outgoing *m, struct error *err)
+{
+    const struct buf *tail = &m->machine->devices.tail;
+    uint64_t since = clock_ns(), rest;
+
+    m->stopped_ns = since;
+    if (m->machine->ops->stop && m->machine->ops->stop(m->machine, err) < 0)
+        return err_in(err, "stop the guest");
+    atomic_store(&m->stats.status, MIGRATION_DEVICE);
+    if (sync_dirty(m, &since, &rest, err) < 0)
+        return -1;
+    if (m->version >= VERSION_SWITCHOVER_START)
+        command_out(&m->out, COMMAND_SWITCHOVER_START, NULL, 0);
+    if (run_round(m, true, err) < 0)
+        return -1;
+    out_bytes(&m->out, tail->data, tail->len);
+    if (stream_out_flush(&m->out, err) < 0)
+        return -1;
+    if (m->config.return_path && await_verdict(m, err) < 0)
+        return -1;
+    atomic_store(&m->stats.downtime_ns, clock_ns() - m->stopped_ns);
+    return 0;
+}
+
+static int run(struct outgoing *m, struct error *err)
+{
+    bool zeros_on_main = m->config.n_channels == 0 || !understands(m, VERSION_ZEROS_IN_PACKETS);
+
+    if (ram_round_init(&m->round, &m->machine->ram, zeros_on_main, m->machine->dirty, err) < 0)
+        return -1;
+    if (set_up(m, err) < 0)
+        return -1;
+    atomic_store(&m->stats.setup_done_ns, clock_ns());
+    atomic_store(&m->stats.status, MIGRATION_ACTIVE);
+    if (rounds(m, err) < 0)
+        return -1;
+    return switch_over(m, err);
+}
+
+/* The first error is the group's; a destination that said why it failed knows best. */
+static void final_error(struct outgoing *m, struct error *err)
+{
+    channel_group_fail(&m->group, err);
+    if (m->verdict_started)
+        pthread_join(m->verdict_thread, NULL);
+    m->verdict_started = false;
+    if (channel_group_check(&m->group, err) < 0 && err->kind == ERR_CANCELLED)
+        return;
+    if (m->verdict_known && m->verdict != 0)
+        err_set(err, ERR_PEER, "the destination has failed: error %u (%s)", m->verdict,
+                strerror((int)(m->verdict & INT32_MAX)));
+}
+
+int outgoing_run(struct outgoing *m, struct error *err)
+{
+    struct dirty_source *dirty = m->machine->dirty;
+
+    atomic_store(&m->stats.start_ns, clock_ns());
+    atomic_store(&m->stats.status, MIGRATION_SETUP);
+    int rc = run(m, err);
+    if (rc < 0) {
+        final_error(m, err);
+        if (m->stopped_ns && m->machine->ops->resume)
+            m->machine->ops->resume(m->machine);
+    }
+    if (dirty)
+        dirty->ops->stop(dirty);
+    atomic_store(&m->stats.end_ns, clock_ns());
+    atomic_store(&m->stats.status, rc == 0                      ? MIGRATION_COMPLETED
+                                   : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
+                                                                : MIGRATION_FAILED);
+    return rc;
+}
+
+int outgoing_new(const struct outgoing_config *config, struct machine *machine,
+                 struct outgoing **ret, struct error *err)
+{
+    if (config->n_channels > MULTIFD_CHANNELS_MAX)
+        return err_set(err, ERR_USAGE, "%u channels, expected 0 to %d", config->n_channels,
+                       MULTIFD_CHANNELS_MAX);
+    if (config->n_channels > 0 && !transport_many(&config->connect.address))
+        return err_set(err, ERR_USAGE, "%s is one connection: it carries --channels 0 only",
+                       config->connect.address.text);
+    struct outgoing *m = calloc(1, sizeof(*m));
+    if (!m)
+        return err_sys(err, "memory for a migration");
+    m->config = *config;
+    m->machine = machine;
+    m->version = machine_version(machine->config.machine);
+    m->pace.downtime_limit_ms = config->downtime_limit_ms;
+    atomic_store(&m->stats.total_bytes, machine->ram.total_bytes);
+    if (channel_group_init(&m->group, config->max_bytes_per_s, err) < 0) {
+        free(m);
+        return -1;
+    }
+    *ret = m;
+    return 0;
+}
+
+void outgoing_cancel(struct outgoing *m)
+{
+    struct error err;
+
+    err_set(&err, ERR_CANCELLED, "cancelled");
+    channel_group_fail(&m->group, &err);
+}
+
+void outgoing_stats(struct outgoing *m, struct migration_snapshot *ret)
+{
+    migration_stats_read(&m->stats, ret);
+    pthread_mutex_lock(&m->group.lock);
+    if (m->main)
+        ret->wire_bytes = atomic_load_explicit(&m->main->bytes_sent, memory_order_relaxed);
+    ret->n_channels = m->sink ? m->config.n_channels : 0;
+    pthread_mutex_unlock(&m->group.lock);
+    ret->normal = atomic_load_explicit(&m->counters.normal, memory_order_relaxed);
+    ret->zero = atomic_load_explicit(&m->counters.zero, memory_order_relaxed);
+    for (size_t i = 0; i < ret->n_channels; i++) {
+        uint64_t bytes;
+        const struct channel_stats *s = send_pool_stats(m->sink, i, &bytes);
+
+        ret->channels[i] = (struct channel_snapshot){
+            .id = (unsigned)i,
+            .bytes = bytes,
+            .packets = atomic_load_explicit(&s->packets, memory_order_relaxed),
+            .normal = atomic_load_explicit(&s->normal, memory_order_relaxed),
+            .zero = atomic_load_explicit(&s->zero, memory_order_relaxed),
+            .wait_ms = atomic_load_explicit(&s->wait_ns, memory_order_relaxed) / NS_PER_MS,
+        };
+        ret->normal += ret->channels[i].normal;
+        ret->zero += ret->channels[i].zero;
+        ret->multifd_bytes += bytes;
+    }
+    ret->wire_bytes += ret->multifd_bytes;
+    migration_snapshot_remaining(&m->stats, ret);
+}
+
+void outgoing_free(struct outgoing *m)
+{
+    if (!m)
+        return;
+    if (m->sink)
+        m->sink->ops->free(m->sink);
+    /* The verdict has come, or the channel was interrupted: the reader is at its end. */
+    if (m->verdict_started)
+        pthread_join(m->verdict_thread, NULL);
+    connect_close(&m->group, m->main);
+    stream_out_done(&m->out);
+    ram_round_done(&m->round);
+    channel_group_done(&m->group);
+    free(m);
+}

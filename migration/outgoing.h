@@ -1,0 +1,38 @@
+/*
+ * migration/outgoing.h: the source: setup → rounds → switch-over → done.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/uuid.h"
+#include "compress/codec.h"
+#include "migration/connect.h"
+#include "migration/machine.h"
+#include "migration/stats.h"
+
+struct outgoing_config {
+    struct connect_config connect;
+    unsigned n_channels; /* 0 … 255; 0: pages in the main stream */
+    enum codec_method method;
+    bool return_path;           /* ask the destination for its verdict, and wait for it */
+    uint64_t max_bytes_per_s;   /* over all connections; 0 = no limit */
+    uint64_t downtime_limit_ms; /* the guest is stopped when the rest takes no longer */
+    struct uuid uuid;           /* of the VM, for the channels' hellos */
+};
+
+struct outgoing;
+
+/* The machine must outlive the migration; nobody else may change its map meanwhile. */
+MUST_USE int outgoing_new(const struct outgoing_config *config, struct machine *machine,
+                          struct outgoing **ret, struct error *err);
+/*
+ * Runs the migration to its end on the calling thread. After a failure, or a cancel, which is
+ * ERR_CANCELLED, the machine runs on as before. Once.
+ */
+MUST_USE int outgoing_run(struct outgoing *m, struct error *err);
+/* Any thread, any time until outgoing_free(): outgoing_run() ends soon. */
+void outgoing_cancel(struct outgoing *m);
+/* Any thread, any time until outgoing_free(). */
+void outgoing_stats(struct outgoing *m, struct migration_snapshot *ret);
+void outgoing_free(struct outgoing *m);

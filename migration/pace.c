@@ -1,0 +1,27 @@
+#include "migration/pace.h"
+
+#include "base/clock.h"
+
+/* Below this a round's time is latency and wake-ups. */
+#define MEANINGFUL_BYTES (UINT64_C(1) << 20)
+
+void pace_round(struct pace *p, uint64_t bytes, uint64_t ns)
+{
+    if (ns > 0 && (bytes >= MEANINGFUL_BYTES || p->bytes_per_s == 0))
+        p->bytes_per_s = (double)bytes * (double)NS_PER_S / (double)ns;
+}
+
+uint64_t pace_expected_ms(const struct pace *p, uint64_t rest_bytes)
+{
+    if (rest_bytes == 0)
+        return 0;
+    if (p->bytes_per_s <= 0)
+        return UINT64_MAX;
+    double ms = (double)rest_bytes * 1000 / p->bytes_per_s;
+    return ms > 1e15 ? UINT64_MAX : (uint64_t)ms;
+}
+
+bool pace_time_to_stop(const struct pace *p, uint64_t rest_bytes)
+{
+    return pace_expected_ms(p, rest_bytes) <= p->downtime_limit_ms;
+}

@@ -1,0 +1,58 @@
+/*
+ * migration/stats.h: what is counted while a migration runs, and one moment of it for a reader.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* As query-migrate spells them: migration_status_name(). */
+enum migration_status {
+    MIGRATION_NONE,
+    MIGRATION_SETUP,
+    MIGRATION_ACTIVE,
+    MIGRATION_DEVICE,
+    MIGRATION_COMPLETED,
+    MIGRATION_FAILED,
+    MIGRATION_CANCELLED,
+    MIGRATION_STATUS_N,
+};
+
+const char *migration_status_name(enum migration_status status);
+
+/* Written by the thread that runs the migration, read by any. Times are clock_ns(); 0 = not yet. */
+struct migration_stats {
+    _Atomic int status;
+    _Atomic uint64_t start_ns, setup_done_ns, end_ns;
+    _Atomic uint64_t downtime_ns;       /* at the end */
+    _Atomic uint64_t total_bytes;       /* of guest RAM */
+    _Atomic uint64_t rounds;            /* passes over memory, QEMU's dirty-sync-count */
+    _Atomic uint64_t round_pages;       /* that were dirty when the present round began */
+    _Atomic uint64_t round_start_pages; /* that had been sent by then */
+    _Atomic uint64_t dirty_pages_per_s;
+    _Atomic uint64_t expected_downtime_ms;
+};
+
+struct channel_snapshot {
+    unsigned id;
+    uint64_t bytes, packets, normal, zero; /* normal and zero in pages */
+    uint64_t wait_ms;
+};
+
+/* One moment; sums over all channels and main. */
+struct migration_snapshot {
+    enum migration_status status;
+    uint64_t total_ms, setup_ms, downtime_ms, expected_downtime_ms;
+    uint64_t total_bytes, remaining_bytes;
+    uint64_t normal, zero; /* pages */
+    uint64_t wire_bytes, multifd_bytes;
+    uint64_t rounds, dirty_pages_per_s;
+    size_t n_channels;
+    struct channel_snapshot channels[255];
+};
+
+/* Times, status and progress; whoever owns the channels adds them. */
+void migration_stats_read(const struct migration_stats *s, struct migration_snapshot *ret);
+/* After the channels were added: what is left of the present round. */
+void migration_snapshot_remaining(const struct migration_stats *s, struct migration_snapshot *snap);

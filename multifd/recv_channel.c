@@ -1,0 +1,150 @@
+#include "multifd/recv_channel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int receive(struct recv_channel *c, size_t min, unsigned flags, struct error *err)
+{
+    struct iovec iov = {c->wire + c->have, sizeof(c->wire) - c->have};
+    size_t len;
+
+    if (c->have >= min)
+        return 0;
+    if (channel_recvv(c->channel, &iov, 1, min - c->have, flags, &len, err) < 0)
+        return err_in(err, "multifd packet");
+    c->have += len;
+    return 0;
+}
+
+int recv_channel_next(struct recv_channel *c, bool *ret_end, struct error *err)
+{
+    /* The prefix first: a packet of another kind may be shorter than ours. */
+    if (receive(c, MULTIFD_PREFIX_LEN, c->have == 0 ? CHANNEL_MAY_IDLE : 0, err) < 0)
+        return -1;
+    *ret_end = c->have == 0;
+    if (*ret_end)
+        return 0;
+    if (multifd_prefix_check(c->wire, err) < 0 || receive(c, sizeof(c->wire), 0, err) < 0)
+        return -1;
+    c->have = 0;
+    return multifd_packet_decode(c->wire, &c->packet, err);
+}
+
+static int find_block(const struct recv_channel *c, const struct ram_map *map,
+                      struct ram_block **ret, struct error *err)
+{
+    struct ram_block *b = ram_map_find(map, c->packet.block);
+    char name[RAM_BLOCK_NAME];
+
+    if (b) {
+        *ret = b;
+        return 0;
+    }
+    strcpy(name, c->packet.block);
+    err_printable(name);
+    return err_set(err, ERR_PEER, "multifd packet: RAM block '%s' is not in the list", name);
+}
+
+/* Every offset of the packet, through the one door. iov[0…] are the normal pages' places. */
+static int find_pages(struct recv_channel *c, const struct ram_block *b, size_t *ret_n,
+                      struct error *err)
+{
+    const struct multifd_packet *p = &c->packet;
+    struct iovec *next = c->iov;
+
+    for (size_t i = 0; i < p->n_normal + p->n_zero; i++) {
+        uint8_t *host;
+
+        if (ram_span(b, p->offsets[i], RAM_PAGE_SIZE, &host, err) < 0)
+            return err_in(err, "multifd packet: page %zu", i);
+        if (i >= p->n_normal || !host)
+            continue;
+        if (next > c->iov && (uint8_t *)next[-1].iov_base + next[-1].iov_len == host)
+            next[-1].iov_len += RAM_PAGE_SIZE;
+        else
+            *next++ = (struct iovec){host, RAM_PAGE_SIZE};
+    }
+    *ret_n = (size_t)(next - c->iov);
+    return 0;
+}
+
+/* The payload into iov[0…n), and as much of the next packet's layout as has come with it. */
+static int receive_pages(struct recv_channel *c, size_t n, struct error *err)
+{
+    size_t payload = c->packet.n_normal * RAM_PAGE_SIZE, len;
+
+    c->iov[n] = (struct iovec){c->wire, sizeof(c->wire)};
+    if (channel_recvv(c->channel, c->iov, n + 1, payload, 0, &len, err) < 0)
+        return err_in(err, "multifd packet: payload of %zu bytes", payload);
+    c->have = len - payload;
+    return 0;
+}
+
+static int pages_to_memory(struct recv_channel *c, struct ram_block *b, size_t n, struct error *err)
+{
+    struct iovec places[MULTIFD_PAGES];
+
+    memcpy(places, c->iov, n * sizeof(places[0])); /* receiving consumes them */
+    if (receive_pages(c, n, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        ram_mark_present(b, (uint64_t)((uint8_t *)places[i].iov_base - b->host), places[i].iov_len);
+    return 0;
+}
+
+static int pages_to_store(struct recv_channel *c, struct ram_block *b, struct error *err)
+{
+    const struct multifd_packet *p = &c->packet;
+
+    if (!c->pages)
+        c->pages = malloc(MULTIFD_PAYLOAD_MAX);
+    if (!c->pages)
+        return err_sys(err, "memory for a packet's pages");
+    c->iov[0] = (struct iovec){c->pages, p->n_normal * RAM_PAGE_SIZE};
+    if (receive_pages(c, 1, err) < 0)
+        return -1;
+    for (size_t i = 0, end; i < p->n_normal; i = end) {
+        for (end = i + 1; end < p->n_normal; end++) {
+            if (p->offsets[end] != p->offsets[end - 1] + RAM_PAGE_SIZE)
+                break;
+        }
+        if (ram_write(b, p->offsets[i], c->pages + i * RAM_PAGE_SIZE, (end - i) * RAM_PAGE_SIZE,
+                      err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int zero_pages(struct recv_channel *c, struct ram_block *b, struct error *err)
+{
+    const struct multifd_packet *p = &c->packet;
+
+    for (size_t i = 0; i < p->n_zero; i++) {
+        if (ram_zero_page(b, p->offsets[p->n_normal + i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int recv_channel_apply(struct recv_channel *c, const struct ram_map *map, struct populate *populate,
+                       struct error *err)
+{
+    const struct multifd_packet *p = &c->packet;
+    struct ram_block *b;
+    size_t n = 0;
+
+    if (p->method != CODEC_NONE)
+        return err_set(err, ERR_PEER,
+                       "multifd packet: method %s, expected none: set multifd-compression to none",
+                       codec_name(p->method));
+    if (find_block(c, map, &b, err) < 0 || find_pages(c, b, &n, err) < 0)
+        return -1;
+    if (p->n_normal > 0 && b->host)
+        populate_ahead(populate, b, p->offsets[p->n_normal - 1]);
+    if (p->n_normal > 0 &&
+        (b->host ? pages_to_memory(c, b, n, err) : pages_to_store(c, b, err)) < 0)
+        return -1;
+    atomic_fetch_add_explicit(&c->stats.normal, p->n_normal, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->stats.zero, p->n_zero, memory_order_relaxed);
+    return zero_pages(c, b, err);
+}

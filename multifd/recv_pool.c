@@ -1,0 +1,420 @@
+#include "multifd/recv_pool.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "multifd/recv_channel.h"
+
+/* A flush's SYNC packets were written before its word: from a peer on this host they are here at
+ * once, and a second of silence proves that they never will be. */
+#define LOCAL_PATIENCE_MS 1000
+
+struct recv_pool {
+    struct recv_pool_config config;
+    struct channel_group *group;
+
+    /* Under the group's lock. */
+    struct recv_channel *channels[MULTIFD_CHANNELS_MAX]; /* by id */
+    size_t n;
+    bool local;        /* every peer so far is on this host */
+    struct uuid uuid;  /* of the first hello; the others must have the same */
+    uint64_t flushes;  /* how many the main stream has reached */
+    uint64_t released; /* channels go on behind their SYNC of this number */
+    bool over;         /* the main stream is complete */
+    const struct channel *main;
+    const struct ram_map *map; /* NULL: the list is not known yet */
+    struct populate *populate;
+};
+
+int recv_pool_new(const struct recv_pool_config *config, struct recv_pool **ret, struct error *err)
+{
+    struct recv_pool *pool = calloc(1, sizeof(*pool));
+
+    if (!pool)
+        return err_sys(err, "memory for receiving channels");
+    pool->config = *config;
+    pool->group = config->group;
+    pool->local = true;
+    *ret = pool;
+    return 0;
+}
+
+static void recv_channel_free(struct recv_channel *c)
+{
+    if (!c)
+        return;
+    channel_free(c->channel);
+    free(c->pages);
+    free(c);
+}
+
+void recv_pool_free(struct recv_pool *pool)
+{
+    if (!pool)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(pool->channels); i++) {
+        if (pool->channels[i])
+            channel_group_remove(pool->group, pool->channels[i]->channel);
+        recv_channel_free(pool->channels[i]);
+    }
+    free(pool);
+}
+
+/* Under the lock. */
+static int check_join(struct recv_pool *pool, const struct multifd_hello *hello, struct error *err)
+{
+    char ours[UUID_TEXT_LEN], theirs[UUID_TEXT_LEN];
+
+    if (pool->config.n_expected && hello->id >= pool->config.n_expected)
+        return err_set(err, ERR_PEER, "multifd hello: channel id %u, expected below %u", hello->id,
+                       pool->config.n_expected);
+    if (hello->id >= MULTIFD_CHANNELS_MAX)
+        return err_set(err, ERR_PEER, "multifd hello: channel id %u, expected below %d", hello->id,
+                       MULTIFD_CHANNELS_MAX);
+    if (pool->channels[hello->id])
+        return err_set(err, ERR_PEER, "multifd hello: channel id %u a second time, expected once",
+                       hello->id);
+    /* The first flush is the setup's and carries no page: missing that one is harmless. */
+    if (pool->flushes > 1)
+        return err_set(err, ERR_PEER, "multifd hello: channel joined behind a round's end");
+    uuid_format(&pool->uuid, ours);
+    uuid_format(&hello->uuid, theirs);
+    if (pool->n > 0 && !uuid_equal(&pool->uuid, &hello->uuid))
+        return err_set(err, ERR_PEER, "multifd hello: UUID %s, expected %s as on the others",
+                       theirs, ours);
+    return 0;
+}
+
+int recv_pool_join(struct recv_pool *pool, struct channel *channel,
+                   const struct multifd_hello *hello, struct recv_channel **ret, struct error *err)
+{
+    struct recv_channel *c = calloc(1, sizeof(*c));
+    int rc;
+
+    if (!c) {
+        channel_group_remove(pool->group, channel);
+        channel_free(channel);
+        return err_sys(err, "memory for a channel");
+    }
+    c->channel = channel;
+    c->id = hello->id;
+    pthread_mutex_lock(&pool->group->lock);
+    rc = check_join(pool, hello, err);
+    if (rc == 0) {
+        pool->channels[hello->id] = c;
+        pool->n++;
+        pool->uuid = hello->uuid;
+        pool->local &= channel->local;
+        pthread_cond_broadcast(&pool->group->changed);
+    }
+    pthread_mutex_unlock(&pool->group->lock);
+    if (rc < 0) {
+        channel_group_remove(pool->group, channel);
+        recv_channel_free(c);
+        return err_in(err, "channel %u", hello->id);
+    }
+    *ret = c;
+    return 0;
+}
+
+/* Waits under the lock until `*counter` reaches `value`, the pool is over, or all has failed. */
+static bool wait_released(struct recv_pool *pool, uint64_t value)
+{
+    while (pool->released < value && !pool->over && !pool->group->failed)
+        channel_group_wait(pool->group, DEADLINE_NEVER);
+    return !pool->over && !pool->group->failed;
+}
+
+/* Stops at a SYNC until the main stream has come to the flush of the same number. */
+static bool stop_at_sync(struct recv_pool *pool, struct recv_channel *c)
+{
+    uint64_t since = clock_ns();
+
+    pthread_mutex_lock(&pool->group->lock);
+    c->outstanding = false;
+    c->syncs++;
+    pthread_cond_broadcast(&pool->group->changed);
+    bool go = wait_released(pool, c->syncs);
+    pthread_mutex_unlock(&pool->group->lock);
+    atomic_fetch_add_explicit(&c->stats.wait_ns, clock_ns() - since, memory_order_relaxed);
+    return go;
+}
+
+/* Pages may come before the main thread has read the list: they wait for it. */
+static bool wait_for_map(struct recv_pool *pool, struct recv_channel *c)
+{
+    pthread_mutex_lock(&pool->group->lock);
+    while (!pool->map && !pool->over && !pool->group->failed)
+        channel_group_wait(pool->group, DEADLINE_NEVER);
+    bool go = pool->map && !pool->group->failed;
+    c->outstanding = true;
+    pthread_mutex_unlock(&pool->group->lock);
+    return go;
+}
+
+/* One packet; *ret_go: there may be more. */
+static int serve_packet(struct recv_pool *pool, struct recv_channel *c, bool *ret_go,
+                        struct error *err)
+{
+    bool end;
+
+    if (recv_channel_next(c, &end, err) < 0)
+        return -1;
+    *ret_go = !end;
+    if (end)
+        return 0;
+    atomic_fetch_add_explicit(&c->stats.packets, 1, memory_order_relaxed);
+    if (c->packet.n_normal + c->packet.n_zero > 0) {
+        /* `outstanding` is only cleared by this thread: it needs no lock to be seen set. */
+        if (!c->outstanding && !wait_for_map(pool, c)) {
+            *ret_go = false;
+            return 0;
+        }
+        if (recv_channel_apply(c, pool->map, pool->populate, err) < 0)
+            return -1;
+    }
+    if (c->packet.sync)
+        *ret_go = stop_at_sync(pool, c);
+    return 0;
+}
+
+static uint64_t main_bytes(const struct recv_pool *pool)
+{
+    return pool->main ? atomic_load_explicit(&pool->main->bytes_received, memory_order_relaxed) : 0;
+}
+
+static uint64_t patience_ms(const struct recv_pool *pool, uint64_t remote_ms)
+{
+    return pool->local ? LOCAL_PATIENCE_MS : remote_ms;
+}
+
+/*
+ * Under the lock. A source closes its channels when the main stream is written: what is left of
+ * that must be on its way. False: the main stream is silent too.
+ */
+static bool main_completes(struct recv_pool *pool)
+{
+    uint64_t bytes = main_bytes(pool), patience = patience_ms(pool, pool->config.stall_timeout_ms);
+    uint64_t deadline = deadline_in_ms(patience);
+
+    while (!pool->over && !pool->group->failed) {
+        if (channel_group_wait(pool->group, deadline))
+            continue;
+        if (main_bytes(pool) == bytes)
+            return false;
+        bytes = main_bytes(pool);
+        deadline = deadline_in_ms(patience);
+    }
+    return true;
+}
+
+static void end_channel(struct recv_pool *pool, struct recv_channel *c)
+{
+    struct error err;
+
+    pthread_mutex_lock(&pool->group->lock);
+    c->ended = true;
+    pthread_cond_broadcast(&pool->group->changed);
+    bool completes = main_completes(pool);
+    pthread_mutex_unlock(&pool->group->lock);
+    if (completes)
+        return;
+    err_set(&err, ERR_PEER, "channel %u: closed by the peer, the main stream is not complete",
+            c->id);
+    channel_group_fail(pool->group, &err);
+}
+
+void recv_pool_serve(struct recv_pool *pool, struct recv_channel *c)
+{
+    struct error err;
+    bool go = true;
+
+    while (go) {
+        if (serve_packet(pool, c, &go, &err) < 0) {
+            err_in(&err, "channel %u", c->id);
+            /* Behind the end of the main stream nothing that a channel says matters. */
+            pthread_mutex_lock(&pool->group->lock);
+            bool over = pool->over;
+            pthread_mutex_unlock(&pool->group->lock);
+            if (!over)
+                channel_group_fail(pool->group, &err);
+            break;
+        }
+    }
+    end_channel(pool, c);
+}
+
+void recv_pool_set_main(struct recv_pool *pool, const struct channel *main)
+{
+    pthread_mutex_lock(&pool->group->lock);
+    pool->main = main;
+    pthread_mutex_unlock(&pool->group->lock);
+}
+
+void recv_pool_open(struct recv_pool *pool, const struct ram_map *map, struct populate *populate)
+{
+    pthread_mutex_lock(&pool->group->lock);
+    pool->map = map;
+    pool->populate = populate;
+    pthread_cond_broadcast(&pool->group->changed);
+    pthread_mutex_unlock(&pool->group->lock);
+}
+
+/* Under the lock. The id that is missing, or -1. */
+static int first_gap(const struct recv_pool *pool, bool some)
+{
+    size_t want = MAX(pool->config.n_expected, some ? 1U : 0U);
+
+    for (size_t i = MULTIFD_CHANNELS_MAX; i-- > want;) {
+        if (pool->channels[i]) {
+            want = i + 1;
+            break;
+        }
+    }
+    for (size_t i = 0; i < want; i++) {
+        if (!pool->channels[i])
+            return (int)i;
+    }
+    return -1;
+}
+
+int recv_pool_complete(struct recv_pool *pool, bool some, struct error *err)
+{
+    struct channel_group *g = pool->group;
+    int gap, rc = 0;
+
+    pthread_mutex_lock(&g->lock);
+    /* The source connects all channels before main's first byte. */
+    uint64_t patience = patience_ms(pool, pool->config.join_timeout_ms);
+    uint64_t deadline = deadline_in_ms(patience);
+    while ((gap = first_gap(pool, some)) >= 0 && !g->failed) {
+        if (!channel_group_wait(g, deadline) && first_gap(pool, some) >= 0)
+            break;
+    }
+    if (g->failed) {
+        *err = g->err;
+        rc = -1;
+    } else if (gap >= 0) {
+        rc = err_set(err, ERR_PEER,
+                     "channel %d: not connected within %.0f s, %zu channels are; set the number of "
+                     "channels alike on both sides",
+                     gap, (double)patience / 1000, pool->n);
+    }
+    pthread_mutex_unlock(&g->lock);
+    return rc;
+}
+
+/* Under the lock. The first channel that has not consumed `syncs` of them, or NULL. */
+static struct recv_channel *behind(struct recv_pool *pool, uint64_t syncs)
+{
+    for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
+        if (pool->channels[i] && pool->channels[i]->syncs < syncs)
+            return pool->channels[i];
+    }
+    return NULL;
+}
+
+static uint64_t bytes_received(const struct recv_pool *pool)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
+        if (pool->channels[i])
+            sum += atomic_load_explicit(&pool->channels[i]->channel->bytes_received,
+                                        memory_order_relaxed);
+    }
+    return sum;
+}
+
+/* Under the lock. 0 when all have come to the flush. */
+static int await_syncs(struct recv_pool *pool, struct error *err)
+{
+    uint64_t patience = patience_ms(pool, pool->config.stall_timeout_ms);
+    uint64_t deadline = deadline_in_ms(patience), bytes = bytes_received(pool);
+    struct recv_channel *c;
+
+    while ((c = behind(pool, pool->flushes)) && !pool->group->failed) {
+        if (c->ended)
+            return err_set(err, ERR_PEER,
+                           "channel %u: closed before flush %llu of the main stream, a SYNC packet "
+                           "was expected",
+                           c->id, (unsigned long long)pool->flushes);
+        if (channel_group_wait(pool->group, deadline))
+            continue;
+        if (bytes_received(pool) == bytes && behind(pool, pool->flushes) == c)
+            return err_set(err, ERR_PEER,
+                           "channel %u: no SYNC packet within %.0f s of the main stream's flush "
+                           "%llu",
+                           c->id, (double)patience / 1000, (unsigned long long)pool->flushes);
+        bytes = bytes_received(pool);
+        deadline = deadline_in_ms(patience);
+    }
+    if (pool->group->failed) {
+        *err = pool->group->err;
+        return -1;
+    }
+    return 0;
+}
+
+int recv_pool_flush(struct recv_pool *pool, struct error *err)
+{
+    pthread_mutex_lock(&pool->group->lock);
+    pool->flushes++;
+    int rc = await_syncs(pool, err);
+    if (rc == 0)
+        pool->released = pool->flushes;
+    pthread_cond_broadcast(&pool->group->changed);
+    pthread_mutex_unlock(&pool->group->lock);
+    return rc;
+}
+
+int recv_pool_finish(struct recv_pool *pool, struct error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&pool->group->lock);
+    for (size_t i = 0; i < MULTIFD_CHANNELS_MAX && rc == 0; i++) {
+        if (pool->channels[i] && pool->channels[i]->outstanding)
+            rc =
+                err_set(err, ERR_PEER,
+                        "channel %zu: pages behind the main stream's last flush, expected none", i);
+    }
+    if (rc == 0 && pool->group->failed) {
+        *err = pool->group->err;
+        rc = -1;
+    }
+    pool->over = rc == 0;
+    pthread_cond_broadcast(&pool->group->changed);
+    pthread_mutex_unlock(&pool->group->lock);
+    return rc;
+}
+
+void recv_pool_end(struct recv_pool *pool)
+{
+    pthread_mutex_lock(&pool->group->lock);
+    for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
+        if (pool->channels[i])
+            channel_interrupt(pool->channels[i]->channel);
+    }
+    pthread_mutex_unlock(&pool->group->lock);
+}
+
+size_t recv_pool_channels(struct recv_pool *pool, struct uuid *ret_uuid)
+{
+    pthread_mutex_lock(&pool->group->lock);
+    size_t n = pool->n;
+    *ret_uuid = pool->uuid;
+    pthread_mutex_unlock(&pool->group->lock);
+    return n;
+}
+
+const struct channel_stats *recv_pool_stats(struct recv_pool *pool, size_t i, uint64_t *ret_bytes)
+{
+    pthread_mutex_lock(&pool->group->lock);
+    struct recv_channel *c = pool->channels[i];
+    pthread_mutex_unlock(&pool->group->lock);
+    if (!c)
+        return NULL;
+    *ret_bytes = atomic_load_explicit(&c->channel->bytes_received, memory_order_relaxed);
+    return &c->stats;
+}

@@ -1,0 +1,67 @@
+/*
+ * multifd/recv_pool.h: N receiving channels that fill guest memory, and the barrier between them
+ * and the main stream.
+ *
+ * Channels join whenever their hello has been read; each runs on the thread that read it. A
+ * channel that consumed its k-th SYNC goes on when the main stream has reached its k-th flush, and
+ * that waits until every channel has consumed k of them. Counting, not meeting: a channel that
+ * joins late is ordered like the others.
+ */
+#pragma once
+
+#include "multifd/packet.h"
+#include "multifd/send_pool.h"
+#include "ram/populate.h"
+#include "transport/channel_group.h"
+
+struct recv_pool;
+struct recv_channel;
+
+struct recv_pool_config {
+    struct channel_group *group;
+    unsigned n_expected;       /* channels that were agreed; 0: read off the connections */
+    uint64_t join_timeout_ms;  /* for channels to be complete; 0 = no limit */
+    uint64_t stall_timeout_ms; /* for a flush without a byte from the others; 0 = no limit */
+};
+
+MUST_USE int recv_pool_new(const struct recv_pool_config *config, struct recv_pool **ret,
+                           struct error *err);
+/* All threads in recv_pool_serve() must have been joined. Frees the channels. NULL is fine. */
+void recv_pool_free(struct recv_pool *pool);
+
+/* Adds a channel whose hello was read. Takes it, also when it fails. Any thread. */
+MUST_USE int recv_pool_join(struct recv_pool *pool, struct channel *c,
+                            const struct multifd_hello *hello, struct recv_channel **ret,
+                            struct error *err);
+/*
+ * Serves a channel that has joined on the calling thread, to its end. Errors go to the group.
+ * Never called by the thread that reads the main stream.
+ */
+void recv_pool_serve(struct recv_pool *pool, struct recv_channel *c);
+
+/* The main channel, by which a channel that was closed early tells an end from a failure. */
+void recv_pool_set_main(struct recv_pool *pool, const struct channel *main);
+/* The block list is known and every block has its place: pages may come. */
+void recv_pool_open(struct recv_pool *pool, const struct ram_map *map, struct populate *populate);
+
+/*
+ * Waits until the ids that have joined have no gap, and are as many as were expected; `some`: and
+ * there is at least one.
+ */
+MUST_USE int recv_pool_complete(struct recv_pool *pool, bool some, struct error *err);
+
+/*
+ * A flush of the main stream: returns when every page that was sent before it, on any channel, is
+ * in place, and lets the channels go on. Fails within the stall timeout where a SYNC never comes.
+ */
+MUST_USE int recv_pool_flush(struct recv_pool *pool, struct error *err);
+
+/* The main stream is complete: fails if a page came behind the last flush. */
+MUST_USE int recv_pool_finish(struct recv_pool *pool, struct error *err);
+/* After recv_pool_finish(): ends the channels, whatever the peer still does with them. */
+void recv_pool_end(struct recv_pool *pool);
+
+/* How many have joined; their UUID, once there is one. Any thread. */
+size_t recv_pool_channels(struct recv_pool *pool, struct uuid *ret_uuid);
+/* Counters of channel id `i`, NULL where it has not joined. Any thread. */
+const struct channel_stats *recv_pool_stats(struct recv_pool *pool, size_t i, uint64_t *ret_bytes);

@@ -1,0 +1,125 @@
+#include "multifd/send_channel.h"
+
+#include <string.h>
+
+#include "ram/zero_page.h"
+
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* Pages that lie side by side become one piece. */
+static size_t gather_pages(struct send_channel *c)
+{
+    struct iovec *last = &c->iov[0];
+
+    for (size_t i = 0; i < c->packet.n_normal; i++) {
+        uint8_t *page = c->block->host + c->packet.offsets[i];
+
+        if (last != &c->iov[0] && (uint8_t *)last->iov_base + last->iov_len == page)
+            last->iov_len += RAM_PAGE_SIZE;
+        else
+            *++last = (struct iovec){page, RAM_PAGE_SIZE};
+    }
+    return (size_t)(last - c->iov) + 1;
+}
+
+static int send_packet(struct send_channel *c, struct error *err)
+{
+    struct multifd_packet *p = &c->packet;
+
+    p->number = atomic_fetch_add_explicit(c->packet_number, 1, memory_order_relaxed);
+    p->payload_bytes = p->n_normal * RAM_PAGE_SIZE;
+    memcpy(p->offsets + p->n_normal, c->zeros, p->n_zero * sizeof(*c->zeros));
+    multifd_packet_encode(p, c->wire);
+    c->iov[0] = (struct iovec){c->wire, sizeof(c->wire)};
+    size_t n = gather_pages(c);
+    count(&c->stats.packets, 1);
+    count(&c->stats.normal, p->n_normal);
+    count(&c->stats.zero, p->n_zero);
+    p->n_normal = p->n_zero = 0;
+    return channel_sendv(c->channel, c->iov, n, CHANNEL_BORROW, err);
+}
+
+static int send_collected(struct send_channel *c, struct error *err)
+{
+    if (c->packet.n_normal + c->packet.n_zero == 0)
+        return 0;
+    return send_packet(c, err);
+}
+
+static int select_block(struct send_channel *c, const struct ram_block *b, struct error *err)
+{
+    if (c->block == b)
+        return 0;
+    if (send_collected(c, err) < 0)
+        return -1;
+    c->block = b;
+    memset(c->packet.block, 0, sizeof(c->packet.block));
+    strcpy(c->packet.block, b->name);
+    return 0;
+}
+
+/* Sorts one dirty page into the packet; true when the packet is full. */
+static bool collect(struct send_channel *c, struct dirty_bitmap *zeros, uint64_t page)
+{
+    const struct ram_block *b = c->block;
+    uint64_t offset = page << RAM_PAGE_BITS;
+
+    if ((b->present && !ram_page_present(b, page)) || zero_page(b->host + offset)) {
+        if (zeros) {
+            dirty_bitmap_set(zeros, page);
+            count(&c->stats.zero, 1);
+            return false;
+        }
+        c->zeros[c->packet.n_zero++] = offset;
+    } else {
+        c->packet.offsets[c->packet.n_normal++] = offset;
+    }
+    return c->packet.n_normal + c->packet.n_zero == MULTIFD_PAGES;
+}
+
+static int send_stripe(struct send_channel *c, struct ram_round *round, const struct stripe *s,
+                       const uint64_t words[STRIPE_WORDS], struct error *err)
+{
+    struct dirty_bitmap *zeros = c->zeros_on_main ? &round->zeros[s->block] : NULL;
+
+    if (select_block(c, &round->map->blocks[s->block], err) < 0)
+        return -1;
+    for (unsigned w = 0; w < STRIPE_WORDS; w++) {
+        for (uint64_t bits = words[w]; bits; bits &= bits - 1) {
+            uint64_t page = s->first_page + w * 64 + (unsigned)__builtin_ctzll(bits);
+
+            if (collect(c, zeros, page) && send_packet(c, err) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+int send_channel_round(struct send_channel *c, struct ram_round *round, struct error *err)
+{
+    struct stripe s;
+
+    while (stripe_claim(round, &s)) {
+        uint64_t words[STRIPE_WORDS];
+        bool any;
+
+        if (stripe_take(round, &s, words, &any, err) < 0)
+            return -1;
+        if (any && send_stripe(c, round, &s, words, err) < 0)
+            return -1;
+    }
+    return send_collected(c, err);
+}
+
+int send_channel_sync(struct send_channel *c, struct error *err)
+{
+    c->packet.sync = true;
+    int rc = send_packet(c, err);
+    c->packet.sync = false;
+    if (rc < 0)
+        return -1;
+    return channel_drain(c->channel, err);
+}

@@ -1,0 +1,30 @@
+/*
+ * multifd/send_channel.h: one channel of a send_pool; for the pool only.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "multifd/send_pool.h"
+
+struct send_channel {
+    /* Set before the thread starts, read-only after. */
+    struct channel *channel;
+    enum codec_method method;
+    bool zeros_on_main;
+    _Atomic uint64_t *packet_number; /* one counter over all channels */
+
+    /* The thread's alone. */
+    const struct ram_block *block; /* of the pages collected */
+    struct multifd_packet packet;  /* normal pages are collected from the front of offsets … */
+    uint64_t zeros[MULTIFD_PAGES]; /* … zero pages here, until the packet leaves */
+    uint8_t wire[MULTIFD_PACKET_LEN];
+    struct iovec iov[1 + MULTIFD_PAGES];
+
+    /* Written by the thread, read by any. */
+    struct channel_stats stats;
+};
+
+/* Claims stripes of the round until there are none, and sends what it collected of them. */
+MUST_USE int send_channel_round(struct send_channel *c, struct ram_round *round, struct error *err);
+MUST_USE int send_channel_sync(struct send_channel *c, struct error *err);

@@ -1,0 +1,194 @@
+#include "multifd/send_pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "multifd/send_channel.h"
+
+struct worker {
+    struct send_channel channel;
+    struct send_pool *pool;
+    size_t id;
+    pthread_t thread;
+    bool started;
+};
+
+struct send_pool {
+    struct page_sink base;
+    struct channel_group *group;
+    _Atomic uint64_t packet_number;
+    size_t n;
+
+    /* Under the group's lock: one order at a time, numbered. */
+    uint64_t order;          /* the latest; a worker that has seen less has work */
+    struct ram_round *round; /* of the latest order; NULL: only the barrier */
+    bool barrier, stop;
+    size_t pending; /* workers that have not finished the latest order */
+    size_t working; /* workers that are in it now: they hold on to the round */
+
+    struct worker workers[];
+};
+
+/* Waits for an order behind `seen`. False: the pool ends. */
+static bool next_order(struct worker *w, uint64_t *seen, struct ram_round **ret_round,
+                       bool *ret_barrier)
+{
+    struct send_pool *pool = w->pool;
+    uint64_t since = clock_ns();
+
+    pthread_mutex_lock(&pool->group->lock);
+    while (pool->order == *seen && !pool->stop && !pool->group->failed)
+        channel_group_wait(pool->group, DEADLINE_NEVER);
+    bool go = pool->order != *seen && !pool->stop && !pool->group->failed;
+    *seen = pool->order;
+    *ret_round = pool->round;
+    *ret_barrier = pool->barrier;
+    pool->working += go;
+    pthread_mutex_unlock(&pool->group->lock);
+    atomic_fetch_add_explicit(&w->channel.stats.wait_ns, clock_ns() - since, memory_order_relaxed);
+    return go;
+}
+
+static void order_done(struct send_pool *pool)
+{
+    pthread_mutex_lock(&pool->group->lock);
+    pool->pending--;
+    pool->working--;
+    pthread_cond_broadcast(&pool->group->changed);
+    pthread_mutex_unlock(&pool->group->lock);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct ram_round *round;
+    uint64_t seen = 0;
+    struct error err;
+    bool barrier;
+
+    while (next_order(w, &seen, &round, &barrier)) {
+        if ((round && send_channel_round(&w->channel, round, &err) < 0) ||
+            (barrier && send_channel_sync(&w->channel, &err) < 0)) {
+            err_in(&err, "channel %zu", w->id);
+            channel_group_fail(w->pool->group, &err);
+        }
+        order_done(w->pool);
+    }
+    return NULL;
+}
+
+static int pool_round(struct page_sink *sink, struct ram_round *round, bool barrier,
+                      struct error *err)
+{
+    struct send_pool *pool = (struct send_pool *)sink;
+    struct channel_group *g = pool->group;
+    int rc = 0;
+
+    pthread_mutex_lock(&g->lock);
+    if (!g->failed) {
+        pool->round = round;
+        pool->barrier = barrier;
+        pool->pending = pool->n;
+        pool->order++;
+        pthread_cond_broadcast(&g->changed);
+        /* After a failure nobody starts any more, but the round is our caller's: wait for those
+         * who are still in it. They have been interrupted. */
+        while ((pool->pending > 0 && !g->failed) || pool->working > 0)
+            channel_group_wait(g, DEADLINE_NEVER);
+    }
+    if (g->failed) {
+        *err = g->err;
+        rc = -1;
+    }
+    pthread_mutex_unlock(&g->lock);
+    return rc;
+}
+
+static void pool_free(struct page_sink *sink)
+{
+    struct send_pool *pool = (struct send_pool *)sink;
+
+    if (!pool)
+        return;
+    pthread_mutex_lock(&pool->group->lock);
+    pool->stop = true;
+    pthread_cond_broadcast(&pool->group->changed);
+    pthread_mutex_unlock(&pool->group->lock);
+    for (size_t i = 0; i < pool->n; i++) {
+        struct worker *w = &pool->workers[i];
+
+        if (w->started)
+            pthread_join(w->thread, NULL);
+        channel_group_remove(pool->group, w->channel.channel);
+        channel_free(w->channel.channel);
+    }
+    free(pool);
+}
+
+static const struct page_sink_ops pool_ops = {.round = pool_round, .free = pool_free};
+
+static int send_hello(const struct worker *w, const struct uuid *uuid, struct error *err)
+{
+    struct multifd_hello hello = {.uuid = *uuid, .id = (uint8_t)w->id};
+    uint8_t bytes[MULTIFD_HELLO_LEN];
+
+    multifd_hello_encode(&hello, bytes);
+    if (channel_send(w->channel.channel, bytes, sizeof(bytes), err) < 0)
+        return err_in(err, "channel %zu: hello", w->id);
+    return 0;
+}
+
+static int start_worker(struct worker *w, const struct uuid *uuid, struct error *err)
+{
+    if (send_hello(w, uuid, err) < 0)
+        return -1;
+    errno = pthread_create(&w->thread, NULL, worker_main, w);
+    if (errno)
+        return err_sys(err, "channel %zu: thread", w->id);
+    w->started = true;
+    return 0;
+}
+
+int send_pool_new(const struct send_pool_config *config, struct page_sink **ret, struct error *err)
+{
+    struct send_pool *pool = calloc(1, sizeof(*pool) + config->n * sizeof(pool->workers[0]));
+
+    if (!pool) {
+        for (size_t i = 0; i < config->n; i++)
+            channel_free(config->channels[i]);
+        return err_sys(err, "memory for %zu channels", config->n);
+    }
+    pool->base.ops = &pool_ops;
+    pool->group = config->group;
+    pool->n = config->n;
+    for (size_t i = 0; i < config->n; i++) {
+        struct worker *w = &pool->workers[i];
+
+        w->pool = pool;
+        w->id = i;
+        w->channel.channel = config->channels[i];
+        w->channel.method = config->method;
+        w->channel.zeros_on_main = config->zeros_on_main;
+        w->channel.packet_number = &pool->packet_number;
+        w->channel.packet.method = config->method;
+    }
+    for (size_t i = 0; i < config->n; i++) {
+        if (start_worker(&pool->workers[i], &config->uuid, err) < 0) {
+            pool_free(&pool->base);
+            return -1;
+        }
+    }
+    *ret = &pool->base;
+    return 0;
+}
+
+const struct channel_stats *send_pool_stats(const struct page_sink *sink, size_t i,
+                                            uint64_t *ret_bytes)
+{
+    const struct send_pool *pool = (const struct send_pool *)sink;
+    const struct send_channel *c = &pool->workers[i].channel;
+
+    *ret_bytes = atomic_load_explicit(&c->channel->bytes_sent, memory_order_relaxed);
+    return &c->stats;
+}

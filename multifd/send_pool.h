@@ -1,0 +1,37 @@
+/*
+ * multifd/send_pool.h: a page_sink over N channels, a thread each.
+ *
+ * A round is claimed, not handed out: every thread takes the next stripe, finds its dirty and its
+ * zero pages, cuts packets, sends. The round ends in the format's barrier, a SYNC on each channel.
+ */
+#pragma once
+
+#include "base/uuid.h"
+#include "multifd/packet.h"
+#include "ram/page_sink.h"
+#include "transport/channel_group.h"
+
+struct channel_stats {
+    _Atomic uint64_t packets, normal, zero; /* normal and zero in pages */
+    _Atomic uint64_t wait_ns;               /* for work, or for the barrier */
+};
+
+struct send_pool_config {
+    struct channel_group *group;
+    struct uuid uuid; /* of the VM, for the hellos */
+    enum codec_method method;
+    bool zeros_on_main;        /* zero pages go to round->zeros instead of into packets */
+    struct channel **channels; /* connected, in order of their ids; they become the pool's */
+    size_t n;                  /* 1 … MULTIFD_CHANNELS_MAX */
+};
+
+/*
+ * Sends the hellos and starts the threads. Takes the channels, also when it fails.
+ * The sink fails as a whole: any thread's error goes to the group and is everyone's.
+ */
+MUST_USE int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
+                           struct error *err);
+
+/* Counters of channel `i` and the bytes it has sent. Any thread. */
+const struct channel_stats *send_pool_stats(const struct page_sink *pool, size_t i,
+                                            uint64_t *ret_bytes);

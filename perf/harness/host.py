@@ -1,0 +1,160 @@
+"""The machine a run happens on. Everything that is done *to* a machine goes through this class, so
+that a far one can take its place."""
+
+import mmap
+import os
+import platform
+import select
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import PerfError
+
+# Newer than Python's own list.
+MADV_POPULATE_WRITE = 23
+TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Ended:
+    """What is left of a process: all it printed, and what it used from exec to exit."""
+
+    stdout: str
+    cpu_ms: float
+    maxrss_kib: int
+
+
+class Process:
+    """A child whose resource use is wanted, which is why it is reaped by wait4 and not by Popen."""
+
+    def __init__(self, argv):
+        self.argv = [str(a) for a in argv]
+        self._stderr = tempfile.TemporaryFile()
+        try:
+            self._child = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._stderr
+            )
+        except OSError as e:
+            raise PerfError(f"{self.argv[0]}: {e.strerror}") from None
+        self.pid = self._child.pid
+        self._reaped = False
+
+    def first_line(self, deadline):
+        """Read without Python's buffer: what follows the line stays in the pipe for end()."""
+        line = b""
+        out = self._child.stdout.fileno()
+        while not line.endswith(b"\n"):
+            ready, _, _ = select.select([out], [], [], max(0, deadline - time.monotonic()))
+            byte = os.read(out, 1) if ready else b""
+            if not byte:
+                raise PerfError(f"{self._what()}: printed no line. {self._last_words()}")
+            line += byte
+        return line.decode().rstrip("\n")
+
+    def end(self, deadline):
+        pidfd = os.pidfd_open(self.pid)
+        try:
+            ready, _, _ = select.select([pidfd], [], [], max(0, deadline - time.monotonic()))
+        finally:
+            os.close(pidfd)
+        if not ready:
+            raise PerfError(f"{self._what()}: not finished in time")
+        status, usage = self._reap()
+        stdout = self._child.stdout.read().decode()
+        if status != 0:
+            code = os.waitstatus_to_exitcode(status)
+            raise PerfError(f"{self._what()}: exit code {code}. {self._last_words()}")
+        return Ended(stdout, (usage.ru_utime + usage.ru_stime) * 1000, usage.ru_maxrss)
+
+    def close(self):
+        """Ends it if it still runs; harmless otherwise."""
+        if not self._reaped:
+            self._child.kill()
+            self._reap()
+        self._child.stdout.close()
+        self._stderr.close()
+
+    def _reap(self):
+        _, status, usage = os.wait4(self.pid, 0)
+        self._reaped = True
+        self._child.returncode = os.waitstatus_to_exitcode(status)
+        return status, usage
+
+    def _what(self):
+        return " ".join([os.path.basename(self.argv[0])] + self.argv[1:3])
+
+    def _last_words(self):
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        return f"It said: {lines[-1]}" if lines else "It said nothing."
+
+
+class LocalHost:
+    address = "127.0.0.1"
+
+    def start(self, argv):
+        return Process(argv)
+
+    def warm(self, n_bytes):
+        """Touches and frees memory. A hypervisor may have taken back what was freed seconds ago,
+        and the next first touch is then many times slower: each run would measure how long the
+        machine had been idle before it."""
+        with mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+            try:
+                memory.madvise(mmap.MADV_HUGEPAGE)
+                memory.madvise(MADV_POPULATE_WRITE)
+            except OSError:
+                memory[:: mmap.PAGESIZE] = bytes(len(range(0, n_bytes, mmap.PAGESIZE)))
+
+    def busy_ms(self):
+        """CPU time of everything on the machine since it started, in ticks' resolution."""
+        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+        user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[:7])
+        return (user + nice + system + irq + softirq) * TICK_MS
+
+    def facts(self):
+        return {
+            "cpu": _first_value("/proc/cpuinfo", "model name") or platform.processor(),
+            "cores": os.cpu_count(),
+            "memory-gib": round(int(_first_value("/proc/meminfo", "MemTotal").split()[0]) / 2**20),
+            "kernel": platform.release(),
+            "huge-pages": _chosen("/sys/kernel/mm/transparent_hugepage/enabled"),
+            "congestion-control": _chosen("/proc/sys/net/ipv4/tcp_congestion_control"),
+            "load-at-start": round(os.getloadavg()[0], 2),
+        }
+
+
+def peak_anonymous_kib(pids, still_running):
+    """The highest RssAnon seen of each process while still_running(): memory of its own, without
+    the page cache that maxrss counts as soon as a file is mapped. Sampled, so for untimed runs."""
+    peak = {pid: 0 for pid in pids}
+    while still_running():
+        for pid in pids:
+            try:
+                value = _first_value(f"/proc/{pid}/status", "RssAnon")
+            except OSError:
+                continue
+            if value:
+                peak[pid] = max(peak[pid], int(value.split()[0]))
+        time.sleep(0.002)
+    return [peak[pid] for pid in pids]
+
+
+def _first_value(path, key):
+    for line in Path(path).read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return None
+
+
+def _chosen(path):
+    """ "always [madvise] never" → madvise."""
+    try:
+        text = Path(path).read_text().strip()
+    except OSError:
+        return "unknown"
+    return text.partition("[")[2].partition("]")[0] or text

@@ -1,0 +1,52 @@
+"""The memory that is moved: made once per machine, kept outside the repository."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .errors import PerfError
+
+GENERATOR_SOURCE = Path(__file__).resolve().parent.parent / "make_image.c"
+
+
+def default_folder(n_bytes):
+    """Memory if it holds the image, a copy of it (for the check) and the guest; else the disk."""
+    shm = Path("/dev/shm")
+    if shm.is_dir() and shutil.disk_usage(shm).free > 4 * n_bytes and _available() > 5 * n_bytes:
+        return shm / "ramjet-perf"
+    return Path(tempfile.gettempdir()) / "ramjet-perf"
+
+
+def _available():
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def find_or_make(make_image, folder, size, seed):
+    """The name carries a digest of the generator, so that a changed one makes a new image."""
+    stem = f"{size}-seed{seed}"
+    version = hashlib.sha256(GENERATOR_SOURCE.read_bytes()).hexdigest()[:8]
+    path = folder / f"{stem}-{version}.image"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob(f"{stem}-*.image*"):
+        old.unlink()
+    try:
+        subprocess.run([make_image, "--seed", str(seed), size, path], check=True)
+    except (OSError, subprocess.CalledProcessError) as e:
+        raise PerfError(f"no image: {e}") from None
+    return path
+
+
+def same_bytes(a, b):
+    step = 4 << 20
+    with open(a, "rb") as fa, open(b, "rb") as fb:
+        while True:
+            x, y = fa.read(step), fb.read(step)
+            if x != y:
+                return False
+            if not x:
+                return True

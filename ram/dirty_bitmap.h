@@ -1,0 +1,44 @@
+/*
+ * ram/dirty_bitmap.h: one bit per page of a block: it must be sent. Any thread, without locks.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct dirty_bitmap {
+    uint64_t n_pages;
+    _Atomic uint64_t *words; /* page p is bit p % 64 of word p / 64; no bit past n_pages is set */
+};
+
+/* All clear. */
+MUST_USE int dirty_bitmap_init(struct dirty_bitmap *d, uint64_t n_pages, struct error *err);
+void dirty_bitmap_done(struct dirty_bitmap *d);
+
+static inline uint64_t dirty_bitmap_words(const struct dirty_bitmap *d)
+{
+    return (d->n_pages + 63) / 64;
+}
+
+/* Release order: whoever takes the bit sees what was written to the page before. */
+static inline void dirty_bitmap_set(struct dirty_bitmap *d, uint64_t page)
+{
+    atomic_fetch_or_explicit(&d->words[page / 64], UINT64_C(1) << page % 64, memory_order_release);
+}
+
+/* Adds a whole word of bits; those past the end are dropped. Returns how many were new. */
+unsigned dirty_bitmap_merge(struct dirty_bitmap *d, uint64_t word, uint64_t bits);
+/* Reads a word and clears it, in one step: no bit that is set meanwhile is lost. */
+static inline uint64_t dirty_bitmap_take(struct dirty_bitmap *d, uint64_t word)
+{
+    if (!atomic_load_explicit(&d->words[word], memory_order_relaxed))
+        return 0; /* mostly so in later rounds; a locked exchange for nothing is dear */
+    return atomic_exchange_explicit(&d->words[word], 0, memory_order_acquire);
+}
+
+void dirty_bitmap_set_all(struct dirty_bitmap *d);
+/* Pages; a snapshot that may be old when it is read. */
+uint64_t dirty_bitmap_count(const struct dirty_bitmap *d);

@@ -1,0 +1,21 @@
+/*
+ * ram/page_inline.h: pages inside the main stream, for a migration without other channels.
+ */
+#pragma once
+
+#include "ram/page_sink.h"
+#include "stream/stream_out.h"
+
+struct page_counters {
+    _Atomic uint64_t normal, zero; /* pages; written by one thread, read by any */
+};
+
+MUST_USE int page_inline_new(struct stream_out *out, struct page_counters *counters,
+                             struct page_sink **ret, struct error *err);
+
+/*
+ * Writes a ZERO record for every page of the bitmaps, clearing them: for sinks whose zero pages
+ * travel on the main stream.
+ */
+void page_inline_zeros(struct stream_out *out, const struct ram_map *map,
+                       struct dirty_bitmap *zeros);

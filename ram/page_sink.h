@@ -1,0 +1,26 @@
+/*
+ * ram/page_sink.h: where a round's stripes go. One of them is chosen at the start; from then on
+ * nobody asks how pages travel.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "ram/stripe.h"
+
+struct page_sink;
+
+struct page_sink_ops {
+    /*
+     * Sends every dirty page of the round's stripes, and where `barrier` is set makes sure that
+     * nothing sent later can overtake it. Returns when all is written. `round` may be NULL: the
+     * barrier alone. Called by the thread that writes the main stream.
+     */
+    int (*round)(struct page_sink *sink, struct ram_round *round, bool barrier, struct error *err);
+    void (*free)(struct page_sink *sink);
+};
+
+struct page_sink {
+    const struct page_sink_ops *ops;
+};

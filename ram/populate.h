@@ -1,0 +1,23 @@
+/*
+ * ram/populate.h: helper threads that build a destination's memory ahead of the pages that come.
+ *
+ * Building a huge page costs about as much as filling it from a socket: where there are idle
+ * cores, doing it ahead takes it off the channels. Only memory near arriving pages is built: what
+ * the source never sends is never touched here either.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "ram/block.h"
+
+struct populate;
+
+/* `n_threads` 0: a populate that does nothing. The map must outlive it. */
+MUST_USE int populate_new(const struct ram_map *map, unsigned n_threads, struct populate **ret,
+                          struct error *err);
+/* Ends the threads. NULL is fine. */
+void populate_free(struct populate *p);
+/* Pages around `offset` are arriving: what follows will be wanted soon. Any thread, cheap. */
+void populate_ahead(struct populate *p, const struct ram_block *b, uint64_t offset);

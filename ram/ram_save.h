@@ -1,0 +1,33 @@
+/*
+ * ram/ram_save.h: the RAM section as a source writes it: block list, rounds, last round.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ram/page_sink.h"
+#include "stream/stream_out.h"
+
+/* How the main stream says that all pages before this point must be in place. */
+enum ram_flush {
+    RAM_FLUSH_NONE,    /* pages are in the main stream itself */
+    RAM_FLUSH_WORD,    /* a FLUSH word at the start and the end of each round */
+    RAM_FLUSH_SECTION, /* the end of each section is one: machine types ≤ 8.0 */
+};
+
+struct ram_save {
+    struct stream_out *out;
+    const struct ram_map *map;
+    struct page_sink *sink;
+    enum ram_flush flush;
+    uint32_t section_id;
+};
+
+/* Section start: the block list and the first barrier. */
+MUST_USE int ram_save_start(struct ram_save *rs, struct error *err);
+/*
+ * One section with one round in it: a part, or the end with what a stopped guest left dirty.
+ */
+MUST_USE int ram_save_round(struct ram_save *rs, struct ram_round *round, bool last,
+                            struct error *err);

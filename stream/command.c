@@ -1,0 +1,66 @@
+#include "stream/command.h"
+
+#include "base/bytes.h"
+
+#define ANY_LEN (-1)
+
+static const struct {
+    const char *name; /* NULL: there is no such command */
+    int len;
+} commands[] = {
+    [COMMAND_OPEN_RETURN_PATH] = {"OPEN_RETURN_PATH", 0},
+    [COMMAND_PING] = {"PING", 4},
+    [COMMAND_POSTCOPY_ADVISE] = {"POSTCOPY_ADVISE", ANY_LEN}, /* 0 or 16 */
+    [COMMAND_POSTCOPY_LISTEN] = {"POSTCOPY_LISTEN", 0},
+    [COMMAND_POSTCOPY_RUN] = {"POSTCOPY_RUN", 0},
+    [COMMAND_POSTCOPY_RAM_DISCARD] = {"POSTCOPY_RAM_DISCARD", ANY_LEN},
+    [COMMAND_PACKAGED] = {"PACKAGED", 4},
+    [COMMAND_ENABLE_COLO] = {"ENABLE_COLO", 0},
+    [COMMAND_POSTCOPY_RESUME] = {"POSTCOPY_RESUME", 0},
+    [COMMAND_RECV_BITMAP] = {"RECV_BITMAP", ANY_LEN},
+    [COMMAND_SWITCHOVER_START] = {"SWITCHOVER_START", 0},
+};
+
+const char *command_name(enum stream_command id)
+{
+    return id < ARRAY_LEN(commands) && commands[id].name ? commands[id].name : "?";
+}
+
+void command_out(struct stream_out *out, enum stream_command id, const void *payload, uint16_t len)
+{
+    out_u8(out, STREAM_COMMAND);
+    out_u16(out, (uint16_t)id);
+    out_u16(out, len);
+    out_bytes(out, payload, len);
+}
+
+void command_out_ping(struct stream_out *out, uint32_t value)
+{
+    uint8_t payload[4];
+    struct writer w = writer_of(payload, sizeof(payload));
+
+    put_u32(&w, value);
+    command_out(out, COMMAND_PING, payload, sizeof(payload));
+}
+
+void command_in(struct stream_in *in, struct command *ret)
+{
+    uint16_t id = in_u16(in), len = in_u16(in);
+
+    *ret = (struct command){0};
+    if (id >= ARRAY_LEN(commands) || !commands[id].name) {
+        stream_in_fail(in, "command %u: expected 1 to %zu", id, ARRAY_LEN(commands) - 1);
+        return;
+    }
+    if (commands[id].len != ANY_LEN && len != commands[id].len)
+        stream_in_fail(in, "command %s: length %u, expected %d", commands[id].name, len,
+                       commands[id].len);
+    if (len > COMMAND_LEN_MAX) {
+        stream_in_fail(in, "command %s: length %u, expected at most %d", commands[id].name, len,
+                       COMMAND_LEN_MAX);
+        return;
+    }
+    ret->id = (enum stream_command)id;
+    ret->len = len;
+    in_bytes(in, ret->payload, len);
+}

@@ -1,0 +1,39 @@
+/*
+ * stream/configuration.h: the first thing a stream says: which machine it is of, and which of the
+ * capabilities that change the stream are on.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/uuid.h"
+#include "stream/stream_in.h"
+#include "stream/stream_out.h"
+
+#define MACHINE_NAME_MAX 127
+
+/* The capabilities that QEMU checks in the stream. */
+enum {
+    STREAM_CAP_X_IGNORE_SHARED = 1 << 0,
+    STREAM_CAP_MAPPED_RAM = 1 << 1,
+};
+
+struct configuration {
+    char machine[MACHINE_NAME_MAX + 1]; /* the versioned name: "pc-q35-10.0" */
+    uint32_t capabilities;              /* STREAM_CAP_… */
+    uint32_t page_bits;                 /* 0: not said, the architecture's own */
+    bool has_uuid;
+    struct uuid uuid;
+};
+
+/* File header and configuration. */
+void configuration_out(struct stream_out *out, const struct configuration *c);
+/* Reads the same; failures, also a capability or subsection that is not known, stick to `in`. */
+void configuration_in(struct stream_in *in, struct configuration *ret);
+
+/*
+ * The version at the end of a machine type's name as major × 100 + minor: 1000 for "pc-q35-10.0".
+ * 0 where there is none ("microvm"), or where the family is not QEMU's way of counting.
+ */
+unsigned machine_version(const char *machine);

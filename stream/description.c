@@ -1,0 +1,176 @@
+#include "stream/description.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/bytes.h"
+#include "stream/stream_format.h"
+
+/* EOF byte, element byte, u32 length. */
+#define LEAD_LEN 6
+
+/* A device that nests deeper than this is not one. */
+#define NESTING_MAX 64
+
+bool description_ends(const struct buf *tail, size_t *ret_json)
+{
+    if (tail->len == 0 || tail->data[tail->len - 1] != '}')
+        return false;
+    /* The lead is 00 06 LENGTH '{': looked for from the back, since LENGTH fixes where it stands.
+     */
+    for (size_t json_len = 2; json_len + LEAD_LEN <= tail->len; json_len++) {
+        const uint8_t *lead = tail->data + tail->len - json_len - LEAD_LEN;
+        struct reader r = reader_of(lead, LEAD_LEN);
+
+        if (json_len > STREAM_DESCRIPTION_MAX)
+            return false;
+        if (lead[LEAD_LEN] != '{' || get_u8(&r) != STREAM_EOF || get_u8(&r) != STREAM_DESCRIPTION ||
+            get_u32(&r) != json_len)
+            continue;
+        *ret_json = tail->len - json_len;
+        return true;
+    }
+    return false;
+}
+
+static bool add(uint64_t *sum, uint64_t more)
+{
+    return !__builtin_add_overflow(*sum, more, sum) && *sum <= STREAM_DEVICES_MAX;
+}
+
+/* One device's, or subsection's, length in bytes. False where the text makes no sense. */
+static bool body_length(const json_t *device, int depth, uint64_t *ret)
+{
+    uint64_t sum = 0;
+    size_t i;
+    json_t *field, *subsection;
+
+    if (depth > NESTING_MAX)
+        return false;
+    json_array_foreach(json_object_get(device, "fields"), i, field)
+    {
+        const json_t *size = json_object_get(field, "size");
+        const json_t *count = json_object_get(field, "array_len");
+        json_int_t bytes = json_integer_value(size);
+        json_int_t times = count ? json_integer_value(count) : 1;
+        uint64_t product;
+
+        if (!json_is_integer(size) || bytes < 0 || times < 0 ||
+            __builtin_mul_overflow((uint64_t)bytes, (uint64_t)times, &product) ||
+            !add(&sum, product))
+            return false;
+    }
+    json_array_foreach(json_object_get(device, "subsections"), i, subsection)
+    {
+        const char *name = json_string_value(json_object_get(subsection, "vmsd_name"));
+        uint64_t len;
+
+        if (!name || !body_length(subsection, depth + 1, &len) ||
+            !add(&sum, 2 + strlen(name) + 4 + len))
+            return false;
+    }
+    *ret = sum;
+    return true;
+}
+
+struct cut {
+    struct reader early, tail;
+    description_visit *visit;
+    void *arg;
+};
+
+/* Reads one whole section off `r` and compares it with its entry in the description. */
+static int cut_section(struct reader *r, const json_t *device, struct section *ret,
+                       uint64_t *ret_len, struct error *err)
+{
+    const char *name = json_string_value(json_object_get(device, "name"));
+    json_int_t instance = json_integer_value(json_object_get(device, "instance_id"));
+    struct section s = {.type = (enum stream_element)get_u8(r), .id = get_u32(r)};
+    size_t name_len = get_u8(r);
+    const uint8_t *found = get_bytes(r, name_len);
+    uint64_t len;
+
+    if (!name || !body_length(device, 0, &len))
+        return err_set(err, ERR_PEER, "description: an entry without a name or with absurd sizes");
+    if (s.type != STREAM_SECTION_FULL || !found || strlen(name) != name_len ||
+        memcmp(found, name, name_len) != 0)
+        return err_set(err, ERR_PEER, "description: lists device '%.64s', another section is there",
+                       name);
+    memcpy(s.name, name, name_len);
+    s.instance = get_u32(r);
+    s.version = get_u32(r);
+    if (s.instance != (uint32_t)instance)
+        return err_set(err, ERR_PEER, "device '%.64s': instance %u, the description says %u", name,
+                       s.instance, (uint32_t)instance);
+    get_bytes(r, len);
+    uint8_t footer = get_u8(r);
+    uint32_t id = get_u32(r);
+    if (r->short_of || footer != STREAM_FOOTER || id != s.id)
+        return err_set(err, ERR_PEER,
+                       "device '%.64s': no footer behind the %" PRIu64
+                       " bytes that the description gives it",
+                       name, len);
+    *ret = s;
+    *ret_len = len;
+    return 0;
+}
+
+static int cut_all(struct cut *cut, const json_t *devices, struct error *err)
+{
+    size_t i;
+    json_t *device;
+
+    json_array_foreach(devices, i, device)
+    {
+        struct reader *r = reader_left(&cut->early) ? &cut->early : &cut->tail;
+        struct section s;
+        uint64_t len = 0;
+
+        if (cut_section(r, device, &s, &len, err) < 0)
+            return -1;
+        if (cut->visit)
+            cut->visit(cut->arg, &s, len);
+    }
+    if (reader_left(&cut->early) || reader_left(&cut->tail))
+        return err_set(err, ERR_PEER, "device sections that the description does not list");
+    return 0;
+}
+
+int description_check(const struct buf *early, const struct buf *tail, description_visit *visit,
+                      void *arg, struct error *err)
+{
+    size_t json_at = 0;
+    json_error_t why;
+
+    if (!description_ends(tail, &json_at))
+        return err_set(err, ERR_PEER, "the stream ends without its description (0x06)");
+    json_t *root = json_loadb((const char *)tail->data + json_at, tail->len - json_at, 0, &why);
+    if (!root)
+        return err_set(err, ERR_PEER, "description: not JSON: %.100s", why.text);
+    struct cut cut = {
+        .early = reader_of(early->data, early->len),
+        .tail = reader_of(tail->data, json_at - LEAD_LEN),
+        .visit = visit,
+        .arg = arg,
+    };
+    int rc = cut_all(&cut, json_object_get(root, "devices"), err);
+    json_decref(root);
+    return rc;
+}
+
+int description_append_empty(struct buf *tail, struct error *err)
+{
+    static const char json[] = "{\"configuration\":{},\"page_size\":4096,\"devices\":[]}";
+    uint8_t lead[LEAD_LEN];
+    struct writer w = writer_of(lead, sizeof(lead));
+
+    put_u8(&w, STREAM_EOF);
+    put_u8(&w, STREAM_DESCRIPTION);
+    put_u32(&w, sizeof(json) - 1);
+    if (buf_append(tail, lead, sizeof(lead), err) < 0)
+        return -1;
+    return buf_append(tail, json, sizeof(json) - 1, err);
+}

@@ -1,0 +1,28 @@
+/*
+ * stream/return_path.h: messages from destination to source on the main connection.
+ *
+ * The destination may write only after OPEN_RETURN_PATH: bytes that a source never reads can turn
+ * its close into a reset that destroys what we have not read yet.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "stream/stream_format.h"
+#include "stream/stream_in.h"
+#include "transport/channel.h"
+
+struct return_path_message {
+    enum return_message type;
+    uint32_t value; /* SHUT, PONG, RESUME_ACK */
+};
+
+MUST_USE int return_path_send(struct channel *c, enum return_message type, uint32_t value,
+                              struct error *err);
+/*
+ * Waits for the next message. Those that belong to postcopy are read and refused: nothing here
+ * asked for them. 0 with *ret set, or -1.
+ */
+MUST_USE int return_path_recv(struct stream_in *in, struct return_path_message *ret,
+                              struct error *err);

@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""What a user meets: exit codes, messages, cancelling, and that a target is whole or absent."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+
+from lib import ramjet, table
+from lib.ramjet import Ramjet, recv
+from lib.scene import until
+from lib.snapshot import Snapshot
+from lib.table import Skip, check
+
+Case = namedtuple("Case", "label run")
+CASES = []
+
+
+def case(label):
+    """Adds the function below it to the table."""
+    def add(function):
+        CASES.append(Case(label, function))
+        return function
+    return add
+
+
+# A transfer that lasts long enough to be disturbed, and would still be a small file.
+SLOW = ["--max-bandwidth", "160Mbit", "synth:128M,random=100"]
+
+
+def slow_transfer(scene, target, *options):
+    """A transfer that has begun: both ends."""
+    receiver, address = recv(scene, target, *options)
+    sender = Ramjet(scene, "send", "--channels", 2, "--progress", "always", *SLOW, address)
+    until(lambda: sender.errors, "the sender's first line of progress")
+    return sender, receiver
+
+
+def folder(scene):
+    """An empty folder for the target, so that whatever is left behind is seen."""
+    made = scene.folder / "target"
+    made.mkdir()
+    return made
+
+
+def check_empty(place):
+    left = sorted(p.name for p in place.iterdir())
+    check(not left, f"left behind: {left}")
+
+
+# ---- the command line ----
+
+USAGE = [
+    [],
+    ["nonsense"],
+    ["recv"],
+    ["recv", "tcp:127.0.0.1:0"],
+    ["recv", "tcp:127.0.0.1:0", "null:", "more"],
+    ["recv", "pigeon:x", "null:"],
+    ["recv", "tcp:127.0.0.1:0", "pigeon:x"],
+    ["recv", "--no-such-option", "tcp:127.0.0.1:0", "null:"],
+    ["recv", "--channels", "many", "tcp:127.0.0.1:0", "null:"],
+    ["recv", "--channels", "256", "tcp:127.0.0.1:0", "null:"],
+    ["send", "synth:64M"],
+    ["send", "synth:lots", "tcp:127.0.0.1:1"],
+    ["send", "synth:64M,colour=blue", "tcp:127.0.0.1:1"],
+    ["send", "--max-bandwidth", "fast", "synth:64M", "tcp:127.0.0.1:1"],
+    ["send", "--set", "no-such-capability=on", "synth:64M", "tcp:127.0.0.1:1"],
+    ["info"],
+]
+
+
+@case("usage errors exit with 2")
+def usage(scene):
+    for words in USAGE:
+        run = Ramjet(scene, *words)
+        check(run.wait(5) == 2, f"{words}: exit code {run.wait()}, want 2")
+        check(run.errors and not run.output, f"{words}: wants its message on stderr")
+
+
+@case("help and probe")
+def helps(scene):
+    for words in (["help"], ["help", "recv"], ["help", "send"], ["help", "info"], ["probe"]):
+        run = Ramjet(scene, *words)
+        check(run.wait(5) == 0 and run.output, f"{words}: exit code {run.wait()}: {run.errors}")
+
+
+@case("methods that are not built are refused by name")
+def methods(scene):
+    for method in ("zlib", "zstd"):
+        for words in (["send", "--compress", method, "synth:64M", "tcp:127.0.0.1:1"],
+                      ["recv", "--compress", method, "tcp:127.0.0.1:0", "null:"]):
+            run = Ramjet(scene, *words)
+            check(run.wait(5) in (1, 2), f"{words}: exit code {run.wait()}")
+            check(method in run.errors, f"{words}: does not name {method}: {run.errors}")
+
+
+@case("nobody listens")
+def refused(scene):
+    Ramjet(scene, "send", "synth:1M", "tcp:127.0.0.1:1").failed("127.0.0.1:1", "refused")
+
+
+@case("info of a snapshot, and of something else")
+def info(scene):
+    receiver, address = recv(scene, f"file:{scene.folder}/vm.snap")
+    Ramjet(scene, "send", "synth:16M", address).done()
+    receiver.done()
+    told = Ramjet(scene, "info", scene.folder / "vm.snap")
+    check(told.wait(5) == 0 and b"pc.ram" in told.output, f"{told.output} {told.errors}")
+    (scene.folder / "text").write_text("this is no snapshot\n")
+    Ramjet(scene, "info", scene.folder / "text").failed("text")
+    Ramjet(scene, "info", scene.folder / "absent").failed("absent", "no such file")
+
+
+# ---- output ----
+
+@case("no escape codes and no progress in a pipe")
+def pipe(scene):
+    receiver, address = recv(scene, "null:")
+    sender = Ramjet(scene, "send", "--max-bandwidth", "400Mbit", "synth:80M,random=100", address)
+    sender.done()
+    receiver.done()
+    for run in (sender, receiver):
+        said = run.output + run.errors.encode()
+        check(b"\x1b" not in said and b"\r" not in said, f"{run.name}: {said}")
+
+
+@case("a live line on a terminal")
+def terminal(scene):
+    receiver, address = recv(scene, "null:")
+    sender = Ramjet(scene, "send", "--max-bandwidth", "400Mbit", "synth:80M,random=100", address,
+                    terminal=True)
+    check(sender.wait(20) == 0, f"{sender.output}")
+    receiver.done()
+    check(b"\r" in sender.output or b"\x1b" in sender.output, f"{sender.output}")
+
+
+RESULT = ["status", "total-time", "downtime", "setup-time", "ram", "cpu-time-ms", "guest-bytes",
+          "wire-bytes", "channels"]
+RESULT_CHANNEL = ["id", "bytes", "packets", "normal", "zero", "wait-ms", "codec-ms",
+                  "copied-sends"]
+
+
+@case("the JSON result")
+def json_result(scene):
+    receiver, address = recv(scene, "null:", "--json")
+    sender = Ramjet(scene, "send", "--json", "--channels", 3, "synth:64M", address)
+    for result in (sender.done(), receiver.done()):
+        missing = [name for name in RESULT if name not in result]
+        check(not missing, f"not in the result: {missing}")
+        check(result["status"] == "completed" and result["guest-bytes"] == 64 << 20, f"{result}")
+        check(len(result["channels"]) == 3, f"{len(result['channels'])} channels, want 3")
+        for channel in result["channels"]:
+            missing = [name for name in RESULT_CHANNEL if name not in channel]
+            check(not missing, f"not in a channel's result: {missing}")
+
+
+@case("max-bandwidth is held within 3 percent")
+def bandwidth(scene):
+    for channels, mbit in ((4, 800), (0, 800), (1, 2400)):
+        receiver, address = recv(scene, "null:")
+        sender = Ramjet(scene, "send", "--json", "--channels", channels, "--max-bandwidth",
+                        f"{mbit}Mbit", f"synth:{mbit * 3 // 8}M,random=100,zero=0", address)
+        result = sender.done()
+        receiver.done()
+        rate = result["wire-bytes"] * 8 / result["total-time"] / 1000
+        check(abs(rate - mbit) <= 0.03 * mbit,
+              f"{channels} channels: {rate:.1f} Mbit/s, want {mbit}")
+
+
+# ---- ending early ----
+
+def cancel(scene, scheme, number, who):
+    place = folder(scene)
+    ends = dict(zip(("send", "recv"), slow_transfer(scene, f"{scheme}:{place}/it")))
+    first = ends.pop(who)
+    first.send_signal(number)
+    other = ends.popitem()[1]
+    if number == signal.SIGINT:
+        check(first.wait(5) == 1, f"{first.name}: exit code {first.wait()}, want 1")
+        check("cancelled" in first.errors.lower(), f"{first.name}: {first.errors}")
+    check(other.wait(5) == 1, f"{other.name}: exit code {other.wait()}, want 1")
+    check(other.errors.strip(), f"{other.name} does not say why it failed")
+    check_empty(place)
+
+
+for _scheme in ("file", "raw"):
+    for _who in ("send", "recv"):
+        case(f"SIGINT to {_who}, {_scheme}")(
+            lambda scene, s=_scheme, w=_who: cancel(scene, s, signal.SIGINT, w))
+case("the sender is killed")(lambda scene: cancel(scene, "file", signal.SIGKILL, "send"))
+
+
+@case("SIGINT while nobody connects")
+def cancel_waiting(scene):
+    place = folder(scene)
+    receiver, _ = recv(scene, f"file:{place}/vm.snap")
+    receiver.send_signal(signal.SIGINT)
+    receiver.failed("cancelled")
+    check_empty(place)
+
+
+# ---- whole or absent ----
+
+@case("a target that exists needs --force")
+def exists(scene):
+    place = folder(scene)
+    snapshot = place / "vm.snap"
+    snapshot.write_text("precious")
+    Ramjet(scene, "recv", "tcp:127.0.0.1:0", f"file:{snapshot}").failed("vm.snap", "--force")
+    check(snapshot.read_text() == "precious", "an existing file was touched")
+
+    receiver, address = recv(scene, f"file:{snapshot}", "--force")
+    Ramjet(scene, "send", "synth:16M", address).done()
+    receiver.done()
+    with Snapshot(snapshot) as captured:
+        check("pc.ram" in captured.blocks, "the file was not replaced")
+    check(len(list(place.iterdir())) == 1, "something lies beside it")
+
+
+@case("a raw target that exists needs --force")
+def exists_raw(scene):
+    capture = folder(scene)
+    (capture / "ram.pc.ram").write_text("precious")
+    Ramjet(scene, "recv", "tcp:127.0.0.1:0", f"raw:{capture}").failed("target", "--force")
+    check((capture / "ram.pc.ram").read_text() == "precious", "an existing file was touched")
+
+
+@case("a folder that does not exist")
+def no_folder(scene):
+    for scheme in ("file", "raw"):
+        Ramjet(scene, "recv", "tcp:127.0.0.1:0", f"{scheme}:{scene.folder}/absent/it").failed(
+            "absent", "no such file")
+
+
+@case("a folder that may not be written")
+def unwritable(scene):
+    place = folder(scene)
+    place.chmod(0o555)
+    prefix, program = (), None
+    if os.geteuid() == 0:  # nothing is forbidden to root: be somebody else
+        program = shutil.copy(ramjet.binary(), scene.folder)  # the original may be out of reach
+        prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    for scheme in ("file", "raw"):
+        Ramjet(scene, "recv", "tcp:127.0.0.1:0", f"{scheme}:{place}/it", prefix=prefix,
+               program=program).failed("permission denied")
+
+
+@case("the disk is full")
+def full(scene):
+    for scheme in ("file", "raw"):
+        place = scene.folder / f"disk-{scheme}"
+        place.mkdir()
+        mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16M", "tmpfs", place],
+                               capture_output=True, text=True, check=False)
+        if mount.returncode:
+            raise Skip(f"a small disk cannot be mounted here: {mount.stderr.strip()}")
+        scene.at_end.callback(subprocess.run, ["umount", "-l", place], check=False)
+        receiver, address = recv(scene, f"{scheme}:{place}/it")
+        sender = Ramjet(scene, "send", "--channels", 2, "synth:64M,random=100,zero=0", address)
+        receiver.failed("no space left")
+        sender.failed()
+        check_empty(place)
+
+
+def run(scene, chosen):
+    chosen.run(scene)
+
+
+if __name__ == "__main__":
+    sys.exit(table.main(CASES, run))

@@ -1,0 +1,126 @@
+"""A QEMU with the test guest in it, as the source or the destination of a migration."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from . import guest
+from .qmp import Qmp
+from .scene import Process
+from .table import Skip, check
+
+_FINAL = ("completed", "failed", "cancelled")
+
+MAIN_BLOCK = "m"  # the RAM block's name on the wire is the id of its memory backend
+
+
+def binary(version):
+    """The QEMU "7.2" or "10.0" to test with, or Skip. scripts/test says which by environment."""
+    name = "QEMU_" + version.split(".", maxsplit=1)[0] + version.split(".")[1].rstrip("0")
+    if name in os.environ:
+        path, why = os.environ[name], os.environ.get(name + "_WHY")
+    elif version == "10.0":
+        script = Path(__file__).parents[3] / "scripts" / "qemu-10"
+        answer = subprocess.run([script, "--cached"], capture_output=True, text=True, check=False)
+        path, why = answer.stdout.strip(), answer.stderr.strip()
+    else:
+        path, why = shutil.which("qemu-system-x86_64"), None
+    if not path:
+        raise Skip(why or f"QEMU {version} is not installed")
+    return path
+
+
+class Qemu(Process):
+    """One QEMU under TCG. Its main memory is a file that can be compared: `memory`.
+
+    What must be equal on both sides of a migration is in `machine`, `devices` and `uuid`.
+    """
+
+    def __init__(self, scene, name, version, *, machine, devices=False, uuid=None,
+                 incoming=None, paused=False, options=()):
+        self.memory = scene.folder / f"{name}.ram"
+        self.plugged = scene.folder / f"{name}.virtio-mem"  # only with devices
+        self.qmp = Qmp()
+        argv = [
+            binary(version), "-nodefaults", "-no-user-config", "-display", "none",
+            "-accel", "tcg", "-machine", f"{machine},memory-backend={MAIN_BLOCK}",
+            "-object", _backend(MAIN_BLOCK, self.memory),
+            "-m", f"size={guest.MEMORY >> 20}M" + (",maxmem=1G" if devices else ""),
+            "-kernel", guest.build(scene.folder), "-debugcon", "stdio",
+            "-chardev", f"socket,id=monitor,fd={self.qmp.theirs.fileno()}",
+            "-mon", "chardev=monitor,mode=control",
+        ]
+        if devices:
+            argv += [
+                "-device", "VGA,addr=2",
+                "-netdev", "hubport,id=hub,hubid=0",
+                "-device", "virtio-net-pci,netdev=hub,mac=52:54:00:12:34:56,addr=3",
+                "-object", _backend("more", self.plugged),
+                # QEMU would take its block size from the host's /sys, each version its own way.
+                "-device", "virtio-mem-pci,id=vm0,memdev=more,requested-size=64M,block-size=2M,"
+                           "addr=4",
+                "-device", "virtio-rng-pci,addr=5",
+            ]
+        argv += ["-uuid", uuid] if uuid else []
+        argv += ["-incoming", incoming] if incoming else []
+        argv += ["-S"] if paused else []
+        super().__init__(scene, name, [*argv, *options],
+                         pass_fds=[self.qmp.theirs.fileno()])
+        self.qmp.start()
+
+    def configure(self, capabilities=(), channels=0, **parameters):
+        """Sets migration capabilities and parameters; channels = 0 is no multifd."""
+        on = ["events", *capabilities, *(["multifd"] if channels else [])]
+        self.qmp("migrate_set_capabilities",
+                 capabilities=[{"capability": name, "state": True} for name in on])
+        if channels:
+            parameters["multifd_channels"] = channels
+        if parameters:
+            self.qmp("migrate_set_parameters", **parameters)
+
+    def passes(self, more):
+        """Waits until the guest has found all its memory right `more` more times."""
+        seen = len(self.output)
+        check(self.read(lambda out: len(out) >= seen + more or b"X" in out),
+              f"{self.name}: QEMU ended while its guest was expected to run")
+        check(b"X" not in self.output, f"{self.name}: the guest found a wrong byte in its memory")
+
+    def migrate(self, uri, rounds=3):
+        """Migrates the running guest, and lets it end only after `rounds` rounds of dirty pages."""
+        # QEMU sends in bursts, ten a second. 6 MiB in each is less than what the guest dirties
+        # meanwhile, so it cannot converge before it may.
+        self.qmp("migrate_set_parameters", downtime_limit=1, max_bandwidth=64 << 20)
+        self.qmp("migrate", uri=uri)
+        _, data = self.qmp.event(lambda _, data: data.get("status") in _FINAL
+                                 or data.get("pass", 0) > rounds)
+        if "pass" in data:
+            self.qmp("migrate_set_parameters", downtime_limit=60000, max_bandwidth=64 << 30)
+            self.migrated()
+        else:
+            self._demand_completed(data["status"])
+            check(False, f"{self.name}: completed before {rounds} rounds")
+
+    def migrated(self):
+        """Waits for the end of a migration, in either role, and demands that it went well."""
+        _, data = self.qmp.event(lambda _, data: data.get("status") in _FINAL)
+        self._demand_completed(data["status"])
+
+    def _demand_completed(self, status):
+        check(status == "completed",
+              f"{self.name}: migration {status}: {self.qmp('query_migrate').get('error-desc')}")
+
+    def listen(self):
+        """As a destination started with incoming="defer": listens on a free port; its address."""
+        self.qmp("migrate_incoming", uri="tcp:127.0.0.1:0")
+        address = self.qmp("query_migrate")["socket-address"][0]
+        return f"tcp:{address['host']}:{address['port']}"
+
+    def end(self):
+        self.qmp.close()
+        super().end()
+
+
+def _backend(name, path):
+    size = guest.MEMORY >> 20
+    return f"memory-backend-file,id={name},size={size}M,mem-path={path},share=on"

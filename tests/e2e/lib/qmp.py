@@ -1,0 +1,56 @@
+"""QMP, QEMU's monitor protocol: commands and events over a socket that QEMU inherits."""
+
+import json
+import socket
+
+
+class QmpError(Exception):
+    """QEMU refused a command, or closed its monitor."""
+
+
+class Qmp:
+    """One end of a socket pair; QEMU holds `theirs`. No path, no port, nothing to wait for."""
+
+    def __init__(self):
+        ours, self.theirs = socket.socketpair()
+        self._socket = ours
+        self._lines = ours.makefile("rb")
+        self._events = []
+
+    def start(self):
+        """To be called when QEMU has been started."""
+        self.theirs.close()
+        self._receive()  # the greeting
+        self("qmp_capabilities")
+
+    def __call__(self, command, **arguments):
+        """Executes a command; an underscore stands for QMP's dash."""
+        arguments = {key.replace("_", "-"): value for key, value in arguments.items()}
+        message = {"execute": command.replace("_", "-"), "arguments": arguments}
+        if command == "qmp_capabilities":
+            message = {"execute": command}
+        self._socket.sendall(json.dumps(message).encode())
+        while True:
+            answer = self._receive()
+            if "return" in answer:
+                return answer["return"]
+            if "error" in answer:
+                raise QmpError(f"{command} {arguments}: {answer['error']['desc']}")
+            self._events.append(answer)
+
+    def event(self, wanted):
+        """Waits for the next event for which wanted(name, data) holds; drops those before it."""
+        while True:
+            event = self._events.pop(0) if self._events else self._receive()
+            if wanted(event["event"], event.get("data", {})):
+                return event["event"], event.get("data", {})
+
+    def _receive(self):
+        line = self._lines.readline()
+        if not line:
+            raise QmpError("QEMU closed its monitor")
+        return json.loads(line)
+
+    def close(self):
+        self._lines.close()
+        self._socket.close()

@@ -1,0 +1,53 @@
+"""The program under test."""
+
+import json
+import os
+from pathlib import Path
+
+from .scene import Process
+from .table import check
+
+
+def binary():
+    """RAMJET, or the release build."""
+    built = Path(__file__).parents[3] / "build" / "release" / "tools" / "ramjet"
+    return os.environ.get("RAMJET") or built
+
+
+class Ramjet(Process):
+    """One run of it: Ramjet(scene, "send", "--json", …)."""
+
+    def __init__(self, scene, *arguments, prefix=(), program=None, **process):
+        name = f"ramjet-{arguments[0]}" if arguments else "ramjet"
+        super().__init__(scene, name, [*prefix, program or binary(), *arguments], **process)
+
+    def listening(self):
+        """Waits for recv's first line; the address in it."""
+        check(self.read(lambda out: b"\n" in out), f"{self.name} ended before it listened")
+        line = self.output.split(b"\n", 1)[0].decode()
+        check(line.startswith("listening "), f"{self.name}: first line is {line!r}")
+        return line.removeprefix("listening ")
+
+    def done(self, seconds=None):
+        """Waits for the good end; the JSON object, if there is one."""
+        code = self.wait(seconds)
+        check(code == 0, f"{self.name}: exit code {code}: {self.errors.strip()}")
+        text = self.output.decode().strip()
+        if text.startswith("listening "):
+            text = text.partition("\n")[2]
+        return json.loads(text) if text.startswith("{") else None
+
+    def failed(self, *words, seconds=5, code=1):
+        """Demands the bad end within `seconds`: the code, and one line that holds all `words`."""
+        found = self.wait(seconds)
+        said = self.errors.strip()
+        check(found == code, f"{self.name}: exit code {found}, want {code}: {said}")
+        check(len(said.splitlines()) == 1, f"{self.name}: want one line of error: {said!r}")
+        for word in words:
+            check(word in said.lower(), f"{self.name}: want {word!r} in: {said}")
+
+
+def recv(scene, target, *options, listen="tcp:127.0.0.1:0", **process):
+    """A receiver that listens already, and its address."""
+    receiver = Ramjet(scene, "recv", *options, listen, target, **process)
+    return receiver, receiver.listening()

@@ -1,0 +1,150 @@
+"""The stage of one case: a folder and the processes started in it. Both end with the case."""
+
+import contextlib
+import ctypes
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent():
+    # ctest kills a test that takes too long; nothing it started may outlive it.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _memory_folder():
+    """Where guest memory and snapshots lie: in memory where there is room, else in TMPDIR."""
+    shm = "/dev/shm"
+    roomy = os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > 4 << 30
+    return shm if roomy else None
+
+
+def until(holds, what, seconds=20):
+    """Polls where there is no event to wait for."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds} s for {what}")
+        time.sleep(0.01)
+
+
+class Process:
+    """A child process. Its output is kept as it is read, its errors lie in a file.
+
+    Input is empty. With `netns` it runs in that network namespace; with `terminal`, output and
+    errors both go to a terminal and are read as output.
+    """
+
+    def __init__(self, scene, name, argv, netns=None, terminal=False, **popen):
+        self.name = name
+        self.argv = [str(a) for a in argv]
+        if netns:
+            self.argv = ["ip", "netns", "exec", netns, *self.argv]
+        self.output = b""  # all it has written so far
+        self._errors = scene.folder / f"{len(scene.processes)}-{name}.stderr"
+        self._out, theirs = os.openpty() if terminal else os.pipe()
+        with self._errors.open("wb") as errors:
+            self._child = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=theirs,
+                stderr=theirs if terminal else errors, preexec_fn=_die_with_parent, **popen)
+        os.close(theirs)
+        self.pid = self._child.pid
+        scene.processes.append(self)
+
+    def _read_some(self, seconds=None):
+        """Takes what is there, waiting for it; False at the end of the output."""
+        if not select.select([self._out], [], [], seconds)[0]:
+            raise TimeoutError(f"{self.name} still runs after {seconds:.0f} s more")
+        try:
+            more = os.read(self._out, 1 << 16)
+        except OSError:  # EIO: how a terminal says that nobody holds its other end any more
+            more = b""
+        self.output += more
+        return bool(more)
+
+    def read(self, enough):
+        """Reads output until enough(output); False if it ended before that."""
+        while not enough(self.output):
+            if not self._read_some():
+                return False
+        return True
+
+    def wait(self, seconds=None):
+        """Reads the rest of the output and waits for the end; returns the exit code."""
+        if seconds is None:
+            while self._read_some():
+                pass
+            return self._child.wait()
+        end = time.monotonic() + seconds
+        while self._read_some(max(0, end - time.monotonic())):
+            pass
+        return self._child.wait(max(1, end - time.monotonic()))
+
+    @property
+    def errors(self):
+        return self._errors.read_text(errors="replace")
+
+    def send_signal(self, number):
+        self._child.send_signal(number)
+
+    def end(self):
+        """Ends it, whatever it is doing."""
+        if self._child.poll() is None:
+            self._child.kill()
+        self._child.wait()
+        os.close(self._out)
+
+    def story(self):
+        """What a person needs to understand a failure."""
+        code = self._child.poll()
+        state = "still running" if code is None else f"exit code {code}"
+        said = self.output[-2000:].decode(errors="replace")
+        return f"--- {self.name}: {' '.join(self.argv)}\n{state}\n{said}\n{self.errors[-2000:]}\n"
+
+
+class Timeout(Exception):
+    """The scene's time is over; the traceback says what was being waited for."""
+
+
+def _expire(_signal, _frame):
+    raise Timeout("out of time")
+
+
+class Scene:
+    """A folder of its own, everything started in it, and a deadline for all of it.
+
+    The one alarm bounds every wait, whatever it waits for: a line, a socket, a process.
+    """
+
+    def __init__(self, seconds):
+        self._seconds = seconds
+        self.folder = Path(tempfile.mkdtemp(prefix="ramjet-e2e.", dir=_memory_folder()))
+        self.folder.chmod(0o755)  # one case starts ramjet as another user
+        self.processes = []
+        self.at_end = contextlib.ExitStack()  # for what else must be undone
+
+    def __enter__(self):
+        signal.signal(signal.SIGALRM, _expire)
+        signal.alarm(self._seconds)
+        return self
+
+    def __exit__(self, *_):
+        signal.alarm(0)
+        self.end_processes()
+        self.at_end.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def end_processes(self):
+        while self.processes:
+            self.processes.pop().end()
+
+    def story(self):
+        return "\n".join(process.story() for process in self.processes)

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""`ramjet send` into `ramjet recv`: every page equal at the end, by the digests of both ends and,
+where there is a file to compare with, byte by byte.
+
+Under scripts/netns the two run in two network namespaces.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+
+from lib import ram, ramjet, table
+from lib.snapshot import Snapshot
+from lib.table import check
+
+
+@dataclass
+class Case:
+    label: str
+    source: str  # "image": a file made here
+    channels: int
+    target: str = "null:"
+    listen: str = "tcp:127.0.0.1:0"
+    rounds: int = 0  # at least so many
+
+
+CASES = [
+    Case("small synth, main channel", "synth:64M,dirty=20M", 0, rounds=2),
+    Case("small synth, 1 channel", "synth:64M,dirty=20M", 1, rounds=2),
+    Case("small synth, 4 channels", "synth:64M,dirty=20M", 4, rounds=2),
+    Case("small synth to a file", "synth:64M,dirty=20M", 4, "file:{}/vm.snap", rounds=2),
+    Case("small synth to raw", "synth:64M,dirty=20M", 2, "raw:{}/capture", rounds=2),
+    Case("small synth, all zero", "synth:64M,zero=100", 2),
+    Case("small synth over a unix socket", "synth:64M,dirty=20M", 2, listen="unix:{}/s"),
+    Case("small synth over IPv6", "synth:64M", 2, listen="tcp:[::1]:0"),
+    Case("small image to a file", "image", 4, "file:{}/vm.snap"),
+    Case("small image to a file, main channel", "image", 0, "file:{}/vm.snap"),
+    Case("small image to raw", "image", 3, "raw:{}/capture"),
+    Case("big synth, 4 channels", "synth:2G,dirty=200M", 4, rounds=2),
+    Case("big synth, main channel", "synth:1G,dirty=100M", 0, rounds=2),
+]
+
+
+def run(scene, case):
+    source, listen = case.source, case.listen.format(scene.folder)
+    if source == "image":
+        source = f"image:{make_image(scene.folder / 'image')}"
+    here, there = os.environ.get("RAMJET_NETNS", " ").split(" ")  # set by scripts/netns
+    if there:
+        listen = f"tcp:{os.environ['RAMJET_NETNS_ADDRESS']}:0"
+
+    receiver, address = ramjet.recv(scene, case.target.format(scene.folder), "--json", "--digest",
+                                    listen=listen, netns=there)
+    sender = ramjet.Ramjet(scene, "send", "--json", "--digest", "--channels", case.channels,
+                           source, address, netns=here)
+    sent, received = sender.done(), receiver.done()
+
+    check(sent["digest"] and sent["digest"] == received["digest"],
+          f"digests differ: sent {sent['digest']}, received {received['digest']}")
+    passes = sent["ram"]["dirty-sync-count"]
+    check(passes >= case.rounds, f"{passes} rounds, want at least {case.rounds}")
+    if case.source == "image":
+        compare_image(scene.folder)
+
+
+def make_image(path):
+    """16 MiB and some pages: zero ones, random ones and text, so that no two places look alike."""
+    with path.open("wb") as image:
+        for page in range(4096 + 5):
+            kind = page % 5
+            image.write(bytes(ram.PAGE) if kind < 2 else os.urandom(ram.PAGE) if kind == 2
+                        else (b"page %12d " % page * 256)[:ram.PAGE])
+    return path
+
+
+def compare_image(folder):
+    wanted = ram.pieces(folder / "image")
+    if (folder / "capture").exists():
+        ram.same("raw", ram.pieces(folder / "capture" / "ram.pc.ram"), wanted)
+    else:
+        with Snapshot(folder / "vm.snap") as snapshot:
+            ram.same("snapshot", snapshot.blocks["pc.ram"].pieces(), wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(table.main(CASES, run))

@@ -1,0 +1,127 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <jansson.h>
+
+#include "ram/resident.h"
+#include "stream/description.h"
+#include "tools/options.h"
+#include "tools/source.h"
+#include "tools/verbs.h"
+
+/* Pages of a block that may hold anything but zeros. */
+static int count_present(const struct ram_block *b, uint64_t *ret, struct error *err)
+{
+    struct dirty_bitmap present;
+
+    if (dirty_bitmap_init(&present, ram_block_pages(b), err) < 0)
+        return -1;
+    int rc = ram_resident(b, &present, err);
+    *ret = dirty_bitmap_count(&present);
+    dirty_bitmap_done(&present);
+    return rc;
+}
+
+static int blocks_json(const struct machine *m, json_t *list, struct error *err)
+{
+    for (size_t i = 0; i < m->ram.n; i++) {
+        const struct ram_block *b = &m->ram.blocks[i];
+        uint64_t present;
+
+        if (count_present(b, &present, err) < 0)
+            return -1;
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "name", b->name, "length",
+                                              (json_int_t)b->used_bytes, "pages",
+                                              (json_int_t)ram_block_pages(b), "pages-present",
+                                              (json_int_t)present));
+    }
+    return 0;
+}
+
+static void add_device(void *arg, const struct section *s, uint64_t body_len)
+{
+    json_array_append_new(arg, json_pack("{s:s, s:I, s:I, s:I}", "name", s->name, "instance",
+                                         (json_int_t)s->instance, "version", (json_int_t)s->version,
+                                         "length", (json_int_t)body_len));
+}
+
+static void print_text(const struct machine *m, const char *uuid, const json_t *blocks,
+                       const json_t *devices)
+{
+    size_t i;
+    json_t *e;
+
+    printf("machine  %s\n", m->config.machine);
+    if (uuid)
+        printf("uuid     %s\n", uuid);
+    printf("ram      %.2f GiB in %zu blocks\n", (double)m->ram.total_bytes / (1 << 30), m->ram.n);
+    json_array_foreach(blocks, i, e)
+    {
+        printf("  %-36s %12lld bytes, %lld of %lld pages present\n",
+               json_string_value(json_object_get(e, "name")),
+               (long long)json_integer_value(json_object_get(e, "length")),
+               (long long)json_integer_value(json_object_get(e, "pages-present")),
+               (long long)json_integer_value(json_object_get(e, "pages")));
+    }
+    printf("devices  %zu sections\n", json_array_size(devices));
+    json_array_foreach(devices, i, e)
+    {
+        printf("  %-36s instance %lld, version %lld, %lld bytes\n",
+               json_string_value(json_object_get(e, "name")),
+               (long long)json_integer_value(json_object_get(e, "instance")),
+               (long long)json_integer_value(json_object_get(e, "version")),
+               (long long)json_integer_value(json_object_get(e, "length")));
+    }
+}
+
+static void print_json(const struct machine *m, const char *uuid, json_t *blocks, json_t *devices)
+{
+    json_t *root = json_pack("{s:s, s:I, s:O, s:O}", "machine", m->config.machine, "total",
+                             (json_int_t)m->ram.total_bytes, "blocks", blocks, "devices", devices);
+
+    if (uuid)
+        json_object_set_new(root, "uuid", json_string(uuid));
+    json_dumpf(root, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(root);
+}
+
+static int print_snapshot(const struct machine *m, const struct options *options, struct error *err)
+{
+    json_t *blocks = json_array(), *devices = json_array();
+    char text[UUID_TEXT_LEN], *uuid = NULL;
+
+    if (m->config.has_uuid) {
+        uuid_format(&m->config.uuid, text);
+        uuid = text;
+    }
+    int rc = blocks_json(m, blocks, err);
+    if (rc == 0)
+        rc = description_check(&m->devices.early, &m->devices.tail, add_device, devices, err);
+    if (rc == 0 && options->json)
+        print_json(m, uuid, blocks, devices);
+    else if (rc == 0)
+        print_text(m, uuid, blocks, devices);
+    json_decref(blocks);
+    json_decref(devices);
+    return rc;
+}
+
+int verb_info(int argc, char **argv, struct error *err)
+{
+    struct options options;
+    struct machine *machine;
+    const char *args[1];
+    size_t n;
+
+    if (options_parse(VERB_INFO, argc, argv, &options, args, ARRAY_LEN(args), &n, err) < 0)
+        return -1;
+    if (n != 1)
+        return err_set(err, ERR_USAGE, "expected file:PATH or raw:DIR; see ramjet help info");
+    if (source_open_snapshot(args[0], &machine, err) < 0)
+        return -1;
+    int rc = print_snapshot(machine, &options, err);
+    machine_free(machine);
+    return rc;
+}

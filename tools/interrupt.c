@@ -1,0 +1,67 @@
+#include "tools/interrupt.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+/* Wakes the watcher for its end: a signal that nobody sends us. */
+#define SIGNAL_END SIGUSR1
+
+/* A signal's thread belongs to the process: there is one. */
+static struct {
+    void (*cancel)(void *arg);
+    void *arg;
+    pthread_t thread;
+} watcher;
+
+static sigset_t signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGNAL_END);
+    return set;
+}
+
+void interrupt_block(void)
+{
+    sigset_t set = signals();
+
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static void *watch(void *arg)
+{
+    sigset_t set = signals();
+    int number;
+
+    (void)arg;
+    if (sigwait(&set, &number) != 0 || number == SIGNAL_END)
+        return NULL;
+    watcher.cancel(watcher.arg);
+    if (sigwait(&set, &number) != 0 || number == SIGNAL_END)
+        return NULL;
+    signal(number, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    raise(number);
+    return NULL;
+}
+
+int interrupt_start(void (*cancel)(void *arg), void *arg, struct error *err)
+{
+    watcher.cancel = cancel;
+    watcher.arg = arg;
+    errno = pthread_create(&watcher.thread, NULL, watch, NULL);
+    if (errno)
+        return err_sys(err, "thread for signals");
+    return 0;
+}
+
+void interrupt_stop(void)
+{
+    pthread_kill(watcher.thread, SIGNAL_END);
+    pthread_join(watcher.thread, NULL);
+}

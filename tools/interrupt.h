@@ -1,0 +1,13 @@
+/*
+ * tools/interrupt.h: Ctrl-C as an orderly cancel. The second one ends the program at once.
+ */
+#pragma once
+
+#include "base/error.h"
+
+/* From here on SIGINT, SIGTERM and SIGHUP wait. Before any thread is started. */
+void interrupt_block(void);
+/* They now call cancel(arg), on a thread of their own; those that waited, at once. */
+MUST_USE int interrupt_start(void (*cancel)(void *arg), void *arg, struct error *err);
+/* No call is under way or will come. */
+void interrupt_stop(void);

@@ -1,0 +1,109 @@
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/options.h"
+#include "tools/verbs.h"
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE  2
+
+static const struct verb {
+    const char *name, *synopsis, *summary, *help;
+    enum verb_bit bit;
+    int (*run)(int argc, char **argv, struct error *err);
+} verbs[] = {
+    {"recv", "[options] LISTEN TARGET", "take a migration: from ramjet send or any QEMU 7.2…11.1",
+     "LISTEN: tcp:HOST:PORT (0: any port), unix:PATH, vsock:CID:PORT, fd:N. The real address is\n"
+     "the first line on standard output: listening tcp:HOST:PORT.\n"
+     "TARGET: file:PATH, a mapped-ram snapshot that QEMU loads; raw:DIR, a file per RAM block;\n"
+     "null:, memory that is checked and dropped.\n"
+     "Channels, method and machine type are read off the connections; an option pins one.\n",
+     VERB_RECV, verb_recv},
+    {"send", "[options] SOURCE DEST", "send one: into ramjet recv or a QEMU started with -incoming",
+     "SOURCE: file:PATH, a mapped-ram snapshot; raw:DIR; image:[NAME=]PATH, any file as one RAM\n"
+     "block; synth:SIZE[,zero=PCT][,random=PCT][,seed=N][,dirty=RATE], generated memory that\n"
+     "is written at RATE while it is sent.\n"
+     "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N.\n",
+     VERB_SEND, verb_send},
+    {"info", "[options] file:PATH | raw:DIR", "what a snapshot holds",
+     "Blocks, page counts, device sections, machine type.\n", VERB_INFO, verb_info},
+    {"probe", "[options]", "what this host can do", "", VERB_PROBE, verb_probe},
+};
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    }
+    return NULL;
+}
+
+static void help(FILE *to)
+{
+    fprintf(to, "ramjet moves the memory of a running VM over many connections at once.\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        fprintf(to, "  ramjet %-6s %-30s %s\n", verbs[i].name, verbs[i].synopsis, verbs[i].summary);
+    fprintf(to, "  ramjet help VERB\n\nExit codes: 0 done, 1 failed, 2 usage.\n");
+}
+
+static void help_verb(const struct verb *v, FILE *to)
+{
+    fprintf(to, "usage: ramjet %s %s\n%s.\n\n%s", v->name, v->synopsis, v->summary, v->help);
+    fprintf(to, "\nOptions:\n");
+    options_help(v->bit, to);
+}
+
+static int run_help(int argc, char **argv)
+{
+    const struct verb *v = argc > 0 ? find_verb(argv[0]) : NULL;
+
+    if (argc > 0 && !v) {
+        fprintf(stderr, "ramjet help: no verb '%s'\n", argv[0]);
+        return EXIT_USAGE;
+    }
+    if (v)
+        help_verb(v, stdout);
+    else
+        help(stdout);
+    return 0;
+}
+
+static int run_verb(const struct verb *v, int argc, char **argv)
+{
+    struct error err;
+
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            help_verb(v, stdout);
+            return 0;
+        }
+    }
+    if (v->run(argc, argv, &err) == 0)
+        return 0;
+    fprintf(stderr, "ramjet %s: %s\n", v->name, err.text);
+    return err.kind == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    /* A reader of our output that goes away must not end a migration half-made. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)
+        return run_help(argc - 2, argv + 2);
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("ramjet " RAMJET_VERSION);
+        return 0;
+    }
+    const struct verb *v = find_verb(argv[1]);
+    if (!v) {
+        fprintf(stderr, "ramjet: no verb '%s'; see ramjet help\n", argv[1]);
+        return EXIT_USAGE;
+    }
+    return run_verb(v, argc - 2, argv + 2);
+}

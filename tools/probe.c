@@ -1,0 +1,196 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <jansson.h>
+
+#include "base/fd.h"
+#include "ram/resident.h"
+#include "ram/zero_page.h"
+#include "tools/options.h"
+#include "tools/verbs.h"
+
+/* What older headers do not have. */
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#endif
+#ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
+#define KVM_CAP_DIRTY_LOG_RING_ACQ_REL 223
+#endif
+#define TCP_ULP_KTLS "tls"
+
+/* Each answers with a text: "yes", or what there is, or "no: " and why. */
+#define ANSWER_LEN 160
+
+static void yes_or_errno(bool ok, char *ret)
+{
+    snprintf(ret, ANSWER_LEN, ok ? "yes" : "no: %s", strerror(errno));
+}
+
+static void probe_zero_copy(char *ret)
+{
+    AUTO_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    yes_or_errno(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &(int){1}, sizeof(int)) == 0,
+                 ret);
+}
+
+static void probe_io_uring(char *ret)
+{
+    uint8_t params[120] = {0}; /* struct io_uring_params, all defaults */
+    AUTO_FD int fd = (int)syscall(SYS_io_uring_setup, 4, params);
+
+    yes_or_errno(fd >= 0, ret);
+}
+
+/* The protocol must be attached to a connected socket: one to ourselves will do. */
+static void probe_ktls(char *ret)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sa);
+    AUTO_FD int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    AUTO_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool ok = bind(listening, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+              listen(listening, 1) == 0 &&
+              getsockname(listening, (struct sockaddr *)&sa, &len) == 0 &&
+              connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+              setsockopt(fd, IPPROTO_TCP, TCP_ULP, TCP_ULP_KTLS, sizeof(TCP_ULP_KTLS)) == 0;
+
+    yes_or_errno(ok, ret);
+}
+
+static void probe_vsock(char *ret)
+{
+    AUTO_FD int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    yes_or_errno(fd >= 0, ret);
+}
+
+static void probe_kvm(char *ret)
+{
+    AUTO_FD int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+    yes_or_errno(fd >= 0, ret);
+}
+
+static void probe_dirty_ring(char *ret)
+{
+    AUTO_FD int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    int bytes = 0;
+
+    if (fd >= 0) {
+        bytes = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING_ACQ_REL);
+        if (bytes <= 0)
+            bytes = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING);
+        errno = EOPNOTSUPP;
+    }
+    if (bytes > 0)
+        snprintf(ret, ANSWER_LEN, "%zu entries", (size_t)bytes / sizeof(struct kvm_dirty_gfn));
+    else
+        yes_or_errno(false, ret);
+}
+
+/* The word in brackets is what is in force. */
+static void probe_thp(char *ret)
+{
+    char text[128] = "";
+    FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "re");
+
+    if (f && fgets(text, sizeof(text), f)) {
+        char *open = strchr(text, '['), *end = open ? strchr(open, ']') : NULL;
+
+        if (end)
+            *end = 0;
+        snprintf(ret, ANSWER_LEN, "%.60s", end ? open + 1 : text);
+    } else {
+        yes_or_errno(false, ret);
+    }
+    if (f)
+        fclose(f);
+}
+
+static void probe_hugetlb(char *ret)
+{
+    char text[64] = "";
+    FILE *f = fopen("/proc/sys/vm/nr_hugepages", "re");
+
+    if (f && fgets(text, sizeof(text), f))
+        snprintf(ret, ANSWER_LEN, "%ld pages of the default size", atol(text));
+    else
+        yes_or_errno(false, ret);
+    if (f)
+        fclose(f);
+}
+
+static void probe_memlock(char *ret)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+        yes_or_errno(false, ret);
+    else if (limit.rlim_cur == RLIM_INFINITY)
+        snprintf(ret, ANSWER_LEN, "unlimited");
+    else
+        snprintf(ret, ANSWER_LEN, "%llu KiB", (unsigned long long)limit.rlim_cur / 1024);
+}
+
+static void probe_zero_page(char *ret)
+{
+    snprintf(ret, ANSWER_LEN, "%s", zero_page_method());
+}
+
+static void probe_resident(char *ret)
+{
+    snprintf(ret, ANSWER_LEN, "%s", ram_resident_method());
+}
+
+static const struct {
+    const char *name;
+    void (*probe)(char *ret);
+} probes[] = {
+    {"zero-copy", probe_zero_copy},
+    {"io-uring", probe_io_uring},
+    {"ktls", probe_ktls},
+    {"vsock", probe_vsock},
+    {"kvm", probe_kvm},
+    {"kvm-dirty-ring", probe_dirty_ring},
+    {"transparent-hugepages", probe_thp},
+    {"hugetlb", probe_hugetlb},
+    {"memlock", probe_memlock},
+    {"zero-page-scan", probe_zero_page},
+    {"never-touched-memory", probe_resident},
+};
+
+int verb_probe(int argc, char **argv, struct error *err)
+{
+    struct options options;
+    size_t n;
+
+    if (options_parse(VERB_PROBE, argc, argv, &options, NULL, 0, &n, err) < 0)
+        return -1;
+    json_t *root = json_object();
+    for (size_t i = 0; i < ARRAY_LEN(probes); i++) {
+        char answer[ANSWER_LEN];
+
+        probes[i].probe(answer);
+        json_object_set_new(root, probes[i].name, json_string(answer));
+        if (!options.json)
+            printf("%-24s %s\n", probes[i].name, answer);
+    }
+    if (options.json) {
+        json_dumpf(root, stdout, JSON_COMPACT);
+        putchar('\n');
+    }
+    json_decref(root);
+    return 0;
+}

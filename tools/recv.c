@@ -1,0 +1,110 @@
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "migration/incoming.h"
+#include "tools/interrupt.h"
+#include "tools/options.h"
+#include "tools/progress.h"
+#include "tools/report.h"
+#include "tools/verbs.h"
+#include "vmm/landing.h"
+
+/* Helpers only where cores would be idle beside the channels and a source on the same host. */
+static unsigned populate_threads(void)
+{
+    cpu_set_t cpus;
+
+    if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+        return 0;
+    return (unsigned)CPU_COUNT(&cpus) / 4;
+}
+
+static int open_landing(const char *target, bool force, struct landing **ret, struct error *err)
+{
+    if (strncmp(target, "file:", 5) == 0)
+        return landing_file_new(target + 5, force, ret, err);
+    if (strncmp(target, "raw:", 4) == 0)
+        return landing_raw_new(target + 4, force, ret, err);
+    if (strcmp(target, "null:") == 0)
+        return landing_null_new(ret, err);
+    return err_set(err, ERR_USAGE, "target '%.100s': expected file:PATH, raw:DIR or null:", target);
+}
+
+static void cancel(void *arg)
+{
+    incoming_cancel(arg);
+}
+
+static void read_stats(void *arg, struct migration_snapshot *ret)
+{
+    incoming_stats(arg, ret);
+}
+
+/* Runs what listens already. */
+static int run(struct incoming *m, const struct options *options, struct error *err)
+{
+    if (interrupt_start(cancel, m, err) < 0)
+        return -1;
+    int rc = progress_start(options->progress, read_stats, m, err);
+    if (rc == 0)
+        rc = incoming_run(m, err);
+    progress_stop();
+    interrupt_stop();
+    return rc;
+}
+
+static int receive(const struct incoming_config *config, struct landing *landing,
+                   const struct options *options, const char *target, struct error *err)
+{
+    struct migration_snapshot snap;
+    struct error report_err;
+    struct incoming *m;
+
+    if (incoming_new(config, landing, &m, err) < 0)
+        return -1;
+    printf("listening %s\n", incoming_address(m));
+    fflush(stdout);
+    int rc = run(m, options, err);
+    if (rc < 0 && strcmp(target, "null:") != 0) {
+        size_t len = strlen(err->text);
+
+        snprintf(err->text + len, sizeof(err->text) - len, "; %.200s was not written", target);
+    }
+    incoming_stats(m, &snap);
+    if (report(options, "recv", &snap, incoming_ram(m), rc < 0 ? err : NULL, &report_err) < 0 &&
+        rc == 0) {
+        *err = report_err;
+        rc = -1;
+    }
+    incoming_free(m);
+    return rc;
+}
+
+int verb_recv(int argc, char **argv, struct error *err)
+{
+    struct incoming_config config = {.populate_threads = populate_threads()};
+    struct options options;
+    struct landing *landing;
+    const char *args[2];
+    size_t n;
+
+    if (options_parse(VERB_RECV, argc, argv, &options, args, ARRAY_LEN(args), &n, err) < 0)
+        return -1;
+    if (n != 2)
+        return err_set(err, ERR_USAGE, "expected LISTEN and TARGET; see ramjet help recv");
+    if (address_parse(args[0], &config.connect.address, err) < 0)
+        return -1;
+    config.connect.engine = options.engine;
+    config.connect.connect_timeout_ms = options.connect_timeout_ms;
+    config.connect.stall_timeout_ms = options.stall_timeout_ms;
+    config.n_channels = options.channels;
+    config.machine = options.machine;
+    config.uuid = options.has_uuid ? &options.uuid : NULL;
+    interrupt_block();
+    if (open_landing(args[1], options.force, &landing, err) < 0)
+        return -1;
+    int rc = receive(&config, landing, &options, args[1], err);
+    landing_free(landing);
+    return rc;
+}

@@ -1,0 +1,142 @@
+#include "tools/report.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include <jansson.h>
+
+#include "ram/digest.h"
+
+static json_t *number(uint64_t n)
+{
+    return json_integer((json_int_t)n);
+}
+
+static uint64_t cpu_ms(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
+           (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+}
+
+/* Members as query-migrate has them. */
+static json_t *ram_json(const struct migration_snapshot *s)
+{
+    uint64_t ms = s->total_ms ? s->total_ms : 1;
+    json_t *ram = json_object();
+
+    json_object_set_new(ram, "transferred", number(s->wire_bytes));
+    json_object_set_new(ram, "remaining", number(s->remaining_bytes));
+    json_object_set_new(ram, "total", number(s->total_bytes));
+    json_object_set_new(ram, "duplicate", number(s->zero));
+    json_object_set_new(ram, "normal", number(s->normal));
+    json_object_set_new(ram, "normal-bytes", number(s->normal * RAM_PAGE_SIZE));
+    json_object_set_new(ram, "page-size", number(RAM_PAGE_SIZE));
+    json_object_set_new(ram, "dirty-pages-rate", number(s->dirty_pages_per_s));
+    json_object_set_new(ram, "dirty-sync-count", number(s->rounds));
+    json_object_set_new(ram, "mbps", json_real((double)s->wire_bytes * 8 / 1000 / (double)ms));
+    json_object_set_new(ram, "pages-per-second", number((s->normal + s->zero) * 1000 / ms));
+    json_object_set_new(ram, "multifd-bytes", number(s->multifd_bytes));
+    return ram;
+}
+
+static json_t *channels_json(const struct migration_snapshot *s)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < s->n_channels; i++) {
+        const struct channel_snapshot *c = &s->channels[i];
+        json_t *channel = json_object();
+
+        json_object_set_new(channel, "id", number(c->id));
+        json_object_set_new(channel, "bytes", number(c->bytes));
+        json_object_set_new(channel, "packets", number(c->packets));
+        json_object_set_new(channel, "normal", number(c->normal));
+        json_object_set_new(channel, "zero", number(c->zero));
+        json_object_set_new(channel, "wait-ms", number(c->wait_ms));
+        json_object_set_new(channel, "codec-ms", number(0));     /* method none has no codec */
+        json_object_set_new(channel, "copied-sends", number(0)); /* of zero-copy, not built */
+        json_array_append_new(list, channel);
+    }
+    return list;
+}
+
+static int digest_json(const struct ram_map *ram, json_t *list, struct error *err)
+{
+    for (size_t i = 0; i < ram->n; i++) {
+        char text[20];
+        uint64_t digest;
+
+        if (ram_digest(&ram->blocks[i], &digest, err) < 0)
+            return -1;
+        snprintf(text, sizeof(text), "%016llx", (unsigned long long)digest);
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s}", "block", ram->blocks[i].name, "xxh64", text));
+    }
+    return 0;
+}
+
+static void print_json(const struct migration_snapshot *s, json_t *digests,
+                       const struct error *failure)
+{
+    json_t *root = json_object();
+
+    json_object_set_new(root, "status", json_string(migration_status_name(s->status)));
+    if (failure)
+        json_object_set_new(root, "error-desc", json_string(failure->text));
+    json_object_set_new(root, "total-time", number(s->total_ms));
+    json_object_set_new(root, "downtime", number(s->downtime_ms));
+    json_object_set_new(root, "setup-time", number(s->setup_ms));
+    json_object_set_new(root, "ram", ram_json(s));
+    json_object_set_new(root, "cpu-time-ms", number(cpu_ms()));
+    json_object_set_new(root, "guest-bytes", number((s->normal + s->zero) * RAM_PAGE_SIZE));
+    json_object_set_new(root, "wire-bytes", number(s->wire_bytes));
+    json_object_set_new(root, "channels", channels_json(s));
+    if (json_array_size(digests))
+        json_object_set(root, "digest", digests);
+    json_dumpf(root, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(root);
+}
+
+static void print_text(const char *verb, const struct migration_snapshot *s, const json_t *digests)
+{
+    double seconds = (double)s->total_ms / 1000, gib = 1024.0 * 1024 * 1024;
+    size_t i;
+    json_t *entry;
+
+    printf("%s: %s: %.2f GiB of RAM in %.2f s (%.2f GB/s on the wire), %zu channel%s, %llu round%s",
+           verb, migration_status_name(s->status), (double)s->total_bytes / gib, seconds,
+           seconds > 0 ? (double)s->wire_bytes / seconds / 1e9 : 0, s->n_channels,
+           s->n_channels == 1 ? "" : "s", (unsigned long long)s->rounds, s->rounds == 1 ? "" : "s");
+    printf("\n  pages: %llu sent, %llu zero", (unsigned long long)s->normal,
+           (unsigned long long)s->zero);
+    if (s->downtime_ms)
+        printf("; downtime %llu ms", (unsigned long long)s->downtime_ms);
+    putchar('\n');
+    json_array_foreach(digests, i, entry)
+    {
+        printf("  %s  %s\n", json_string_value(json_object_get(entry, "xxh64")),
+               json_string_value(json_object_get(entry, "block")));
+    }
+}
+
+int report(const struct options *options, const char *verb, const struct migration_snapshot *snap,
+           const struct ram_map *ram, const struct error *failure, struct error *err)
+{
+    json_t *digests = json_array();
+    int rc = 0;
+
+    if (!failure && options->digest && ram)
+        rc = digest_json(ram, digests, err);
+    if (rc == 0 && options->json)
+        print_json(snap, digests, failure);
+    else if (rc == 0 && !failure)
+        print_text(verb, snap, digests);
+    json_decref(digests);
+    if (rc == 0 && fflush(stdout) != 0)
+        rc = err_sys(err, "standard output");
+    return rc;
+}

@@ -1,0 +1,17 @@
+/*
+ * tools/report.h: the result of a migration, for people or as JSON.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "migration/stats.h"
+#include "ram/block.h"
+#include "tools/options.h"
+
+/*
+ * Prints the result on standard output. `failure` is NULL after success. `ram`, where not NULL,
+ * is digested (--digest).
+ */
+MUST_USE int report(const struct options *options, const char *verb,
+                    const struct migration_snapshot *snap, const struct ram_map *ram,
+                    const struct error *failure, struct error *err);

@@ -1,0 +1,99 @@
+#include "tools/source.h"
+
+#include <string.h>
+
+#include "tools/units.h"
+#include "vmm/machine_image.h"
+#include "vmm/machine_snapshot.h"
+#include "vmm/machine_synth.h"
+
+static int parse_percent(const char *value, unsigned *ret, struct error *err)
+{
+    uint64_t n;
+
+    if (parse_number(value, 100, &n, err) < 0)
+        return -1;
+    *ret = (unsigned)n;
+    return 0;
+}
+
+static int synth_key(struct synth_config *c, const char *key, const char *value, struct error *err)
+{
+    if (strcmp(key, "zero") == 0)
+        return parse_percent(value, &c->zero_percent, err);
+    if (strcmp(key, "random") == 0)
+        return parse_percent(value, &c->random_percent, err);
+    if (strcmp(key, "seed") == 0)
+        return parse_number(value, UINT64_MAX, &c->seed, err);
+    if (strcmp(key, "dirty") == 0)
+        return parse_rate(value, &c->dirty_bytes_per_s, err);
+    return err_set(err, ERR_USAGE, "'%.40s': expected zero=, random=, seed= or dirty=", key);
+}
+
+static int parse_synth(const char *spec, struct synth_config *c, struct error *err)
+{
+    char text[200], *rest = text, *word;
+
+    if (strlen(spec) >= sizeof(text))
+        return err_set(err, ERR_USAGE, "too long");
+    strcpy(text, spec);
+    if (parse_size(strsep(&rest, ","), &c->bytes, err) < 0)
+        return -1;
+    while ((word = strsep(&rest, ","))) {
+        char *equals = strchr(word, '=');
+
+        if (!equals)
+            return err_set(err, ERR_USAGE, "'%.40s': expected KEY=VALUE", word);
+        *equals = 0;
+        if (synth_key(c, word, equals + 1, err) < 0)
+            return -1;
+    }
+    if (c->bytes == 0 || !IS_ALIGNED(c->bytes, (uint64_t)RAM_PAGE_SIZE))
+        return err_set(err, ERR_USAGE, "size: expected a multiple of 4096");
+    if (c->zero_percent + c->random_percent > 100)
+        return err_set(err, ERR_USAGE, "zero and random: more than 100 percent together");
+    return 0;
+}
+
+static int open_synth(const char *spec, struct machine **ret, struct error *err)
+{
+    struct synth_config config = {.zero_percent = 30, .random_percent = 15, .seed = 1};
+
+    if (parse_synth(spec, &config, err) < 0)
+        return err_in(err, "synth:%.80s", spec);
+    return machine_synth(&config, ret, err);
+}
+
+static const struct {
+    const char *prefix;
+    int (*open)(const char *spec, struct machine **ret, struct error *err);
+} sources[] = {
+    {"file:", machine_snapshot_file}, /* snapshots first: source_open_snapshot() */
+    {"raw:", machine_snapshot_raw},
+    {"image:", machine_image},
+    {"synth:", open_synth},
+};
+#define N_SNAPSHOTS 2
+
+static int open_first(size_t n, const char *spec, struct machine **ret, const char *expected,
+                      struct error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(sources[i].prefix);
+
+        if (strncmp(spec, sources[i].prefix, len) == 0)
+            return sources[i].open(spec + len, ret, err);
+    }
+    return err_set(err, ERR_USAGE, "source '%.100s': expected %s", spec, expected);
+}
+
+int source_open(const char *spec, struct machine **ret, struct error *err)
+{
+    return open_first(ARRAY_LEN(sources), spec, ret,
+                      "file:PATH, raw:DIR, image:[NAME=]PATH or synth:SIZE[,…]", err);
+}
+
+int source_open_snapshot(const char *spec, struct machine **ret, struct error *err)
+{
+    return open_first(N_SNAPSHOTS, spec, ret, "file:PATH or raw:DIR", err);
+}

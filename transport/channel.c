@@ -1,0 +1,60 @@
+#include "transport/channel.h"
+
+size_t iov_total(const struct iovec *iov, size_t n)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < n; i++)
+        total += iov[i].iov_len;
+    return total;
+}
+
+size_t iov_advance(struct iovec **iov, size_t n, size_t len)
+{
+    while (n > 0 && len >= (*iov)->iov_len) {
+        len -= (*iov)->iov_len;
+        (*iov)++;
+        n--;
+    }
+    if (n > 0) {
+        (*iov)->iov_base = (char *)(*iov)->iov_base + len;
+        (*iov)->iov_len -= len;
+    }
+    return n;
+}
+
+int channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned flags, struct error *err)
+{
+    if (c->throttle)
+        throttle_take(c->throttle, iov_total(iov, n));
+    return c->ops->sendv(c, iov, n, flags, err);
+}
+
+int channel_send(struct channel *c, const void *bytes, size_t len, struct error *err)
+{
+    struct iovec iov = {.iov_base = (void *)bytes, .iov_len = len};
+
+    return channel_sendv(c, &iov, 1, 0, err);
+}
+
+int channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min, unsigned flags,
+                  size_t *ret_len, struct error *err)
+{
+    return c->ops->recvv(c, iov, n, min, flags, ret_len, err);
+}
+
+int channel_drain(struct channel *c, struct error *err)
+{
+    return c->ops->drain ? c->ops->drain(c, err) : 0;
+}
+
+void channel_interrupt(struct channel *c)
+{
+    c->ops->interrupt(c);
+}
+
+void channel_free(struct channel *c)
+{
+    if (c)
+        c->ops->free(c);
+}

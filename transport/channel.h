@@ -1,0 +1,73 @@
+/*
+ * transport/channel.h: one connection, as everybody above sees it: bytes in order, gathered and
+ * scattered. Which engine moves them, and whether something wraps them, is not known here.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/error.h"
+#include "transport/throttle.h"
+
+/* Flags of channel_sendv(). */
+#define CHANNEL_BORROW 1U /* the bytes may be read after the return, until channel_drain() */
+
+/* Flags of channel_recvv(). */
+#define CHANNEL_MAY_IDLE                                                                           \
+    1U /* the first byte may take as long as it likes: we are between records */
+
+struct channel;
+
+/* One way to move bytes. Implemented by each engine (over a descriptor). */
+struct channel_ops {
+    const char *name; /* as in --engine NAME and in statistics */
+    /* Sends all of iov or fails. */
+    int (*sendv)(struct channel *c, struct iovec *iov, size_t n, unsigned flags, struct error *err);
+    /* Fills at least `min` bytes of iov, in order, or fails; *ret_len says how many it were. */
+    int (*recvv)(struct channel *c, struct iovec *iov, size_t n, size_t min, unsigned flags,
+                 size_t *ret_len, struct error *err);
+    /* Waits until nothing is borrowed any more. NULL: this kind never borrows. */
+    int (*drain)(struct channel *c, struct error *err);
+    /* Wakes anyone blocked above, from any thread; they fail with ERR_CANCELLED. */
+    void (*interrupt)(struct channel *c);
+    void (*free)(struct channel *c);
+};
+
+struct channel {
+    /* Set before other threads see it, read-only after. */
+    const struct channel_ops *ops;
+    bool local;                /* no network in between: see transport_is_local() */
+    struct throttle *throttle; /* NULL: no limit; not owned */
+
+    /* Any thread. */
+    _Atomic uint64_t stall_timeout_ms; /* the longest silence inside a record; 0 = no limit */
+
+    /* Written by the thread that sends or receives, read by any. */
+    _Atomic uint64_t bytes_sent, bytes_received;
+};
+
+/*
+ * Sends all of iov. The array is consumed: its contents are undefined afterwards.
+ * One thread at a time sends on a channel, one at a time receives.
+ */
+MUST_USE int channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned flags,
+                           struct error *err);
+MUST_USE int channel_send(struct channel *c, const void *bytes, size_t len, struct error *err);
+/*
+ * Receives at least `min` bytes and at most what iov holds. The array is consumed.
+ * The peer's close before `min` is ERR_PEER, or where nothing came and CHANNEL_MAY_IDLE is set:
+ * success with *ret_len 0.
+ */
+MUST_USE int channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min,
+                           unsigned flags, size_t *ret_len, struct error *err);
+MUST_USE int channel_drain(struct channel *c, struct error *err);
+void channel_interrupt(struct channel *c);
+/* NULL is fine. Nobody may use the channel any more. */
+void channel_free(struct channel *c);
+
+/* Drops the first `len` bytes of an iovec array: returns how many entries are left, at *iov. */
+size_t iov_advance(struct iovec **iov, size_t n, size_t len);
+size_t iov_total(const struct iovec *iov, size_t n);

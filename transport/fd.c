@@ -1,0 +1,55 @@
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "transport/scheme.h"
+
+/* Ours is a duplicate: whoever gave us the number may close it when they like. */
+static int own_socket(const struct address *a, bool *ret_listening, int *ret_fd, struct error *err)
+{
+    int type = 0, listening = 0;
+    socklen_t len = sizeof(type), listening_len = sizeof(listening);
+
+    if (getsockopt(a->fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+        return err_sys(err, "%s", a->text);
+    if (type != SOCK_STREAM)
+        return err_set(err, ERR_USAGE, "%s: expected a stream socket", a->text);
+    getsockopt(a->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_len);
+    AUTO_FD int fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return err_sys(err, "%s", a->text);
+    /* Connections are read blocking, listeners asked without waiting, whatever they were before. */
+    if (fcntl(fd, F_SETFL, listening ? O_NONBLOCK : 0) < 0)
+        return err_sys(err, "%s: fcntl", a->text);
+    *ret_listening = listening;
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+static int fd_dial(const struct address *to, const struct transport_config *config, int *ret_fd,
+                   struct error *err)
+{
+    bool listening;
+    AUTO_FD int fd = -1;
+
+    (void)config;
+    if (own_socket(to, &listening, &fd, err) < 0)
+        return -1;
+    if (listening)
+        return err_set(err, ERR_USAGE, "%s: expected a connected socket, it listens", to->text);
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+static int fd_listen(const struct address *at, struct listener *l, struct error *err)
+{
+    bool listening;
+
+    if (own_socket(at, &listening, &l->fds[0], err) < 0)
+        return -1;
+    l->n = 1;
+    l->single = !listening;
+    return 0;
+}
+
+const struct scheme_ops scheme_fd = {.many = false, .dial = fd_dial, .listen = fd_listen};

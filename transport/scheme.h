@@ -1,0 +1,26 @@
+/*
+ * transport/scheme.h: what each scheme implements; for transport.c and the schemes only.
+ */
+#pragma once
+
+#include "transport/transport.h"
+
+struct scheme_ops {
+    bool many; /* several connections to one address reach one peer */
+    int (*dial)(const struct address *to, const struct transport_config *config, int *ret_fd,
+                struct error *err);
+    int (*listen)(const struct address *at, struct listener *l, struct error *err);
+    /* Makes a socket that was dialled or accepted fit for use. NULL: nothing to do. */
+    int (*tune)(int fd, const struct transport_config *config, struct error *err);
+};
+
+extern const struct scheme_ops scheme_tcp, scheme_unix, scheme_vsock, scheme_fd;
+
+#define TRANSPORT_BACKLOG 512 /* main, 255 channels, and as many again from a peer that is wrong   \
+                               */
+
+struct sockaddr;
+/* One connect(2) with deadline and cancel; *ret_fd is blocking. */
+MUST_USE int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text,
+                            uint64_t deadline, const struct cancel *cancel, int *ret_fd,
+                            struct error *err);

@@ -1,0 +1,152 @@
+#include "transport/transport.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "transport/scheme.h"
+
+static const struct scheme_ops *const schemes[] = {
+    [ADDRESS_TCP] = &scheme_tcp,
+    [ADDRESS_UNIX] = &scheme_unix,
+    [ADDRESS_VSOCK] = &scheme_vsock,
+    [ADDRESS_FD] = &scheme_fd,
+};
+_Static_assert(ARRAY_LEN(schemes) == ADDRESS_N, "a row for each scheme");
+
+int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text, uint64_t deadline,
+                   const struct cancel *cancel, int *ret_fd, struct error *err)
+{
+    AUTO_FD int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return err_sys(err, "connect to %s: socket", text);
+    if (connect(fd, sa, sa_len) < 0) {
+        int failed = 0;
+        socklen_t len = sizeof(failed);
+
+        if (errno != EINPROGRESS)
+            return err_sys(err, "connect to %s", text);
+        if (cancel_poll(cancel, fd, POLLOUT, deadline, err) < 0)
+            return err_in(err, "connect to %s", text);
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &len);
+        if (failed) {
+            errno = failed;
+            return err_sys(err, "connect to %s", text);
+        }
+    }
+    if (fcntl(fd, F_SETFL, 0) < 0)
+        return err_sys(err, "connect to %s: fcntl", text);
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+static int tune(const struct scheme_ops *scheme, int fd, const struct transport_config *config,
+                struct error *err)
+{
+    return scheme->tune ? scheme->tune(fd, config, err) : 0;
+}
+
+int transport_dial(const struct address *to, const struct transport_config *config, int *ret_fd,
+                   struct error *err)
+{
+    AUTO_FD int fd = -1;
+
+    if (schemes[to->scheme]->dial(to, config, &fd, err) < 0)
+        return -1;
+    if (tune(schemes[to->scheme], fd, config, err) < 0)
+        return -1;
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+bool transport_many(const struct address *to)
+{
+    return schemes[to->scheme]->many;
+}
+
+int transport_listen(const struct address *at, struct listener *ret, struct error *err)
+{
+    struct listener l = {0};
+
+    strcpy(l.text, at->text);
+    if (schemes[at->scheme]->listen(at, &l, err) < 0) {
+        listener_done(&l);
+        return -1;
+    }
+    *ret = l;
+    return 0;
+}
+
+void listener_done(struct listener *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        fd_close(&l->fds[i]);
+    l->n = 0;
+    if (l->unlink[0])
+        unlink(l->unlink);
+    l->unlink[0] = 0;
+}
+
+/* Which of these only says that this one connection came to nothing. */
+static bool accept_may_go_on(int error)
+{
+    return error == EAGAIN || error == EINTR || error == ECONNABORTED || error == EPROTO;
+}
+
+static const struct scheme_ops *scheme_of_socket(int fd)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+        return &scheme_fd;
+    return sa.ss_family == AF_INET || sa.ss_family == AF_INET6 ? &scheme_tcp : &scheme_fd;
+}
+
+int listener_accept(struct listener *l, const struct transport_config *config, int *ret_fd,
+                    struct error *err)
+{
+    if (l->single) {
+        *ret_fd = fd_take(&l->fds[0]);
+        return *ret_fd < 0 ? 0 : tune(scheme_of_socket(*ret_fd), *ret_fd, config, err);
+    }
+    for (size_t i = 0; i < l->n; i++) {
+        AUTO_FD int fd = accept4(l->fds[i], NULL, NULL, SOCK_CLOEXEC);
+
+        if (fd < 0 && accept_may_go_on(errno))
+            continue;
+        if (fd < 0)
+            return err_sys(err, "accept on %s", l->text);
+        if (tune(scheme_of_socket(fd), fd, config, err) < 0)
+            return -1;
+        *ret_fd = fd_take(&fd);
+        return 0;
+    }
+    *ret_fd = -1;
+    return 0;
+}
+
+bool transport_is_local(int fd)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+
+    if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0)
+        return false;
+    if (sa.ss_family == AF_UNIX)
+        return true;
+    if (sa.ss_family == AF_INET) {
+        uint32_t ip = ntohl(((struct sockaddr_in *)&sa)->sin_addr.s_addr);
+        return ip >> 24 == IN_LOOPBACKNET;
+    }
+    if (sa.ss_family == AF_INET6) {
+        const struct in6_addr *ip = &((struct sockaddr_in6 *)&sa)->sin6_addr;
+        return IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == 127);
+    }
+    return false;
+}

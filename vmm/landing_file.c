@@ -1,0 +1,105 @@
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "transport/file_channel.h"
+#include "vmm/file_store.h"
+#include "vmm/landing.h"
+#include "vmm/partial.h"
+#include "vmm/snapshot_stream.h"
+
+struct landing_file {
+    struct landing base;
+    struct partial partial;
+    int fd;
+    struct mapped_ram *mapped; /* one per block */
+};
+
+static int file_listed(struct landing *l, const struct configuration *config,
+                       const struct device_state *devices, struct ram_map *ram, struct error *err)
+{
+    struct landing_file *f = (struct landing_file *)l;
+
+    f->mapped = calloc(MAX(ram->n, (size_t)1), sizeof(*f->mapped));
+    if (!f->mapped)
+        return err_sys(err, "memory for the snapshot's layout");
+    snapshot_layout(config, ram, devices, f->mapped);
+    for (size_t i = 0; i < ram->n; i++) {
+        struct ram_block *b = &ram->blocks[i];
+
+        b->store = &file_store;
+        b->fd = f->fd;
+        b->fd_offset = f->mapped[i].pages_offset;
+        if (ram_block_track(b, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int write_stream(struct landing_file *f, const struct configuration *config,
+                        const struct ram_map *ram, const struct device_state *devices,
+                        struct error *err)
+{
+    struct configuration mapped = *config;
+    struct channel *c;
+    struct stream_out out;
+    int fd = dup(f->fd);
+
+    if (fd < 0)
+        return err_sys(err, "dup");
+    if (file_channel_open(fd, 0, &c, err) < 0)
+        return -1;
+    int rc = stream_out_init(&out, c, err);
+    if (rc == 0) {
+        mapped.capabilities |= STREAM_CAP_MAPPED_RAM;
+        snapshot_stream_out(&out, &mapped, ram, f->mapped, devices);
+        rc = stream_out_flush(&out, err);
+    }
+    stream_out_done(&out);
+    channel_free(c);
+    return rc;
+}
+
+/* The pages are there; the stream around them, its magic first of all, makes it a snapshot. */
+static int file_commit(struct landing *l, const struct configuration *config,
+                       const struct ram_map *ram, const struct device_state *devices,
+                       struct error *err)
+{
+    struct landing_file *f = (struct landing_file *)l;
+
+    if (write_stream(f, config, ram, devices, err) < 0)
+        return err_in(err, "%s", f->partial.path);
+    return partial_commit(&f->partial, err);
+}
+
+static void file_free(struct landing *l)
+{
+    struct landing_file *f = (struct landing_file *)l;
+
+    fd_close(&f->fd);
+    partial_done(&f->partial);
+    free(f->mapped);
+    free(f);
+}
+
+static const struct landing_ops file_ops = {
+    .listed = file_listed,
+    .commit = file_commit,
+    .free = file_free,
+};
+
+int landing_file_new(const char *path, bool force, struct landing **ret, struct error *err)
+{
+    struct landing_file *f = calloc(1, sizeof(*f));
+
+    if (!f)
+        return err_sys(err, "memory for a snapshot");
+    f->base.ops = &file_ops;
+    f->fd = -1;
+    if (partial_new(&f->partial, path, false, force, &f->fd, err) < 0) {
+        file_free(&f->base);
+        return -1;
+    }
+    *ret = &f->base;
+    return 0;
+}

@@ -1,0 +1,128 @@
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "transport/file_channel.h"
+#include "vmm/file_store.h"
+#include "vmm/landing.h"
+#include "vmm/partial.h"
+#include "vmm/snapshot_stream.h"
+
+struct landing_raw {
+    struct landing base;
+    struct partial partial;
+    int dir;
+    int *fds; /* one per block; -1: not made */
+    size_t n;
+};
+
+void raw_block_name(const char *block, char ret[static RAW_NAME_MAX])
+{
+    char *to = ret + sprintf(ret, "ram.");
+
+    for (; *block; block++) {
+        if (*block == '/' || *block == '%')
+            to += sprintf(to, "%%%02X", (unsigned)*block);
+        else
+            *to++ = *block;
+    }
+    *to = 0;
+}
+
+static int make_file(struct landing_raw *r, const char *name, int *ret_fd, struct error *err)
+{
+    *ret_fd = openat(r->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (*ret_fd < 0)
+        return err_sys(err, "%s/%s", r->partial.path, name);
+    return 0;
+}
+
+static int make_block(struct landing_raw *r, struct ram_block *b, int *ret_fd, struct error *err)
+{
+    char name[RAW_NAME_MAX];
+
+    raw_block_name(b->name, name);
+    if (make_file(r, name, ret_fd, err) < 0)
+        return -1;
+    if (ftruncate(*ret_fd, (off_t)b->used_bytes) < 0)
+        return err_sys(err, "%s/%s", r->partial.path, name);
+    b->store = &file_store;
+    b->fd = *ret_fd;
+    return ram_block_track(b, err);
+}
+
+static int raw_listed(struct landing *l, const struct configuration *config,
+                      const struct device_state *devices, struct ram_map *ram, struct error *err)
+{
+    struct landing_raw *r = (struct landing_raw *)l;
+
+    (void)config;
+    (void)devices;
+    r->fds = malloc(ram->n * sizeof(*r->fds));
+    if (!r->fds)
+        return err_sys(err, "memory for a capture");
+    for (size_t i = 0; i < ram->n; i++) {
+        r->fds[r->n++] = -1;
+        if (make_block(r, &ram->blocks[i], &r->fds[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int raw_commit(struct landing *l, const struct configuration *config,
+                      const struct ram_map *ram, const struct device_state *devices,
+                      struct error *err)
+{
+    struct landing_raw *r = (struct landing_raw *)l;
+    struct channel *c;
+    struct stream_out out;
+    int fd;
+
+    if (make_file(r, RAW_STREAM_NAME, &fd, err) < 0 || file_channel_open(fd, 0, &c, err) < 0)
+        return -1;
+    int rc = stream_out_init(&out, c, err);
+    if (rc == 0) {
+        snapshot_stream_out(&out, config, ram, NULL, devices);
+        rc = stream_out_flush(&out, err);
+    }
+    stream_out_done(&out);
+    channel_free(c);
+    return rc < 0 ? err_in(err, "%s", r->partial.path) : partial_commit(&r->partial, err);
+}
+
+static void raw_free(struct landing *l)
+{
+    struct landing_raw *r = (struct landing_raw *)l;
+
+    for (size_t i = 0; i < r->n; i++)
+        fd_close(&r->fds[i]);
+    free(r->fds);
+    fd_close(&r->dir);
+    partial_done(&r->partial);
+    free(r);
+}
+
+static const struct landing_ops raw_ops = {
+    .listed = raw_listed,
+    .commit = raw_commit,
+    .free = raw_free,
+};
+
+int landing_raw_new(const char *path, bool force, struct landing **ret, struct error *err)
+{
+    struct landing_raw *r = calloc(1, sizeof(*r));
+
+    if (!r)
+        return err_sys(err, "memory for a capture");
+    r->base.ops = &raw_ops;
+    r->dir = -1;
+    if (partial_new(&r->partial, path, true, force, &r->dir, err) < 0) {
+        raw_free(&r->base);
+        return -1;
+    }
+    *ret = &r->base;
+    return 0;
+}

@@ -1,0 +1,11 @@
+/*
+ * vmm/machine_image.h: any file as the one RAM block of a machine without devices.
+ */
+#pragma once
+
+#include "migration/machine.h"
+
+#define RAMJET_MACHINE "ramjet-1.0" /* the type of machines that are not QEMU's */
+
+/* `spec` is PATH or NAME=PATH; the block is called NAME, or "pc.ram". */
+MUST_USE int machine_image(const char *spec, struct machine **ret, struct error *err);

@@ -1,0 +1,286 @@
+#include "vmm/machine_snapshot.h"
+
+#include <endian.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "migration/main_stream.h"
+#include "transport/file_channel.h"
+#include "vmm/landing.h"
+
+struct snapshot {
+    struct machine base;
+    int *fds; /* descriptors that blocks lie behind */
+    size_t n_fds;
+};
+
+static void snapshot_free(struct machine *m)
+{
+    struct snapshot *s = (struct snapshot *)m;
+
+    ram_map_done(&m->ram);
+    device_state_done(&m->devices);
+    for (size_t i = 0; i < s->n_fds; i++)
+        fd_close(&s->fds[i]);
+    free(s->fds);
+    free(s);
+}
+
+static const struct machine_ops snapshot_ops = {.free = snapshot_free};
+
+static struct snapshot *snapshot_new(void)
+{
+    struct snapshot *s = calloc(1, sizeof(*s));
+
+    if (s)
+        s->base.ops = &snapshot_ops;
+    return s;
+}
+
+/* Takes the descriptor, also when it fails. */
+static int keep_fd(struct snapshot *s, int fd, struct error *err)
+{
+    int *fds = reallocarray(s->fds, s->n_fds + 1, sizeof(*fds));
+
+    if (!fds) {
+        fd_close(&fd);
+        return err_sys(err, "memory for a descriptor");
+    }
+    s->fds = fds;
+    s->fds[s->n_fds++] = fd;
+    return 0;
+}
+
+/* --- reading the stream in the file ---------------------------------------------------------- */
+
+static int any_configuration(struct main_stream *ms, struct error *err)
+{
+    (void)ms;
+    (void)err;
+    return 0;
+}
+
+static int only_mapped(struct main_stream *ms, struct error *err)
+{
+    if (!(ms->config.capabilities & STREAM_CAP_MAPPED_RAM))
+        return err_set(err, ERR_PEER,
+                       "not a mapped-ram snapshot: its configuration lacks the capability");
+    if (ms->config.capabilities != STREAM_CAP_MAPPED_RAM)
+        return err_set(err, ERR_PEER, "made with x-ignore-shared: its RAM is elsewhere");
+    return 0;
+}
+
+static int list_as_it_is(struct ram_load *load, struct error *err)
+{
+    (void)load;
+    (void)err;
+    return 0;
+}
+
+static int no_barrier(struct ram_load *load, bool word, struct error *err)
+{
+    (void)load;
+    (void)word;
+    (void)err;
+    return 0;
+}
+
+static const struct main_stream_ops mapped_ops = {.configured = only_mapped};
+static const struct main_stream_ops plain_ops = {.configured = any_configuration};
+static const struct ram_load_ops list_ops = {.listed = list_as_it_is, .barrier = no_barrier};
+
+/* Moves what was read to the machine. */
+static void adopt(struct machine *m, struct main_stream *ms)
+{
+    m->config = ms->config;
+    m->config.capabilities = 0; /* they were of the file, not of the VM */
+    m->devices = ms->devices;
+    ms->devices = (struct device_state){0};
+}
+
+/* Reads the stream from `fd` on; *ms keeps the mapped-ram list, the map is the machine's. */
+static int read_stream(struct machine *m, int fd, struct main_stream *ms, struct error *err)
+{
+    struct stream_in in;
+    struct channel *c;
+    int own = dup(fd);
+
+    if (own < 0)
+        return err_sys(err, "dup");
+    if (file_channel_open(own, 0, &c, err) < 0)
+        return -1;
+    int rc = stream_in_init(&in, c, err);
+    if (rc == 0) {
+        ms->in = ms->ram.in = &in;
+        ms->ram.map = &m->ram;
+        ms->ram.ops = &list_ops;
+        rc = main_stream_read(ms, err);
+    }
+    stream_in_done(&in);
+    channel_free(c);
+    if (rc == 0)
+        adopt(m, ms);
+    return rc;
+}
+
+/* --- mapping the pages ----------------------------------------------------------------------- */
+
+static int map_block(struct ram_block *b, int fd, uint64_t offset, struct error *err)
+{
+    void *host =
+        mmap(NULL, b->used_bytes, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, fd, (off_t)offset);
+
+    if (host == MAP_FAILED)
+        return err_sys(err, "RAM block '%s': map %" PRIu64 " MiB", b->name, b->used_bytes >> 20);
+    b->host = host;
+    b->mapped = true;
+    b->fd = fd;
+    b->fd_offset = offset;
+    return 0;
+}
+
+/* Pages that the bitmap has must be in the file: reading behind its end would be a SIGBUS. */
+static int check_end(const struct ram_block *b, uint64_t file_bytes, struct error *err)
+{
+    for (uint64_t page = ram_block_pages(b); page-- > 0;) {
+        if (!ram_page_present(b, page))
+            continue;
+        uint64_t end = b->fd_offset + ((page + 1) << RAM_PAGE_BITS);
+        if (end > file_bytes)
+            return err_set(err, ERR_PEER,
+                           "RAM block '%s': the file has %" PRIu64
+                           " bytes, expected at least %" PRIu64 " for page %" PRIu64,
+                           b->name, file_bytes, end, page);
+        return 0;
+    }
+    return 0;
+}
+
+static int read_bitmap(struct ram_block *b, int fd, uint64_t offset, struct error *err)
+{
+    size_t len = (ram_block_pages(b) + 63) / 64 * 8;
+
+    if (ram_block_track(b, err) < 0)
+        return -1;
+    for (size_t done = 0; done < len;) {
+        ssize_t n = pread(fd, (char *)b->present + done, len - done, (off_t)(offset + done));
+
+        if (n <= 0)
+            return err_set(err, ERR_PEER, "RAM block '%s': its bitmap cannot be read", b->name);
+        done += (size_t)n;
+    }
+    for (size_t w = 0; w < len / 8; w++)
+        atomic_store_explicit(&b->present[w], le64toh(b->present[w]), memory_order_relaxed);
+    uint64_t tail = ram_block_pages(b) % 64;
+    if (tail) /* bits of pages that there are not */
+        atomic_fetch_and(&b->present[len / 8 - 1], (UINT64_C(1) << tail) - 1);
+    return 0;
+}
+
+static int map_file(struct machine *m, const struct mapped_ram *mapped, int fd, uint64_t file_bytes,
+                    struct error *err)
+{
+    for (size_t i = 0; i < m->ram.n; i++) {
+        struct ram_block *b = &m->ram.blocks[i];
+
+        if (map_block(b, fd, mapped[i].pages_offset, err) < 0 ||
+            read_bitmap(b, fd, mapped[i].bitmap_offset, err) < 0 ||
+            check_end(b, file_bytes, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int open_regular(int dir, const char *path, int *ret_fd, uint64_t *ret_bytes,
+                        struct error *err)
+{
+    AUTO_FD int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_sys(err, "%s", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, ERR_USAGE, "%s: not a regular file", path);
+    *ret_bytes = (uint64_t)st.st_size;
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+static int load_file(struct snapshot *s, const char *path, struct error *err)
+{
+    struct main_stream ms = {.ops = &mapped_ops, .ram.from_file = true};
+    int fd;
+
+    if (open_regular(AT_FDCWD, path, &fd, &ms.ram.file_bytes, err) < 0 || keep_fd(s, fd, err) < 0)
+        return -1;
+    int rc = read_stream(&s->base, fd, &ms, err);
+    if (rc == 0)
+        rc = map_file(&s->base, ms.ram.mapped, fd, ms.ram.file_bytes, err);
+    main_stream_done(&ms);
+    return rc < 0 ? err_in(err, "%s", path) : 0;
+}
+
+int machine_snapshot_file(const char *path, struct machine **ret, struct error *err)
+{
+    struct snapshot *s = snapshot_new();
+
+    if (!s)
+        return err_sys(err, "memory for a snapshot");
+    if (load_file(s, path, err) < 0) {
+        snapshot_free(&s->base);
+        return -1;
+    }
+    *ret = &s->base;
+    return 0;
+}
+
+static int map_raw_block(struct snapshot *s, int dir, struct ram_block *b, struct error *err)
+{
+    char name[RAW_NAME_MAX];
+    uint64_t bytes;
+    int fd;
+
+    raw_block_name(b->name, name);
+    if (open_regular(dir, name, &fd, &bytes, err) < 0 || keep_fd(s, fd, err) < 0)
+        return -1;
+    if (bytes != b->used_bytes)
+        return err_set(err, ERR_PEER, "%s: %" PRIu64 " bytes, expected %" PRIu64, name, bytes,
+                       b->used_bytes);
+    return map_block(b, fd, 0, err);
+}
+
+static int load_raw(struct snapshot *s, const char *path, struct error *err)
+{
+    struct main_stream ms = {.ops = &plain_ops};
+    AUTO_FD int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), stream = -1;
+    uint64_t bytes;
+
+    if (dir < 0)
+        return err_sys(err, "open");
+    if (open_regular(dir, RAW_STREAM_NAME, &stream, &bytes, err) < 0)
+        return -1;
+    int rc = read_stream(&s->base, stream, &ms, err);
+    main_stream_done(&ms);
+    for (size_t i = 0; rc == 0 && i < s->base.ram.n; i++)
+        rc = map_raw_block(s, dir, &s->base.ram.blocks[i], err);
+    return rc;
+}
+
+int machine_snapshot_raw(const char *path, struct machine **ret, struct error *err)
+{
+    struct snapshot *s = snapshot_new();
+
+    if (!s)
+        return err_sys(err, "memory for a snapshot");
+    if (load_raw(s, path, err) < 0) {
+        snapshot_free(&s->base);
+        return err_in(err, "%s", path);
+    }
+    *ret = &s->base;
+    return 0;
+}

@@ -1,0 +1,271 @@
+#include "vmm/machine_synth.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "stream/description.h"
+#include "vmm/machine_image.h"
+
+#define BLOCK_NAME "pc.ram"
+#define TICK_NS    NS_PER_MS
+
+/* One page in so many that the writer touches is made all zeros. */
+#define ZERO_EVERY 16
+
+/* The guest writes while the sender reads: that is what migration is, not a race to report. */
+#define GUEST __attribute__((no_sanitize("thread")))
+
+struct synth {
+    struct machine base;
+    struct dirty_source dirty;
+    struct synth_config config;
+    struct dirty_bitmap log; /* what the writer wrote since the last sync */
+
+    /* The writer's, while it runs. */
+    uint64_t random;
+    pthread_t writer;
+    bool writing;
+
+    pthread_mutex_t lock;
+    pthread_cond_t stop_cond;
+    bool stop; /* under lock */
+};
+
+/* xorshift64*: good enough for noise, and fast. */
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return *state * UINT64_C(2685821657736338717);
+}
+
+static uint64_t seed_of(uint64_t seed, uint64_t page)
+{
+    uint64_t state =
+        (seed + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ (page + 1) * UINT64_C(0xbf58476d1ce4e5b9);
+
+    return state ? state : 1;
+}
+
+static void fill_random(uint64_t *words, uint64_t state)
+{
+    for (size_t i = 0; i < RAM_PAGE_SIZE / sizeof(*words); i++)
+        words[i] = next_random(&state);
+}
+
+/* Words of a small vocabulary: compresses about as memory does. */
+static void fill_text(char *page, uint64_t state)
+{
+    static const char vocabulary[][8] = {"memory ", "page   ", "\0\0\0\0\0\0\0", "channel",
+                                         "0x7fff8", "stream ", "\1\0\0\0\2\0\0", "guest  "};
+    uint64_t *words = (uint64_t *)page;
+
+    for (size_t i = 0; i < RAM_PAGE_SIZE / sizeof(*words); i++) {
+        uint64_t r = next_random(&state);
+
+        if (r % 8 == 7)
+            words[i] = r;
+        else
+            memcpy(&words[i], vocabulary[r >> 8 & 7], sizeof(*words));
+    }
+}
+
+static void fill(struct synth *s)
+{
+    struct ram_block *b = &s->base.ram.blocks[0];
+
+    for (uint64_t page = 0; page < ram_block_pages(b); page++) {
+        uint64_t state = seed_of(s->config.seed, page);
+        unsigned kind = (unsigned)(next_random(&state) >> 16) % 100;
+        uint8_t *at = b->host + (page << RAM_PAGE_BITS);
+
+        if (kind < s->config.zero_percent)
+            continue; /* fresh memory is zero, and stays untouched */
+        if (kind < s->config.zero_percent + s->config.random_percent)
+            fill_random((uint64_t *)at, state);
+        else
+            fill_text((char *)at, state);
+    }
+}
+
+/* --- the guest ------------------------------------------------------------------------------- */
+
+/* Volatile: the compiler must not make a call of it that a sanitizer watches. */
+GUEST static void write_page(struct synth *s)
+{
+    struct ram_block *b = &s->base.ram.blocks[0];
+    uint64_t r = next_random(&s->random), page = r % ram_block_pages(b);
+    volatile uint64_t *words = (volatile uint64_t *)(b->host + (page << RAM_PAGE_BITS));
+    bool zero = (r >> 40) % ZERO_EVERY == 0;
+
+    for (size_t i = 0; i < RAM_PAGE_SIZE / sizeof(*words); i += zero ? 1 : 64)
+        words[i] = zero ? 0 : r + i;
+    dirty_bitmap_set(&s->log, page); /* behind the write: a page is never clean too early */
+}
+
+/* Waits for the next tick; false when the guest is to stop. */
+static bool next_tick(struct synth *s, uint64_t tick)
+{
+    struct timespec until = deadline_timespec(tick);
+
+    pthread_mutex_lock(&s->lock);
+    while (!s->stop && clock_ns() < tick)
+        pthread_cond_clockwait(&s->stop_cond, &s->lock, CLOCK_MONOTONIC, &until);
+    bool go = !s->stop;
+    pthread_mutex_unlock(&s->lock);
+    return go;
+}
+
+static void *writer_main(void *arg)
+{
+    struct synth *s = arg;
+    uint64_t start = clock_ns(), written = 0;
+
+    for (uint64_t tick = start; next_tick(s, tick); tick += TICK_NS) {
+        uint64_t due = (uint64_t)((double)s->config.dirty_bytes_per_s *
+                                  (double)(clock_ns() - start) / (double)NS_PER_S / RAM_PAGE_SIZE);
+
+        for (; written < due; written++)
+            write_page(s);
+    }
+    return NULL;
+}
+
+static int start_writer(struct synth *s, struct error *err)
+{
+    if (s->config.dirty_bytes_per_s == 0)
+        return 0;
+    s->stop = false;
+    errno = pthread_create(&s->writer, NULL, writer_main, s);
+    if (errno)
+        return err_sys(err, "thread for the synthetic guest");
+    s->writing = true;
+    return 0;
+}
+
+static int synth_stop(struct machine *m, struct error *err)
+{
+    struct synth *s = (struct synth *)m;
+
+    (void)err;
+    if (!s->writing)
+        return 0;
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_broadcast(&s->stop_cond);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->writer, NULL);
+    s->writing = false;
+    return 0;
+}
+
+static void synth_resume(struct machine *m)
+{
+    struct error ignored; /* a synthetic guest that cannot run again harms nobody */
+
+    (void)!start_writer((struct synth *)m, &ignored);
+}
+
+/* --- its dirty log --------------------------------------------------------------------------- */
+
+static struct synth *synth_of(struct dirty_source *d)
+{
+    return CONTAINER_OF(d, struct synth, dirty);
+}
+
+static int log_start(struct dirty_source *d, struct error *err)
+{
+    struct synth *s = synth_of(d);
+
+    (void)err;
+    for (uint64_t w = 0; w < dirty_bitmap_words(&s->log); w++)
+        dirty_bitmap_take(&s->log, w);
+    return 0;
+}
+
+static int log_sync(struct dirty_source *d, struct dirty_bitmap *bitmaps, uint64_t *ret_pages,
+                    struct error *err)
+{
+    struct synth *s = synth_of(d);
+    uint64_t pages = 0;
+
+    (void)err;
+    for (uint64_t w = 0; w < dirty_bitmap_words(&s->log); w++)
+        pages += dirty_bitmap_merge(&bitmaps[0], w, dirty_bitmap_take(&s->log, w));
+    *ret_pages = pages;
+    return 0;
+}
+
+static void log_stop(struct dirty_source *d)
+{
+    (void)d; /* a bit per write costs the writer nothing worth stopping */
+}
+
+static const struct dirty_source_ops log_ops = {
+    .start = log_start,
+    .sync = log_sync,
+    .stop = log_stop,
+};
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static void synth_free(struct machine *m)
+{
+    struct synth *s = (struct synth *)m;
+    struct error ignored;
+
+    (void)!synth_stop(m, &ignored);
+    dirty_bitmap_done(&s->log);
+    ram_map_done(&m->ram);
+    device_state_done(&m->devices);
+    pthread_cond_destroy(&s->stop_cond);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+static const struct machine_ops synth_ops = {
+    .stop = synth_stop,
+    .resume = synth_resume,
+    .free = synth_free,
+};
+
+/* No present bits: the guest writes as it likes, and the kernel knows (ram/resident.h). */
+static int make_memory(struct synth *s, struct error *err)
+{
+    if (ram_map_add(&s->base.ram, BLOCK_NAME, s->config.bytes, err) < 0 ||
+        ram_block_map_anonymous(&s->base.ram.blocks[0], err) < 0)
+        return -1;
+    return dirty_bitmap_init(&s->log, ram_block_pages(&s->base.ram.blocks[0]), err);
+}
+
+int machine_synth(const struct synth_config *config, struct machine **ret, struct error *err)
+{
+    struct synth *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return err_sys(err, "memory for a machine");
+    s->base.ops = &synth_ops;
+    s->dirty.ops = &log_ops;
+    s->config = *config;
+    s->random = seed_of(config->seed, UINT64_MAX - 1);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->stop_cond, NULL);
+    strcpy(s->base.config.machine, RAMJET_MACHINE);
+    if (config->dirty_bytes_per_s)
+        s->base.dirty = &s->dirty;
+    if (make_memory(s, err) < 0 || description_append_empty(&s->base.devices.tail, err) < 0) {
+        synth_free(&s->base);
+        return -1;
+    }
+    fill(s);
+    if (start_writer(s, err) < 0) {
+        synth_free(&s->base);
+        return -1;
+    }
+    *ret = &s->base;
+    return 0;
+}

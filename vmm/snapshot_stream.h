@@ -1,0 +1,24 @@
+/*
+ * vmm/snapshot_stream.h: the main stream without pages: what a snapshot holds besides RAM.
+ */
+#pragma once
+
+#include "migration/machine.h"
+#include "ram/ram_load.h"
+#include "stream/stream_out.h"
+
+/*
+ * Writes header, configuration, early devices, the RAM block list, RAM's end, the device tail.
+ * `mapped` says, per block, where a mapped-ram file has its pages; the bitmaps, the present bits,
+ * are written too then. NULL: the pages are elsewhere.
+ */
+void snapshot_stream_out(struct stream_out *out, const struct configuration *config,
+                         const struct ram_map *ram, const struct mapped_ram *mapped,
+                         const struct device_state *devices);
+
+/*
+ * Where a mapped-ram file for these blocks has its pages: ret[i] for block i. Between what it lays
+ * out and what snapshot_stream_out() writes there is room for a UUID.
+ */
+void snapshot_layout(const struct configuration *config, const struct ram_map *ram,
+                     const struct device_state *devices, struct mapped_ram *ret);
