@@ -36,15 +36,17 @@ int err_sys(struct error *err, const char *fmt, ...)
 
 int err_in(struct error *err, const char *fmt, ...)
 {
-    char inner[sizeof(err->text)];
+    char context[sizeof(err->text) / 2];
     va_list args;
 
-    memcpy(inner, err->text, sizeof(inner));
     va_start(args, fmt);
-    int len = vsnprintf(err->text, sizeof(err->text), fmt, args);
+    vsnprintf(context, sizeof(context) - 2, fmt, args);
     va_end(args);
-    if (len >= 0 && (size_t)len < sizeof(err->text))
-        snprintf(err->text + len, sizeof(err->text) - (size_t)len, ": %s", inner);
+    strcat(context, ": ");
+    size_t len = strlen(context), room = sizeof(err->text) - 1 - len;
+    memmove(err->text + len, err->text, MIN(strlen(err->text), room) + 1);
+    memcpy(err->text, context, len);
+    err->text[sizeof(err->text) - 1] = 0;
     return -1;
 }
 

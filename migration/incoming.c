@@ -390,16 +390,32 @@ static int on_listed(struct ram_load *load, struct error *err)
     return 0;
 }
 
-/* A flush is a barrier only between channels: without any there is nothing to wait for. */
+/*
+ * Is this place a barrier between the channels? Machine types ≤ 8.0 have one at the end of every
+ * section, newer ones where a FLUSH word is. At the very end 9.1 and 9.2 leave the word out and
+ * send its SYNC packets: there all pages must be in place, word or not.
+ */
+static bool is_barrier(const struct incoming *m, const struct ram_load *load, bool word)
+{
+    if (m->per_section)
+        return !word;
+    return word || (load->section == STREAM_SECTION_END && load->flush_words == 0);
+}
+
 static int on_barrier(struct ram_load *load, bool word, struct error *err)
 {
     struct incoming *m = CONTAINER_OF(load, struct incoming, stream.ram);
+    bool setup = load->section == STREAM_SECTION_START;
 
     atomic_store(&m->main_normal, load->normal);
     atomic_store(&m->main_zero, load->zero);
-    if (word == m->per_section)
+    /* A name without a version does not say how its source flushes; its first section does. */
+    if (setup && !word && machine_version(m->stream.config.machine) == 0)
+        m->per_section = load->flush_words == 0;
+    if (!is_barrier(m, load, word))
         return 0;
-    atomic_fetch_add(&m->stats.rounds, 1);
+    if (!setup)
+        atomic_fetch_add(&m->stats.rounds, 1);
     return recv_pool_flush(m->pool, err);
 }
 
@@ -463,8 +479,7 @@ static void end_threads(struct incoming *m)
     if (m->acceptor_started)
         pthread_join(m->acceptor, NULL);
     m->acceptor_started = false;
-    if (m->pool)
-        recv_pool_end(m->pool);
+    channel_group_close(&m->group);
     for (size_t i = 0; i < m->n_threads; i++)
         pthread_join(m->threads[i], NULL);
     m->n_threads = 0;

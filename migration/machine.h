@@ -13,7 +13,7 @@
 
 /* Sections as they lie in the stream, for those who know no device. */
 struct device_state {
-    struct buf early; /* whole 0x04 sections that stand before RAM */
+    struct buf early; /* whole 0x04 sections that stand before RAM's last one */
     struct buf tail;  /* from behind RAM's last section through the description */
 };
 

@@ -5,7 +5,10 @@
 #include "ram/ram_format.h"
 #include "stream/description.h"
 
-/* Takes a whole device section in front of RAM as it lies: no device is known here. */
+/*
+ * Takes a whole device section in front of RAM's pages as it lies: no device is known here. QEMU
+ * 11.1 writes such sections before RAM's first section, 10.0 behind it.
+ */
 static int early_section(struct main_stream *ms, struct error *err)
 {
     struct section s;
@@ -58,8 +61,6 @@ static int element(struct main_stream *ms, bool *ret_end, struct error *err)
         return stream_in_check(ms->in, err);
     switch (*type) {
     case STREAM_SECTION_FULL:
-        if (ms->ram.started)
-            return err_set(err, ERR_PEER, "device section 0x04 before RAM's last section (0x03)");
         return early_section(ms, err);
     case STREAM_SECTION_START:
     case STREAM_SECTION_PART:

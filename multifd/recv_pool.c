@@ -74,6 +74,8 @@ static int check_join(struct recv_pool *pool, const struct multifd_hello *hello,
     if (pool->channels[hello->id])
         return err_set(err, ERR_PEER, "multifd hello: channel id %u a second time, expected once",
                        hello->id);
+    if (pool->over)
+        return err_set(err, ERR_PEER, "multifd hello: the main stream is complete");
     /* The first flush is the setup's and carries no page: missing that one is harmless. */
     if (pool->flushes > 1)
         return err_set(err, ERR_PEER, "multifd hello: channel joined behind a round's end");
@@ -146,7 +148,7 @@ static bool wait_for_map(struct recv_pool *pool, struct recv_channel *c)
     pthread_mutex_lock(&pool->group->lock);
     while (!pool->map && !pool->over && !pool->group->failed)
         channel_group_wait(pool->group, DEADLINE_NEVER);
-    bool go = pool->map && !pool->group->failed;
+    bool go = pool->map && !pool->over && !pool->group->failed;
     c->outstanding = true;
     pthread_mutex_unlock(&pool->group->lock);
     return go;
@@ -368,16 +370,28 @@ int recv_pool_flush(struct recv_pool *pool, struct error *err)
     return rc;
 }
 
+/* Under the lock. The source's last flush must have covered all that this channel brought. */
+static int check_finished(const struct recv_pool *pool, const struct recv_channel *c,
+                          struct error *err)
+{
+    if (c->outstanding)
+        return err_set(err, ERR_PEER,
+                       "channel %u: pages behind the main stream's last flush, expected none",
+                       c->id);
+    if (pool->flushes == 0)
+        return err_set(err, ERR_PEER, "channel %u: the main stream held no flush, expected some",
+                       c->id);
+    return 0;
+}
+
 int recv_pool_finish(struct recv_pool *pool, struct error *err)
 {
     int rc = 0;
 
     pthread_mutex_lock(&pool->group->lock);
     for (size_t i = 0; i < MULTIFD_CHANNELS_MAX && rc == 0; i++) {
-        if (pool->channels[i] && pool->channels[i]->outstanding)
-            rc =
-                err_set(err, ERR_PEER,
-                        "channel %zu: pages behind the main stream's last flush, expected none", i);
+        if (pool->channels[i])
+            rc = check_finished(pool, pool->channels[i], err);
     }
     if (rc == 0 && pool->group->failed) {
         *err = pool->group->err;
@@ -387,16 +401,6 @@ int recv_pool_finish(struct recv_pool *pool, struct error *err)
     pthread_cond_broadcast(&pool->group->changed);
     pthread_mutex_unlock(&pool->group->lock);
     return rc;
-}
-
-void recv_pool_end(struct recv_pool *pool)
-{
-    pthread_mutex_lock(&pool->group->lock);
-    for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
-        if (pool->channels[i])
-            channel_interrupt(pool->channels[i]->channel);
-    }
-    pthread_mutex_unlock(&pool->group->lock);
 }
 
 size_t recv_pool_channels(struct recv_pool *pool, struct uuid *ret_uuid)

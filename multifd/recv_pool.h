@@ -56,11 +56,11 @@ MUST_USE int recv_pool_complete(struct recv_pool *pool, bool some, struct error 
  */
 MUST_USE int recv_pool_flush(struct recv_pool *pool, struct error *err);
 
-/* The main stream is complete: fails if a page came behind the last flush. */
+/*
+ * The main stream is complete: fails if a page came behind the last flush. From here on no channel
+ * touches guest memory.
+ */
 MUST_USE int recv_pool_finish(struct recv_pool *pool, struct error *err);
-/* After recv_pool_finish(): ends the channels, whatever the peer still does with them. */
-void recv_pool_end(struct recv_pool *pool);
-
 /* How many have joined; their UUID, once there is one. Any thread. */
 size_t recv_pool_channels(struct recv_pool *pool, struct uuid *ret_uuid);
 /* Counters of channel id `i`, NULL where it has not joined. Any thread. */

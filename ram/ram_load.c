@@ -159,7 +159,7 @@ static int record_in(struct ram_load *load, const struct section *s, bool *ret_e
     case RAM_RECORD_HOOK:
         return 0;
     case RAM_RECORD_FLUSH:
-        load->flush_word |= s->type == STREAM_SECTION_START;
+        load->flush_words++;
         return barrier(load, true, err);
     case RAM_RECORD_EOS:
         *ret_end = true;
@@ -201,6 +201,8 @@ int ram_load_section(struct ram_load *load, const struct section *s, struct erro
 
     if (check_header(load, s, err) < 0)
         return -1;
+    load->section = s->type;
+    load->flush_words = 0;
     while (!end) {
         if (record_in(load, s, &end, err) < 0)
             return -1;

@@ -17,8 +17,8 @@ struct ram_load_ops {
     /* The list is complete: give every block of load->map its memory or store. */
     int (*listed)(struct ram_load *load, struct error *err);
     /*
-     * All pages before this point must be in place when this returns: a FLUSH word was read
-     * (`word`), or the end of a section, which is a barrier too for machine types ≤ 8.0.
+     * A place where all pages before it may have to be in place: behind a FLUSH word (`word`), or
+     * at the end of a section's body. load->section and load->flush_words tell which.
      */
     int (*barrier)(struct ram_load *load, bool word, struct error *err);
 };
@@ -31,14 +31,16 @@ struct mapped_ram {
 struct ram_load {
     const struct ram_load_ops *ops;
     struct stream_in *in;
-    struct ram_map *map;       /* filled from the list */
-    bool from_file;            /* mapped-ram: the list says where pages are, records carry none */
-    uint64_t file_bytes;       /* mapped-ram: the file's size, which offsets must not leave */
-    struct mapped_ram *mapped; /* mapped-ram: one per block, ours */
-    uint32_t section_id;       /* that the source chose */
-    bool started, flush_word;  /* a start section came; it held a FLUSH word */
-    struct ram_block *last;    /* the block that CONTINUE means; survives sections */
-    uint64_t normal, zero;     /* pages that came in records */
+    struct ram_map *map;         /* filled from the list */
+    bool from_file;              /* mapped-ram: the list says where pages are, records carry none */
+    uint64_t file_bytes;         /* mapped-ram: the file's size, which offsets must not leave */
+    struct mapped_ram *mapped;   /* mapped-ram: one per block, ours */
+    uint32_t section_id;         /* that the source chose */
+    bool started;                /* a start section came */
+    enum stream_element section; /* the present section: START, PART or END */
+    unsigned flush_words;        /* in the present section, so far */
+    struct ram_block *last;      /* the block that CONTINUE means; survives sections */
+    uint64_t normal, zero;       /* pages that came in records */
 };
 
 void ram_load_done(struct ram_load *load);

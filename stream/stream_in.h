@@ -13,8 +13,8 @@
 #include "base/error.h"
 #include "transport/channel.h"
 
-#define STREAM_IN_ROOM 262144 /* bytes; a page record and a device section's look-ahead fit often  \
-                               */
+/* Bytes: a page record, and most device sections, are seen in one piece. */
+#define STREAM_IN_ROOM 262144
 
 struct stream_in {
     struct channel *channel; /* not owned */

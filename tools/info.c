@@ -118,7 +118,7 @@ int verb_info(int argc, char **argv, struct error *err)
     if (options_parse(VERB_INFO, argc, argv, &options, args, ARRAY_LEN(args), &n, err) < 0)
         return -1;
     if (n != 1)
-        return err_set(err, ERR_USAGE, "expected file:PATH or raw:DIR; see ramjet help info");
+        return err_set(err, ERR_USAGE, "expected a snapshot; see ramjet help info");
     if (source_open_snapshot(args[0], &machine, err) < 0)
         return -1;
     int rc = print_snapshot(machine, &options, err);

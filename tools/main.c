@@ -26,7 +26,7 @@ static const struct verb {
      "is written at RATE while it is sent.\n"
      "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N.\n",
      VERB_SEND, verb_send},
-    {"info", "[options] file:PATH | raw:DIR", "what a snapshot holds",
+    {"info", "[options] FILE | raw:DIR", "what a snapshot holds",
      "Blocks, page counts, device sections, machine type.\n", VERB_INFO, verb_info},
     {"probe", "[options]", "what this host can do", "", VERB_PROBE, verb_probe},
 };

@@ -107,12 +107,13 @@ static void print_text(const char *verb, const struct migration_snapshot *s, con
     size_t i;
     json_t *entry;
 
-    printf("%s: %s: %.2f GiB of RAM in %.2f s (%.2f GB/s on the wire), %zu channel%s, %llu round%s",
-           verb, migration_status_name(s->status), (double)s->total_bytes / gib, seconds,
-           seconds > 0 ? (double)s->wire_bytes / seconds / 1e9 : 0, s->n_channels,
-           s->n_channels == 1 ? "" : "s", (unsigned long long)s->rounds, s->rounds == 1 ? "" : "s");
-    printf("\n  pages: %llu sent, %llu zero", (unsigned long long)s->normal,
+    printf("%s: %s: %.2f GiB of RAM in %.2f s, %.2f GB/s on the wire, %zu channels\n", verb,
+           migration_status_name(s->status), (double)s->total_bytes / gib, seconds,
+           seconds > 0 ? (double)s->wire_bytes / seconds / 1e9 : 0, s->n_channels);
+    printf("  pages: %llu with data, %llu zero", (unsigned long long)s->normal,
            (unsigned long long)s->zero);
+    if (s->rounds)
+        printf("; rounds: %llu", (unsigned long long)s->rounds);
     if (s->downtime_ms)
         printf("; downtime %llu ms", (unsigned long long)s->downtime_ms);
     putchar('\n');

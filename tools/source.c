@@ -7,6 +7,11 @@
 #include "vmm/machine_snapshot.h"
 #include "vmm/machine_synth.h"
 
+/* A mix like a guest's, where the user leaves room for it. */
+#define UNSAID         101U
+#define ZERO_PERCENT   30U
+#define RANDOM_PERCENT 15U
+
 static int parse_percent(const char *value, unsigned *ret, struct error *err)
 {
     uint64_t n;
@@ -50,6 +55,11 @@ static int parse_synth(const char *spec, struct synth_config *c, struct error *e
     }
     if (c->bytes == 0 || !IS_ALIGNED(c->bytes, (uint64_t)RAM_PAGE_SIZE))
         return err_set(err, ERR_USAGE, "size: expected a multiple of 4096");
+    if (c->zero_percent == UNSAID)
+        c->zero_percent =
+            c->random_percent == UNSAID ? ZERO_PERCENT : MIN(ZERO_PERCENT, 100 - c->random_percent);
+    if (c->random_percent == UNSAID)
+        c->random_percent = MIN(RANDOM_PERCENT, 100 - c->zero_percent);
     if (c->zero_percent + c->random_percent > 100)
         return err_set(err, ERR_USAGE, "zero and random: more than 100 percent together");
     return 0;
@@ -57,7 +67,7 @@ static int parse_synth(const char *spec, struct synth_config *c, struct error *e
 
 static int open_synth(const char *spec, struct machine **ret, struct error *err)
 {
-    struct synth_config config = {.zero_percent = 30, .random_percent = 15, .seed = 1};
+    struct synth_config config = {.zero_percent = UNSAID, .random_percent = UNSAID, .seed = 1};
 
     if (parse_synth(spec, &config, err) < 0)
         return err_in(err, "synth:%.80s", spec);
@@ -75,25 +85,36 @@ static const struct {
 };
 #define N_SNAPSHOTS 2
 
-static int open_first(size_t n, const char *spec, struct machine **ret, const char *expected,
-                      struct error *err)
+/* The kind that `spec` starts with, among the first `n`; what follows is at *ret_rest. -1: none. */
+static int find_source(const char *spec, size_t n, const char **ret_rest)
 {
     for (size_t i = 0; i < n; i++) {
         size_t len = strlen(sources[i].prefix);
 
+        *ret_rest = spec + len;
         if (strncmp(spec, sources[i].prefix, len) == 0)
-            return sources[i].open(spec + len, ret, err);
+            return (int)i;
     }
-    return err_set(err, ERR_USAGE, "source '%.100s': expected %s", spec, expected);
+    return -1;
 }
 
 int source_open(const char *spec, struct machine **ret, struct error *err)
 {
-    return open_first(ARRAY_LEN(sources), spec, ret,
-                      "file:PATH, raw:DIR, image:[NAME=]PATH or synth:SIZE[,…]", err);
+    const char *rest;
+    int i = find_source(spec, ARRAY_LEN(sources), &rest);
+
+    if (i < 0)
+        return err_set(err, ERR_USAGE,
+                       "source '%.100s': expected file:PATH, raw:DIR, image:[NAME=]PATH or "
+                       "synth:SIZE[,…]",
+                       spec);
+    return sources[i].open(rest, ret, err);
 }
 
 int source_open_snapshot(const char *spec, struct machine **ret, struct error *err)
 {
-    return open_first(N_SNAPSHOTS, spec, ret, "file:PATH or raw:DIR", err);
+    const char *rest;
+    int i = find_source(spec, N_SNAPSHOTS, &rest);
+
+    return i < 0 ? machine_snapshot_file(spec, ret, err) : sources[i].open(rest, ret, err);
 }

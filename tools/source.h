@@ -6,5 +6,5 @@
 #include "migration/machine.h"
 
 MUST_USE int source_open(const char *spec, struct machine **ret, struct error *err);
-/* file: and raw: only. */
+/* A mapped-ram file, with or without file: in front, or raw: only. */
 MUST_USE int source_open_snapshot(const char *spec, struct machine **ret, struct error *err);

@@ -15,9 +15,8 @@
 /* Flags of channel_sendv(). */
 #define CHANNEL_BORROW 1U /* the bytes may be read after the return, until channel_drain() */
 
-/* Flags of channel_recvv(). */
-#define CHANNEL_MAY_IDLE                                                                           \
-    1U /* the first byte may take as long as it likes: we are between records */
+/* Flags of channel_recvv(). MAY_IDLE: we are between records, the first byte may take its time. */
+#define CHANNEL_MAY_IDLE 1U
 
 struct channel;
 

@@ -33,7 +33,7 @@ int channel_group_add(struct channel_group *g, struct channel *c, struct error *
         rc = err_set(err, ERR_PEER, "more than %d connections", CHANNEL_GROUP_MAX);
     else
         g->members[g->n++] = c;
-    if (g->failed)
+    if (g->failed || g->closed)
         channel_interrupt(c);
     pthread_mutex_unlock(&g->lock);
     c->throttle = &g->throttle;
@@ -68,6 +68,16 @@ int channel_group_fail(struct channel_group *g, const struct error *err)
     pthread_cond_broadcast(&g->changed);
     pthread_mutex_unlock(&g->lock);
     return -1;
+}
+
+void channel_group_close(struct channel_group *g)
+{
+    pthread_mutex_lock(&g->lock);
+    g->closed = true;
+    for (size_t i = 0; i < g->n; i++)
+        channel_interrupt(g->members[i]);
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->lock);
 }
 
 int channel_group_check(struct channel_group *g, struct error *err)

@@ -24,6 +24,7 @@ struct channel_group {
     struct cancel cancel;   /* requested by the first failure: for waits in poll(2) */
     struct throttle throttle;
     bool failed;      /* under lock */
+    bool closed;      /* under lock: all is over, in whichever way */
     struct error err; /* under lock; valid once failed */
     /* Called once at the first failure, under lock, before any channel is interrupted: the last
      * chance to tell the peer why. NULL: nobody is told. Set before the threads start. */
@@ -43,6 +44,8 @@ void channel_group_remove(struct channel_group *g, struct channel *c);
 
 /* Any thread. The first error stands; always -1. */
 int channel_group_fail(struct channel_group *g, const struct error *err);
+/* All is over: every channel is interrupted, also one that comes later. No failure. Any thread. */
+void channel_group_close(struct channel_group *g);
 /* 0, or -1 with the first error. Any thread. */
 MUST_USE int channel_group_check(struct channel_group *g, struct error *err);
 

@@ -16,8 +16,8 @@ struct scheme_ops {
 
 extern const struct scheme_ops scheme_tcp, scheme_unix, scheme_vsock, scheme_fd;
 
-#define TRANSPORT_BACKLOG 512 /* main, 255 channels, and as many again from a peer that is wrong   \
-                               */
+/* Main, 255 channels, and as many again from a peer that is wrong. */
+#define TRANSPORT_BACKLOG 512
 
 struct sockaddr;
 /* One connect(2) with deadline and cancel; *ret_fd is blocking. */

@@ -3,8 +3,9 @@
 #include "base/clock.h"
 #include "base/macros.h"
 
-/* What an idle sender may make up for: longer would show as a burst above the rate. */
-#define CREDIT_NS (20 * NS_PER_MS)
+/* What a sender that was kept from sending, by the scheduler or the peer, may make up for; longer
+ * would show as a burst above the rate. */
+#define CREDIT_NS (100 * NS_PER_MS)
 
 void throttle_init(struct throttle *t, uint64_t bytes_per_s)
 {
@@ -25,7 +26,7 @@ void throttle_take(struct throttle *t, uint64_t bytes)
         return;
     pthread_mutex_lock(&t->lock);
     uint64_t now = clock_ns();
-    uint64_t start = MAX(t->free_at_ns, now - CREDIT_NS);
+    uint64_t start = t->free_at_ns ? MAX(t->free_at_ns, now - CREDIT_NS) : now;
     t->free_at_ns = start + (uint64_t)((double)bytes * (double)NS_PER_S / (double)t->bytes_per_s);
     struct timespec until = deadline_timespec(start);
     while (!t->stopped && clock_ns() < start)

@@ -17,9 +17,9 @@ static int refuse_existing(const struct partial *p, struct error *err)
     if (lstat(p->path, &st) < 0)
         return 0;
     if (!p->force)
-        return err_set(err, ERR_USAGE, "%s: exists already; --force replaces it", p->path);
+        return err_set(err, ERR_SYSTEM, "%s: exists already; --force replaces it", p->path);
     if (p->directory != S_ISDIR(st.st_mode))
-        return err_set(err, ERR_USAGE, "%s: is %sa directory: --force does not replace it", p->path,
+        return err_set(err, ERR_SYSTEM, "%s: is %sa directory: --force does not replace it", p->path,
                        p->directory ? "not " : "");
     return 0;
 }

@@ -65,7 +65,7 @@ def check_raw(folder, source, devices):
     ram.same_files("raw main memory", folder / "ram.m", source.memory)
     if devices:
         ram.same_files("raw virtio-mem", folder / "ram.0000:00:04.0%2Fmore", source.plugged)
-    check((folder / "manifest.json").exists(), "no manifest.json")
+    check((folder / "stream").exists(), "no stream file")
 
 
 def send(scene, case, capture, source, channels):

@@ -118,6 +118,10 @@ def _expire(_signal, _frame):
     raise Timeout("out of time")
 
 
+def _terminate(_signal, _frame):
+    raise SystemExit("terminated")  # so that the folder goes, too
+
+
 class Scene:
     """A folder of its own, everything started in it, and a deadline for all of it.
 
@@ -133,6 +137,7 @@ class Scene:
 
     def __enter__(self):
         signal.signal(signal.SIGALRM, _expire)
+        signal.signal(signal.SIGTERM, _terminate)
         signal.alarm(self._seconds)
         return self
 

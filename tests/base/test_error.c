@@ -1,0 +1,94 @@
+#include "base/error.h"
+
+#include <errno.h>
+
+#include "tests/support/test.h"
+
+static void sets_kind_and_text(void **state)
+{
+    struct error err;
+
+    (void)state;
+    assert_int_equal(err_set(&err, ERR_PEER, "magic 0x%08x, want 0x%08x", 1U, 2U), -1);
+    assert_int_equal(err.kind, ERR_PEER);
+    assert_int_equal(err.sys, 0);
+    assert_string_equal(err.text, "magic 0x00000001, want 0x00000002");
+}
+
+static void adds_errno(void **state)
+{
+    struct error err;
+
+    (void)state;
+    errno = ENOENT;
+    assert_int_equal(err_sys(&err, "open %s", "x"), -1);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_int_equal(err.sys, ENOENT);
+    assert_string_equal(err.text, "open x: No such file or directory");
+}
+
+static void puts_context_in_front(void **state)
+{
+    struct error err;
+
+    (void)state;
+    errno = EPIPE;
+    err_sys(&err, "send");
+    err_in(&err, "multifd packet");
+    assert_int_equal(err_in(&err, "channel %d", 3), -1);
+    assert_string_equal(err.text, "channel 3: multifd packet: send: Broken pipe");
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_int_equal(err.sys, EPIPE);
+}
+
+/* Whatever is too long is cut, and what was said in front stays. */
+static void cuts_what_is_too_long(void **state)
+{
+    char longer[2 * sizeof(((struct error *)0)->text)];
+    struct error err;
+
+    (void)state;
+    memset(longer, 'x', sizeof(longer) - 1);
+    longer[sizeof(longer) - 1] = 0;
+    err_set(&err, ERR_USAGE, "%s", longer);
+    assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
+    errno = EIO;
+    err_sys(&err, "%s", longer);
+    assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
+    err_in(&err, "channel 7");
+    assert_int_equal(strncmp(err.text, "channel 7: xxx", 14), 0);
+    err_in(&err, "%s", longer);
+    assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
+}
+
+static const struct printable_case {
+    const char *label, *text, *want;
+} printable_cases[] = {
+    {"plain", "pc.ram", "pc.ram"},     {"empty", "", ""},
+    {"line feed", "a\nb", "a?b"},      {"escape", "\x1b[2J", "?[2J"},
+    {"above ASCII", "\xff\x80", "??"}, {"delete", "\x7f", "?"},
+    {"space and tilde", " ~", " ~"},
+};
+
+static void makes_text_printable(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(printable_cases); i++) {
+        const struct printable_case *c = &printable_cases[i];
+        char text[32];
+
+        strcpy(text, c->text);
+        err_printable(text);
+        CHECK(strcmp(text, c->want) == 0, "%s: '%s'", c->label, text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sets_kind_and_text),    cmocka_unit_test(adds_errno),
+        cmocka_unit_test(puts_context_in_front), cmocka_unit_test(cuts_what_is_too_long),
+        cmocka_unit_test(makes_text_printable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,48 @@
+/*
+ * tests/support/test.h: what every unit test starts with.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+
+/* Ends the test with a message of its own: the case's label, then what was found. */
+#define CHECK(cond, ...)                                                                           \
+    do {                                                                                           \
+        if (!(cond)) {                                                                             \
+            print_error("%s:%d: %s\n", __FILE__, __LINE__, #cond);                                 \
+            fail_msg(__VA_ARGS__);                                                                 \
+        }                                                                                          \
+    } while (0)
+
+/* For calls that must succeed, with `err` filled where they do not. */
+#define OK(call, err, label) CHECK((call) == 0, "%s: %s", label, (err).text)
+
+/* The call failed (rc) with an error of this kind whose text holds `part`. */
+static inline void check_refused(const char *label, int rc, const struct error *err,
+                                 enum err_kind kind, const char *part)
+{
+    CHECK(rc == -1, "%s: passed, expected an error with '%s'", label, part);
+    CHECK(err->kind == kind, "%s: error kind %d, expected %d: %s", label, err->kind, kind,
+          err->text);
+    CHECK(strstr(err->text, part), "%s: expected '%s' in: %s", label, part, err->text);
+    CHECK(!strchr(err->text, '\n'), "%s: more than one line: %s", label, err->text);
+}
+
+/* Ends the whole program: what it needs is not on this machine. */
+static inline _Noreturn void skip_all(const char *why)
+{
+    printf("skipped: %s\n", why);
+    exit(77);
+}

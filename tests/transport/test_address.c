@@ -1,0 +1,106 @@
+#include "tests/support/test.h"
+#include "transport/address.h"
+
+#define LONG_HOST                                                                                  \
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+    "xx"                                                                                           \
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+    "xx"                                                                                           \
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+    "xx"
+
+static const struct good_case {
+    const char *text;
+    struct address want;
+} good_cases[] = {
+    {"tcp:127.0.0.1:0", {.scheme = ADDRESS_TCP, .host = "127.0.0.1", .port = "0"}},
+    {"tcp:host.example:65535", {.scheme = ADDRESS_TCP, .host = "host.example", .port = "65535"}},
+    {"tcp::4444", {.scheme = ADDRESS_TCP, .host = "", .port = "4444"}},
+    {"tcp:[::1]:4444", {.scheme = ADDRESS_TCP, .host = "::1", .port = "4444"}},
+    {"tcp:[fe80::1%eth0]:1", {.scheme = ADDRESS_TCP, .host = "fe80::1%eth0", .port = "1"}},
+    {"tcp:[host]:1", {.scheme = ADDRESS_TCP, .host = "host", .port = "1"}},
+    {"tcp:host:http", {.scheme = ADDRESS_TCP, .host = "host", .port = "http"}},
+    {"unix:/run/a:b", {.scheme = ADDRESS_UNIX, .path = "/run/a:b"}},
+    {"unix:x", {.scheme = ADDRESS_UNIX, .path = "x"}},
+    {"vsock:3:4444", {.scheme = ADDRESS_VSOCK, .cid = 3, .vsock_port = 4444}},
+    {"vsock:4294967295:0", {.scheme = ADDRESS_VSOCK, .cid = UINT32_MAX, .vsock_port = 0}},
+    {"fd:0", {.scheme = ADDRESS_FD, .fd = 0}},
+    {"fd:17", {.scheme = ADDRESS_FD, .fd = 17}},
+};
+
+static void takes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(good_cases); i++) {
+        const struct good_case *c = &good_cases[i];
+        struct address a;
+        struct error err;
+
+        OK(address_parse(c->text, &a, &err), err, c->text);
+        CHECK(a.scheme == c->want.scheme, "%s: scheme %d", c->text, a.scheme);
+        CHECK(strcmp(a.text, c->text) == 0, "%s: text '%s'", c->text, a.text);
+        CHECK(strcmp(a.host, c->want.host) == 0, "%s: host '%s'", c->text, a.host);
+        CHECK(strcmp(a.port, c->want.port) == 0, "%s: port '%s'", c->text, a.port);
+        CHECK(strcmp(a.path, c->want.path) == 0, "%s: path '%s'", c->text, a.path);
+        CHECK(a.cid == c->want.cid && a.vsock_port == c->want.vsock_port, "%s: vsock %u:%u",
+              c->text, a.cid, a.vsock_port);
+        CHECK(a.scheme != ADDRESS_FD || a.fd == c->want.fd, "%s: fd %d", c->text, a.fd);
+    }
+}
+
+static const struct bad_case {
+    const char *text, *expected;
+} bad_cases[] = {
+    {"", "expected tcp:HOST:PORT, unix:PATH"},
+    {"tcp", "expected tcp:HOST:PORT, unix:PATH"},
+    {"TCP:a:1", "expected tcp:HOST:PORT, unix:PATH"},
+    {"127.0.0.1:4444", "expected tcp:HOST:PORT, unix:PATH"},
+    {"rdma:host:1", "expected tcp:HOST:PORT, unix:PATH"},
+    {"tcp:", "IPv6 HOST in brackets"},
+    {"tcp:host", "IPv6 HOST in brackets"},
+    {"tcp:host:", "IPv6 HOST in brackets"},
+    {"tcp:::1:4444", "IPv6 HOST in brackets"},
+    {"tcp:[::1]4444", "IPv6 HOST in brackets"},
+    {"tcp:[::1:4444", "IPv6 HOST in brackets"},
+    {"tcp:a:b:1", "IPv6 HOST in brackets"},
+    {"tcp:host:65536", "IPv6 HOST in brackets"},
+    {"tcp:host:99999999999999999999", "IPv6 HOST in brackets"},
+    {"tcp:host:1x", "IPv6 HOST in brackets"},
+    {"tcp:" LONG_HOST ":1", "IPv6 HOST in brackets"},
+    {"tcp:h:" LONG_HOST, "IPv6 HOST in brackets"},
+    {"unix:", "unix:PATH"},
+    {"unix:" LONG_HOST, "unix:PATH of at most 107 bytes"},
+    {"vsock:", "vsock:CID:PORT"},
+    {"vsock:3", "vsock:CID:PORT"},
+    {"vsock:3:", "vsock:CID:PORT"},
+    {"vsock::1", "vsock:CID:PORT"},
+    {"vsock:-1:1", "vsock:CID:PORT"},
+    {"vsock:3:4294967296", "vsock:CID:PORT"},
+    {"vsock:3:1:2", "vsock:CID:PORT"},
+    {"fd:", "fd:N"},
+    {"fd:-1", "fd:N"},
+    {"fd:+1", "fd:N"},
+    {"fd: 1", "fd:N"},
+    {"fd:1x", "fd:N"},
+    {"fd:2147483648", "fd:N"},
+};
+
+static void refuses(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad_cases); i++) {
+        const struct bad_case *c = &bad_cases[i];
+        struct address a = {.cid = 77}, before = a;
+        struct error err;
+
+        check_refused(c->text, address_parse(c->text, &a, &err), &err, ERR_USAGE, c->expected);
+        CHECK(memcmp(&a, &before, sizeof(a)) == 0, "%s: the result was touched", c->text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(takes), cmocka_unit_test(refuses)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
