@@ -132,8 +132,11 @@ static int arrive(struct incoming *m, struct channel *c, struct recv_channel **r
 
     *ret = NULL;
     if (first_bytes(c, magic, sizeof(magic), "connection: first bytes", err) < 0) {
+        /* Who says nothing is nobody's channel: a port scan, a health check. */
+        bool silent = !m->listener.single && err->kind != ERR_CANCELLED &&
+                      atomic_load(&c->bytes_received) == 0;
         connect_close(&m->group, c);
-        return -1;
+        return silent ? 0 : -1;
     }
     struct reader r = reader_of(magic, sizeof(magic));
     uint32_t value = get_u32(&r);
@@ -291,7 +294,7 @@ static int reply(struct incoming *m, enum return_message type, uint32_t value, s
 
     pthread_mutex_lock(&m->reply_lock);
     if (m->reply_open && !m->reply_closed)
-        rc = return_path_send(m->main, type, value, err);
+        rc = return_path_send(m->main, type, value, 0, err);
     m->reply_closed |= type == RETURN_SHUT;
     pthread_mutex_unlock(&m->reply_lock);
     return rc;
@@ -305,11 +308,21 @@ static uint32_t verdict_of(const struct error *err)
     return err->kind == ERR_CANCELLED ? ECANCELED : EPROTO;
 }
 
+/*
+ * Everyone is waiting to be woken: a peer that does not read its return path, now or in a reply
+ * that is under way, is not told.
+ */
 static void farewell(void *arg, const struct error *err)
 {
-    struct error ignored; /* the connection may be what has failed */
+    struct incoming *m = arg;
+    struct error ignored;
 
-    (void)!reply(arg, RETURN_SHUT, verdict_of(err), &ignored);
+    if (pthread_mutex_trylock(&m->reply_lock) != 0)
+        return;
+    if (m->reply_open && !m->reply_closed)
+        (void)!return_path_send(m->main, RETURN_SHUT, verdict_of(err), CHANNEL_NOWAIT, &ignored);
+    m->reply_closed = true;
+    pthread_mutex_unlock(&m->reply_lock);
 }
 
 static int open_reply(struct incoming *m, struct error *err)
@@ -346,10 +359,15 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
 
 /* --- the stream ------------------------------------------------------------------------------ */
 
-/* "pc-q35" or a prefix like "pc-q3": a stream always has the versioned name. */
+/* An alias or a prefix, "pc", "pc-q35", "pc-q35-11": a stream always has the versioned name. */
 static bool name_incomplete(const char *machine)
 {
-    return machine_version(machine) == 0 && strncmp(machine, "pc", 2) == 0;
+    const char *first = strchr(machine, '-'), *last = strrchr(machine, '-');
+
+    if (strncmp(machine, "pc", 2) != 0)
+        return false;
+    return first == last || !last[1] || last[1 + strspn(last + 1, "0123456789")] == 0 ||
+           machine[strlen(machine) - 1] == '.';
 }
 
 static int on_configured(struct main_stream *ms, struct error *err)

@@ -88,12 +88,18 @@ static bool awaits_description(const struct buf *tail)
 
 static int missing_description(struct main_stream *ms, struct error *err)
 {
-    if (stream_in_check(ms->in, err) < 0 && err->kind != ERR_PEER)
+    struct error how;
+
+    (void)!stream_in_check(ms->in, &how); /* it has failed: else we would still be reading */
+    if (how.kind != ERR_PEER) {
+        *err = how;
         return -1;
-    return err_set(err, ERR_PEER,
-                   "device tail: ends behind %zu bytes without its description (0x06); was it cut, "
-                   "or its machine made with suppress-vmdesc?",
-                   ms->devices.tail.len);
+    }
+    return err_set(
+        err, ERR_PEER,
+        "device tail: no description (0x06) behind %zu bytes: was it cut, or its machine "
+        "made with suppress-vmdesc? %s",
+        ms->devices.tail.len, how.text);
 }
 
 /*
@@ -109,7 +115,8 @@ static int device_tail(struct main_stream *ms, struct error *err)
     ms->in->copy = tail;
     for (;;) {
         size_t len, json;
-        bool hurry = ms->patience_ms && awaits_description(tail);
+        /* It looks complete but for its description, or ended in one that is not true. */
+        bool hurry = ms->patience_ms && (awaits_description(tail) || why.kind != ERR_NONE);
 
         atomic_store(&ms->in->channel->stall_timeout_ms, hurry ? ms->patience_ms : stall_ms);
         if (!stream_in_peek(ms->in, 1, &len))

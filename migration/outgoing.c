@@ -57,6 +57,12 @@ static bool understands(const struct outgoing *m, unsigned version)
 
 /* --- the return path ------------------------------------------------------------------------- */
 
+static int bad_verdict(uint32_t verdict, struct error *err)
+{
+    return err_set(err, ERR_PEER, "the destination has failed: error %u (%s)", verdict,
+                   strerror((int)(verdict & INT32_MAX)));
+}
+
 static int read_verdict(struct outgoing *m, struct stream_in *in, struct error *err)
 {
     struct return_path_message msg;
@@ -73,10 +79,7 @@ static int read_verdict(struct outgoing *m, struct stream_in *in, struct error *
     m->verdict = msg.value;
     pthread_cond_broadcast(&m->group.changed);
     pthread_mutex_unlock(&m->group.lock);
-    if (msg.value != 0)
-        return err_set(err, ERR_PEER, "the destination has failed: error %u (%s)", msg.value,
-                       strerror((int)(msg.value & INT32_MAX)));
-    return 0;
+    return msg.value ? bad_verdict(msg.value, err) : 0;
 }
 
 static void *verdict_main(void *arg)
@@ -113,6 +116,8 @@ static int await_verdict(struct outgoing *m, struct error *err)
     if (m->group.failed) {
         *err = m->group.err;
         rc = -1;
+    } else if (m->verdict != 0) {
+        rc = bad_verdict(m->verdict, err);
     }
     pthread_mutex_unlock(&m->group.lock);
     return rc;
@@ -344,8 +349,7 @@ static void final_error(struct outgoing *m, struct error *err)
     if (channel_group_check(&m->group, err) < 0 && err->kind == ERR_CANCELLED)
         return;
     if (m->verdict_known && m->verdict != 0)
-        err_set(err, ERR_PEER, "the destination has failed: error %u (%s)", m->verdict,
-                strerror((int)(m->verdict & INT32_MAX)));
+        bad_verdict(m->verdict, err);
 }
 
 int outgoing_run(struct outgoing *m, struct error *err)

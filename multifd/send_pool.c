@@ -134,7 +134,7 @@ static int send_hello(const struct worker *w, const struct uuid *uuid, struct er
     uint8_t bytes[MULTIFD_HELLO_LEN];
 
     multifd_hello_encode(&hello, bytes);
-    if (channel_send(w->channel.channel, bytes, sizeof(bytes), err) < 0)
+    if (channel_send(w->channel.channel, bytes, sizeof(bytes), 0, err) < 0)
         return err_in(err, "channel %zu: hello", w->id);
     return 0;
 }

@@ -62,6 +62,8 @@ static int list_in(struct ram_load *load, uint64_t total, struct error *err)
 {
     if (load->map->n > 0)
         return err_set(err, ERR_PEER, "RAM block list: a second one, expected one");
+    if (total == 0)
+        return err_set(err, ERR_PEER, "RAM block list: total 0, expected some RAM");
     while (load->map->total_bytes < total) {
         if (block_in(load, err) < 0)
             return err_in(err, "RAM block list");

@@ -27,7 +27,8 @@ step() {
     if [[ -t 1 ]]; then printf '\e[1m%s\e[0m\n' "$*"; else printf '%s\n' "$*"; fi
 }
 
-# build PRESET FOLDER [cmake's arguments]: configures and builds, saying nothing if all is well.
+# build PRESET TARGET [cmake's arguments]: configures and builds, saying nothing if all is well.
 build() {
-    quietly cmake --preset "$1" -B "$2" "${@:3}" && quietly cmake --build "$2"
+    quietly cmake --preset "$1" "${@:3}"
+    quietly cmake --build --preset "$1" --target "$2" -- --quiet
 }

@@ -13,7 +13,8 @@ static const struct {
     [RETURN_SWITCHOVER_ACK] = {"SWITCHOVER_ACK", 0},
 };
 
-int return_path_send(struct channel *c, enum return_message type, uint32_t value, struct error *err)
+int return_path_send(struct channel *c, enum return_message type, uint32_t value, unsigned flags,
+                     struct error *err)
 {
     uint8_t bytes[8];
     struct writer w = writer_of(bytes, sizeof(bytes));
@@ -21,7 +22,7 @@ int return_path_send(struct channel *c, enum return_message type, uint32_t value
     put_u16(&w, (uint16_t)type);
     put_u16(&w, messages[type].len);
     put_be(&w, value, messages[type].len);
-    if (channel_send(c, bytes, sizeof(bytes) - writer_left(&w), err) < 0)
+    if (channel_send(c, bytes, sizeof(bytes) - writer_left(&w), flags, err) < 0)
         return err_in(err, "return path: %s", messages[type].name);
     return 0;
 }

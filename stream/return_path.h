@@ -18,8 +18,9 @@ struct return_path_message {
     uint32_t value; /* SHUT, PONG, RESUME_ACK */
 };
 
+/* `flags` are those of channel_sendv(). */
 MUST_USE int return_path_send(struct channel *c, enum return_message type, uint32_t value,
-                              struct error *err);
+                              unsigned flags, struct error *err);
 /*
  * Waits for the next message. Those that belong to postcopy are read and refused: nothing here
  * asked for them. 0 with *ret set, or -1.

@@ -54,7 +54,6 @@ static int send_machine(const struct outgoing_config *config, struct machine *ma
 
     if (outgoing_new(config, machine, &m, err) < 0)
         return -1;
-    interrupt_block();
     int rc = run(m, options, err);
     outgoing_stats(m, &snap);
     if (report(options, "send", &snap, &machine->ram, rc < 0 ? err : NULL, &report_err) < 0 &&
@@ -101,6 +100,7 @@ int verb_send(int argc, char **argv, struct error *err)
     config.max_bytes_per_s = options.max_bytes_per_s;
     config.downtime_limit_ms = options.downtime_limit_ms;
     signal(SIGBUS, on_sigbus);
+    interrupt_block(); /* a synthetic guest's thread must not take the signals */
     if (source_open(args[0], &machine, err) < 0)
         return -1;
     override(machine, &options);

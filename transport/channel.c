@@ -25,16 +25,17 @@ size_t iov_advance(struct iovec **iov, size_t n, size_t len)
 
 int channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned flags, struct error *err)
 {
-    if (c->throttle)
+    if (c->throttle && !(flags & CHANNEL_NOWAIT))
         throttle_take(c->throttle, iov_total(iov, n));
     return c->ops->sendv(c, iov, n, flags, err);
 }
 
-int channel_send(struct channel *c, const void *bytes, size_t len, struct error *err)
+int channel_send(struct channel *c, const void *bytes, size_t len, unsigned flags,
+                 struct error *err)
 {
     struct iovec iov = {.iov_base = (void *)bytes, .iov_len = len};
 
-    return channel_sendv(c, &iov, 1, 0, err);
+    return channel_sendv(c, &iov, 1, flags, err);
 }
 
 int channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min, unsigned flags,

@@ -14,6 +14,7 @@
 
 /* Flags of channel_sendv(). */
 #define CHANNEL_BORROW 1U /* the bytes may be read after the return, until channel_drain() */
+#define CHANNEL_NOWAIT 2U /* fail rather than wait for the peer to read */
 
 /* Flags of channel_recvv(). MAY_IDLE: we are between records, the first byte may take its time. */
 #define CHANNEL_MAY_IDLE 1U
@@ -54,7 +55,8 @@ struct channel {
  */
 MUST_USE int channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned flags,
                            struct error *err);
-MUST_USE int channel_send(struct channel *c, const void *bytes, size_t len, struct error *err);
+MUST_USE int channel_send(struct channel *c, const void *bytes, size_t len, unsigned flags,
+                          struct error *err);
 /*
  * Receives at least `min` bytes and at most what iov holds. The array is consumed.
  * The peer's close before `min` is ERR_PEER, or where nothing came and CHANNEL_MAY_IDLE is set:

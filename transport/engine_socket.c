@@ -51,17 +51,19 @@ static int socket_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned
     struct socket_channel *s = socket_of(c);
     uint64_t since = clock_ns();
 
-    (void)flags; /* nothing is borrowed: the kernel has copied when sendmsg returns */
+    /* CHANNEL_BORROW is granted by not borrowing: the kernel has copied when sendmsg returns. */
+    int how = MSG_NOSIGNAL | (flags & CHANNEL_NOWAIT ? MSG_DONTWAIT : 0);
+
     n = iov_advance(&iov, n, 0);
     while (n > 0) {
         struct msghdr msg = {.msg_iov = iov, .msg_iovlen = MIN(n, (size_t)IOV_MAX)};
-        ssize_t len = sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+        ssize_t len = sendmsg(s->fd, &msg, how);
 
         if (check_interrupted(s, err) < 0)
             return -1;
         if (len < 0 && errno == EINTR)
             continue;
-        if (len < 0 && errno == EAGAIN) {
+        if (len < 0 && errno == EAGAIN && !(flags & CHANNEL_NOWAIT)) {
             if (check_stall(s, since, "the peer has read nothing", err) < 0)
                 return -1;
             continue;

@@ -17,6 +17,5 @@ MUST_USE int landing_raw_new(const char *path, bool force, struct landing **ret,
 MUST_USE int landing_null_new(struct landing **ret, struct error *err);
 
 /* The file name of a block in a raw directory; *ret has RAW_NAME_MAX bytes. */
-#define RAW_NAME_MAX    (4 + 3 * RAM_BLOCK_NAME)
-#define RAW_STREAM_NAME "stream"
+#define RAW_NAME_MAX (4 + 3 * RAM_BLOCK_NAME)
 void raw_block_name(const char *block, char ret[static RAW_NAME_MAX]);

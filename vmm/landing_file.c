@@ -1,8 +1,6 @@
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/fd.h"
-#include "transport/file_channel.h"
 #include "vmm/file_store.h"
 #include "vmm/landing.h"
 #include "vmm/partial.h"
@@ -36,38 +34,17 @@ static int file_listed(struct landing *l, const struct configuration *config,
     return 0;
 }
 
-static int write_stream(struct landing_file *f, const struct configuration *config,
-                        const struct ram_map *ram, const struct device_state *devices,
-                        struct error *err)
-{
-    struct configuration mapped = *config;
-    struct channel *c;
-    struct stream_out out;
-    int fd = dup(f->fd);
-
-    if (fd < 0)
-        return err_sys(err, "dup");
-    if (file_channel_open(fd, 0, &c, err) < 0)
-        return -1;
-    int rc = stream_out_init(&out, c, err);
-    if (rc == 0) {
-        mapped.capabilities |= STREAM_CAP_MAPPED_RAM;
-        snapshot_stream_out(&out, &mapped, ram, f->mapped, devices);
-        rc = stream_out_flush(&out, err);
-    }
-    stream_out_done(&out);
-    channel_free(c);
-    return rc;
-}
-
 /* The pages are there; the stream around them, its magic first of all, makes it a snapshot. */
 static int file_commit(struct landing *l, const struct configuration *config,
                        const struct ram_map *ram, const struct device_state *devices,
                        struct error *err)
 {
     struct landing_file *f = (struct landing_file *)l;
+    struct configuration mapped = *config;
 
-    if (write_stream(f, config, ram, devices, err) < 0)
+    mapped.capabilities |= STREAM_CAP_MAPPED_RAM;
+    if (snapshot_stream_write(f->fd, &mapped, ram, f->mapped, devices, err) < 0 ||
+        partial_settle(f->fd, err) < 0)
         return err_in(err, "%s", f->partial.path);
     return partial_commit(&f->partial, err);
 }

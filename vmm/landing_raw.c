@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "transport/file_channel.h"
 #include "vmm/file_store.h"
 #include "vmm/landing.h"
 #include "vmm/partial.h"
@@ -21,7 +20,7 @@ struct landing_raw {
 
 void raw_block_name(const char *block, char ret[static RAW_NAME_MAX])
 {
-    char *to = ret + sprintf(ret, "ram.");
+    char *to = ret + sprintf(ret, PARTIAL_PREFIX);
 
     for (; *block; block++) {
         if (*block == '/' || *block == '%')
@@ -72,24 +71,27 @@ static int raw_listed(struct landing *l, const struct configuration *config,
     return 0;
 }
 
+static int write_stream(struct landing_raw *r, const struct configuration *config,
+                        const struct ram_map *ram, const struct device_state *devices,
+                        struct error *err)
+{
+    AUTO_FD int fd = -1;
+
+    if (make_file(r, PARTIAL_STREAM, &fd, err) < 0 ||
+        snapshot_stream_write(fd, config, ram, NULL, devices, err) < 0)
+        return -1;
+    return partial_settle(fd, err);
+}
+
 static int raw_commit(struct landing *l, const struct configuration *config,
                       const struct ram_map *ram, const struct device_state *devices,
                       struct error *err)
 {
     struct landing_raw *r = (struct landing_raw *)l;
-    struct channel *c;
-    struct stream_out out;
-    int fd;
+    int rc = write_stream(r, config, ram, devices, err);
 
-    if (make_file(r, RAW_STREAM_NAME, &fd, err) < 0 || file_channel_open(fd, 0, &c, err) < 0)
-        return -1;
-    int rc = stream_out_init(&out, c, err);
-    if (rc == 0) {
-        snapshot_stream_out(&out, config, ram, NULL, devices);
-        rc = stream_out_flush(&out, err);
-    }
-    stream_out_done(&out);
-    channel_free(c);
+    for (size_t i = 0; rc == 0 && i < r->n; i++)
+        rc = partial_settle(r->fds[i], err);
     return rc < 0 ? err_in(err, "%s", r->partial.path) : partial_commit(&r->partial, err);
 }
 

@@ -12,6 +12,7 @@
 #include "migration/main_stream.h"
 #include "transport/file_channel.h"
 #include "vmm/landing.h"
+#include "vmm/partial.h"
 
 struct snapshot {
     struct machine base;
@@ -262,7 +263,7 @@ static int load_raw(struct snapshot *s, const char *path, struct error *err)
 
     if (dir < 0)
         return err_sys(err, "open");
-    if (open_regular(dir, RAW_STREAM_NAME, &stream, &bytes, err) < 0)
+    if (open_regular(dir, PARTIAL_STREAM, &stream, &bytes, err) < 0)
         return -1;
     int rc = read_stream(&s->base, stream, &ms, err);
     main_stream_done(&ms);

@@ -2,9 +2,12 @@
 
 #include <endian.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ram/ram_format.h"
 #include "stream/section.h"
+#include "stream/stream_out.h"
+#include "transport/file_channel.h"
 
 #define SECTION_ID 1
 
@@ -83,13 +86,28 @@ static void ram_end_out(struct stream_out *out)
     section_out_end(out, &s);
 }
 
-void snapshot_stream_out(struct stream_out *out, const struct configuration *config,
-                         const struct ram_map *ram, const struct mapped_ram *mapped,
-                         const struct device_state *devices)
+int snapshot_stream_write(int fd, const struct configuration *config, const struct ram_map *ram,
+                          const struct mapped_ram *mapped, const struct device_state *devices,
+                          struct error *err)
 {
-    configuration_out(out, config);
-    out_bytes(out, devices->early.data, devices->early.len);
-    ram_start_out(out, ram, mapped);
-    ram_end_out(out);
-    out_bytes(out, devices->tail.data, devices->tail.len);
+    struct stream_out out;
+    struct channel *c;
+    int own = dup(fd);
+
+    if (own < 0)
+        return err_sys(err, "dup");
+    if (file_channel_open(own, 0, &c, err) < 0)
+        return -1;
+    int rc = stream_out_init(&out, c, err);
+    if (rc == 0) {
+        configuration_out(&out, config);
+        out_bytes(&out, devices->early.data, devices->early.len);
+        ram_start_out(&out, ram, mapped);
+        ram_end_out(&out);
+        out_bytes(&out, devices->tail.data, devices->tail.len);
+        rc = stream_out_flush(&out, err);
+    }
+    stream_out_done(&out);
+    channel_free(c);
+    return rc;
 }

@@ -5,20 +5,20 @@
 
 #include "migration/machine.h"
 #include "ram/ram_load.h"
-#include "stream/stream_out.h"
 
 /*
- * Writes header, configuration, early devices, the RAM block list, RAM's end, the device tail.
+ * Writes header, configuration, early devices, the RAM block list, RAM's end, the device tail to
+ * the start of a file.
  * `mapped` says, per block, where a mapped-ram file has its pages; the bitmaps, the present bits,
- * are written too then. NULL: the pages are elsewhere.
+ * are written too then. NULL: the pages are elsewhere. The descriptor stays the caller's.
  */
-void snapshot_stream_out(struct stream_out *out, const struct configuration *config,
-                         const struct ram_map *ram, const struct mapped_ram *mapped,
-                         const struct device_state *devices);
+MUST_USE int snapshot_stream_write(int fd, const struct configuration *config,
+                                   const struct ram_map *ram, const struct mapped_ram *mapped,
+                                   const struct device_state *devices, struct error *err);
 
 /*
  * Where a mapped-ram file for these blocks has its pages: ret[i] for block i. Between what it lays
- * out and what snapshot_stream_out() writes there is room for a UUID.
+ * out and what snapshot_stream_write() writes there is room for a UUID.
  */
 void snapshot_layout(const struct configuration *config, const struct ram_map *ram,
                      const struct device_state *devices, struct mapped_ram *ret);

@@ -47,7 +47,7 @@ static void note(void *arg, const struct section *s, uint64_t body_len)
 {
     struct seen *seen = arg;
 
-    snprintf(seen->names[seen->n], sizeof(seen->names[0]), "%s", s->name);
+    snprintf(seen->names[seen->n], sizeof(seen->names[0]), "%.31s", s->name);
     seen->lens[seen->n++] = body_len;
 }
 

@@ -47,7 +47,7 @@ static void both_ways(void **state)
         for (size_t len = 0; len < c->len; len++)
             CHECK(receive(c->wire, len, &m, &err) < 0, "type %d cut at %zu", m.type, len);
         OK(file_channel_open(dup(fd), 0, &channel, &err), err, "channel");
-        OK(return_path_send(channel, c->message.type, c->message.value, &err), err, "send");
+        OK(return_path_send(channel, c->message.type, c->message.value, 0, &err), err, "send");
         struct buf b = bytes_of_fd(fd);
         CHECK(b.len == c->len && memcmp(b.data, c->wire, b.len) == 0, "type %d: sent otherwise",
               c->message.type);
@@ -110,8 +110,8 @@ static void golden_answers(void **state)
         CHECK(!stream_in_wait(&in), "%s: a third", recorded[i]);
         bytes_stream_in_done(&in);
         OK(file_channel_open(dup(fd), 0, &channel, &err), err, "channel");
-        OK(return_path_send(channel, RETURN_PONG, 1, &err), err, "PONG");
-        OK(return_path_send(channel, RETURN_SHUT, 0, &err), err, "SHUT");
+        OK(return_path_send(channel, RETURN_PONG, 1, 0, &err), err, "PONG");
+        OK(return_path_send(channel, RETURN_SHUT, 0, 0, &err), err, "SHUT");
         struct buf ours = bytes_of_fd(fd);
         CHECK(ours.len == b.len && memcmp(ours.data, b.data, b.len) == 0, "%s: ours differs",
               recorded[i]);

@@ -1,6 +1,7 @@
 /* One body of tests over every engine of the table: today that is one. */
 #include "transport/engine.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -154,7 +155,7 @@ static void takes_at_least_min(void **state)
 
     (void)state;
     channel_pair(0, pair);
-    OK(channel_send(pair[0], "0123456789abcdefghijklmnop", 26, &err), err, "send");
+    OK(channel_send(pair[0], "0123456789abcdefghijklmnop", 26, 0, &err), err, "send");
     OK(channel_recvv(pair[1], iov, 3, 12, 0, &got, &err), err, "receive");
     CHECK(got >= 12 && got <= 26, "%zu bytes", got);
     assert_memory_equal(bytes, "0123456789ab", 12);
@@ -224,7 +225,7 @@ static void send_to_a_closed_peer_fails(void **state)
 
     (void)state;
     close(peer);
-    check_refused("closed peer", channel_send(c, "x", 1, &err), &err, ERR_SYSTEM, "send");
+    check_refused("closed peer", channel_send(c, "x", 1, 0, &err), &err, ERR_SYSTEM, "send");
     channel_free(c);
 }
 
@@ -286,6 +287,22 @@ static void what_came_before_the_interrupt_is_read(void **state)
     OK(t.rc, t.err, "what lay there");
     receive_all(&t);
     check_refused("then", t.rc, &t.err, ERR_CANCELLED, "interrupted");
+    channel_free(c);
+    close(peer);
+}
+
+static void nowait_fails_rather_than_waits(void **state)
+{
+    int peer;
+    struct channel *c = channel_and_fd(0, &peer);
+    struct transfer t = {.channel = c, .iov = big.iov_out, .n = PIECES};
+    struct error err;
+
+    (void)state;
+    OK(channel_send(c, "SHUT", 4, CHANNEL_NOWAIT, &err), err, "there is room");
+    cut(big.iov_out, big.sent);
+    CHECK(channel_sendv(c, t.iov, t.n, CHANNEL_NOWAIT, &err) < 0, "nobody reads");
+    CHECK(err.kind == ERR_SYSTEM && err.sys == EAGAIN, "errno %d: %s", err.sys, err.text);
     channel_free(c);
     close(peer);
 }
@@ -454,6 +471,7 @@ int main(void)
         cmocka_unit_test(interrupt_wakes_a_receiver),
         cmocka_unit_test(interrupt_wakes_a_sender),
         cmocka_unit_test(what_came_before_the_interrupt_is_read),
+        cmocka_unit_test(nowait_fails_rather_than_waits),
         cmocka_unit_test(silence_ends_in_an_error),
         cmocka_unit_test(silence_inside_a_record_too),
         cmocka_unit_test(silence_between_records_is_borne),

@@ -33,9 +33,9 @@ static void writes_at_its_offset(void **state)
 
     (void)state;
     OK(file_channel_open(dup(fd), 2, &c, &err), err, "open");
-    OK(channel_send(c, "ab", 2, &err), err, "write");
+    OK(channel_send(c, "ab", 2, 0, &err), err, "write");
     file_channel_seek(c, 8);
-    OK(channel_send(c, "cdef", 4, &err), err, "write behind a seek");
+    OK(channel_send(c, "cdef", 4, 0, &err), err, "write behind a seek");
     struct buf b = bytes_of_fd(fd);
     CHECK(b.len == 12 && memcmp(b.data, "..ab....cdef", 12) == 0, "found %.*s", (int)b.len, b.data);
     buf_done(&b);
@@ -118,7 +118,7 @@ static void errors_are_the_kernels(void **state)
     (void)state;
     CHECK(pipe(fds) == 0, "pipe");
     OK(file_channel_open(fds[1], 0, &c, &err), err, "open");
-    check_refused("a pipe has no positions", channel_send(c, "x", 1, &err), &err, ERR_SYSTEM,
+    check_refused("a pipe has no positions", channel_send(c, "x", 1, 0, &err), &err, ERR_SYSTEM,
                   "write: Illegal seek");
     channel_interrupt(c);
     OK(channel_drain(c, &err), err, "drain");

@@ -5,6 +5,7 @@ one of them (all without any). Exit 0: passed; 1: at least one failed; 77: all w
 """
 
 import argparse
+import os
 import sys
 import time
 import traceback
@@ -28,6 +29,7 @@ def main(cases, run, seconds=40):
         print("\n".join(c.label for c in chosen) or "no case has such a label")
         return 0 if chosen else 2
 
+    seconds *= int(os.environ.get("TEST_SLOWNESS", 1))  # under a sanitizer
     results = [_one(case, run, seconds) for case in chosen]
     print(f"{results.count('ok')} passed, {results.count('FAILED')} failed, "
           f"{results.count('skipped')} skipped")

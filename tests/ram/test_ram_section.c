@@ -1,0 +1,304 @@
+/* The RAM section both ways: what ram_save writes, ram_load reads; and what it must not take. */
+#include <inttypes.h>
+
+#include "ram/page_inline.h"
+#include "ram/ram_format.h"
+#include "ram/ram_load.h"
+#include "ram/ram_save.h"
+#include "tests/support/bytes_channel.h"
+#include "tests/support/memory.h"
+#include "tests/support/test.h"
+
+/* --- loading --------------------------------------------------------------------------------- */
+
+struct load {
+    struct ram_load base;
+    struct ram_map map;
+    unsigned listed, words, ends;
+};
+
+static int on_listed(struct ram_load *load, struct error *err)
+{
+    struct load *l = (struct load *)load;
+
+    l->listed++;
+    for (size_t i = 0; i < load->map->n; i++) {
+        if (ram_block_map_anonymous(&load->map->blocks[i], err) < 0 ||
+            ram_block_track(&load->map->blocks[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int on_barrier(struct ram_load *load, bool word, struct error *err)
+{
+    struct load *l = (struct load *)load;
+
+    (void)err;
+    l->words += word;
+    l->ends += !word;
+    return 0;
+}
+
+static const struct ram_load_ops load_ops = {.listed = on_listed, .barrier = on_barrier};
+
+/* Sections until the bytes end, or one is refused. */
+static int load_all(struct load *l, const void *wire, size_t len, struct error *err)
+{
+    struct stream_in in;
+    int rc = 0;
+
+    bytes_stream_in(&in, wire, len);
+    *l = (struct load){.base = {.ops = &load_ops, .in = &in}};
+    l->base.map = &l->map;
+    while (rc == 0 && stream_in_wait(&in)) {
+        struct section s;
+        enum stream_element type = (enum stream_element)in_u8(&in);
+
+        section_in_begin(&in, type, &s);
+        rc = stream_in_check(&in, err);
+        if (rc == 0)
+            rc = ram_load_section(&l->base, &s, err);
+    }
+    bytes_stream_in_done(&in);
+    return rc;
+}
+
+static void load_done(struct load *l)
+{
+    ram_load_done(&l->base);
+    ram_map_done(&l->map);
+}
+
+/* --- both ways ------------------------------------------------------------------------------- */
+
+static const struct style_case {
+    const char *label;
+    enum ram_flush flush;
+    unsigned words; /* FLUSH words of three sections */
+} style_cases[] = {
+    {"no channels", RAM_FLUSH_NONE, 0},
+    {"flush word", RAM_FLUSH_WORD, 3},
+    {"per section", RAM_FLUSH_SECTION, 0},
+};
+
+static void save_and_load(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(style_cases); i++) {
+        const struct style_case *c = &style_cases[i];
+        struct page_counters counters = {0};
+        struct ram_map map = {0};
+        struct page_sink *sink;
+        struct ram_round round;
+        struct bytes_out o;
+        struct load l;
+        struct error err;
+
+        memory_add(&map, "pc.ram", 1500, false);
+        memory_add(&map, "/rom@etc/acpi/tables", 32, false);
+        for (size_t b = 0; b < map.n; b++)
+            memory_fill(&map.blocks[b], (unsigned)b, true);
+        bytes_out_init(&o);
+        OK(page_inline_new(&o.out, &counters, &sink, &err), err, c->label);
+        OK(ram_round_init(&round, &map, true, NULL, &err), err, c->label);
+        struct ram_save save = {
+            .out = &o.out, .map = &map, .sink = sink, .flush = c->flush, .section_id = 9};
+        OK(ram_save_start(&save, &err), err, c->label);
+        round_set_all(&round);
+        OK(ram_save_round(&save, &round, false, &err), err, c->label);
+        /* Meanwhile one page has become zero, one something, one is told to be zero. */
+        memset(map.blocks[0].host, 0, RAM_PAGE_SIZE);
+        map.blocks[1].host[RAM_PAGE_SIZE] = 1;
+        memset(map.blocks[1].host + 3 * RAM_PAGE_SIZE, 0, RAM_PAGE_SIZE);
+        dirty_bitmap_set(&round.dirty[0], 0);
+        dirty_bitmap_set(&round.dirty[1], 1);
+        dirty_bitmap_set(&round.zeros[1], 3);
+        OK(ram_save_round(&save, &round, true, &err), err, c->label);
+        CHECK(counters.normal == 1000 + 21 + 1 && counters.zero == 500 + 11 + 1,
+              "%s: %" PRIu64 " pages and %" PRIu64 " zero", c->label, (uint64_t)counters.normal,
+              (uint64_t)counters.zero);
+        struct buf wire = bytes_out_take(&o);
+        OK(load_all(&l, wire.data, wire.len, &err), err, c->label);
+        memory_check_equal(c->label, &map, &l.map);
+        CHECK(l.listed == 1 && l.ends == 3 && l.words == c->words, "%s: %u words, %u ends",
+              c->label, l.words, l.ends);
+        CHECK(l.base.flush_words == (c->words > 0), "%s: %u flush words", c->label,
+              (unsigned)l.base.flush_words);
+        CHECK(l.base.normal == counters.normal && l.base.zero == counters.zero + 1,
+              "%s: counted otherwise", c->label);
+        CHECK(l.base.section_id == 9, "%s: section id", c->label);
+        load_done(&l);
+        sink->ops->free(sink);
+        ram_round_done(&round);
+        ram_map_done(&map);
+        buf_done(&wire);
+    }
+}
+
+/* The start section that a QEMU writes, to the byte. */
+static void start_as_qemu_writes_it(void **state)
+{
+    static const char want[] =
+        "\1\0\0\0\2\3ram\0\0\0\0\0\0\0\4\0\0\0\0\0\0\40\4\1m\0\0\0\0\0\0\20\0"
+        "\2ab\0\0\0\0\0\0\20\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0\20\x7e\0\0\0\2";
+    struct page_counters counters = {0};
+    struct ram_map map = {0};
+    struct page_sink *sink;
+    struct bytes_out o;
+    struct error err;
+
+    (void)state;
+    memory_add(&map, "m", 1, false);
+    memory_add(&map, "ab", 1, false);
+    bytes_out_init(&o);
+    OK(page_inline_new(&o.out, &counters, &sink, &err), err, "sink");
+    struct ram_save save = {
+        .out = &o.out, .map = &map, .sink = sink, .flush = RAM_FLUSH_WORD, .section_id = 2};
+    OK(ram_save_start(&save, &err), err, "start");
+    struct buf wire = bytes_out_take(&o);
+    CHECK(wire.len == sizeof(want) - 1 && memcmp(wire.data, want, wire.len) == 0, "otherwise");
+    buf_done(&wire);
+    sink->ops->free(sink);
+    ram_map_done(&map);
+}
+
+/* --- what must not pass ---------------------------------------------------------------------- */
+
+#define START      "\1\0\0\0\1\3ram\0\0\0\0\0\0\0\4"
+#define LIST       "\0\0\0\0\0\0\40\4\1m\0\0\0\0\0\0\40\0" /* one block, two pages */
+#define EOS        "\0\0\0\0\0\0\0\20"
+#define FOOT       "\x7e\0\0\0\1"
+#define GOOD       START LIST EOS FOOT
+#define PART       "\2\0\0\0\1"
+#define ZERO(o)    "\0\0\0\0\0\0" o "\2\1m\0"
+#define WIRE(text) text, sizeof(text) - 1
+
+static const struct bad_case {
+    const char *label, *wire;
+    size_t len;
+    const char *refused; /* NULL: it passes */
+} bad_cases[] = {
+    {"good", WIRE(GOOD), NULL},
+    {"hook is nothing", WIRE(GOOD PART "\0\0\0\0\0\0\0\x80" EOS FOOT), NULL},
+    {"flush without channels", WIRE(GOOD PART "\0\0\0\0\0\0\2\0" EOS FOOT), NULL},
+    {"version 3", WIRE("\1\0\0\0\1\3ram\0\0\0\0\0\0\0\3"), "RAM section: version 3, expected 4"},
+    {"version 5", WIRE("\1\0\0\0\1\3ram\0\0\0\0\0\0\0\5"), "RAM section: version 5, expected 4"},
+    {"instance 1", WIRE("\1\0\0\0\1\3ram\0\0\0\1\0\0\0\4"), "RAM section: instance 1, expected 0"},
+    {"no list", WIRE(START EOS FOOT), "starts without its block list"},
+    {"part before start", WIRE(PART EOS FOOT), "section id 1: never started"},
+    {"part of another id", WIRE(GOOD "\2\0\0\0\2" EOS "\x7e\0\0\0\2"),
+     "section id 2: never started"},
+    {"a second start", WIRE(GOOD START), "a second RAM section start, expected one"},
+    {"a second list", WIRE(START LIST LIST), "RAM block list: a second one"},
+    {"list in a part", WIRE(GOOD PART LIST), "RAM block list: outside the section's start"},
+    {"an empty list", WIRE(START "\0\0\0\0\0\0\0\4" EOS FOOT), "total 0"},
+    {"total too small", WIRE(START "\0\0\0\0\0\0\20\4\1m\0\0\0\0\0\0\40\0"),
+     "total 0x1000, the blocks have 0x2000"},
+    {"total too large", WIRE(START "\0\0\0\0\0\0\60\4\1m\0\0\0\0\0\0\40\0" EOS), "RAM block list"},
+    {"a block twice", WIRE(START "\0\0\0\0\0\0\60\4\1m\0\0\0\0\0\0\20\0\1m\0\0\0\0\0\0\40\0"),
+     "listed twice"},
+    {"a block of nothing", WIRE(START "\0\0\0\0\0\0\40\4\1m\0\0\0\0\0\0\0\0"), "length 0x0"},
+    {"an unaligned block", WIRE(START "\0\0\0\0\0\0\40\4\1m\0\0\0\0\0\0\40\1"), "length 0x2001"},
+    {"a huge block", WIRE(START "\0\0\0\0\0\0\40\4\1m\xff\xff\xff\xff\xff\xff\xf0\0"),
+     "length 0xfffffffffffff000"},
+    {"a block without a name", WIRE(START "\0\0\0\0\0\0\40\4\0\0\0\0\0\0\0\40\0"),
+     "a name of 0 bytes"},
+    {"a name with an escape", WIRE(START "\0\0\0\0\0\0\40\4\1\33\0\0\0\0\0\0\40\0"),
+     "holds byte 0x1b"},
+    {"zero page", WIRE(GOOD PART ZERO("\20") EOS FOOT), NULL},
+    {"fill byte 1", WIRE(GOOD PART "\0\0\0\0\0\0\0\2\1m\1"),
+     "ZERO record: fill byte 0x01, expected 0"},
+    {"continue before any name", WIRE(GOOD PART "\0\0\0\0\0\0\0\x22\0"),
+     "CONTINUE before any RAM block was named"},
+    {"continue over sections",
+     WIRE(GOOD PART ZERO("\0") EOS FOOT PART "\0\0\0\0\0\0\20\x22\0" EOS FOOT), NULL},
+    {"offset at the end", WIRE(GOOD PART ZERO("\40")), "offset 0x2000, expected at most 0x1000"},
+    {"offset far behind", WIRE(GOOD PART "\xff\xff\xff\xff\xff\xff\xf0\2\1m\0"),
+     "offset 0xfffffffffffff000"},
+    {"unknown block", WIRE(GOOD PART "\0\0\0\0\0\0\0\2\1n\0"), "RAM block 'n' is not in the list"},
+    {"page before the list", WIRE(START "\0\0\0\0\0\0\0\2\1m\0"),
+     "RAM block 'm' is not in the list"},
+    {"flags 0", WIRE(GOOD PART "\0\0\0\0\0\0\0\0"), "flags 0x000, not a record"},
+    {"flags 1", WIRE(GOOD PART "\0\0\0\0\0\0\0\1"), "flags 0x001"},
+    {"zero and page", WIRE(GOOD PART "\0\0\0\0\0\0\0\12"), "flags 0x00a"},
+    {"continue alone", WIRE(GOOD PART "\0\0\0\0\0\0\0\40"), "flags 0x020"},
+    {"flush with continue", WIRE(GOOD PART "\0\0\0\0\0\0\2\40"), "flags 0x220"},
+    {"flags 0x400", WIRE(GOOD PART "\0\0\0\0\0\0\4\0"), "flags 0x400"},
+    {"flags 0x800", WIRE(GOOD PART "\0\0\0\0\0\0\10\0"), "flags 0x800"},
+    {"xbzrle", WIRE(GOOD PART "\0\0\0\0\0\0\0\100\1m\1\0\0"), "xbzrle record"},
+    {"compressed page", WIRE(GOOD PART "\0\0\0\0\0\0\1\0\1m\0\0\0\0"), "compress record"},
+    {"footer of another id", WIRE(START LIST EOS "\x7e\0\0\0\2"),
+     "section footer: id 2, expected 1"},
+    {"no footer", WIRE(START LIST EOS "\2\0\0\0\1"), "section footer: found byte 0x02"},
+    {"EOS with an offset", WIRE(GOOD PART "\0\0\0\0\0\0\20\20" FOOT), NULL},
+};
+
+static void refuses(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad_cases); i++) {
+        const struct bad_case *c = &bad_cases[i];
+        struct load l;
+        struct error err;
+        int rc = load_all(&l, c->wire, c->len, &err);
+
+        if (c->refused)
+            check_refused(c->label, rc, &err, ERR_PEER, c->refused);
+        else
+            OK(rc, err, c->label);
+        load_done(&l);
+    }
+}
+
+static void cut_at_every_byte(void **state)
+{
+    static const char wire[] = GOOD PART ZERO("\20") EOS FOOT;
+    static const size_t good = sizeof(GOOD) - 1;
+
+    (void)state;
+    for (size_t len = 1; len < sizeof(wire) - 1; len++) {
+        struct load l;
+        struct error err;
+        int rc = load_all(&l, wire, len, &err);
+
+        CHECK((rc == 0) == (len == good), "cut at %zu: %s", len, rc ? err.text : "accepted");
+        load_done(&l);
+    }
+}
+
+static void pages_of_a_page_record(void **state)
+{
+    static const char head[] = GOOD PART "\0\0\0\0\0\0\20\10\1m", tail[] = EOS FOOT;
+    uint8_t wire[sizeof(head) + RAM_PAGE_SIZE + sizeof(tail)];
+    size_t len = sizeof(head) - 1;
+    struct load l;
+    struct error err;
+
+    (void)state;
+    memcpy(wire, head, len);
+    memset(wire + len, 0x77, RAM_PAGE_SIZE);
+    len += RAM_PAGE_SIZE;
+    for (size_t cut = len - RAM_PAGE_SIZE; cut < len; cut += 511) {
+        CHECK(load_all(&l, wire, cut, &err) < 0, "cut at %zu: accepted", cut);
+        load_done(&l);
+    }
+    memcpy(wire + len, tail, sizeof(tail) - 1);
+    OK(load_all(&l, wire, len + sizeof(tail) - 1, &err), err, "page");
+    CHECK(l.map.blocks[0].host[RAM_PAGE_SIZE] == 0x77 && l.map.blocks[0].host[0] == 0 &&
+              ram_page_present(&l.map.blocks[0], 1) && !ram_page_present(&l.map.blocks[0], 0),
+          "elsewhere");
+    load_done(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(save_and_load),
+        cmocka_unit_test(start_as_qemu_writes_it),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(cut_at_every_byte),
+        cmocka_unit_test(pages_of_a_page_record),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
