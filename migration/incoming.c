@@ -15,6 +15,10 @@
 /* Machine types up to this version end every section with a barrier. */
 #define VERSION_PER_SECTION 800
 
+/* Machine types whose sources may wait for a SWITCHOVER_ACK from us. */
+#define VERSION_SWITCHOVER_ACK      801
+#define VERSION_SWITCHOVER_ACK_LAST 1100
+
 #define MAGIC_LEN 4 /* what a connection's kind is told by */
 
 /* A local source wrote its description together with the rest. */
@@ -250,7 +254,7 @@ static int await_main(struct incoming *m, struct error *err)
         *err = m->group.err;
         rc = -1;
     } else if (!m->main) {
-        rc = err_set(err, ERR_PEER, "%s: no main connection within %.0f s (--connect-timeout)",
+        rc = err_set(err, ERR_PEER, "%s: no main connection within %.1f s (--connect-timeout)",
                      m->listener.text, (double)m->config.connect.connect_timeout_ms / 1000);
     }
     pthread_mutex_unlock(&m->group.lock);
@@ -277,7 +281,7 @@ static int settle_channels(struct incoming *m, struct error *err)
         *err = m->group.err;
         rc = -1;
     } else if (m->greeting > 0) {
-        rc = err_set(err, ERR_PEER, "connection: first bytes: none within %.0f s",
+        rc = err_set(err, ERR_PEER, "connection: first bytes: none within %.1f s",
                      (double)patience / 1000);
     }
     pthread_mutex_unlock(&m->group.lock);
@@ -325,6 +329,18 @@ static void farewell(void *arg, const struct error *err)
     pthread_mutex_unlock(&m->reply_lock);
 }
 
+/*
+ * A source with switchover-ack on keeps its guest running until it is told that this end is ready;
+ * one without does not mind. Sources before 8.1 do not know the message, and with machine types
+ * from 11.1 on only devices that we have not are waited for.
+ */
+static bool wants_switchover_ack(const struct incoming *m)
+{
+    unsigned version = machine_version(m->stream.config.machine);
+
+    return version >= VERSION_SWITCHOVER_ACK && version <= VERSION_SWITCHOVER_ACK_LAST;
+}
+
 static int open_reply(struct incoming *m, struct error *err)
 {
     if (m->reply_open)
@@ -332,7 +348,7 @@ static int open_reply(struct incoming *m, struct error *err)
     pthread_mutex_lock(&m->reply_lock);
     m->reply_open = true;
     pthread_mutex_unlock(&m->reply_lock);
-    return 0;
+    return wants_switchover_ack(m) ? reply(m, RETURN_SWITCHOVER_ACK, 0, err) : 0;
 }
 
 static int on_command(struct main_stream *ms, const struct command *c, struct error *err)

@@ -50,7 +50,7 @@ struct landing_ops {
      * early devices are known; a UUID may still be added to the former. */
     int (*listed)(struct landing *l, const struct configuration *config,
                   const struct device_state *devices, struct ram_map *ram, struct error *err);
-    /* All is there and has been checked: makes it last. The map is still valid. */
+    /* All is there and has been checked: gives it its name. The map is still valid. */
     int (*commit)(struct landing *l, const struct configuration *config, const struct ram_map *ram,
                   const struct device_state *devices, struct error *err);
     /* Without a commit() before: leaves nothing behind. */

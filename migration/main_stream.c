@@ -70,7 +70,9 @@ static int element(struct main_stream *ms, bool *ret_end, struct error *err)
     case STREAM_COMMAND:
         return command(ms, err);
     case STREAM_EOF:
-        return err_set(err, ERR_PEER, "EOF element before RAM's last section (0x03)");
+        return err_set(err, ERR_PEER,
+                       "EOF element, expected RAM's last section (0x03) before it: is "
+                       "background-snapshot on at the source?");
     default:
         return err_set(err, ERR_PEER, "byte %llu: element 0x%02x, expected a section or a command",
                        (unsigned long long)ms->in->offset, *type);

@@ -16,7 +16,7 @@ struct recv_pool {
     /* Under the group's lock. */
     struct recv_channel *channels[MULTIFD_CHANNELS_MAX]; /* by id */
     size_t n;
-    bool local;        /* every peer so far is on this host */
+    bool local;        /* no channel so far is from another host */
     struct uuid uuid;  /* of the first hello; the others must have the same */
     uint64_t flushes;  /* how many the main stream has reached */
     uint64_t released; /* channels go on behind their SYNC of this number */
@@ -187,7 +187,7 @@ static uint64_t main_bytes(const struct recv_pool *pool)
 
 static uint64_t patience_ms(const struct recv_pool *pool, uint64_t remote_ms)
 {
-    return pool->local ? LOCAL_PATIENCE_MS : remote_ms;
+    return pool->local && pool->main && pool->main->local ? LOCAL_PATIENCE_MS : remote_ms;
 }
 
 /*
@@ -298,7 +298,7 @@ int recv_pool_complete(struct recv_pool *pool, bool some, struct error *err)
         rc = -1;
     } else if (gap >= 0) {
         rc = err_set(err, ERR_PEER,
-                     "channel %d: not connected within %.0f s, %zu channels are; set the number of "
+                     "channel %d: not connected within %.1f s, %zu channels are; set the number of "
                      "channels alike on both sides",
                      gap, (double)patience / 1000, pool->n);
     }
@@ -345,7 +345,7 @@ static int await_syncs(struct recv_pool *pool, struct error *err)
             continue;
         if (bytes_received(pool) == bytes && behind(pool, pool->flushes) == c)
             return err_set(err, ERR_PEER,
-                           "channel %u: no SYNC packet within %.0f s of the main stream's flush "
+                           "channel %u: no SYNC packet within %.1f s of the main stream's flush "
                            "%llu",
                            c->id, (double)patience / 1000, (unsigned long long)pool->flushes);
         bytes = bytes_received(pool);

@@ -64,6 +64,8 @@ static bool element_plausible(const uint8_t *next)
         return true;
     case STREAM_COMMAND:
         return get_u16(&r) <= COMMAND_SWITCHOVER_START;
+    case STREAM_EOF:
+        return get_u8(&r) == STREAM_DESCRIPTION;
     default:
         return false;
     }

@@ -13,7 +13,8 @@ static const struct verb {
     enum verb_bit bit;
     int (*run)(int argc, char **argv, struct error *err);
 } verbs[] = {
-    {"recv", "[options] LISTEN TARGET", "take a migration: from ramjet send or any QEMU 7.2…11.1",
+    {"recv", "[options] LISTEN TARGET",
+     "take a migration: from ramjet send or a QEMU (7.2 to 11.1)",
      "LISTEN: tcp:HOST:PORT (0: any port), unix:PATH, vsock:CID:PORT, fd:N. The real address is\n"
      "the first line on standard output: listening tcp:HOST:PORT.\n"
      "TARGET: file:PATH, a mapped-ram snapshot that QEMU loads; raw:DIR, a file per RAM block;\n"

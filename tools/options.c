@@ -19,7 +19,6 @@ static int set_channels(struct options *o, const char *value, struct error *err)
 
 static int set_method(struct options *o, const char *value, struct error *err)
 {
-    o->method_pinned = true;
     return codec_find(value, &o->method, err);
 }
 

@@ -24,7 +24,6 @@ enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
 struct options {
     int channels; /* -1: not said */
     enum codec_method method;
-    bool method_pinned;
     const struct engine *engine;
     uint64_t max_bytes_per_s; /* 0 = no limit */
     uint64_t downtime_limit_ms, connect_timeout_ms, stall_timeout_ms;

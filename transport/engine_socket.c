@@ -33,8 +33,7 @@ static int check_stall(struct socket_channel *s, uint64_t since, const char *wha
     uint64_t limit = atomic_load(&s->base.stall_timeout_ms) * NS_PER_MS;
 
     if (limit && clock_ns() - since >= limit)
-        return err_set(err, ERR_PEER, "%s for %.1f s (--stall-timeout)", what,
-                       (double)limit / (double)NS_PER_S);
+        return err_set(err, ERR_PEER, "%s for %.1f s", what, (double)limit / (double)NS_PER_S);
     return 0;
 }
 

@@ -50,6 +50,7 @@ CASES = [
     Case("10.0 machine 9.2, 4 channels", "10.0", "pc-q35-9.2", 4),
     Case("10.0 devices, main channel", "10.0", "pc-q35-10.0", 0, RETURN, devices=True),
     Case("10.0 devices, 4 channels", "10.0", "pc-q35-10.0", 4, devices=True),
+    Case("10.0 switchover-ack", "10.0", "pc-q35-10.0", 2, (*RETURN, "switchover-ack")),
     Case("10.0 postcopy advised, unused", "10.0", "pc-q35-10.0", 0, (*RETURN, "postcopy-ram")),
 ]
 
