@@ -4,6 +4,8 @@
 
 #include "ram/zero_page.h"
 
+#define PREFETCH_PAGES 4
+
 static void count(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
@@ -67,6 +69,8 @@ static bool collect(struct send_channel *c, struct dirty_bitmap *zeros, uint64_t
     const struct ram_block *b = c->block;
     uint64_t offset = page << RAM_PAGE_BITS;
 
+    /* The scan mostly ends at a page's first word, which the memory takes long to bring. */
+    __builtin_prefetch(b->host + offset + PREFETCH_PAGES * RAM_PAGE_SIZE);
     if ((b->present && !ram_page_present(b, page)) || zero_page(b->host + offset)) {
         if (zeros) {
             dirty_bitmap_set(zeros, page);

@@ -17,7 +17,7 @@ MAIN_BLOCK = "m"  # the RAM block's name on the wire is the id of its memory bac
 
 def binary(version):
     """The QEMU "7.2" or "10.0" to test with, or Skip. scripts/test says which by environment."""
-    name = "QEMU_" + version.split(".", maxsplit=1)[0] + version.split(".")[1].rstrip("0")
+    name = {"7.2": "QEMU_72", "10.0": "QEMU_10"}[version]
     if name in os.environ:
         path, why = os.environ[name], os.environ.get(name + "_WHY")
     elif version == "10.0":
