@@ -10,6 +10,8 @@ int buf_append(struct buf *b, const void *bytes, size_t len, struct error *err)
         return err_set(err, ERR_PEER, "more than %zu bytes", b->limit);
     if (b->room - b->len < len) {
         size_t room = MAX(b->room * 2, MAX(b->len + len, (size_t)4096));
+        if (b->limit)
+            room = MAX(MIN(room, b->limit), b->len + len);
         uint8_t *data = realloc(b->data, room);
 
         if (!data)

@@ -21,9 +21,6 @@
 
 #define MAGIC_LEN 4 /* what a connection's kind is told by */
 
-/* A local source wrote its description together with the rest. */
-#define LOCAL_PATIENCE_MS 1000
-
 struct incoming {
     /* Set before the threads start, read-only after. */
     struct incoming_config config;
@@ -53,6 +50,7 @@ struct incoming {
     struct channel *main;
     uint8_t main_magic[MAGIC_LEN];
     size_t greeting; /* connections whose kind is not known yet */
+    bool decided;    /* the stream is complete and true: nothing but the commit can fail it */
 
     /* Return path: written by the main thread and by the first failure. */
     pthread_mutex_t reply_lock;
@@ -267,7 +265,8 @@ static int await_main(struct incoming *m, struct error *err)
  */
 static int settle_channels(struct incoming *m, struct error *err)
 {
-    uint64_t patience = m->main->local ? LOCAL_PATIENCE_MS : m->config.connect.connect_timeout_ms;
+    uint64_t patience =
+        m->main->local ? m->config.local_patience_ms : m->config.connect.connect_timeout_ms;
     uint64_t deadline = deadline_in_ms(patience);
     bool in_time = true;
     int rc = 0;
@@ -480,7 +479,7 @@ static int load(struct incoming *m, struct error *err)
     recv_pool_set_main(m->pool, m->main);
     m->stream.ops = &stream_ops;
     m->stream.in = &m->in;
-    m->stream.patience_ms = m->main->local ? LOCAL_PATIENCE_MS : 0;
+    m->stream.patience_ms = m->main->local ? m->config.local_patience_ms : 0;
     m->stream.ram = (struct ram_load){.ops = &ram_ops, .in = &m->in, .map = &m->ram};
     if (main_stream_read(&m->stream, err) < 0)
         return err_in(err, "main channel");
@@ -489,23 +488,51 @@ static int load(struct incoming *m, struct error *err)
     return recv_pool_finish(m->pool, err);
 }
 
+/*
+ * From here on it succeeds or fails by itself: a cancel, or a connection that fails, comes too late
+ * and must not tell the source otherwise.
+ */
+static int decide(struct incoming *m, struct error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&m->group.lock);
+    if (m->group.failed) {
+        *err = m->group.err;
+        rc = -1;
+    } else {
+        m->decided = true;
+        m->group.farewell = NULL;
+    }
+    pthread_mutex_unlock(&m->group.lock);
+    return rc;
+}
+
+static int commit(struct incoming *m, struct error *err)
+{
+    struct error ignored;
+
+    if (m->landing->ops->commit(m->landing, &m->stream.config, &m->ram, &m->stream.devices, err) <
+        0) {
+        (void)!reply(m, RETURN_SHUT, verdict_of(err), &ignored);
+        return -1;
+    }
+    /* It is done, whether or not the source is still there to hear of it. */
+    (void)!reply(m, RETURN_SHUT, 0, &ignored);
+    return 0;
+}
+
 static int run(struct incoming *m, struct error *err)
 {
     if (await_main(m, err) < 0)
         return -1;
     atomic_store(&m->stats.start_ns, clock_ns());
     atomic_store(&m->stats.status, MIGRATION_SETUP);
-    if (load(m, err) < 0)
+    if (load(m, err) < 0 || decide(m, err) < 0)
         return -1;
     atomic_store(&m->stats.status, MIGRATION_DEVICE);
-    if (m->landing->ops->commit(m->landing, &m->stream.config, &m->ram, &m->stream.devices, err) <
-        0)
-        return -1;
-    /* It is done, whether or not the source is still there to hear of it. */
-    (void)!reply(m, RETURN_SHUT, 0, err);
-    return 0;
+    return commit(m, err);
 }
-
 /* Everything that still runs is told to end, and has ended when this returns. */
 static void end_threads(struct incoming *m)
 {
@@ -528,7 +555,7 @@ int incoming_run(struct incoming *m, struct error *err)
         return err_sys(err, "thread for connections");
     m->acceptor_started = true;
     rc = run(m, err);
-    if (rc < 0) {
+    if (rc < 0 && !m->decided) {
         channel_group_fail(&m->group, err);
         (void)!channel_group_check(&m->group, err); /* the first error, not ours that followed */
     }
@@ -562,6 +589,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
         .n_expected = config->n_channels > 0 ? (unsigned)config->n_channels : 0,
         .join_timeout_ms = config->connect.connect_timeout_ms,
         .stall_timeout_ms = config->connect.stall_timeout_ms,
+        .local_patience_ms = config->local_patience_ms,
     };
     if (recv_pool_new(&pool, &m->pool, err) < 0 ||
         transport_listen(&config->connect.address, &m->listener, err) < 0) {

@@ -10,10 +10,12 @@
 
 struct incoming_config {
     struct connect_config connect; /* the address is where to listen */
-    int n_channels;                /* pinned, 0 … 255; -1: read off the connections */
-    const char *machine;           /* pinned: the full versioned name; NULL: any */
-    const struct uuid *uuid;       /* pinned; NULL: any */
-    unsigned populate_threads;     /* helpers that build memory ahead; 0: none */
+    /* For what a source on this host must have written already, instead of the timeouts above. */
+    uint64_t local_patience_ms;
+    int n_channels;            /* pinned, 0 … 255; -1: read off the connections */
+    const char *machine;       /* pinned: the full versioned name; NULL: any */
+    const struct uuid *uuid;   /* pinned; NULL: any */
+    unsigned populate_threads; /* helpers that build memory ahead; 0: none */
 };
 
 struct incoming;
@@ -25,7 +27,8 @@ MUST_USE int incoming_new(const struct incoming_config *config, struct landing *
 const char *incoming_address(const struct incoming *m);
 /* Takes one migration on the calling thread. After a failure nothing has been committed. Once. */
 MUST_USE int incoming_run(struct incoming *m, struct error *err);
-/* Any thread, any time until incoming_free(): incoming_run() ends soon. */
+/* Any thread, any time until incoming_free(): incoming_run() ends soon; without effect once the
+ * stream is complete. */
 void incoming_cancel(struct incoming *m);
 /* Any thread, any time until incoming_free(). */
 void incoming_stats(struct incoming *m, struct migration_snapshot *ret);

@@ -20,7 +20,6 @@
 #define VERSION_SWITCHOVER_START 1000
 
 #define RAM_SECTION_ID 1
-#define PING_VALUE     1
 
 struct outgoing {
     /* Set before the threads start, read-only after. */
@@ -37,6 +36,7 @@ struct outgoing {
     struct ram_round round;
     struct ram_save save;
     struct pace pace;
+    uint32_t ping;       /* the number of the last PING */
     uint64_t stopped_ns; /* when the guest was stopped; 0: it runs */
 
     /* Under the group's lock. */
@@ -48,6 +48,8 @@ struct outgoing {
     bool verdict_started;
     bool verdict_known; /* under the group's lock */
     uint32_t verdict;   /* under the group's lock: what SHUT said */
+    uint32_t pong;      /* under the group's lock: the last PING that was answered */
+    bool decided;       /* under the group's lock: the destination may have all it needs */
 };
 
 static bool understands(const struct outgoing *m, unsigned version)
@@ -70,15 +72,14 @@ static int read_verdict(struct outgoing *m, struct stream_in *in, struct error *
     do {
         if (return_path_recv(in, &msg, err) < 0)
             return -1;
-        if (msg.type == RETURN_PONG && msg.value != PING_VALUE)
-            return err_set(err, ERR_PEER, "return path: PONG %u, expected %u", msg.value,
-                           PING_VALUE);
+        pthread_mutex_lock(&m->group.lock);
+        if (msg.type == RETURN_PONG)
+            m->pong = msg.value;
+        m->verdict_known = msg.type == RETURN_SHUT;
+        m->verdict = m->verdict_known ? msg.value : 0;
+        pthread_cond_broadcast(&m->group.changed);
+        pthread_mutex_unlock(&m->group.lock);
     } while (msg.type != RETURN_SHUT);
-    pthread_mutex_lock(&m->group.lock);
-    m->verdict_known = true;
-    m->verdict = msg.value;
-    pthread_cond_broadcast(&m->group.changed);
-    pthread_mutex_unlock(&m->group.lock);
     return msg.value ? bad_verdict(msg.value, err) : 0;
 }
 
@@ -97,12 +98,38 @@ static void *verdict_main(void *arg)
 static int open_return_path(struct outgoing *m, struct error *err)
 {
     command_out(&m->out, COMMAND_OPEN_RETURN_PATH, NULL, 0);
-    command_out_ping(&m->out, PING_VALUE);
+    command_out_ping(&m->out, ++m->ping);
     errno = pthread_create(&m->verdict_thread, NULL, verdict_main, m);
     if (errno)
         return err_sys(err, "return path: thread");
     m->verdict_started = true;
     return 0;
+}
+
+/*
+ * Returns when the destination has read all that was sent so far: what lies in buffers on the way
+ * is not moved yet, and a path is only as fast as its end.
+ */
+static int round_trip(struct outgoing *m, struct error *err)
+{
+    int rc = 0;
+
+    if (!m->config.return_path)
+        return 0;
+    command_out_ping(&m->out, ++m->ping);
+    if (stream_out_flush(&m->out, err) < 0)
+        return -1;
+    pthread_mutex_lock(&m->group.lock);
+    while (m->pong != m->ping && !m->verdict_known && !m->group.failed)
+        channel_group_wait(&m->group, DEADLINE_NEVER);
+    if (m->group.failed) {
+        *err = m->group.err;
+        rc = -1;
+    } else if (m->verdict_known) {
+        rc = err_set(err, ERR_PEER, "return path: SHUT %u before the stream's end", m->verdict);
+    }
+    pthread_mutex_unlock(&m->group.lock);
+    return rc;
 }
 
 /* The destination may take as long as it likes: its connection is watched by the transport. */
@@ -213,22 +240,26 @@ static int set_up(struct outgoing *m, struct error *err)
 
 /* --- rounds ---------------------------------------------------------------------------------- */
 
-static uint64_t bytes_sent(struct outgoing *m)
+static void begin_round(struct outgoing *m, struct migration_snapshot *ret)
 {
-    struct migration_snapshot snap;
-
-    outgoing_stats(m, &snap);
-    return snap.wire_bytes;
+    outgoing_stats(m, ret);
+    atomic_store(&m->stats.round_start_pages, ret->normal + ret->zero);
+    atomic_store(&m->stats.round_pages, ram_round_dirty_pages(&m->round));
+    atomic_fetch_add(&m->stats.rounds, 1);
 }
 
-static void begin_round(struct outgoing *m, uint64_t pages)
+/*
+ * What a round moved, in the measure that the rest is counted in: whole pages. The first round's
+ * zero pages say nothing of the pages that a guest writes: there it is the bytes on the wire.
+ */
+static uint64_t round_bytes(struct outgoing *m, const struct migration_snapshot *before)
 {
-    struct migration_snapshot snap;
+    struct migration_snapshot now;
 
-    outgoing_stats(m, &snap);
-    atomic_store(&m->stats.round_start_pages, snap.normal + snap.zero);
-    atomic_store(&m->stats.round_pages, pages);
-    atomic_fetch_add(&m->stats.rounds, 1);
+    outgoing_stats(m, &now);
+    if (now.rounds == 1)
+        return now.wire_bytes - before->wire_bytes;
+    return (now.normal + now.zero - before->normal - before->zero) * RAM_PAGE_SIZE;
 }
 
 /*
@@ -255,12 +286,17 @@ static int mark_first_round(struct outgoing *m, struct error *err)
 
 static int run_round(struct outgoing *m, bool last, struct error *err)
 {
-    uint64_t start = clock_ns(), before = bytes_sent(m);
+    struct migration_snapshot before;
+    uint64_t start = clock_ns();
 
-    begin_round(m, ram_round_dirty_pages(&m->round));
+    begin_round(m, &before);
     if (ram_save_round(&m->save, &m->round, last, err) < 0)
         return -1;
-    pace_round(&m->pace, bytes_sent(m) - before, clock_ns() - start);
+    if (last)
+        return 0;
+    if (round_trip(m, err) < 0)
+        return -1;
+    pace_round(&m->pace, round_bytes(m, &before), clock_ns() - start);
     return 0;
 }
 
@@ -300,6 +336,24 @@ static int rounds(struct outgoing *m, struct error *err)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
+/*
+ * With the device tail the destination has all it needs, and may go on. A cancel from here on could
+ * make two guests of one: it comes too late.
+ */
+static int decide(struct outgoing *m, struct error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&m->group.lock);
+    if (m->group.failed) {
+        *err = m->group.err;
+        rc = -1;
+    }
+    m->decided = rc == 0;
+    pthread_mutex_unlock(&m->group.lock);
+    return rc;
+}
+
 static int switch_over(struct outgoing *m, struct error *err)
 {
     const struct buf *tail = &m->machine->devices.tail;
@@ -314,6 +368,8 @@ static int switch_over(struct outgoing *m, struct error *err)
     if (m->version >= VERSION_SWITCHOVER_START)
         command_out(&m->out, COMMAND_SWITCHOVER_START, NULL, 0);
     if (run_round(m, true, err) < 0)
+        return -1;
+    if (decide(m, err) < 0)
         return -1;
     out_bytes(&m->out, tail->data, tail->len);
     if (stream_out_flush(&m->out, err) < 0)
@@ -403,7 +459,11 @@ void outgoing_cancel(struct outgoing *m)
     struct error err;
 
     err_set(&err, ERR_CANCELLED, "cancelled");
-    channel_group_fail(&m->group, &err);
+    pthread_mutex_lock(&m->group.lock);
+    bool decided = m->decided;
+    pthread_mutex_unlock(&m->group.lock);
+    if (!decided)
+        channel_group_fail(&m->group, &err);
 }
 
 void outgoing_stats(struct outgoing *m, struct migration_snapshot *ret)

@@ -31,7 +31,8 @@ MUST_USE int outgoing_new(const struct outgoing_config *config, struct machine *
  * ERR_CANCELLED, the machine runs on as before. Once.
  */
 MUST_USE int outgoing_run(struct outgoing *m, struct error *err);
-/* Any thread, any time until outgoing_free(): outgoing_run() ends soon. */
+/* Any thread, any time until outgoing_free(): outgoing_run() ends soon; without effect once the
+ * destination may have all it needs. */
 void outgoing_cancel(struct outgoing *m);
 /* Any thread, any time until outgoing_free(). */
 void outgoing_stats(struct outgoing *m, struct migration_snapshot *ret);

@@ -5,10 +5,6 @@
 #include "base/clock.h"
 #include "multifd/recv_channel.h"
 
-/* A flush's SYNC packets were written before its word: from a peer on this host they are here at
- * once, and a second of silence proves that they never will be. */
-#define LOCAL_PATIENCE_MS 1000
-
 struct recv_pool {
     struct recv_pool_config config;
     struct channel_group *group;
@@ -180,14 +176,19 @@ static int serve_packet(struct recv_pool *pool, struct recv_channel *c, bool *re
     return 0;
 }
 
-static uint64_t main_bytes(const struct recv_pool *pool)
+/* Is whoever reads `c` waiting for the peer, and has been since it had received `*bytes`? */
+static bool silent_since(const struct channel *c, uint64_t *bytes)
 {
-    return pool->main ? atomic_load_explicit(&pool->main->bytes_received, memory_order_relaxed) : 0;
+    uint64_t now = atomic_load_explicit(&c->bytes_received, memory_order_relaxed);
+    bool silent = now == *bytes && atomic_load_explicit(&c->receiving, memory_order_relaxed);
+
+    *bytes = now;
+    return silent;
 }
 
 static uint64_t patience_ms(const struct recv_pool *pool, uint64_t remote_ms)
 {
-    return pool->local && pool->main && pool->main->local ? LOCAL_PATIENCE_MS : remote_ms;
+    return pool->local ? pool->config.local_patience_ms : remote_ms;
 }
 
 /*
@@ -196,15 +197,16 @@ static uint64_t patience_ms(const struct recv_pool *pool, uint64_t remote_ms)
  */
 static bool main_completes(struct recv_pool *pool)
 {
-    uint64_t bytes = main_bytes(pool), patience = patience_ms(pool, pool->config.stall_timeout_ms);
+    uint64_t patience = patience_ms(pool, pool->config.stall_timeout_ms), bytes = UINT64_MAX;
     uint64_t deadline = deadline_in_ms(patience);
 
+    if (pool->main)
+        silent_since(pool->main, &bytes);
     while (!pool->over && !pool->group->failed) {
         if (channel_group_wait(pool->group, deadline))
             continue;
-        if (main_bytes(pool) == bytes)
+        if (pool->main && silent_since(pool->main, &bytes))
             return false;
-        bytes = main_bytes(pool);
         deadline = deadline_in_ms(patience);
     }
     return true;
@@ -250,6 +252,7 @@ void recv_pool_set_main(struct recv_pool *pool, const struct channel *main)
 {
     pthread_mutex_lock(&pool->group->lock);
     pool->main = main;
+    pool->local &= main->local;
     pthread_mutex_unlock(&pool->group->lock);
 }
 
@@ -316,24 +319,15 @@ static struct recv_channel *behind(struct recv_pool *pool, uint64_t syncs)
     return NULL;
 }
 
-static uint64_t bytes_received(const struct recv_pool *pool)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
-        if (pool->channels[i])
-            sum += atomic_load_explicit(&pool->channels[i]->channel->bytes_received,
-                                        memory_order_relaxed);
-    }
-    return sum;
-}
-
-/* Under the lock. 0 when all have come to the flush. */
+/*
+ * Under the lock. 0 when all have come to the flush. A flush's SYNC packets were written before its
+ * word: a channel that stays silent in front of one never will bring it.
+ */
 static int await_syncs(struct recv_pool *pool, struct error *err)
 {
-    uint64_t patience = patience_ms(pool, pool->config.stall_timeout_ms);
-    uint64_t deadline = deadline_in_ms(patience), bytes = bytes_received(pool);
-    struct recv_channel *c;
+    uint64_t patience = patience_ms(pool, pool->config.stall_timeout_ms), bytes = UINT64_MAX;
+    uint64_t deadline = deadline_in_ms(patience);
+    struct recv_channel *c, *watched = NULL;
 
     while ((c = behind(pool, pool->flushes)) && !pool->group->failed) {
         if (c->ended)
@@ -341,14 +335,18 @@ static int await_syncs(struct recv_pool *pool, struct error *err)
                            "channel %u: closed before flush %llu of the main stream, a SYNC packet "
                            "was expected",
                            c->id, (unsigned long long)pool->flushes);
+        if (c != watched) {
+            watched = c;
+            silent_since(c->channel, &bytes);
+            deadline = deadline_in_ms(patience);
+        }
         if (channel_group_wait(pool->group, deadline))
             continue;
-        if (bytes_received(pool) == bytes && behind(pool, pool->flushes) == c)
+        if (silent_since(c->channel, &bytes))
             return err_set(err, ERR_PEER,
                            "channel %u: no SYNC packet within %.1f s of the main stream's flush "
                            "%llu",
                            c->id, (double)patience / 1000, (unsigned long long)pool->flushes);
-        bytes = bytes_received(pool);
         deadline = deadline_in_ms(patience);
     }
     if (pool->group->failed) {
@@ -360,6 +358,8 @@ static int await_syncs(struct recv_pool *pool, struct error *err)
 
 int recv_pool_flush(struct recv_pool *pool, struct error *err)
 {
+    if (recv_pool_complete(pool, false, err) < 0) /* a late channel may have left a gap */
+        return -1;
     pthread_mutex_lock(&pool->group->lock);
     pool->flushes++;
     int rc = await_syncs(pool, err);
@@ -389,13 +389,13 @@ int recv_pool_finish(struct recv_pool *pool, struct error *err)
     int rc = 0;
 
     pthread_mutex_lock(&pool->group->lock);
+    if (pool->group->failed) {
+        *err = pool->group->err;
+        rc = -1;
+    }
     for (size_t i = 0; i < MULTIFD_CHANNELS_MAX && rc == 0; i++) {
         if (pool->channels[i])
             rc = check_finished(pool, pool->channels[i], err);
-    }
-    if (rc == 0 && pool->group->failed) {
-        *err = pool->group->err;
-        rc = -1;
     }
     pool->over = rc == 0;
     pthread_cond_broadcast(&pool->group->changed);

@@ -23,7 +23,8 @@ struct populate {
     struct block_front *fronts; /* one per block */
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool work, stop; /* under lock */
+    uint64_t wakes; /* under lock: counts, so that each helper sees every one */
+    bool stop;      /* under lock */
     unsigned n_threads;
     pthread_t threads[THREADS_MAX];
 };
@@ -56,12 +57,12 @@ static bool claim_chunk(struct populate *p, const struct ram_block **ret, uint64
     return false;
 }
 
-static bool wait_for_work(struct populate *p)
+static bool wait_for_work(struct populate *p, uint64_t *seen)
 {
     pthread_mutex_lock(&p->lock);
-    while (!p->work && !p->stop)
+    while (p->wakes == *seen && !p->stop)
         pthread_cond_wait(&p->wake, &p->lock);
-    p->work = false;
+    *seen = p->wakes;
     bool go = !p->stop;
     pthread_mutex_unlock(&p->lock);
     return go;
@@ -71,9 +72,9 @@ static void *populate_main(void *arg)
 {
     struct populate *p = arg;
     const struct ram_block *b;
-    uint64_t chunk;
+    uint64_t chunk, seen = 0;
 
-    while (wait_for_work(p)) {
+    while (wait_for_work(p, &seen)) {
         while (claim_chunk(p, &b, &chunk))
             populate_chunk(b, chunk);
     }
@@ -123,7 +124,7 @@ void populate_free(struct populate *p)
 static void wake(struct populate *p)
 {
     pthread_mutex_lock(&p->lock);
-    p->work = true;
+    p->wakes++;
     pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
 }

@@ -2,8 +2,8 @@
  * ram/populate.h: helper threads that build a destination's memory ahead of the pages that come.
  *
  * Building a huge page costs about as much as filling it from a socket: where there are idle
- * cores, doing it ahead takes it off the channels. Only memory near arriving pages is built: what
- * the source never sends is never touched here either.
+ * cores, doing it ahead takes it off the channels. Only memory close in front of arriving pages is
+ * built: large areas that the source never sends stay untouched.
  */
 #pragma once
 

@@ -52,8 +52,6 @@ enum return_message {
     RETURN_SWITCHOVER_ACK = 7,
 };
 
-#define RETURN_LEN_MAX 512 /* a longer message is refused unread */
-
 /* What a tool that knows no device keeps of them: more is refused. */
-#define STREAM_DEVICES_MAX     (UINT64_C(512) << 20)
+#define STREAM_DEVICES_MAX     (UINT64_C(128) << 20)
 #define STREAM_DESCRIPTION_MAX (UINT64_C(16) << 20)

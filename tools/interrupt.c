@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 /* Wakes the watcher for its end: a signal that nobody sends us. */
 #define SIGNAL_END SIGUSR1
@@ -33,16 +34,29 @@ void interrupt_block(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+/* The next signal that is meant for the program, or SIGNAL_END if it is our own. */
+static int next_signal(const sigset_t *set)
+{
+    siginfo_t info;
+    int number;
+
+    do {
+        number = sigwaitinfo(set, &info);
+    } while (number < 0 || (number == SIGNAL_END && info.si_pid != getpid()));
+    return number;
+}
+
 static void *watch(void *arg)
 {
     sigset_t set = signals();
     int number;
 
     (void)arg;
-    if (sigwait(&set, &number) != 0 || number == SIGNAL_END)
+    if (next_signal(&set) == SIGNAL_END)
         return NULL;
     watcher.cancel(watcher.arg);
-    if (sigwait(&set, &number) != 0 || number == SIGNAL_END)
+    number = next_signal(&set);
+    if (number == SIGNAL_END)
         return NULL;
     signal(number, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);

@@ -44,7 +44,10 @@ static int set_connect_timeout(struct options *o, const char *value, struct erro
 
 static int set_stall_timeout(struct options *o, const char *value, struct error *err)
 {
-    return parse_duration(value, 1000, &o->stall_timeout_ms, err);
+    if (parse_duration(value, 1000, &o->stall_timeout_ms, err) < 0)
+        return -1;
+    o->local_patience_ms = o->stall_timeout_ms;
+    return 0;
 }
 
 static int set_machine(struct options *o, const char *value, struct error *err)
@@ -135,7 +138,8 @@ static const struct option {
     {"--connect-timeout", "TIME", BOTH, set_connect_timeout,
      "for connecting, or for the source to come; 0: for ever (30s)"},
     {"--stall-timeout", "TIME", BOTH, set_stall_timeout,
-     "for a peer that falls silent where it must not; 0: for ever (30s)"},
+     "for a peer that falls silent where it must not; 0: for ever (30s; 1s where it is on this "
+     "host and must have written already)"},
     {"--machine", "TYPE", BOTH, set_machine,
      "send: call the machine so; recv: refuse any other, by its full name"},
     {"--uuid", "UUID", BOTH, set_uuid, "send: the VM's; recv: refuse any other"},
@@ -193,6 +197,7 @@ static int options_default(struct options *ret, struct error *err)
         .downtime_limit_ms = 300,
         .connect_timeout_ms = 30000,
         .stall_timeout_ms = 30000,
+        .local_patience_ms = 1000,
         .return_path = true,
     };
     return engine_find("auto", &ret->engine, err);

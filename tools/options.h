@@ -27,7 +27,8 @@ struct options {
     const struct engine *engine;
     uint64_t max_bytes_per_s; /* 0 = no limit */
     uint64_t downtime_limit_ms, connect_timeout_ms, stall_timeout_ms;
-    const char *machine; /* NULL: not said */
+    uint64_t local_patience_ms; /* the stall timeout where the user sets it, else a short one */
+    const char *machine;        /* NULL: not said */
     struct uuid uuid;
     bool has_uuid;
     bool return_path;

@@ -98,6 +98,7 @@ int verb_recv(int argc, char **argv, struct error *err)
     config.connect.engine = options.engine;
     config.connect.connect_timeout_ms = options.connect_timeout_ms;
     config.connect.stall_timeout_ms = options.stall_timeout_ms;
+    config.local_patience_ms = options.local_patience_ms;
     config.n_channels = options.channels;
     config.machine = options.machine;
     config.uuid = options.has_uuid ? &options.uuid : NULL;

@@ -25,7 +25,7 @@ size_t iov_advance(struct iovec **iov, size_t n, size_t len)
 
 int channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned flags, struct error *err)
 {
-    if (c->throttle && !(flags & CHANNEL_NOWAIT))
+    if (c->throttle && c->throttle->bytes_per_s && !(flags & CHANNEL_NOWAIT))
         throttle_take(c->throttle, iov_total(iov, n));
     return c->ops->sendv(c, iov, n, flags, err);
 }
@@ -41,7 +41,10 @@ int channel_send(struct channel *c, const void *bytes, size_t len, unsigned flag
 int channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min, unsigned flags,
                   size_t *ret_len, struct error *err)
 {
-    return c->ops->recvv(c, iov, n, min, flags, ret_len, err);
+    atomic_store_explicit(&c->receiving, true, memory_order_relaxed);
+    int rc = c->ops->recvv(c, iov, n, min, flags, ret_len, err);
+    atomic_store_explicit(&c->receiving, false, memory_order_relaxed);
+    return rc;
 }
 
 int channel_drain(struct channel *c, struct error *err)

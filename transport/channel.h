@@ -47,6 +47,7 @@ struct channel {
 
     /* Written by the thread that sends or receives, read by any. */
     _Atomic uint64_t bytes_sent, bytes_received;
+    _Atomic bool receiving; /* its receiver is waiting for the peer, not busy with what has come */
 };
 
 /*

@@ -10,6 +10,8 @@
 #include "base/fd.h"
 #include "transport/scheme.h"
 
+#define RETRY_MS 10
+
 static const struct scheme_ops *const schemes[] = {
     [ADDRESS_TCP] = &scheme_tcp,
     [ADDRESS_UNIX] = &scheme_unix,
@@ -18,6 +20,20 @@ static const struct scheme_ops *const schemes[] = {
 };
 _Static_assert(ARRAY_LEN(schemes) == ADDRESS_N, "a row for each scheme");
 
+/* Until the next attempt. Fails at the deadline, or when cancelled. */
+static int wait_a_little(const struct cancel *cancel, uint64_t deadline, struct error *err)
+{
+    struct pollfd p = {.fd = cancel->fd, .events = POLLIN};
+
+    if (clock_ns() >= deadline) {
+        errno = ETIMEDOUT;
+        return err_sys(err, "gave up waiting");
+    }
+    if (poll(&p, 1, RETRY_MS) > 0)
+        return err_set(err, ERR_CANCELLED, "cancelled");
+    return 0;
+}
+
 int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text, uint64_t deadline,
                    const struct cancel *cancel, int *ret_fd, struct error *err)
 {
@@ -25,10 +41,16 @@ int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text,
 
     if (fd < 0)
         return err_sys(err, "connect to %s: socket", text);
-    if (connect(fd, sa, sa_len) < 0) {
+    while (connect(fd, sa, sa_len) < 0) {
         int failed = 0;
         socklen_t len = sizeof(failed);
 
+        if (errno == EAGAIN && sa->sa_family == AF_UNIX) {
+            /* The listener's queue is full, and nothing tells when it no longer is. */
+            if (wait_a_little(cancel, deadline, err) < 0)
+                return err_in(err, "connect to %s", text);
+            continue;
+        }
         if (errno != EINPROGRESS)
             return err_sys(err, "connect to %s", text);
         if (cancel_poll(cancel, fd, POLLOUT, deadline, err) < 0)
@@ -38,6 +60,7 @@ int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text,
             errno = failed;
             return err_sys(err, "connect to %s", text);
         }
+        break;
     }
     if (fcntl(fd, F_SETFL, 0) < 0)
         return err_sys(err, "connect to %s: fcntl", text);

@@ -46,7 +46,7 @@ static int map_image(struct image *image, const char *name, const char *path, st
 {
     struct stat st;
 
-    image->fd = open(path, O_RDONLY | O_CLOEXEC);
+    image->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (image->fd < 0 || fstat(image->fd, &st) < 0)
         return err_sys(err, "%s", path);
     if (!S_ISREG(st.st_mode) || st.st_size == 0 || !IS_ALIGNED(st.st_size, (off_t)RAM_PAGE_SIZE))

@@ -200,7 +200,7 @@ static int map_file(struct machine *m, const struct mapped_ram *mapped, int fd, 
 static int open_regular(int dir, const char *path, int *ret_fd, uint64_t *ret_bytes,
                         struct error *err)
 {
-    AUTO_FD int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+    AUTO_FD int fd = openat(dir, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0)

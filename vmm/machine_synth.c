@@ -31,7 +31,7 @@ struct synth {
 
     pthread_mutex_t lock;
     pthread_cond_t stop_cond;
-    bool stop; /* under lock */
+    atomic_bool stop; /* set under lock */
 };
 
 /* xorshift64*: good enough for noise, and fast. */
@@ -129,7 +129,7 @@ static void *writer_main(void *arg)
         uint64_t due = (uint64_t)((double)s->config.dirty_bytes_per_s *
                                   (double)(clock_ns() - start) / (double)NS_PER_S / RAM_PAGE_SIZE);
 
-        for (; written < due; written++)
+        for (; written < due && !atomic_load_explicit(&s->stop, memory_order_relaxed); written++)
             write_page(s);
     }
     return NULL;

@@ -1,0 +1,237 @@
+"""Runs `ramjet recv` against one Session after the other, and judges how it ended.
+
+Every row of a table runs in several ways: both flush styles, with and without a return path, the
+peer closing at the end or holding its connections open, into null:, file: and raw:.
+"""
+
+import concurrent.futures
+import os
+import re
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Optional
+
+from wire import Session
+
+RAMJET = os.environ.get("RAMJET") or str(
+    Path(__file__).parents[2] / "build" / "release" / "tools" / "ramjet")
+SLOWNESS = float(os.environ.get("TEST_SLOWNESS") or 1)
+LIMIT_S = 2 * SLOWNESS   # from the last byte to the end
+STUCK_S = 20 * SLOWNESS  # a hang, whatever the machine is busy with
+
+
+@dataclass(frozen=True)
+class Row:
+    label: str
+    change: Callable = lambda s: None  # changes the Session
+    says: tuple = ()                   # regular expressions that the one line holds; () = accepted
+    styles: tuple = ("word", "section")
+    early: bool = False                # found before a return path could be opened
+    opened: bool = False               # makes sense with a return path only
+    held: bool = True                  # also found while the peer holds its connections open
+    closed: bool = True                # also where the peer closes at the end
+    channels: int = 2
+    hang_up: Optional[int] = None      # closes this channel as soon as its bytes are sent
+
+
+@dataclass(frozen=True)
+class Way:
+    style: str
+    closes: bool
+    return_path: bool
+    target: str = "null"
+
+    def __str__(self):
+        return (f"{self.style}, {'closed' if self.closes else 'held'}"
+                f"{', return path' if self.return_path else ''}, {self.target}")
+
+
+def ways(row):
+    """All ways for null:, and one each for the targets that leave files."""
+    for style in row.styles:
+        for closes in [way for way in (True, False) if (row.closed if way else row.held)]:
+            for return_path in [True] if row.opened else [False] if row.early else [False, True]:
+                yield Way(style, closes, return_path)
+    for target in ("file", "raw"):
+        yield Way(row.styles[0], row.closed, row.opened, target)
+
+
+class Failed(Exception):
+    pass
+
+
+def check(holds, text):
+    if not holds:
+        raise Failed(text)
+
+
+def connect(address):
+    _, host, port = address.split(":")
+    s = socket.create_connection((host, int(port)), timeout=STUCK_S)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def send(s, data):
+    try:
+        s.sendall(data)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it has seen enough
+
+
+def read_rest(s, deadline):
+    """What the other side wrote, to its end or until the deadline."""
+    data = b""
+    while True:
+        s.settimeout(max(0.001, deadline - time.monotonic()))
+        try:
+            piece = s.recv(65536)
+        except (ConnectionResetError, TimeoutError):
+            return data
+        if not piece:
+            return data
+        data += piece
+
+
+def messages(data):
+    """[(type, value), …] of a return path."""
+    found = []
+    while len(data) >= 4:
+        kind, length = struct.unpack(">HH", data[:4])
+        check(len(data) >= 4 + length, f"return path: cut message {data.hex()}")
+        found.append((kind, int.from_bytes(data[4:4 + length], "big")))
+        data = data[4 + length:]
+    check(not data, f"return path: {data.hex()} behind the last message")
+    return found
+
+
+@dataclass
+class Ended:
+    code: int
+    seconds: float
+    errors: str
+    output: str
+    answer: bytes
+    files: list = field(default_factory=list)
+
+
+def run_session(session, way, hang_up=None, folder=None):
+    """One migration into a fresh `ramjet recv`."""
+    folder = Path(folder or ".")
+    target = "null:" if way.target == "null" else f"{way.target}:{folder / 'target'}"
+    receiver = subprocess.Popen(
+        [RAMJET, "recv", *session.options, "tcp:127.0.0.1:0", target],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    sockets = []
+    try:
+        line = receiver.stdout.readline().strip()
+        check(line.startswith("listening "), f"first line {line!r}")
+        address = line.removeprefix("listening ")
+        # As a source does: main first, all channels, their hellos, then main's first byte.
+        sockets = [connect(address) for _ in range(1 + len(session.channels))]
+        for i in range(len(session.channels)):
+            send(sockets[i + 1], session.channel(i))
+            if hang_up == i:
+                sockets[i + 1].close()
+        send(sockets[0], session.main())
+        complete = time.monotonic()
+        if way.closes:
+            for s in sockets[1:]:
+                s.close()
+            try:
+                sockets[0].shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+        answer = read_rest(sockets[0], complete + STUCK_S)
+        try:
+            receiver.wait(max(0.1, complete + STUCK_S - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise Failed(f"hangs for {STUCK_S} s") from None
+        seconds = time.monotonic() - complete
+        return Ended(receiver.returncode, seconds, receiver.stderr.read(), receiver.stdout.read(),
+                     answer)
+    finally:
+        for s in sockets:
+            s.close()
+        if receiver.poll() is None:
+            receiver.kill()
+            receiver.wait()
+        receiver.stdout.close()
+        receiver.stderr.close()
+
+
+def judge(row, way, ended, folder):
+    lines = ended.errors.strip().splitlines()
+    check("Sanitizer" not in ended.errors, ended.errors)
+    check(ended.code in (0, 1), f"exit code {ended.code}: {ended.errors}")
+    if row.says:
+        check(ended.code == 1, f"accepted: {ended.output}")
+        check(len(lines) == 1, f"{len(lines)} lines of error: {ended.errors!r}")
+        for part in row.says:
+            check(re.search(part, lines[0]), f"no {part!r} in: {lines[0]}")
+        check(not ended.output.strip(), f"standard output: {ended.output!r}")
+    else:
+        check(ended.code == 0, f"refused: {ended.errors}")
+        check(not lines, f"complains: {ended.errors}")
+    check(ended.seconds <= LIMIT_S, f"took {ended.seconds:.1f} s: {ended.errors.strip()}")
+    if way.return_path:
+        found = messages(ended.answer)
+        check(row.says or found[0] == (2, 1), f"answers {found}")
+        shut = [value for kind, value in found if kind == 1]
+        check(len(shut) == 1 and found[-1][0] == 1, f"answers {found}, want one SHUT at the end")
+        check((shut[0] != 0) == bool(row.says), f"SHUT {shut[0]}")
+    else:
+        check(not ended.answer, f"writes {ended.answer.hex()} without a return path")
+    left = sorted(os.listdir(folder))
+    want = [] if row.says or way.target == "null" else ["target"]
+    check(left == want, f"leaves {left}")
+
+
+def run_way(row, way):
+    session = Session(way.style, row.channels)
+    if way.return_path:
+        session.open_return_path()
+    row.change(session)
+    with tempfile.TemporaryDirectory(prefix="ramjet-hostile-") as folder:
+        ended = run_session(session, way, row.hang_up, folder)
+        judge(row, way, ended, folder)
+        return ended
+
+
+def main(rows, words=()):
+    """Runs the rows whose label holds one of `words`; prints what failed. Exit code."""
+    jobs = [(row, way) for row in rows for way in ways(row)
+            if not words or any(word in row.label for word in words)]
+    failed = 0
+    slowest = 0.0
+
+    def job(row, way):
+        try:
+            return run_way(row, way), None
+        except Failed as why:
+            return None, str(why)
+        except OSError as why:
+            return None, f"{type(why).__name__}: {why}"
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for (row, way), (ended, why) in zip(jobs, pool.map(lambda j: job(*j), jobs)):
+            if why:
+                failed += 1
+                print(f"FAILED {row.label} ({way}): {why}", flush=True)
+            else:
+                slowest = max(slowest, ended.seconds)
+                if words:
+                    print(f"ok {row.label} ({way}): {ended.seconds:.2f} s {ended.errors.strip()}")
+    print(f"{len(rows)} rows in {len(jobs)} ways: {failed} failed; the slowest good one took "
+          f"{slowest:.2f} s")
+    return 1 if failed or not jobs else 0
+
+
+def run(rows):
+    sys.exit(main(rows, sys.argv[1:]))
