@@ -94,6 +94,16 @@ static int arrive_main(struct incoming *m, struct channel *c, const uint8_t magi
     return rc;
 }
 
+static int wrong_uuid(const char *where, const struct uuid *found, const struct uuid *expected,
+                      struct error *err)
+{
+    char theirs[UUID_TEXT_LEN], ours[UUID_TEXT_LEN];
+
+    uuid_format(found, theirs);
+    uuid_format(expected, ours);
+    return err_set(err, ERR_PEER, "%s: UUID %s, expected %s", where, theirs, ours);
+}
+
 /* Takes the channel. */
 static int arrive_multifd(struct incoming *m, struct channel *c, const uint8_t magic[MAGIC_LEN],
                           struct recv_channel **ret, struct error *err)
@@ -112,13 +122,9 @@ static int arrive_multifd(struct incoming *m, struct channel *c, const uint8_t m
         return -1;
     }
     if (m->config.uuid && !uuid_equal(m->config.uuid, &hello.uuid)) {
-        char theirs[UUID_TEXT_LEN], ours[UUID_TEXT_LEN];
-
-        uuid_format(&hello.uuid, theirs);
-        uuid_format(m->config.uuid, ours);
         connect_close(&m->group, c);
-        return err_set(err, ERR_PEER, "channel %u: multifd hello: UUID %s, expected %s (--uuid)",
-                       hello.id, theirs, ours);
+        wrong_uuid("multifd hello", &hello.uuid, m->config.uuid, err);
+        return err_in(err, "channel %u", hello.id);
     }
     return recv_pool_join(m->pool, c, &hello, ret, err);
 }
@@ -160,13 +166,13 @@ static void *arrival_main(void *arg)
 
     free(arg);
     int rc = arrive(a.m, a.channel, &joined, &err);
+    if (rc < 0)
+        channel_group_fail(&a.m->group, &err);
     pthread_mutex_lock(&a.m->group.lock);
     a.m->greeting--;
     pthread_cond_broadcast(&a.m->group.changed);
     pthread_mutex_unlock(&a.m->group.lock);
-    if (rc < 0)
-        channel_group_fail(&a.m->group, &err);
-    else if (joined)
+    if (joined)
         recv_pool_serve(a.m->pool, joined);
     return NULL;
 }
@@ -280,8 +286,11 @@ static int settle_channels(struct incoming *m, struct error *err)
         *err = m->group.err;
         rc = -1;
     } else if (m->greeting > 0) {
-        rc = err_set(err, ERR_PEER, "connection: first bytes: none within %.1f s",
-                     (double)patience / 1000);
+        rc =
+            err_set(err, ERR_PEER,
+                    "connection: first bytes: incomplete after %.1f s, expected the stream's magic "
+                    "or a multifd hello of 64 bytes",
+                    (double)patience / 1000);
     }
     pthread_mutex_unlock(&m->group.lock);
     if (rc < 0)
@@ -401,7 +410,7 @@ static int on_configured(struct main_stream *ms, struct error *err)
                        "configuration/capabilities: %s is on at the source, expected off",
                        c->capabilities & STREAM_CAP_MAPPED_RAM ? "mapped-ram" : "x-ignore-shared");
     if (m->config.uuid && c->has_uuid && !uuid_equal(&c->uuid, m->config.uuid))
-        return err_set(err, ERR_PEER, "configuration/uuid: another UUID than --uuid");
+        return wrong_uuid("configuration/uuid", &c->uuid, m->config.uuid, err);
     m->per_section =
         machine_version(c->machine) > 0 && machine_version(c->machine) <= VERSION_PER_SECTION;
     return settle_channels(m, err);
@@ -465,7 +474,7 @@ static int check_uuid(struct incoming *m, struct error *err)
     if (recv_pool_channels(m->pool, &uuid) == 0 || !uuid_is_set(&uuid))
         return 0;
     if (c->has_uuid && !uuid_equal(&c->uuid, &uuid))
-        return err_set(err, ERR_PEER, "the channels' UUID is not the configuration's");
+        return wrong_uuid("configuration/uuid", &c->uuid, &uuid, err);
     c->uuid = uuid;
     c->has_uuid = true;
     return 0;

@@ -176,14 +176,37 @@ static int serve_packet(struct recv_pool *pool, struct recv_channel *c, bool *re
     return 0;
 }
 
-/* Is whoever reads `c` waiting for the peer, and has been since it had received `*bytes`? */
-static bool silent_since(const struct channel *c, uint64_t *bytes)
-{
-    uint64_t now = atomic_load_explicit(&c->bytes_received, memory_order_relaxed);
-    bool silent = now == *bytes && atomic_load_explicit(&c->receiving, memory_order_relaxed);
+/* How long whoever reads a channel has been waiting for its peer in vain. */
+struct silence {
+    const struct channel *channel;
+    uint64_t bytes, since_ns, limit_ns; /* limit 0: for ever */
+};
 
-    *bytes = now;
-    return silent;
+static struct silence silence_of(const struct channel *c, uint64_t limit_ms)
+{
+    return (struct silence){
+        .channel = c,
+        .bytes = atomic_load_explicit(&c->bytes_received, memory_order_relaxed),
+        .since_ns = clock_ns(),
+        .limit_ns = limit_ms * NS_PER_MS,
+    };
+}
+
+/*
+ * Under the lock: waits for a change in the group, for a part of the limit at most. False: the
+ * channel has been silent for all of it. Being busy with what has come is not silence.
+ */
+static bool wait_unless_silent(struct channel_group *g, struct silence *s)
+{
+    if (s->limit_ns == 0)
+        return channel_group_wait(g, DEADLINE_NEVER);
+    if (channel_group_wait(g, clock_ns() + s->limit_ns / 8))
+        return true;
+    uint64_t bytes = atomic_load_explicit(&s->channel->bytes_received, memory_order_relaxed);
+    bool waits = atomic_load_explicit(&s->channel->receiving, memory_order_relaxed);
+    if (bytes != s->bytes || !waits)
+        *s = silence_of(s->channel, s->limit_ns / NS_PER_MS);
+    return clock_ns() - s->since_ns < s->limit_ns;
 }
 
 static uint64_t patience_ms(const struct recv_pool *pool, uint64_t remote_ms)
@@ -197,17 +220,15 @@ static uint64_t patience_ms(const struct recv_pool *pool, uint64_t remote_ms)
  */
 static bool main_completes(struct recv_pool *pool)
 {
-    uint64_t patience = patience_ms(pool, pool->config.stall_timeout_ms), bytes = UINT64_MAX;
-    uint64_t deadline = deadline_in_ms(patience);
-
-    if (pool->main)
-        silent_since(pool->main, &bytes);
+    while (!pool->main && !pool->over && !pool->group->failed)
+        channel_group_wait(pool->group, DEADLINE_NEVER); /* its coming has a deadline elsewhere */
+    if (!pool->main)
+        return true;
+    struct silence silence =
+        silence_of(pool->main, patience_ms(pool, pool->config.stall_timeout_ms));
     while (!pool->over && !pool->group->failed) {
-        if (channel_group_wait(pool->group, deadline))
-            continue;
-        if (pool->main && silent_since(pool->main, &bytes))
+        if (!wait_unless_silent(pool->group, &silence))
             return false;
-        deadline = deadline_in_ms(patience);
     }
     return true;
 }
@@ -253,6 +274,7 @@ void recv_pool_set_main(struct recv_pool *pool, const struct channel *main)
     pthread_mutex_lock(&pool->group->lock);
     pool->main = main;
     pool->local &= main->local;
+    pthread_cond_broadcast(&pool->group->changed);
     pthread_mutex_unlock(&pool->group->lock);
 }
 
@@ -325,9 +347,9 @@ static struct recv_channel *behind(struct recv_pool *pool, uint64_t syncs)
  */
 static int await_syncs(struct recv_pool *pool, struct error *err)
 {
-    uint64_t patience = patience_ms(pool, pool->config.stall_timeout_ms), bytes = UINT64_MAX;
-    uint64_t deadline = deadline_in_ms(patience);
-    struct recv_channel *c, *watched = NULL;
+    uint64_t patience = patience_ms(pool, pool->config.stall_timeout_ms);
+    struct silence silence = {.channel = NULL};
+    struct recv_channel *c;
 
     while ((c = behind(pool, pool->flushes)) && !pool->group->failed) {
         if (c->ended)
@@ -335,19 +357,13 @@ static int await_syncs(struct recv_pool *pool, struct error *err)
                            "channel %u: closed before flush %llu of the main stream, a SYNC packet "
                            "was expected",
                            c->id, (unsigned long long)pool->flushes);
-        if (c != watched) {
-            watched = c;
-            silent_since(c->channel, &bytes);
-            deadline = deadline_in_ms(patience);
-        }
-        if (channel_group_wait(pool->group, deadline))
-            continue;
-        if (silent_since(c->channel, &bytes))
+        if (c->channel != silence.channel)
+            silence = silence_of(c->channel, patience);
+        if (!wait_unless_silent(pool->group, &silence))
             return err_set(err, ERR_PEER,
                            "channel %u: no SYNC packet within %.1f s of the main stream's flush "
                            "%llu",
                            c->id, (double)patience / 1000, (unsigned long long)pool->flushes);
-        deadline = deadline_in_ms(patience);
     }
     if (pool->group->failed) {
         *err = pool->group->err;

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Captures between two real QEMUs, sent again to `ramjet recv`: whole ones end well with the RAM
+that about.json names, in every kind of target; broken ones are refused."""
+
+import concurrent.futures
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "hostile"))
+
+from harness import RAMJET, Failed, Way, check, messages, run_session  # noqa: E402
+
+METHODS = {"v11-multifd-zlib": "zlib", "v11-multifd-zstd": "zstd", "v7-multifd-zlib": "zlib"}
+FOLDERS = sorted(path.parent for path in HERE.glob("*/about.json"))
+CHANNEL_FLIPS = [(0, "magic"), (7, "version"), (64, "magic"), (71, "version"), (76, "capacity")]
+
+
+class Capture:
+    """A recorded source; what harness.run_session() wants of a session."""
+
+    def __init__(self, folder):
+        self.options = []
+        self.stream = (folder / "c0.fwd").read_bytes()
+        self.channels = [[(folder / f"c{i}.fwd").read_bytes()]
+                         for i in range(1, len(list(folder.glob("c*.fwd"))))]
+
+    def main(self):
+        return self.stream
+
+    def channel(self, i):
+        return b"".join(self.channels[i])
+
+
+def opens_return_path(folder):
+    return (folder / "c0.rev").exists()
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def mapped_ram(snapshot, name, length):
+    """A block's bytes out of a mapped-ram file, by the layout of its header."""
+    data = snapshot.read_bytes()
+    at = data.index(bytes([len(name)]) + name.encode() + length.to_bytes(8, "big"))
+    at += 1 + len(name) + 8
+    version, page = int.from_bytes(data[at:at + 4], "big"), int.from_bytes(data[at + 4:at + 12],
+                                                                           "big")
+    bitmap = int.from_bytes(data[at + 12:at + 20], "big")
+    pages = int.from_bytes(data[at + 20:at + 28], "big")
+    check((version, page) == (1, 4096), f"mapped-ram header: version {version}, page {page}")
+    ram = bytearray(length)
+    for number in range(length // page):
+        if data[bitmap + number // 8] >> number % 8 & 1:
+            ram[number * page:(number + 1) * page] = data[pages + number * page:
+                                                          pages + (number + 1) * page]
+    return bytes(ram)
+
+
+def whole(folder, target, closes):
+    about = json.loads((folder / "about.json").read_text())
+    way = Way("golden", closes, opens_return_path(folder), target)
+    with tempfile.TemporaryDirectory(prefix="ramjet-golden-") as temp:
+        ended = run_session(Capture(folder), way, None, temp)
+        if folder.name in METHODS:
+            check(ended.code == 1, "accepted a method that is not built")
+            lines = ended.errors.strip().splitlines()
+            check(len(lines) == 1 and METHODS[folder.name] in lines[0], f"says {lines}")
+            return
+        check(ended.code == 0, ended.errors)
+        made = Path(temp) / "target"
+        if target == "raw":
+            check(sha256(made / "ram.m") == about["ram-sha256"], "ram.m differs")
+        elif target == "file":
+            ram = mapped_ram(made, "m", about["ram-bytes"])
+            check(hashlib.sha256(ram).hexdigest() == about["ram-sha256"], "block m differs")
+        if target != "null":
+            info = subprocess.run([RAMJET, "info", "--json", f"{target}:{made}"], check=False,
+                                  capture_output=True, text=True)
+            check(info.returncode == 0, info.stderr)
+            check(len(json.loads(info.stdout)["devices"]) > 20, info.stdout)
+        if opens_return_path(folder):
+            want = messages((folder / "c0.rev").read_bytes())
+            check(messages(ended.answer) == want, f"answers {ended.answer.hex()}")
+
+
+def broken(folder, change):
+    capture = Capture(folder)
+    change(capture)
+    ended = run_session(capture, Way("golden", True, opens_return_path(folder), "null"))
+    check(ended.code == 1, "accepted")
+    check(len(ended.errors.strip().splitlines()) == 1, f"says {ended.errors!r}")
+
+
+def flip(data, at):
+    return data[:at] + bytes([data[at] ^ 0x81]) + data[at + 1:]
+
+
+def main_change(function):
+    def change(capture):
+        capture.stream = function(capture.stream)
+    return change
+
+
+def channel_change(function):
+    def change(capture):
+        capture.channels[0] = [function(capture.channel(0))]
+    return change
+
+
+def cases():
+    for folder in FOLDERS:
+        for target in ("null", "file", "raw"):
+            for closes in (True, False):
+                yield (f"{folder.name}: whole, {target}, {'closed' if closes else 'held'}",
+                       lambda f=folder, t=target, c=closes: whole(f, t, c))
+        if folder.name in METHODS:
+            continue
+        size = (folder / "c0.fwd").stat().st_size
+        for at in (0, 5, 8, 12, 40, 60, size - 1, size - 400):
+            yield (f"{folder.name}: main flipped at {at}",
+                   lambda f=folder, at=at: broken(f, main_change(lambda d: flip(d, at))))
+        for keep in (3, 20, 300, size // 3, size // 2, size - 10000, size - 1):
+            yield (f"{folder.name}: main cut at {keep}",
+                   lambda f=folder, keep=keep: broken(f, main_change(lambda d: d[:keep])))
+        for at in (10, 100, size // 2, size - 5):
+            yield (f"{folder.name}: main longer at {at}", lambda f=folder, at=at: broken(
+                f, main_change(lambda d: d[:at] + b"\x5a" + d[at:])))
+        if not (folder / "c1.fwd").exists():
+            continue
+        for at, name in CHANNEL_FLIPS:
+            yield (f"{folder.name}: channel flipped at {at}, {name}",
+                   lambda f=folder, at=at: broken(f, channel_change(lambda d: flip(d, at))))
+        for keep in (2, 63, 70, 1500, 8000):
+            yield (f"{folder.name}: channel cut at {keep}",
+                   lambda f=folder, keep=keep: broken(f, channel_change(lambda d: d[:keep])))
+        yield (f"{folder.name}: channel longer", lambda f=folder: broken(
+            f, channel_change(lambda d: d[:64] + b"\x5a" + d[64:])))
+
+
+def main():
+    failed = n = 0
+
+    def job(case):
+        try:
+            case[1]()
+            return None
+        except Failed as why:
+            return str(why)
+
+    todo = [case for case in cases() if all(word in case[0] for word in sys.argv[1:])]
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        for (label, _), why in zip(todo, pool.map(job, todo)):
+            n += 1
+            if why:
+                failed += 1
+                print(f"FAILED {label}: {why}", flush=True)
+    print(f"{n} cases, {failed} failed")
+    return 1 if failed or not n else 0
+
+
+sys.exit(main())
