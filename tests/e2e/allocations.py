@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Nothing is allocated per page or per packet: four times the memory, the same number of calls of
+malloc at both ends, however the pages travel and wherever they land."""
+
+import os
+import sys
+from dataclasses import dataclass
+
+from lib import table
+from lib.ramjet import Ramjet, recv
+from lib.table import Skip, check
+
+SMALL, LARGE = "32M", "128M"  # 8,192 and 32,768 pages
+SLACK = 64                    # calls: threads that meet, or do not, in another order
+
+
+@dataclass
+class Case:
+    label: str
+    channels: int
+    target: str = "null:"
+
+
+CASES = [
+    Case("4 channels to memory", 4),
+    Case("4 channels to a file", 4, "file:{}/vm.snap"),
+    Case("main channel to memory", 0),
+    Case("main channel to raw", 0, "raw:{}/capture"),
+]
+
+
+def counted(scene, name):
+    """Options that make a Ramjet count, and the file that its number will be in."""
+    counter = scene.folder / name
+    return {"env": {**os.environ, "LD_PRELOAD": os.environ["COUNT_ALLOCATIONS_LIBRARY"],
+                    "COUNT_ALLOCATIONS": str(counter)}}, counter
+
+
+def transfer(scene, case, size):
+    """How often each end allocates for `size` bytes of memory."""
+    theirs, received = counted(scene, f"recv-{size}")
+    ours, sent = counted(scene, f"send-{size}")
+    target = case.target.format(scene.folder)
+    receiver, address = recv(scene, target, "--force", "--json", **theirs)
+    sender = Ramjet(scene, "send", "--json", "--channels", case.channels, f"synth:{size}", address,
+                    **ours)
+    sender.done()
+    receiver.done()
+    return int(sent.read_text()), int(received.read_text())
+
+
+def run(scene, case):
+    if not os.environ.get("COUNT_ALLOCATIONS_LIBRARY"):
+        raise Skip("COUNT_ALLOCATIONS_LIBRARY names no library; a sanitizer's malloc is its own")
+    small, large = transfer(scene, case, SMALL), transfer(scene, case, LARGE)
+    for end, few, many in zip(("send", "recv"), small, large):
+        check(few > 0, f"{end}: nothing was counted")
+        check(many - few < SLACK, f"{end}: {few} allocations for {SMALL}, {many} for {LARGE}")
+
+
+if __name__ == "__main__":
+    sys.exit(table.main(CASES, run))
