@@ -55,7 +55,7 @@ static void start_receiver(struct world *w, size_t i)
     pthread_create(&w->threads[i], NULL, receive, a);
 }
 
-static void start(struct world *w, size_t n, bool zeros_on_main)
+static void start(struct world *w, size_t n, unsigned n_expected, bool zeros_on_main)
 {
     static const struct uuid uuid = {{1, 2, 3}};
     struct channel *senders[CHANNELS_MAX];
@@ -85,7 +85,7 @@ static void start(struct world *w, size_t n, bool zeros_on_main)
         .channels = senders,
         .n = n,
     };
-    struct recv_pool_config in = {.group = &w->in, .n_expected = (unsigned)n};
+    struct recv_pool_config in = {.group = &w->in, .n_expected = n_expected};
     OK(recv_pool_new(&in, &w->pool, &err), err, "recv_pool");
     OK(send_pool_new(&out, &w->sink, &err), err, "send_pool");
 }
@@ -189,7 +189,7 @@ static void every_page_arrives(void **state)
         struct world w;
         struct error err;
 
-        start(&w, c->n, c->zeros_on_main);
+        start(&w, c->n, (unsigned)c->n, c->zeros_on_main);
         for (size_t k = 0; k < c->n; k++)
             start_receiver(&w, k);
         send_round(&w, NULL, c->label); /* the setup's barrier */
@@ -208,7 +208,7 @@ static void late_channels_are_in_order(void **state)
     struct error err;
 
     (void)state;
-    start(&w, 3, false);
+    start(&w, 3, 0, false); /* how many will come is not known */
     send_round(&w, NULL, "late");
     OK(recv_pool_flush(w.pool, &err), err, "late");
     recv_pool_open(w.pool, &w.to, NULL);
@@ -226,7 +226,7 @@ static void a_dead_peer_fails_the_round(void **state)
     struct error err;
 
     (void)state;
-    start(&w, 4, false);
+    start(&w, 4, 4, false);
     for (size_t i = 0; i < w.from.n; i++)
         memory_fill(&w.from.blocks[i], 1, false);
     round_set_all(&w.round);

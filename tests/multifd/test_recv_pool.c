@@ -54,6 +54,7 @@ static int join(uint8_t id, struct uuid uuid, struct error *err)
     struct multifd_hello hello = {.uuid = uuid, .id = id};
     struct channel *c = channel_and_fd(0, &w.peers[w.n]);
 
+    c->local = false; /* so that joining and flushing have patience of their own */
     OK(channel_group_add(&w.group, c, err), *err, "add");
     if (recv_pool_join(w.pool, c, &hello, &w.channels[w.n], err) < 0) {
         close(w.peers[w.n]);
