@@ -200,6 +200,8 @@ ROWS = [
     Row("EOF and description missing", lambda s: (setattr(s, "eof", b""),
                                                   setattr(s, "description", b"")),
         ("main channel", r"description \(0x06\)"), held=False),
+    Row("bytes behind the description", put("behind", b"\x5a" * 7),
+        ("main channel", r"description \(0x06\)"), held=False),
     Row("description is not JSON", put("description", u8(6) + u32(4) + b"{ x}"),
         ("main channel", "description: not JSON")),
     Row("description without a device", put("description", description([("timer", 8)])),

@@ -45,7 +45,7 @@ def one_flush_more(s):
 
 
 OTHER_UUID = b"\x0f\x1e\x2d\x3c" * 4
-PAGES = [0, PAGE, 2 * PAGE]
+PAGES = [10 * PAGE, 11 * PAGE, 12 * PAGE]  # no other channel sends these
 
 ROWS = [
     # What real sources do.
@@ -59,7 +59,7 @@ ROWS = [
     Row("size of the world with method none", put(ROUND, packet(0, PAGES, size=0xFFFFFFFF))),
     Row("size without pages", put(ROUND, packet(0, [], [PAGE], size=524288))),
     Row("zero-only packet", put(ROUND, packet(0, [], PAGES))),
-    Row("a full packet", put(ROUND, packet(0, [n % 16 * PAGE for n in range(128)]))),
+    Row("a full packet", put(ROUND, packet(0, [(10 + n % 6) * PAGE for n in range(128)]))),
     Row("an empty packet", put(ROUND, packet())),
     Row("SYNC carrying pages", put(SYNC1, packet(SYNC, PAGES, [9 * PAGE]))),
     Row("SYNC carrying pages, an empty packet behind", both(
@@ -160,7 +160,7 @@ ROWS = [
         ("channel 1: multifd packet: flags 0x40, device state, expected RAM",)),
     Row("packet: payload too short", both(
         put(LAST, b""), put(SYNC2, packet(0, PAGES, data=b"x" * 100))), ("channel 1: ",)),
-    Row("packet: payload too long", put(ROUND, packet(0, [0], data=fill(0) + b"\xee" * 50)),
+    Row("packet: payload too long", put(ROUND, packet(0, [10 * PAGE], data=fill(0) + b"\xee" * 50)),
         ("channel 1: multifd packet: magic 0xeeeeeeee, expected 0x11223344",)),
     # The order of things.
     Row("closed inside a packet", lambda s: s.channels[1].__setitem__(

@@ -135,7 +135,7 @@ static void help_is_true(void **state)
             struct error err;
             size_t n;
 
-            CHECK(sscanf(line, "  %39s", name) == 1 && strlen(line) <= 110, "line '%s'", line);
+            CHECK(sscanf(line, "  %39s", name) == 1, "line '%s'", line);
             const char *words[] = {name, NULL};
             if (parse(verbs[i], words, &o, NULL, 0, &n, &err) < 0)
                 CHECK(!strstr(err.text, "unknown"), "%s: %s", name, err.text);

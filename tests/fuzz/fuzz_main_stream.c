@@ -1,0 +1,57 @@
+/* The whole main stream of a migration without channels, into memory. */
+#include "migration/main_stream.h"
+#include "stream/description.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/support/bytes_channel.h"
+
+#define MEMORY_MAX (UINT64_C(64) << 20)
+
+static int on_configured(struct main_stream *ms, struct error *err)
+{
+    (void)ms;
+    (void)err;
+    return 0;
+}
+
+/* As a destination does it, but what a fuzzer makes up may not take all our memory. */
+static int on_listed(struct ram_load *load, struct error *err)
+{
+    if (load->map->total_bytes > MEMORY_MAX)
+        return err_set(err, ERR_SYSTEM, "too much for a test");
+    for (size_t i = 0; i < load->map->n; i++) {
+        if (ram_block_map_anonymous(&load->map->blocks[i], err) < 0 ||
+            ram_block_track(&load->map->blocks[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int on_barrier(struct ram_load *load, bool word, struct error *err)
+{
+    (void)load;
+    (void)word;
+    (void)err;
+    return 0;
+}
+
+static const struct main_stream_ops stream_ops = {.configured = on_configured};
+static const struct ram_load_ops ram_ops = {.listed = on_listed, .barrier = on_barrier};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct ram_map map = {0};
+    struct stream_in in;
+    struct error err;
+
+    bytes_stream_in(&in, data, len);
+    struct main_stream ms = {.ops = &stream_ops, .in = &in};
+    ms.ram = (struct ram_load){.ops = &ram_ops, .in = &in, .map = &map};
+    if (main_stream_read(&ms, &err) == 0) {
+        PROMISE(ms.ram.started && map.n > 0 && in.offset <= len);
+        PROMISE(description_check(&ms.devices.early, &ms.devices.tail, NULL, NULL, &err) == 0);
+    }
+    main_stream_done(&ms);
+    ram_map_done(&map);
+    bytes_stream_in_done(&in);
+    return 0;
+}

@@ -1,0 +1,39 @@
+/* A snapshot file, opened and read to its last page. */
+#include <string.h>
+#include <unistd.h>
+
+#include "ram/digest.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/support/bytes_channel.h"
+#include "vmm/machine_snapshot.h"
+
+#define PAGES_MAX 100000
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    char path[64];
+    struct machine *m;
+    struct error err;
+    int fd = bytes_fd(data, len);
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (machine_snapshot_file(path, &m, &err) == 0) {
+        for (size_t i = 0; i < m->ram.n; i++) {
+            struct ram_block *b = &m->ram.blocks[i];
+            uint64_t digest;
+
+            /* Present pages can be read, whatever the file said. */
+            for (uint64_t page = 0; page < ram_block_pages(b) && page < PAGES_MAX; page++) {
+                if (ram_page_present(b, page))
+                    (void)((volatile uint8_t *)b->host)[page * RAM_PAGE_SIZE];
+            }
+            if (ram_block_pages(b) < PAGES_MAX)
+                PROMISE(ram_digest(b, &digest, &err) == 0);
+        }
+        machine_free(m);
+    } else {
+        PROMISE(err.text[0] && !strchr(err.text, '\n'));
+    }
+    close(fd);
+    return 0;
+}
