@@ -23,7 +23,8 @@ struct writer {
 
 static inline struct reader reader_of(const void *buf, size_t len)
 {
-    return (struct reader){.at = buf, .end = (const uint8_t *)buf + len};
+    /* An empty buffer may be NULL, to which nothing may be added, not even 0. */
+    return (struct reader){.at = buf, .end = len ? (const uint8_t *)buf + len : buf};
 }
 
 static inline size_t reader_left(const struct reader *r)

@@ -50,7 +50,6 @@ struct incoming {
     struct channel *main;
     uint8_t main_magic[MAGIC_LEN];
     size_t greeting; /* connections whose kind is not known yet */
-    bool decided;    /* the stream is complete and true: nothing but the commit can fail it */
 
     /* Return path: written by the main thread and by the first failure. */
     pthread_mutex_t reply_lock;
@@ -471,8 +470,11 @@ static int check_uuid(struct incoming *m, struct error *err)
     struct uuid uuid;
 
     /* The channels' UUID is the VM's, also where the configuration does not name it. */
-    if (recv_pool_channels(m->pool, &uuid) == 0 || !uuid_is_set(&uuid))
+    if (recv_pool_channels(m->pool, &uuid) == 0 || !uuid_is_set(&uuid)) {
+        if (m->config.uuid && !c->has_uuid)
+            return wrong_uuid("the stream names no UUID", &(struct uuid){0}, m->config.uuid, err);
         return 0;
+    }
     if (c->has_uuid && !uuid_equal(&c->uuid, &uuid))
         return wrong_uuid("configuration/uuid", &c->uuid, &uuid, err);
     c->uuid = uuid;
@@ -497,26 +499,6 @@ static int load(struct incoming *m, struct error *err)
     return recv_pool_finish(m->pool, err);
 }
 
-/*
- * From here on it succeeds or fails by itself: a cancel, or a connection that fails, comes too late
- * and must not tell the source otherwise.
- */
-static int decide(struct incoming *m, struct error *err)
-{
-    int rc = 0;
-
-    pthread_mutex_lock(&m->group.lock);
-    if (m->group.failed) {
-        *err = m->group.err;
-        rc = -1;
-    } else {
-        m->decided = true;
-        m->group.farewell = NULL;
-    }
-    pthread_mutex_unlock(&m->group.lock);
-    return rc;
-}
-
 static int commit(struct incoming *m, struct error *err)
 {
     struct error ignored;
@@ -537,7 +519,9 @@ static int run(struct incoming *m, struct error *err)
         return -1;
     atomic_store(&m->stats.start_ns, clock_ns());
     atomic_store(&m->stats.status, MIGRATION_SETUP);
-    if (load(m, err) < 0 || decide(m, err) < 0)
+    /* Settled, it succeeds or fails by its commit: a cancel, or a connection that fails, comes too
+     * late and must not tell the source otherwise. */
+    if (load(m, err) < 0 || channel_group_settle(&m->group, SETTLED_ALL, err) < 0)
         return -1;
     atomic_store(&m->stats.status, MIGRATION_DEVICE);
     return commit(m, err);
@@ -564,7 +548,7 @@ int incoming_run(struct incoming *m, struct error *err)
         return err_sys(err, "thread for connections");
     m->acceptor_started = true;
     rc = run(m, err);
-    if (rc < 0 && !m->decided) {
+    if (rc < 0) {
         channel_group_fail(&m->group, err);
         (void)!channel_group_check(&m->group, err); /* the first error, not ours that followed */
     }

@@ -49,7 +49,7 @@ struct outgoing {
     bool verdict_known; /* under the group's lock */
     uint32_t verdict;   /* under the group's lock: what SHUT said */
     uint32_t pong;      /* under the group's lock: the last PING that was answered */
-    bool decided;       /* under the group's lock: the destination may have all it needs */
+    bool cancel_wanted; /* under the group's lock */
 };
 
 static bool understands(const struct outgoing *m, unsigned version)
@@ -132,19 +132,32 @@ static int round_trip(struct outgoing *m, struct error *err)
     return rc;
 }
 
-/* The destination may take as long as it likes: its connection is watched by the transport. */
+/*
+ * The destination may take as long as it likes to commit: its connection is watched by the
+ * transport. But who asked for a cancel, which comes too late now, does not wait for ever.
+ */
 static int await_verdict(struct outgoing *m, struct error *err)
 {
+    uint64_t stall_ms = m->config.connect.stall_timeout_ms, deadline = DEADLINE_NEVER;
+    bool in_time = true;
     int rc = 0;
 
     pthread_mutex_lock(&m->group.lock);
-    while (!m->verdict_known && !m->group.failed)
-        channel_group_wait(&m->group, DEADLINE_NEVER);
-    if (m->group.failed) {
+    while (!m->verdict_known && !m->group.failed && in_time) {
+        if (m->cancel_wanted && deadline == DEADLINE_NEVER)
+            deadline = deadline_in_ms(stall_ms);
+        in_time = channel_group_wait(&m->group, deadline);
+    }
+    if (m->verdict_known) {
+        rc = m->verdict ? bad_verdict(m->verdict, err) : 0;
+    } else if (m->group.failed) {
         *err = m->group.err;
         rc = -1;
-    } else if (m->verdict != 0) {
-        rc = bad_verdict(m->verdict, err);
+    } else {
+        rc = err_set(err, ERR_PEER,
+                     "cancelled too late: the destination has everything, and has given no verdict "
+                     "for %.1f s; it may have the guest",
+                     (double)stall_ms / 1000);
     }
     pthread_mutex_unlock(&m->group.lock);
     return rc;
@@ -336,24 +349,6 @@ static int rounds(struct outgoing *m, struct error *err)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
-/*
- * With the device tail the destination has all it needs, and may go on. A cancel from here on could
- * make two guests of one: it comes too late.
- */
-static int decide(struct outgoing *m, struct error *err)
-{
-    int rc = 0;
-
-    pthread_mutex_lock(&m->group.lock);
-    if (m->group.failed) {
-        *err = m->group.err;
-        rc = -1;
-    }
-    m->decided = rc == 0;
-    pthread_mutex_unlock(&m->group.lock);
-    return rc;
-}
-
 static int switch_over(struct outgoing *m, struct error *err)
 {
     const struct buf *tail = &m->machine->devices.tail;
@@ -369,7 +364,9 @@ static int switch_over(struct outgoing *m, struct error *err)
         command_out(&m->out, COMMAND_SWITCHOVER_START, NULL, 0);
     if (run_round(m, true, err) < 0)
         return -1;
-    if (decide(m, err) < 0)
+    /* With the device tail the destination has all it needs, and may go on: a cancel from here on
+     * could make two guests of one. */
+    if (channel_group_settle(&m->group, SETTLED_CANCEL, err) < 0)
         return -1;
     out_bytes(&m->out, tail->data, tail->len);
     if (stream_out_flush(&m->out, err) < 0)
@@ -460,10 +457,10 @@ void outgoing_cancel(struct outgoing *m)
 
     err_set(&err, ERR_CANCELLED, "cancelled");
     pthread_mutex_lock(&m->group.lock);
-    bool decided = m->decided;
+    m->cancel_wanted = true;
+    pthread_cond_broadcast(&m->group.changed);
     pthread_mutex_unlock(&m->group.lock);
-    if (!decided)
-        channel_group_fail(&m->group, &err);
+    channel_group_fail(&m->group, &err);
 }
 
 void outgoing_stats(struct outgoing *m, struct migration_snapshot *ret)

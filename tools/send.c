@@ -70,8 +70,10 @@ static void override(struct machine *machine, const struct options *options)
 {
     if (options->machine)
         strcpy(machine->config.machine, options->machine);
-    if (options->has_uuid)
+    if (options->has_uuid) {
         machine->config.uuid = options->uuid;
+        machine->config.has_uuid = true;
+    }
 }
 
 int verb_send(int argc, char **argv, struct error *err)

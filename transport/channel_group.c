@@ -52,10 +52,17 @@ void channel_group_remove(struct channel_group *g, struct channel *c)
     pthread_mutex_unlock(&g->lock);
 }
 
+/* Under the lock. */
+static bool too_late(const struct channel_group *g, const struct error *err)
+{
+    return g->settled == SETTLED_ALL ||
+           (g->settled == SETTLED_CANCEL && err->kind == ERR_CANCELLED);
+}
+
 int channel_group_fail(struct channel_group *g, const struct error *err)
 {
     pthread_mutex_lock(&g->lock);
-    if (!g->failed) {
+    if (!g->failed && !too_late(g, err)) {
         g->failed = true;
         g->err = *err;
         if (g->farewell)
@@ -68,6 +75,22 @@ int channel_group_fail(struct channel_group *g, const struct error *err)
     pthread_cond_broadcast(&g->changed);
     pthread_mutex_unlock(&g->lock);
     return -1;
+}
+
+int channel_group_settle(struct channel_group *g, enum channel_group_settled settled,
+                         struct error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&g->lock);
+    if (g->failed) {
+        *err = g->err;
+        rc = -1;
+    }
+    if (rc == 0)
+        g->settled = settled;
+    pthread_mutex_unlock(&g->lock);
+    return rc;
 }
 
 void channel_group_close(struct channel_group *g)

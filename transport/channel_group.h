@@ -18,14 +18,22 @@
 
 #define CHANNEL_GROUP_MAX 512
 
+/* What comes too late to change the outcome. */
+enum channel_group_settled {
+    SETTLED_NOTHING,
+    SETTLED_CANCEL, /* a cancel: the peer may have all it needs */
+    SETTLED_ALL,    /* any failure: one thread now finishes alone what the others have done */
+};
+
 struct channel_group {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* something that a waiter may wait for has happened */
     struct cancel cancel;   /* requested by the first failure: for waits in poll(2) */
     struct throttle throttle;
-    bool failed;      /* under lock */
-    bool closed;      /* under lock: all is over, in whichever way */
-    struct error err; /* under lock; valid once failed */
+    bool failed;                        /* under lock */
+    bool closed;                        /* under lock: all is over, in whichever way */
+    enum channel_group_settled settled; /* under lock */
+    struct error err;                   /* under lock; valid once failed */
     /* Called once at the first failure, under lock, before any channel is interrupted: the last
      * chance to tell the peer why. NULL: nobody is told. Set before the threads start. */
     void (*farewell)(void *arg, const struct error *err);
@@ -44,6 +52,12 @@ void channel_group_remove(struct channel_group *g, struct channel *c);
 
 /* Any thread. The first error stands; always -1. */
 int channel_group_fail(struct channel_group *g, const struct error *err);
+/*
+ * 0, and from here on channel_group_fail() has no effect for what `settled` says; or -1 with the
+ * first error. Any thread.
+ */
+MUST_USE int channel_group_settle(struct channel_group *g, enum channel_group_settled settled,
+                                  struct error *err);
 /* All is over: every channel is interrupted, also one that comes later. No failure. Any thread. */
 void channel_group_close(struct channel_group *g);
 /* 0, or -1 with the first error. Any thread. */

@@ -1,0 +1,167 @@
+/* Both ends in one process: who learns what when the end is disturbed. */
+#include <errno.h>
+#include <pthread.h>
+
+#include "migration/incoming.h"
+#include "migration/outgoing.h"
+#include "tests/support/memory.h"
+#include "tests/support/temp.h"
+#include "tests/support/test.h"
+#include "vmm/machine_synth.h"
+
+/* What happens at a moment that the test chooses. */
+enum event { NOTHING, CANCEL_DESTINATION, CANCEL_SOURCE, FAIL };
+
+struct ends;
+
+struct test_landing {
+    struct landing base;
+    struct ends *ends;
+};
+
+static const struct test_case {
+    const char *label;
+    enum event at_list, at_commit;
+    enum migration_status source, destination;
+    const char *source_says, *destination_says; /* parts of their errors; "": any, NULL: none */
+} cases[] = {
+    {"undisturbed", NOTHING, NOTHING, MIGRATION_COMPLETED, MIGRATION_COMPLETED, NULL, NULL},
+    {"cancelled at the destination", CANCEL_DESTINATION, NOTHING, MIGRATION_FAILED,
+     MIGRATION_CANCELLED, "destination has failed", "cancelled"},
+    {"cancelled at the source", CANCEL_SOURCE, NOTHING, MIGRATION_CANCELLED, MIGRATION_FAILED,
+     "cancelled", ""},
+    {"no memory at the destination", FAIL, NOTHING, MIGRATION_FAILED, MIGRATION_FAILED,
+     "No space left", "No space left"},
+    {"cancelled at the destination while it commits", NOTHING, CANCEL_DESTINATION,
+     MIGRATION_COMPLETED, MIGRATION_COMPLETED, NULL, NULL},
+    {"cancelled at the source while the destination commits", NOTHING, CANCEL_SOURCE,
+     MIGRATION_COMPLETED, MIGRATION_COMPLETED, NULL, NULL},
+    {"the commit fails", NOTHING, FAIL, MIGRATION_FAILED, MIGRATION_FAILED, "No space left",
+     "No space left"},
+};
+
+struct ends {
+    const struct test_case *c;
+    struct incoming *in;
+    struct outgoing *out;
+    struct machine *machine;
+    struct test_landing landing;
+    pthread_t source;
+    int sent;
+    struct error sent_err;
+};
+
+static int happen(struct ends *e, enum event event, struct error *err)
+{
+    if (event == CANCEL_DESTINATION)
+        incoming_cancel(e->in);
+    if (event == CANCEL_SOURCE)
+        outgoing_cancel(e->out);
+    if (event != FAIL)
+        return 0;
+    errno = ENOSPC;
+    return err_sys(err, "test landing");
+}
+
+static int on_listed(struct landing *l, const struct configuration *config,
+                     const struct device_state *devices, struct ram_map *ram, struct error *err)
+{
+    struct ends *e = ((struct test_landing *)l)->ends;
+
+    (void)config;
+    (void)devices;
+    for (size_t i = 0; i < ram->n; i++) {
+        if (ram_block_map_anonymous(&ram->blocks[i], err) < 0 ||
+            ram_block_track(&ram->blocks[i], err) < 0)
+            return -1;
+    }
+    return happen(e, e->c->at_list, err);
+}
+
+static int on_commit(struct landing *l, const struct configuration *config,
+                     const struct ram_map *ram, const struct device_state *devices,
+                     struct error *err)
+{
+    struct ends *e = ((struct test_landing *)l)->ends;
+
+    (void)config;
+    (void)devices;
+    if (e->c->at_commit == NOTHING)
+        memory_check_equal(e->c->label, &e->machine->ram, ram);
+    return happen(e, e->c->at_commit, err);
+}
+
+static const struct landing_ops ops = {.listed = on_listed, .commit = on_commit};
+
+static void *run_source(void *arg)
+{
+    struct ends *e = arg;
+
+    e->sent = outgoing_run(e->out, &e->sent_err);
+    return NULL;
+}
+
+static void start(struct ends *e, const struct test_case *c, unsigned n_channels)
+{
+    struct synth_config synth = {.bytes = 8 << 20, .zero_percent = 30, .seed = 1};
+    struct incoming_config in = {.n_channels = -1, .local_patience_ms = 20000};
+    struct outgoing_config out = {.n_channels = n_channels, .return_path = true};
+    char path[PATH_MAX], address[PATH_MAX + 8];
+    struct error err;
+
+    *e = (struct ends){.c = c, .landing = {.base.ops = &ops, .ends = e}};
+    snprintf(address, sizeof(address), "unix:%s", temp_path(path, "s"));
+    OK(address_parse(address, &in.connect.address, &err), err, c->label);
+    OK(engine_find("auto", &in.connect.engine, &err), err, c->label);
+    in.connect.connect_timeout_ms = in.connect.stall_timeout_ms = 20000;
+    out.connect = in.connect;
+    OK(machine_synth(&synth, &e->machine, &err), err, c->label);
+    OK(incoming_new(&in, &e->landing.base, &e->in, &err), err, c->label);
+    OK(outgoing_new(&out, e->machine, &e->out, &err), err, c->label);
+    assert_int_equal(pthread_create(&e->source, NULL, run_source, e), 0);
+}
+
+static void check_end(const char *label, const char *end, int rc, const struct error *err,
+                      const struct migration_snapshot *snap, enum migration_status status,
+                      const char *says)
+{
+    CHECK((rc == 0) == (says == NULL), "%s: %s: rc %d: %s", label, end, rc, rc ? err->text : "");
+    CHECK(snap->status == status, "%s: %s: status %s, expected %s", label, end,
+          migration_status_name(snap->status), migration_status_name(status));
+    CHECK(!says || strstr(err->text, says), "%s: %s: expected '%s' in: %s", label, end, says,
+          err->text);
+}
+
+static void run_case(const struct test_case *c, unsigned n_channels)
+{
+    struct migration_snapshot snap;
+    struct error err;
+    struct ends e;
+
+    start(&e, c, n_channels);
+    int rc = incoming_run(e.in, &err);
+    incoming_stats(e.in, &snap);
+    check_end(c->label, "destination", rc, &err, &snap, c->destination, c->destination_says);
+    incoming_free(e.in);
+    pthread_join(e.source, NULL);
+    outgoing_stats(e.out, &snap);
+    check_end(c->label, "source", e.sent, &e.sent_err, &snap, c->source, c->source_says);
+    outgoing_free(e.out);
+    machine_free(e.machine);
+}
+
+static void both_ends_agree(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        for (unsigned n_channels = 0; n_channels <= 4; n_channels += 2)
+            run_case(&cases[i], n_channels);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(both_ends_agree)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
