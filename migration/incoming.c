@@ -12,9 +12,6 @@
 #include "multifd/recv_pool.h"
 #include "stream/return_path.h"
 
-/* Machine types up to this version end every section with a barrier. */
-#define VERSION_PER_SECTION 800
-
 /* Machine types whose sources may wait for a SWITCHOVER_ACK from us. */
 #define VERSION_SWITCHOVER_ACK      801
 #define VERSION_SWITCHOVER_ACK_LAST 1100
@@ -410,8 +407,6 @@ static int on_configured(struct main_stream *ms, struct error *err)
                        c->capabilities & STREAM_CAP_MAPPED_RAM ? "mapped-ram" : "x-ignore-shared");
     if (m->config.uuid && c->has_uuid && !uuid_equal(&c->uuid, m->config.uuid))
         return wrong_uuid("configuration/uuid", &c->uuid, m->config.uuid, err);
-    m->per_section =
-        machine_version(c->machine) > 0 && machine_version(c->machine) <= VERSION_PER_SECTION;
     return settle_channels(m, err);
 }
 
@@ -433,7 +428,8 @@ static int on_listed(struct ram_load *load, struct error *err)
 
 /*
  * Is this place a barrier between the channels? Machine types ≤ 8.0 have one at the end of every
- * section, newer ones where a FLUSH word is. At the very end 9.1 and 9.2 leave the word out and
+ * section, newer ones where a FLUSH word is; which it is shows in the first section, whatever the
+ * machine's name says. At the very end 9.1 and 9.2 leave the word out and
  * send its SYNC packets: there all pages must be in place, word or not.
  */
 static bool is_barrier(const struct incoming *m, const struct ram_load *load, bool word)
@@ -450,8 +446,7 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
 
     atomic_store(&m->main_normal, load->normal);
     atomic_store(&m->main_zero, load->zero);
-    /* A name without a version does not say how its source flushes; its first section does. */
-    if (setup && !word && machine_version(m->stream.config.machine) == 0)
+    if (setup && !word)
         m->per_section = load->flush_words == 0;
     if (!is_barrier(m, load, word))
         return 0;

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -149,6 +150,18 @@ static void vsock_loopback(void **state)
     listener_done(&l);
 }
 
+/* A container may come without an /etc/hosts. */
+static void need_localhost(void)
+{
+    struct addrinfo *list;
+
+    if (getaddrinfo("localhost", NULL, NULL, &list) != 0) {
+        print_message("skipped: this machine has no address for localhost\n");
+        skip();
+    }
+    freeaddrinfo(list);
+}
+
 /* A name may have several addresses: each of them is served, on one port. */
 static void names_with_several_addresses(void **state)
 {
@@ -157,6 +170,7 @@ static void names_with_several_addresses(void **state)
     struct error err;
 
     (void)state;
+    need_localhost();
     OK(transport_listen(&at, &l, &err), err, "localhost");
     CHECK(strncmp(l.text, "tcp:localhost:", 14) == 0 && strcmp(l.text + 14, "0") != 0, "text %s",
           l.text);
@@ -188,6 +202,7 @@ static void dial_goes_on_to_the_next_address(void **state)
     AUTO_FD int a = -1;
 
     (void)state;
+    need_localhost();
     OK(transport_listen(&at, &l, &err), err, "listen");
     snprintf(text, sizeof(text), "tcp:localhost:%s", strrchr(l.text, ':') + 1);
     OK(dial(text, &a, &err), err, text);
