@@ -429,8 +429,8 @@ static int on_listed(struct ram_load *load, struct error *err)
 /*
  * Is this place a barrier between the channels? Machine types ≤ 8.0 have one at the end of every
  * section, newer ones where a FLUSH word is; which it is shows in the first section, whatever the
- * machine's name says. At the very end 9.1 and 9.2 leave the word out and
- * send its SYNC packets: there all pages must be in place, word or not.
+ * machine's name says. At the very end 9.1 and 9.2 leave the word out and send its SYNC packets:
+ * there all pages must be in place, word or not.
  */
 static bool is_barrier(const struct incoming *m, const struct ram_load *load, bool word)
 {
@@ -450,7 +450,7 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
         m->per_section = load->flush_words == 0;
     if (!is_barrier(m, load, word))
         return 0;
-    if (!setup)
+    if (!setup && !m->per_section) /* sections are no passes over memory */
         atomic_fetch_add(&m->stats.rounds, 1);
     return recv_pool_flush(m->pool, err);
 }
