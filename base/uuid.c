@@ -49,3 +49,15 @@ bool uuid_equal(const struct uuid *a, const struct uuid *b)
 {
     return memcmp(a, b, sizeof(*a)) == 0;
 }
+
+int uuid_expect(const struct uuid *found, const struct uuid *expected, const char *where,
+                struct error *err)
+{
+    char theirs[UUID_TEXT_LEN], ours[UUID_TEXT_LEN];
+
+    if (uuid_equal(found, expected))
+        return 0;
+    uuid_format(found, theirs);
+    uuid_format(expected, ours);
+    return err_set(err, ERR_PEER, "%s: UUID %s, expected %s", where, theirs, ours);
+}

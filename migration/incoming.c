@@ -1,13 +1,12 @@
 #include "migration/incoming.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "migration/arrivals.h"
 #include "migration/main_stream.h"
 #include "multifd/recv_pool.h"
 #include "stream/return_path.h"
@@ -16,16 +15,14 @@
 #define VERSION_SWITCHOVER_ACK      801
 #define VERSION_SWITCHOVER_ACK_LAST 1100
 
-#define MAGIC_LEN 4 /* what a connection's kind is told by */
-
 struct incoming {
     /* Set before the threads start, read-only after. */
     struct incoming_config config;
     struct landing *landing;
-    struct listener listener;
 
     struct channel_group group;
     struct recv_pool *pool;
+    struct arrivals *arrivals;
     struct migration_stats stats;
 
     /* The running thread's alone. */
@@ -35,18 +32,7 @@ struct incoming {
     struct populate *populate;
     bool per_section; /* the end of each section is a barrier */
 
-    /* Under accept_lock: connections are taken by the acceptor, and by main when it must know. */
-    pthread_mutex_t accept_lock;
-    pthread_t threads[CHANNEL_GROUP_MAX];
-    size_t n_threads;
-
-    pthread_t acceptor;
-    bool acceptor_started;
-
-    /* Under the group's lock. */
-    struct channel *main;
-    uint8_t main_magic[MAGIC_LEN];
-    size_t greeting; /* connections whose kind is not known yet */
+    struct channel *main; /* under the group's lock: statistics look at it */
 
     /* Return path: written by the main thread and by the first failure. */
     pthread_mutex_t reply_lock;
@@ -54,245 +40,6 @@ struct incoming {
 
     _Atomic uint64_t main_normal, main_zero; /* pages in the main stream, for statistics */
 };
-
-/* --- connections ----------------------------------------------------------------------------- */
-
-struct arrival {
-    struct incoming *m;
-    struct channel *channel;
-};
-
-static int first_bytes(struct channel *c, void *to, size_t len, const char *what, struct error *err)
-{
-    struct iovec iov = {to, len};
-    size_t got;
-
-    if (channel_recvv(c, &iov, 1, len, 0, &got, err) < 0)
-        return err_in(err, "%s", what);
-    return 0;
-}
-
-static int arrive_main(struct incoming *m, struct channel *c, const uint8_t magic[MAGIC_LEN],
-                       struct error *err)
-{
-    int rc = 0;
-
-    pthread_mutex_lock(&m->group.lock);
-    if (m->main) {
-        rc = err_set(err, ERR_PEER, "a second main connection, expected one");
-    } else {
-        m->main = c;
-        memcpy(m->main_magic, magic, MAGIC_LEN);
-    }
-    pthread_mutex_unlock(&m->group.lock);
-    if (rc < 0)
-        connect_close(&m->group, c);
-    return rc;
-}
-
-static int wrong_uuid(const char *where, const struct uuid *found, const struct uuid *expected,
-                      struct error *err)
-{
-    char theirs[UUID_TEXT_LEN], ours[UUID_TEXT_LEN];
-
-    uuid_format(found, theirs);
-    uuid_format(expected, ours);
-    return err_set(err, ERR_PEER, "%s: UUID %s, expected %s", where, theirs, ours);
-}
-
-/* Takes the channel. */
-static int arrive_multifd(struct incoming *m, struct channel *c, const uint8_t magic[MAGIC_LEN],
-                          struct recv_channel **ret, struct error *err)
-{
-    uint8_t bytes[MULTIFD_HELLO_LEN];
-    struct multifd_hello hello;
-
-    if (m->config.n_channels == 0) {
-        connect_close(&m->group, c);
-        return err_set(err, ERR_PEER, "a multifd connection, expected none (--channels 0)");
-    }
-    memcpy(bytes, magic, MAGIC_LEN);
-    if (first_bytes(c, bytes + MAGIC_LEN, sizeof(bytes) - MAGIC_LEN, "multifd hello", err) < 0 ||
-        multifd_hello_decode(bytes, &hello, err) < 0) {
-        connect_close(&m->group, c);
-        return -1;
-    }
-    if (m->config.uuid && !uuid_equal(m->config.uuid, &hello.uuid)) {
-        connect_close(&m->group, c);
-        wrong_uuid("multifd hello", &hello.uuid, m->config.uuid, err);
-        return err_in(err, "channel %u", hello.id);
-    }
-    return recv_pool_join(m->pool, c, &hello, ret, err);
-}
-
-/*
- * Takes the channel and finds out what it is by its first bytes. *ret is what the caller's thread
- * has to serve then, or NULL.
- */
-static int arrive(struct incoming *m, struct channel *c, struct recv_channel **ret,
-                  struct error *err)
-{
-    uint8_t magic[MAGIC_LEN];
-
-    *ret = NULL;
-    if (first_bytes(c, magic, sizeof(magic), "connection: first bytes", err) < 0) {
-        /* Who says nothing is nobody's channel: a port scan, a health check. */
-        bool silent = !m->listener.single && err->kind != ERR_CANCELLED &&
-                      atomic_load(&c->bytes_received) == 0;
-        connect_close(&m->group, c);
-        return silent ? 0 : -1;
-    }
-    struct reader r = reader_of(magic, sizeof(magic));
-    uint32_t value = get_u32(&r);
-    if (value == STREAM_MAGIC)
-        return arrive_main(m, c, magic, err);
-    if (value == MULTIFD_MAGIC)
-        return arrive_multifd(m, c, magic, ret, err);
-    connect_close(&m->group, c);
-    return err_set(err, ERR_PEER,
-                   "connection: magic 0x%08x, expected 0x%08x (main) or 0x%08x (multifd)", value,
-                   STREAM_MAGIC, MULTIFD_MAGIC);
-}
-
-static void *arrival_main(void *arg)
-{
-    struct arrival a = *(struct arrival *)arg;
-    struct recv_channel *joined;
-    struct error err;
-
-    free(arg);
-    int rc = arrive(a.m, a.channel, &joined, &err);
-    if (rc < 0)
-        channel_group_fail(&a.m->group, &err);
-    pthread_mutex_lock(&a.m->group.lock);
-    a.m->greeting--;
-    pthread_cond_broadcast(&a.m->group.changed);
-    pthread_mutex_unlock(&a.m->group.lock);
-    if (joined)
-        recv_pool_serve(a.m->pool, joined);
-    return NULL;
-}
-
-/* Under accept_lock. Takes the channel: one thread for each, since each may keep us waiting. */
-static int spawn_arrival(struct incoming *m, struct channel *c, struct error *err)
-{
-    struct arrival *a = malloc(sizeof(*a));
-
-    if (!a || m->n_threads == ARRAY_LEN(m->threads)) {
-        free(a);
-        connect_close(&m->group, c);
-        return err_set(err, ERR_PEER, "more than %zu connections", ARRAY_LEN(m->threads));
-    }
-    *a = (struct arrival){.m = m, .channel = c};
-    pthread_mutex_lock(&m->group.lock);
-    m->greeting++;
-    pthread_mutex_unlock(&m->group.lock);
-    errno = pthread_create(&m->threads[m->n_threads], NULL, arrival_main, a);
-    if (errno) {
-        free(a);
-        connect_close(&m->group, c);
-        return err_sys(err, "thread for a connection");
-    }
-    m->n_threads++;
-    return 0;
-}
-
-/* Takes every connection that is waiting now. Any thread. */
-static int accept_waiting(struct incoming *m, struct error *err)
-{
-    struct channel *c = NULL;
-    int rc;
-
-    pthread_mutex_lock(&m->accept_lock);
-    do {
-        rc = connect_accept(&m->config.connect, &m->listener, &m->group, &c, err);
-        if (rc == 0 && c)
-            rc = spawn_arrival(m, c, err);
-    } while (rc == 0 && c);
-    pthread_mutex_unlock(&m->accept_lock);
-    return rc;
-}
-
-/* Sleeps until a connection waits or the group is cancelled; the latter is false. */
-static bool poll_listener(struct incoming *m)
-{
-    struct pollfd p[LISTENER_MAX + 1] = {{.fd = m->group.cancel.fd, .events = POLLIN}};
-
-    for (size_t i = 0; i < m->listener.n; i++)
-        p[i + 1] = (struct pollfd){.fd = m->listener.fds[i], .events = POLLIN};
-    while (poll(p, m->listener.n + 1, -1) < 0 && errno == EINTR)
-        ;
-    return !p[0].revents;
-}
-
-static void *acceptor_main(void *arg)
-{
-    struct incoming *m = arg;
-    struct error err;
-
-    while (poll_listener(m)) {
-        if (accept_waiting(m, &err) < 0) {
-            channel_group_fail(&m->group, &err);
-            break;
-        }
-        if (m->listener.single)
-            break;
-    }
-    return NULL;
-}
-
-static int await_main(struct incoming *m, struct error *err)
-{
-    uint64_t deadline = deadline_in_ms(m->config.connect.connect_timeout_ms);
-    bool in_time = true;
-    int rc = 0;
-
-    pthread_mutex_lock(&m->group.lock);
-    while (!m->main && !m->group.failed && in_time)
-        in_time = channel_group_wait(&m->group, deadline);
-    if (m->group.failed) {
-        *err = m->group.err;
-        rc = -1;
-    } else if (!m->main) {
-        rc = err_set(err, ERR_PEER, "%s: no main connection within %.1f s (--connect-timeout)",
-                     m->listener.text, (double)m->config.connect.connect_timeout_ms / 1000);
-    }
-    pthread_mutex_unlock(&m->group.lock);
-    return rc;
-}
-
-/*
- * A source connects all its channels before it writes main's first byte: those that wait now, and
- * those that have not said yet what they are, belong to this migration.
- */
-static int settle_channels(struct incoming *m, struct error *err)
-{
-    uint64_t patience =
-        m->main->local ? m->config.local_patience_ms : m->config.connect.connect_timeout_ms;
-    uint64_t deadline = deadline_in_ms(patience);
-    bool in_time = true;
-    int rc = 0;
-
-    if (accept_waiting(m, err) < 0)
-        return -1;
-    pthread_mutex_lock(&m->group.lock);
-    while (m->greeting > 0 && !m->group.failed && in_time)
-        in_time = channel_group_wait(&m->group, deadline);
-    if (m->group.failed) {
-        *err = m->group.err;
-        rc = -1;
-    } else if (m->greeting > 0) {
-        rc =
-            err_set(err, ERR_PEER,
-                    "connection: first bytes: incomplete after %.1f s, expected the stream's magic "
-                    "or a multifd hello of 64 bytes",
-                    (double)patience / 1000);
-    }
-    pthread_mutex_unlock(&m->group.lock);
-    if (rc < 0)
-        return -1;
-    return recv_pool_complete(m->pool, m->config.n_channels > 0, err);
-}
 
 /* --- the return path ------------------------------------------------------------------------- */
 
@@ -405,9 +152,10 @@ static int on_configured(struct main_stream *ms, struct error *err)
         return err_set(err, ERR_PEER,
                        "configuration/capabilities: %s is on at the source, expected off",
                        c->capabilities & STREAM_CAP_MAPPED_RAM ? "mapped-ram" : "x-ignore-shared");
-    if (m->config.uuid && c->has_uuid && !uuid_equal(&c->uuid, m->config.uuid))
-        return wrong_uuid("configuration/uuid", &c->uuid, m->config.uuid, err);
-    return settle_channels(m, err);
+    if (m->config.uuid && c->has_uuid &&
+        uuid_expect(&c->uuid, m->config.uuid, "configuration/uuid", err) < 0)
+        return -1;
+    return arrivals_settle(m->arrivals, m->main, err);
 }
 
 static int on_listed(struct ram_load *load, struct error *err)
@@ -467,21 +215,31 @@ static int check_uuid(struct incoming *m, struct error *err)
     /* The channels' UUID is the VM's, also where the configuration does not name it. */
     if (recv_pool_channels(m->pool, &uuid) == 0 || !uuid_is_set(&uuid)) {
         if (m->config.uuid && !c->has_uuid)
-            return wrong_uuid("the stream names no UUID", &(struct uuid){0}, m->config.uuid, err);
+            return uuid_expect(&(struct uuid){0}, m->config.uuid, "the whole stream", err);
         return 0;
     }
-    if (c->has_uuid && !uuid_equal(&c->uuid, &uuid))
-        return wrong_uuid("configuration/uuid", &c->uuid, &uuid, err);
+    if (c->has_uuid && uuid_expect(&c->uuid, &uuid, "configuration/uuid", err) < 0)
+        return -1;
     c->uuid = uuid;
     c->has_uuid = true;
     return 0;
+}
+
+/* What the connection was known by is the stream's first field. */
+static void unread_magic(struct stream_in *in)
+{
+    uint8_t bytes[sizeof(uint32_t)];
+    struct writer w = writer_of(bytes, sizeof(bytes));
+
+    put_u32(&w, STREAM_MAGIC);
+    stream_in_unread(in, bytes, sizeof(bytes));
 }
 
 static int load(struct incoming *m, struct error *err)
 {
     if (stream_in_init(&m->in, m->main, err) < 0)
         return -1;
-    stream_in_unread(&m->in, m->main_magic, MAGIC_LEN);
+    unread_magic(&m->in);
     recv_pool_set_main(m->pool, m->main);
     m->stream.ops = &stream_ops;
     m->stream.in = &m->in;
@@ -508,6 +266,18 @@ static int commit(struct incoming *m, struct error *err)
     return 0;
 }
 
+static int await_main(struct incoming *m, struct error *err)
+{
+    struct channel *main;
+
+    if (arrivals_start(m->arrivals, err) < 0 || arrivals_await_main(m->arrivals, &main, err) < 0)
+        return -1;
+    pthread_mutex_lock(&m->group.lock);
+    m->main = main;
+    pthread_mutex_unlock(&m->group.lock);
+    return 0;
+}
+
 static int run(struct incoming *m, struct error *err)
 {
     if (await_main(m, err) < 0)
@@ -521,28 +291,11 @@ static int run(struct incoming *m, struct error *err)
     atomic_store(&m->stats.status, MIGRATION_DEVICE);
     return commit(m, err);
 }
-/* Everything that still runs is told to end, and has ended when this returns. */
-static void end_threads(struct incoming *m)
-{
-    cancel_request(&m->group.cancel); /* the acceptor */
-    if (m->acceptor_started)
-        pthread_join(m->acceptor, NULL);
-    m->acceptor_started = false;
-    channel_group_close(&m->group);
-    for (size_t i = 0; i < m->n_threads; i++)
-        pthread_join(m->threads[i], NULL);
-    m->n_threads = 0;
-}
 
 int incoming_run(struct incoming *m, struct error *err)
 {
-    int rc;
+    int rc = run(m, err);
 
-    errno = pthread_create(&m->acceptor, NULL, acceptor_main, m);
-    if (errno)
-        return err_sys(err, "thread for connections");
-    m->acceptor_started = true;
-    rc = run(m, err);
     if (rc < 0) {
         channel_group_fail(&m->group, err);
         (void)!channel_group_check(&m->group, err); /* the first error, not ours that followed */
@@ -551,8 +304,22 @@ int incoming_run(struct incoming *m, struct error *err)
     atomic_store(&m->stats.status, rc == 0                      ? MIGRATION_COMPLETED
                                    : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
                                                                 : MIGRATION_FAILED);
-    end_threads(m);
+    arrivals_end(m->arrivals);
     return rc;
+}
+
+static int listen_at(struct incoming *m, struct error *err)
+{
+    struct arrivals_config config = {
+        .connect = &m->config.connect,
+        .group = &m->group,
+        .pool = m->pool,
+        .n_channels = m->config.n_channels,
+        .uuid = m->config.uuid,
+        .local_patience_ms = m->config.local_patience_ms,
+    };
+
+    return arrivals_new(&config, &m->arrivals, err);
 }
 
 int incoming_new(const struct incoming_config *config, struct landing *landing,
@@ -570,7 +337,6 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
     }
     m->group.farewell = farewell;
     m->group.farewell_arg = m;
-    pthread_mutex_init(&m->accept_lock, NULL);
     pthread_mutex_init(&m->reply_lock, NULL);
     struct recv_pool_config pool = {
         .group = &m->group,
@@ -579,8 +345,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
         .stall_timeout_ms = config->connect.stall_timeout_ms,
         .local_patience_ms = config->local_patience_ms,
     };
-    if (recv_pool_new(&pool, &m->pool, err) < 0 ||
-        transport_listen(&config->connect.address, &m->listener, err) < 0) {
+    if (recv_pool_new(&pool, &m->pool, err) < 0 || listen_at(m, err) < 0) {
         incoming_free(m);
         return -1;
     }
@@ -590,7 +355,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
 
 const char *incoming_address(const struct incoming *m)
 {
-    return m->listener.text;
+    return arrivals_address(m->arrivals);
 }
 
 void incoming_cancel(struct incoming *m)
@@ -601,39 +366,22 @@ void incoming_cancel(struct incoming *m)
     channel_group_fail(&m->group, &err);
 }
 
-static void add_channel(struct incoming *m, size_t id, struct migration_snapshot *snap)
-{
-    uint64_t bytes;
-    const struct channel_stats *s = recv_pool_stats(m->pool, id, &bytes);
-
-    if (!s)
-        return;
-    struct channel_snapshot *c = &snap->channels[snap->n_channels++];
-    *c = (struct channel_snapshot){
-        .id = (unsigned)id,
-        .bytes = bytes,
-        .packets = atomic_load_explicit(&s->packets, memory_order_relaxed),
-        .normal = atomic_load_explicit(&s->normal, memory_order_relaxed),
-        .zero = atomic_load_explicit(&s->zero, memory_order_relaxed),
-        .wait_ms = atomic_load_explicit(&s->wait_ns, memory_order_relaxed) / NS_PER_MS,
-    };
-    snap->normal += c->normal;
-    snap->zero += c->zero;
-    snap->multifd_bytes += bytes;
-}
-
 void incoming_stats(struct incoming *m, struct migration_snapshot *ret)
 {
     migration_stats_read(&m->stats, ret);
     ret->normal = atomic_load(&m->main_normal);
     ret->zero = atomic_load(&m->main_zero);
-    for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++)
-        add_channel(m, i, ret);
+    for (unsigned id = 0; id < MULTIFD_CHANNELS_MAX; id++) {
+        uint64_t bytes;
+        const struct channel_stats *s = recv_pool_stats(m->pool, id, &bytes);
+
+        if (s)
+            migration_snapshot_add(ret, id, s, bytes);
+    }
     pthread_mutex_lock(&m->group.lock);
     if (m->main)
-        ret->wire_bytes = atomic_load_explicit(&m->main->bytes_received, memory_order_relaxed);
+        ret->wire_bytes += atomic_load_explicit(&m->main->bytes_received, memory_order_relaxed);
     pthread_mutex_unlock(&m->group.lock);
-    ret->wire_bytes += ret->multifd_bytes;
 }
 
 const struct ram_map *incoming_ram(const struct incoming *m)
@@ -645,16 +393,14 @@ void incoming_free(struct incoming *m)
 {
     if (!m)
         return;
-    end_threads(m);
+    arrivals_free(m->arrivals);
     recv_pool_free(m->pool);
     connect_close(&m->group, m->main);
-    listener_done(&m->listener);
     populate_free(m->populate);
     main_stream_done(&m->stream);
     stream_in_done(&m->in);
     ram_map_done(&m->ram);
     pthread_mutex_destroy(&m->reply_lock);
-    pthread_mutex_destroy(&m->accept_lock);
     channel_group_done(&m->group);
     free(m);
 }

@@ -61,7 +61,8 @@ static bool understands(const struct outgoing *m, unsigned version)
 
 static int bad_verdict(uint32_t verdict, struct error *err)
 {
-    return err_set(err, ERR_PEER, "the destination has failed: error %u (%s)", verdict,
+    return err_set(err, ERR_PEER,
+                   "the destination has failed: error %u (%s); see what it says itself", verdict,
                    strerror((int)(verdict & INT32_MAX)));
 }
 
@@ -469,27 +470,16 @@ void outgoing_stats(struct outgoing *m, struct migration_snapshot *ret)
     pthread_mutex_lock(&m->group.lock);
     if (m->main)
         ret->wire_bytes = atomic_load_explicit(&m->main->bytes_sent, memory_order_relaxed);
-    ret->n_channels = m->sink ? m->config.n_channels : 0;
+    unsigned n_channels = m->sink ? m->config.n_channels : 0;
     pthread_mutex_unlock(&m->group.lock);
     ret->normal = atomic_load_explicit(&m->counters.normal, memory_order_relaxed);
     ret->zero = atomic_load_explicit(&m->counters.zero, memory_order_relaxed);
-    for (size_t i = 0; i < ret->n_channels; i++) {
+    for (unsigned id = 0; id < n_channels; id++) {
         uint64_t bytes;
-        const struct channel_stats *s = send_pool_stats(m->sink, i, &bytes);
+        const struct channel_stats *s = send_pool_stats(m->sink, id, &bytes);
 
-        ret->channels[i] = (struct channel_snapshot){
-            .id = (unsigned)i,
-            .bytes = bytes,
-            .packets = atomic_load_explicit(&s->packets, memory_order_relaxed),
-            .normal = atomic_load_explicit(&s->normal, memory_order_relaxed),
-            .zero = atomic_load_explicit(&s->zero, memory_order_relaxed),
-            .wait_ms = atomic_load_explicit(&s->wait_ns, memory_order_relaxed) / NS_PER_MS,
-        };
-        ret->normal += ret->channels[i].normal;
-        ret->zero += ret->channels[i].zero;
-        ret->multifd_bytes += bytes;
+        migration_snapshot_add(ret, id, s, bytes);
     }
-    ret->wire_bytes += ret->multifd_bytes;
     migration_snapshot_remaining(&m->stats, ret);
 }
 

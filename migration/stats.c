@@ -39,6 +39,25 @@ void migration_stats_read(const struct migration_stats *s, struct migration_snap
     ret->dirty_pages_per_s = atomic_load(&s->dirty_pages_per_s);
 }
 
+void migration_snapshot_add(struct migration_snapshot *snap, unsigned id,
+                            const struct channel_stats *stats, uint64_t bytes)
+{
+    struct channel_snapshot *c = &snap->channels[snap->n_channels++];
+
+    *c = (struct channel_snapshot){
+        .id = id,
+        .bytes = bytes,
+        .packets = atomic_load_explicit(&stats->packets, memory_order_relaxed),
+        .normal = atomic_load_explicit(&stats->normal, memory_order_relaxed),
+        .zero = atomic_load_explicit(&stats->zero, memory_order_relaxed),
+        .wait_ms = atomic_load_explicit(&stats->wait_ns, memory_order_relaxed) / NS_PER_MS,
+    };
+    snap->normal += c->normal;
+    snap->zero += c->zero;
+    snap->multifd_bytes += bytes;
+    snap->wire_bytes += bytes;
+}
+
 void migration_snapshot_remaining(const struct migration_stats *s, struct migration_snapshot *snap)
 {
     uint64_t sent = snap->normal + snap->zero - atomic_load(&s->round_start_pages);

@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "multifd/channel_stats.h"
+#include "multifd/packet.h"
+
 /* As query-migrate spells them: migration_status_name(). */
 enum migration_status {
     MIGRATION_NONE,
@@ -49,10 +52,13 @@ struct migration_snapshot {
     uint64_t wire_bytes, multifd_bytes;
     uint64_t rounds, dirty_pages_per_s;
     size_t n_channels;
-    struct channel_snapshot channels[255];
+    struct channel_snapshot channels[MULTIFD_CHANNELS_MAX]; /* n_channels of them, by id */
 };
 
 /* Times, status and progress; whoever owns the channels adds them. */
 void migration_stats_read(const struct migration_stats *s, struct migration_snapshot *ret);
+/* Adds a channel, and its counters to the sums. */
+void migration_snapshot_add(struct migration_snapshot *snap, unsigned id,
+                            const struct channel_stats *stats, uint64_t bytes);
 /* After the channels were added: what is left of the present round. */
 void migration_snapshot_remaining(const struct migration_stats *s, struct migration_snapshot *snap);

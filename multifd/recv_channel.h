@@ -19,7 +19,7 @@ struct recv_channel {
 
     /* Under the group's lock. */
     uint64_t syncs;   /* SYNC packets consumed */
-    bool ended;       /* the peer closed it between packets */
+    bool ended;       /* nothing more comes from it */
     bool outstanding; /* pages were applied since the last SYNC */
 
     /* Written by the thread, read by any. */

@@ -59,8 +59,6 @@ void recv_pool_free(struct recv_pool *pool)
 /* Under the lock. */
 static int check_join(struct recv_pool *pool, const struct multifd_hello *hello, struct error *err)
 {
-    char ours[UUID_TEXT_LEN], theirs[UUID_TEXT_LEN];
-
     if (pool->config.n_expected && hello->id >= pool->config.n_expected)
         return err_set(err, ERR_PEER, "multifd hello: channel id %u, expected below %u", hello->id,
                        pool->config.n_expected);
@@ -75,11 +73,8 @@ static int check_join(struct recv_pool *pool, const struct multifd_hello *hello,
     /* The first flush is the setup's and carries no page: missing that one is harmless. */
     if (pool->flushes > 1)
         return err_set(err, ERR_PEER, "multifd hello: channel joined behind a round's end");
-    uuid_format(&pool->uuid, ours);
-    uuid_format(&hello->uuid, theirs);
-    if (pool->n > 0 && !uuid_equal(&pool->uuid, &hello->uuid))
-        return err_set(err, ERR_PEER, "multifd hello: UUID %s, expected %s as on the others",
-                       theirs, ours);
+    if (pool->n > 0)
+        return uuid_expect(&hello->uuid, &pool->uuid, "multifd hello", err);
     return 0;
 }
 
@@ -115,10 +110,10 @@ int recv_pool_join(struct recv_pool *pool, struct channel *channel,
     return 0;
 }
 
-/* Waits under the lock until `*counter` reaches `value`, the pool is over, or all has failed. */
-static bool wait_released(struct recv_pool *pool, uint64_t value)
+/* Under the lock: waits until the main stream has come to flush `number`, or all is over. */
+static bool wait_released(struct recv_pool *pool, uint64_t number)
 {
-    while (pool->released < value && !pool->over && !pool->group->failed)
+    while (pool->released < number && !pool->over && !pool->group->failed)
         channel_group_wait(pool->group, DEADLINE_NEVER);
     return !pool->over && !pool->group->failed;
 }
@@ -176,10 +171,15 @@ static int serve_packet(struct recv_pool *pool, struct recv_channel *c, bool *re
     return 0;
 }
 
+/* Looks that make up a limit: counted, not timed, so that a process that was stopped for a while
+ * does not take its own absence for the peer's silence. */
+#define SILENCE_LOOKS 8
+
 /* How long whoever reads a channel has been waiting for its peer in vain. */
 struct silence {
     const struct channel *channel;
-    uint64_t bytes, since_ns, limit_ns; /* limit 0: for ever */
+    uint64_t bytes, limit_ns; /* limit 0: for ever */
+    unsigned looks;           /* at which nothing had come since the one before */
 };
 
 static struct silence silence_of(const struct channel *c, uint64_t limit_ms)
@@ -187,26 +187,25 @@ static struct silence silence_of(const struct channel *c, uint64_t limit_ms)
     return (struct silence){
         .channel = c,
         .bytes = atomic_load_explicit(&c->bytes_received, memory_order_relaxed),
-        .since_ns = clock_ns(),
         .limit_ns = limit_ms * NS_PER_MS,
     };
 }
 
 /*
- * Under the lock: waits for a change in the group, for a part of the limit at most. False: the
- * channel has been silent for all of it. Being busy with what has come is not silence.
+ * Under the lock: waits for a change in the group, until the next look at most. False: the channel
+ * has been silent for the whole limit. Being busy with what has come is not silence.
  */
 static bool wait_unless_silent(struct channel_group *g, struct silence *s)
 {
     if (s->limit_ns == 0)
         return channel_group_wait(g, DEADLINE_NEVER);
-    if (channel_group_wait(g, clock_ns() + s->limit_ns / 8))
+    if (channel_group_wait(g, clock_ns() + s->limit_ns / SILENCE_LOOKS))
         return true;
     uint64_t bytes = atomic_load_explicit(&s->channel->bytes_received, memory_order_relaxed);
     bool waits = atomic_load_explicit(&s->channel->receiving, memory_order_relaxed);
-    if (bytes != s->bytes || !waits)
-        *s = silence_of(s->channel, s->limit_ns / NS_PER_MS);
-    return clock_ns() - s->since_ns < s->limit_ns;
+    s->looks = bytes == s->bytes && waits ? s->looks + 1 : 0;
+    s->bytes = bytes;
+    return s->looks < SILENCE_LOOKS;
 }
 
 static uint64_t patience_ms(const struct recv_pool *pool, uint64_t remote_ms)

@@ -9,8 +9,8 @@
  */
 #pragma once
 
+#include "multifd/channel_stats.h"
 #include "multifd/packet.h"
-#include "multifd/send_pool.h"
 #include "ram/populate.h"
 #include "transport/channel_group.h"
 
@@ -21,8 +21,8 @@ struct recv_pool_config {
     struct channel_group *group;
     unsigned n_expected;        /* channels that were agreed; 0: read off the connections */
     uint64_t join_timeout_ms;   /* for channels to be complete; 0 = no limit */
-    uint64_t local_patience_ms; /* instead of both, where the peer is on this host */
-    uint64_t stall_timeout_ms;  /* for a flush without a byte from the others; 0 = no limit */
+    uint64_t stall_timeout_ms;  /* for a channel's silence where it must not be; 0 = no limit */
+    uint64_t local_patience_ms; /* instead of both, where the peer is on this host; 0 = no limit */
 };
 
 MUST_USE int recv_pool_new(const struct recv_pool_config *config, struct recv_pool **ret,

@@ -155,8 +155,10 @@ int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
     struct send_pool *pool = calloc(1, sizeof(*pool) + config->n * sizeof(pool->workers[0]));
 
     if (!pool) {
-        for (size_t i = 0; i < config->n; i++)
+        for (size_t i = 0; i < config->n; i++) {
+            channel_group_remove(config->group, config->channels[i]);
             channel_free(config->channels[i]);
+        }
         return err_sys(err, "memory for %zu channels", config->n);
     }
     pool->base.ops = &pool_ops;

@@ -7,14 +7,10 @@
 #pragma once
 
 #include "base/uuid.h"
+#include "multifd/channel_stats.h"
 #include "multifd/packet.h"
 #include "ram/page_sink.h"
 #include "transport/channel_group.h"
-
-struct channel_stats {
-    _Atomic uint64_t packets, normal, zero; /* normal and zero in pages */
-    _Atomic uint64_t wait_ns;               /* for work, or for the barrier */
-};
 
 struct send_pool_config {
     struct channel_group *group;

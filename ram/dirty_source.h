@@ -23,6 +23,7 @@ struct dirty_source_ops {
      * the stripe. NULL: sync has done that. */
     int (*rearm)(struct dirty_source *s, size_t block, uint64_t first_page, uint64_t n_pages,
                  struct error *err);
+    /* Also where start() was not called, or failed. */
     void (*stop)(struct dirty_source *s);
 };
 

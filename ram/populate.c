@@ -43,16 +43,15 @@ static bool claim_chunk(struct populate *p, const struct ram_block **ret, uint64
 {
     for (size_t i = 0; i < p->map->n; i++) {
         struct block_front *f = &p->fronts[i];
+        uint64_t chunk = atomic_load(&f->next);
 
-        if (atomic_load(&f->next) >= atomic_load(&f->wanted))
-            continue;
-        uint64_t chunk = atomic_fetch_add(&f->next, 1);
-        if (chunk < atomic_load(&f->wanted)) {
+        while (chunk < atomic_load(&f->wanted)) {
+            if (!atomic_compare_exchange_weak(&f->next, &chunk, chunk + 1))
+                continue; /* `chunk` is now what somebody else made of it */
             *ret = &p->map->blocks[i];
             *ret_chunk = chunk;
             return true;
         }
-        atomic_fetch_sub(&f->next, 1);
     }
     return false;
 }
@@ -81,6 +80,16 @@ static void *populate_main(void *arg)
     return NULL;
 }
 
+/* Is there memory to build? A capture into files has none. */
+static bool has_memory(const struct ram_map *map)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        if (map->blocks[i].host)
+            return true;
+    }
+    return false;
+}
+
 int populate_new(const struct ram_map *map, unsigned n_threads, struct populate **ret,
                  struct error *err)
 {
@@ -88,6 +97,8 @@ int populate_new(const struct ram_map *map, unsigned n_threads, struct populate 
 
     if (!p)
         return err_sys(err, "memory for populate");
+    if (!has_memory(map))
+        n_threads = 0;
     p->map = map;
     p->fronts = calloc(MAX(map->n, (size_t)1), sizeof(*p->fronts));
     pthread_mutex_init(&p->lock, NULL);

@@ -14,7 +14,10 @@
 
 struct populate;
 
-/* `n_threads` 0: a populate that does nothing. The map must outlive it. */
+/*
+ * `n_threads` 0, or no block with `host`: a populate that does nothing, without threads. The map
+ * must outlive it, and its blocks have what they get of memory.
+ */
 MUST_USE int populate_new(const struct ram_map *map, unsigned n_threads, struct populate **ret,
                           struct error *err);
 /* Ends the threads. NULL is fine. */

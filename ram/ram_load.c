@@ -2,76 +2,14 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "ram/ram_format.h"
 
-/* A bitmap or its pages, inside the file? */
-static bool in_file(const struct ram_load *load, uint64_t offset, uint64_t len)
+static int list_in(struct ram_load *load, uint64_t total_bytes, struct error *err)
 {
-    return len <= load->file_bytes && offset <= load->file_bytes - len;
-}
-
-static int mapped_header_in(struct ram_load *load, const struct ram_block *b,
-                            struct mapped_ram *ret, struct error *err)
-{
-    uint32_t version = in_u32(load->in);
-    uint64_t page_size = in_u64(load->in);
-    struct mapped_ram m = {.bitmap_offset = in_u64(load->in), .pages_offset = in_u64(load->in)};
-
-    if (version != MAPPED_RAM_VERSION || page_size != RAM_PAGE_SIZE)
-        stream_in_fail(load->in,
-                       "RAM block '%s': mapped-ram version %u with pages of %" PRIu64
-                       ", expected 1 with 4096",
-                       b->name, version, page_size);
-    /* The pages may end in a hole that the file does not reach. */
-    if (!in_file(load, m.bitmap_offset, (ram_block_pages(b) + 63) / 64 * 8) ||
-        m.pages_offset > INT64_MAX - b->used_bytes || !IS_ALIGNED(m.pages_offset, RAM_PAGE_SIZE))
-        stream_in_fail(load->in,
-                       "RAM block '%s': bitmap at 0x%" PRIx64 " and pages at 0x%" PRIx64
-                       ", expected inside the file's 0x%" PRIx64 " bytes and pages aligned to 4096",
-                       b->name, m.bitmap_offset, m.pages_offset, load->file_bytes);
-    if (stream_in_check(load->in, err) < 0)
+    if (ram_list_in(load->in, total_bytes, load->map, load->file_bytes,
+                    load->from_file ? &load->mapped : NULL, err) < 0)
         return -1;
-    *ret = m;
-    stream_in_seek(load->in, m.pages_offset + b->used_bytes);
-    return 0;
-}
-
-static int block_in(struct ram_load *load, struct error *err)
-{
-    char name[256];
-
-    in_name(load->in, name);
-    uint64_t used_bytes = in_u64(load->in);
-    if (stream_in_check(load->in, err) < 0)
-        return -1;
-    if (ram_map_add(load->map, name, used_bytes, err) < 0)
-        return -1;
-    if (!load->from_file)
-        return 0;
-    size_t n = load->map->n;
-    struct mapped_ram *mapped = reallocarray(load->mapped, n, sizeof(*mapped));
-    if (!mapped)
-        return err_sys(err, "memory for a RAM block");
-    load->mapped = mapped;
-    return mapped_header_in(load, &load->map->blocks[n - 1], &mapped[n - 1], err);
-}
-
-static int list_in(struct ram_load *load, uint64_t total, struct error *err)
-{
-    if (load->map->n > 0)
-        return err_set(err, ERR_PEER, "RAM block list: a second one, expected one");
-    if (total == 0)
-        return err_set(err, ERR_PEER, "RAM block list: total 0, expected some RAM");
-    while (load->map->total_bytes < total) {
-        if (block_in(load, err) < 0)
-            return err_in(err, "RAM block list");
-    }
-    if (load->map->total_bytes != total)
-        return err_set(err, ERR_PEER,
-                       "RAM block list: total 0x%" PRIx64 ", the blocks have 0x%" PRIx64, total,
-                       load->map->total_bytes);
     return load->ops->listed(load, err);
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "ram/block.h"
+#include "ram/ram_list.h"
 #include "stream/section.h"
 #include "stream/stream_in.h"
 
@@ -21,11 +22,6 @@ struct ram_load_ops {
      * at the end of a section's body. load->section and load->flush_words tell which.
      */
     int (*barrier)(struct ram_load *load, bool word, struct error *err);
-};
-
-/* One block of a mapped-ram file's list: where its bitmap and pages are, in bytes of the file. */
-struct mapped_ram {
-    uint64_t bitmap_offset, pages_offset;
 };
 
 struct ram_load {

@@ -2,6 +2,7 @@
 
 #include "ram/page_inline.h"
 #include "ram/ram_format.h"
+#include "ram/ram_list.h"
 #include "stream/section.h"
 
 static struct section section_of(const struct ram_save *rs, enum stream_element type)
@@ -29,11 +30,7 @@ int ram_save_start(struct ram_save *rs, struct error *err)
     struct section s = section_of(rs, STREAM_SECTION_START);
 
     section_out_begin(rs->out, &s);
-    out_u64(rs->out, rs->map->total_bytes | RAM_RECORD_MEM_SIZE);
-    for (size_t i = 0; i < rs->map->n; i++) {
-        out_name(rs->out, rs->map->blocks[i].name);
-        out_u64(rs->out, rs->map->blocks[i].used_bytes);
-    }
+    ram_list_out(rs->out, rs->map, NULL);
     if (rs->sink->ops->round(rs->sink, NULL, rs->flush != RAM_FLUSH_NONE, err) < 0)
         return err_in(err, "RAM setup");
     return end_section(rs, &s, err);

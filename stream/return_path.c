@@ -30,7 +30,9 @@ int return_path_send(struct channel *c, enum return_message type, uint32_t value
 int return_path_recv(struct stream_in *in, struct return_path_message *ret, struct error *err)
 {
     if (!stream_in_wait(in))
-        stream_in_fail(in, "the destination closed the return path before its verdict (SHUT)");
+        stream_in_fail(
+            in, "the destination closed the connection without a verdict (SHUT): see what it says "
+                "itself");
     uint16_t type = in_u16(in), len = in_u16(in);
     if (type >= ARRAY_LEN(messages) || !messages[type].name)
         stream_in_fail(in, "message type %u: not one that a precopy has", type);

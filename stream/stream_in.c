@@ -58,7 +58,8 @@ static void took(struct stream_in *in, const void *bytes, size_t len)
         in->failed = true;
 }
 
-/* Receives until `min` bytes are buffered. False: failed, or (may_idle) closed at the boundary. */
+/* Receives until `min` bytes are buffered. False: failed, or closed at the boundary
+ * (CHANNEL_MAY_IDLE). */
 static bool fill(struct stream_in *in, size_t min, unsigned flags)
 {
     size_t have = in->end - in->at, len = 0;

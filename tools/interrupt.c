@@ -15,6 +15,8 @@ static struct {
     pthread_t thread;
 } watcher;
 
+static sigset_t mask_before; /* interrupt_block() */
+
 static sigset_t signals(void)
 {
     sigset_t set;
@@ -31,7 +33,7 @@ void interrupt_block(void)
 {
     sigset_t set = signals();
 
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    pthread_sigmask(SIG_BLOCK, &set, &mask_before);
 }
 
 /* The next signal that is meant for the program, or SIGNAL_END if it is our own. */
@@ -78,4 +80,9 @@ void interrupt_stop(void)
 {
     pthread_kill(watcher.thread, SIGNAL_END);
     pthread_join(watcher.thread, NULL);
+}
+
+void interrupt_unblock(void)
+{
+    pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
 }

@@ -113,19 +113,15 @@ static int set_digest(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
-static int not_built(struct options *o, const char *value, struct error *err)
-{
-    (void)o;
-    (void)value;
-    return err_set(err, ERR_USAGE, "known, and not in this build");
-}
+#define ONLY_SOURCE "set at the source"
+#define NO_TLS      "not in this build; use a trusted network or a tunnel"
 
 static const struct option {
     const char *name;
     const char *value; /* NULL: the option is a switch */
     unsigned verbs;
-    int (*set)(struct options *o, const char *value, struct error *err);
-    const char *help;
+    int (*set)(struct options *o, const char *value, struct error *err); /* NULL: refused */
+    const char *help; /* of one that is refused: what the user is told */
 } table[] = {
     {"--channels", "N", BOTH, set_channels,
      "multifd connections, 0 to 255; 0: main channel only (send: 2; recv: what comes)"},
@@ -133,8 +129,10 @@ static const struct option {
     {"--engine", "NAME", BOTH, set_engine, "how bytes are moved: auto or socket (auto)"},
     {"--max-bandwidth", "RATE", VERB_SEND, set_bandwidth,
      "over all connections, as 200M (bytes/s) or 10Gbit (no limit)"},
+    {"--max-bandwidth", NULL, VERB_RECV, NULL, ONLY_SOURCE},
     {"--downtime-limit", "TIME", VERB_SEND, set_downtime,
      "stop the guest when the rest takes no longer (300ms)"},
+    {"--downtime-limit", NULL, VERB_RECV, NULL, ONLY_SOURCE},
     {"--connect-timeout", "TIME", BOTH, set_connect_timeout,
      "for connecting, or for the source to come; 0: for ever (30s)"},
     {"--stall-timeout", "TIME", BOTH, set_stall_timeout,
@@ -145,16 +143,17 @@ static const struct option {
     {"--uuid", "UUID", BOTH, set_uuid, "send: the VM's; recv: refuse any other"},
     {"--set", "NAME=VALUE", VERB_SEND, set_setting,
      "other capabilities and parameters; this build: return-path=on|off (on)"},
+    {"--set", NULL, VERB_RECV, NULL, ONLY_SOURCE},
     {"--force", NULL, VERB_RECV, set_force, "replace a target that exists"},
     {"--digest", NULL, BOTH, set_digest, "XXH64 of every RAM block at the end, for comparing"},
     {"--json", NULL, ALL, set_json, "the result as one JSON object on standard output"},
     {"--progress", "WHEN", BOTH, set_progress,
      "a line per second on standard error: auto (on a terminal), always, never"},
-    {"--zero-copy", NULL, BOTH, not_built, "not in this build"},
-    {"--tls-creds", "DIR", BOTH, not_built, "not in this build"},
-    {"--tls-psk", "FILE", BOTH, not_built, "not in this build"},
-    {"--tls-hostname", "NAME", BOTH, not_built, "not in this build"},
-    {"--cpus", "LIST", BOTH, not_built, "not in this build"},
+    {"--zero-copy", NULL, BOTH, NULL, "not in this build; pages are copied by the kernel"},
+    {"--tls-creds", NULL, BOTH, NULL, NO_TLS},
+    {"--tls-psk", NULL, BOTH, NULL, NO_TLS},
+    {"--tls-hostname", NULL, BOTH, NULL, NO_TLS},
+    {"--cpus", NULL, BOTH, NULL, "not in this build; use taskset"},
 };
 
 static const struct option *find_option(enum verb_bit verb, const char *word, size_t len)
@@ -178,6 +177,8 @@ static int parse_option(enum verb_bit verb, int argc, char **argv, int *at, stru
 
     if (!option)
         return err_set(err, ERR_USAGE, "unknown option '%.*s'", (int)MIN(len, (size_t)60), word);
+    if (!option->set)
+        return err_set(err, ERR_USAGE, "%s: %s", option->name, option->help);
     if (!option->value && equals)
         return err_set(err, ERR_USAGE, "%s takes no value", option->name);
     if (option->value && !equals) {
@@ -233,7 +234,7 @@ void options_help(enum verb_bit verb, FILE *to)
         const struct option *o = &table[i];
         char head[40];
 
-        if (!(o->verbs & verb) || o->set == not_built)
+        if (!(o->verbs & verb) || !o->set)
             continue;
         snprintf(head, sizeof(head), "%s%s%s", o->name, o->value ? " " : "",
                  o->value ? o->value : "");

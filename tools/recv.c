@@ -5,8 +5,7 @@
 #include "migration/incoming.h"
 #include "tools/interrupt.h"
 #include "tools/options.h"
-#include "tools/progress.h"
-#include "tools/report.h"
+#include "tools/session.h"
 #include "tools/verbs.h"
 #include "vmm/landing.h"
 
@@ -31,55 +30,71 @@ static int open_landing(const char *target, bool force, struct landing **ret, st
     return err_set(err, ERR_USAGE, "target '%.100s': expected file:PATH, raw:DIR or null:", target);
 }
 
+/* --- the session ----------------------------------------------------------------------------- */
+
+struct reception {
+    struct incoming *incoming;
+    const char *target; /* as the user wrote it */
+};
+
+static int run(void *arg, struct error *err)
+{
+    const struct reception *r = arg;
+
+    if (incoming_run(r->incoming, err) == 0)
+        return 0;
+    if (strcmp(r->target, "null:") != 0) {
+        size_t len = strlen(err->text);
+
+        snprintf(err->text + len, sizeof(err->text) - len, "; %.200s was not written", r->target);
+    }
+    return -1;
+}
+
 static void cancel(void *arg)
 {
-    incoming_cancel(arg);
+    const struct reception *r = arg;
+
+    incoming_cancel(r->incoming);
 }
 
 static void read_stats(void *arg, struct migration_snapshot *ret)
 {
-    incoming_stats(arg, ret);
+    const struct reception *r = arg;
+
+    incoming_stats(r->incoming, ret);
 }
 
-/* Runs what listens already. */
-static int run(struct incoming *m, const struct options *options, struct error *err)
+static const struct ram_map *ram(void *arg)
 {
-    if (interrupt_start(cancel, m, err) < 0)
-        return -1;
-    int rc = progress_start(options->progress, read_stats, m, err);
-    if (rc == 0)
-        rc = incoming_run(m, err);
-    progress_stop();
-    interrupt_stop();
-    return rc;
+    const struct reception *r = arg;
+
+    return incoming_ram(r->incoming);
 }
+
+static const struct session_ops ops = {
+    .verb = VERB_RECV,
+    .run = run,
+    .cancel = cancel,
+    .stats = read_stats,
+    .ram = ram,
+};
 
 static int receive(const struct incoming_config *config, struct landing *landing,
                    const struct options *options, const char *target, struct error *err)
 {
-    struct migration_snapshot snap;
-    struct error report_err;
-    struct incoming *m;
+    struct reception r = {.target = target};
 
-    if (incoming_new(config, landing, &m, err) < 0)
+    if (incoming_new(config, landing, &r.incoming, err) < 0)
         return -1;
-    printf("listening %s\n", incoming_address(m));
+    printf("listening %s\n", incoming_address(r.incoming));
     fflush(stdout);
-    int rc = run(m, options, err);
-    if (rc < 0 && strcmp(target, "null:") != 0) {
-        size_t len = strlen(err->text);
-
-        snprintf(err->text + len, sizeof(err->text) - len, "; %.200s was not written", target);
-    }
-    incoming_stats(m, &snap);
-    if (report(options, "recv", &snap, incoming_ram(m), rc < 0 ? err : NULL, &report_err) < 0 &&
-        rc == 0) {
-        *err = report_err;
-        rc = -1;
-    }
-    incoming_free(m);
+    int rc = session_run(&ops, &r, options, err);
+    incoming_free(r.incoming);
     return rc;
 }
+
+/* --- the command line ------------------------------------------------------------------------ */
 
 int verb_recv(int argc, char **argv, struct error *err)
 {
@@ -102,7 +117,7 @@ int verb_recv(int argc, char **argv, struct error *err)
     config.n_channels = options.channels;
     config.machine = options.machine;
     config.uuid = options.has_uuid ? &options.uuid : NULL;
-    interrupt_block();
+    interrupt_block(); /* from here on there is a target to be removed */
     if (open_landing(args[1], options.force, &landing, err) < 0)
         return -1;
     int rc = receive(&config, landing, &options, args[1], err);

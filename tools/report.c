@@ -78,7 +78,7 @@ static int digest_json(const struct ram_map *ram, json_t *list, struct error *er
     return 0;
 }
 
-static void print_json(const struct migration_snapshot *s, json_t *digests,
+static void print_json(enum verb_bit verb, const struct migration_snapshot *s, json_t *digests,
                        const struct error *failure)
 {
     json_t *root = json_object();
@@ -88,6 +88,9 @@ static void print_json(const struct migration_snapshot *s, json_t *digests,
         json_object_set_new(root, "error-desc", json_string(failure->text));
     json_object_set_new(root, "total-time", number(s->total_ms));
     json_object_set_new(root, "downtime", number(s->downtime_ms));
+    /* Only the source looks ahead, and where it knows no rate, it sees no end. */
+    if (verb == VERB_SEND && s->expected_downtime_ms != UINT64_MAX)
+        json_object_set_new(root, "expected-downtime", number(s->expected_downtime_ms));
     json_object_set_new(root, "setup-time", number(s->setup_ms));
     json_object_set_new(root, "ram", ram_json(s));
     json_object_set_new(root, "cpu-time-ms", number(cpu_ms()));
@@ -101,14 +104,16 @@ static void print_json(const struct migration_snapshot *s, json_t *digests,
     json_decref(root);
 }
 
-static void print_text(const char *verb, const struct migration_snapshot *s, const json_t *digests)
+static void print_text(enum verb_bit verb, const struct migration_snapshot *s,
+                       const json_t *digests)
 {
     double seconds = (double)s->total_ms / 1000, gib = 1024.0 * 1024 * 1024;
     size_t i;
     json_t *entry;
 
-    printf("%s: %s: %.2f GiB of RAM in %.2f s, %.2f GB/s on the wire, %zu channels\n", verb,
-           migration_status_name(s->status), (double)s->total_bytes / gib, seconds,
+    printf("%s: %s: %.2f GiB of RAM in %.2f s, %.2f GB/s on the wire, %zu channels\n",
+           verb == VERB_SEND ? "send" : "recv", migration_status_name(s->status),
+           (double)s->total_bytes / gib, seconds,
            seconds > 0 ? (double)s->wire_bytes / seconds / 1e9 : 0, s->n_channels);
     printf("  pages: %llu with data, %llu zero", (unsigned long long)s->normal,
            (unsigned long long)s->zero);
@@ -124,7 +129,7 @@ static void print_text(const char *verb, const struct migration_snapshot *s, con
     }
 }
 
-int report(const struct options *options, const char *verb, const struct migration_snapshot *snap,
+int report(const struct options *options, enum verb_bit verb, const struct migration_snapshot *snap,
            const struct ram_map *ram, const struct error *failure, struct error *err)
 {
     json_t *digests = json_array();
@@ -133,7 +138,7 @@ int report(const struct options *options, const char *verb, const struct migrati
     if (!failure && options->digest && ram)
         rc = digest_json(ram, digests, err);
     if (rc == 0 && options->json)
-        print_json(snap, digests, failure);
+        print_json(verb, snap, digests, failure);
     else if (rc == 0 && !failure)
         print_text(verb, snap, digests);
     json_decref(digests);

@@ -12,6 +12,6 @@
  * Prints the result on standard output. `failure` is NULL after success. `ram`, where not NULL,
  * is digested (--digest).
  */
-MUST_USE int report(const struct options *options, const char *verb,
+MUST_USE int report(const struct options *options, enum verb_bit verb,
                     const struct migration_snapshot *snap, const struct ram_map *ram,
                     const struct error *failure, struct error *err);

@@ -6,8 +6,7 @@
 #include "migration/outgoing.h"
 #include "tools/interrupt.h"
 #include "tools/options.h"
-#include "tools/progress.h"
-#include "tools/report.h"
+#include "tools/session.h"
 #include "tools/source.h"
 #include "tools/verbs.h"
 
@@ -23,47 +22,63 @@ static void on_sigbus(int number)
     _exit(1);
 }
 
+/* --- the session ----------------------------------------------------------------------------- */
+
+struct dispatch {
+    struct outgoing *outgoing;
+    const struct machine *machine;
+};
+
+static int run(void *arg, struct error *err)
+{
+    const struct dispatch *d = arg;
+
+    return outgoing_run(d->outgoing, err);
+}
+
 static void cancel(void *arg)
 {
-    outgoing_cancel(arg);
+    const struct dispatch *d = arg;
+
+    outgoing_cancel(d->outgoing);
 }
 
 static void read_stats(void *arg, struct migration_snapshot *ret)
 {
-    outgoing_stats(arg, ret);
+    const struct dispatch *d = arg;
+
+    outgoing_stats(d->outgoing, ret);
 }
 
-static int run(struct outgoing *m, const struct options *options, struct error *err)
+static const struct ram_map *ram(void *arg)
 {
-    if (interrupt_start(cancel, m, err) < 0)
-        return -1;
-    int rc = progress_start(options->progress, read_stats, m, err);
-    if (rc == 0)
-        rc = outgoing_run(m, err);
-    progress_stop();
-    interrupt_stop();
-    return rc;
+    const struct dispatch *d = arg;
+
+    return &d->machine->ram;
 }
+
+static const struct session_ops ops = {
+    .verb = VERB_SEND,
+    .run = run,
+    .cancel = cancel,
+    .stats = read_stats,
+    .ram = ram,
+};
 
 static int send_machine(const struct outgoing_config *config, struct machine *machine,
                         const struct options *options, struct error *err)
 {
-    struct migration_snapshot snap;
-    struct error report_err;
-    struct outgoing *m;
+    struct dispatch d = {.machine = machine};
 
-    if (outgoing_new(config, machine, &m, err) < 0)
+    if (outgoing_new(config, machine, &d.outgoing, err) < 0)
         return -1;
-    int rc = run(m, options, err);
-    outgoing_stats(m, &snap);
-    if (report(options, "send", &snap, &machine->ram, rc < 0 ? err : NULL, &report_err) < 0 &&
-        rc == 0) {
-        *err = report_err;
-        rc = -1;
-    }
-    outgoing_free(m);
+    interrupt_block(); /* not before: opening a source leaves nothing behind, and may take long */
+    int rc = session_run(&ops, &d, options, err);
+    outgoing_free(d.outgoing);
     return rc;
 }
+
+/* --- the command line ------------------------------------------------------------------------ */
 
 /* What the user says of the machine stands over what the source says. */
 static void override(struct machine *machine, const struct options *options)
@@ -102,7 +117,6 @@ int verb_send(int argc, char **argv, struct error *err)
     config.max_bytes_per_s = options.max_bytes_per_s;
     config.downtime_limit_ms = options.downtime_limit_ms;
     signal(SIGBUS, on_sigbus);
-    interrupt_block(); /* a synthetic guest's thread must not take the signals */
     if (source_open(args[0], &machine, err) < 0)
         return -1;
     override(machine, &options);

@@ -1,5 +1,6 @@
 #include "transport/file_channel.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/uio.h>
@@ -88,15 +89,16 @@ static const struct channel_ops file_ops = {
 
 int file_channel_open(int fd, uint64_t offset, struct channel **ret, struct error *err)
 {
-    struct file_channel *f = calloc(1, sizeof(*f));
+    AUTO_FD int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-    if (!f) {
-        fd_close(&fd);
+    if (own < 0)
+        return err_sys(err, "dup");
+    struct file_channel *f = calloc(1, sizeof(*f));
+    if (!f)
         return err_sys(err, "memory for a channel");
-    }
     f->base.ops = &file_ops;
     f->base.local = true;
-    f->fd = fd;
+    f->fd = fd_take(&own);
     f->at = offset;
     *ret = &f->base;
     return 0;

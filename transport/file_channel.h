@@ -5,7 +5,7 @@
 
 #include "transport/channel.h"
 
-/* Takes the descriptor, also when it fails. The channel starts at `offset` of the file. */
+/* The descriptor stays the caller's. The channel starts at `offset` of the file. */
 MUST_USE int file_channel_open(int fd, uint64_t offset, struct channel **ret, struct error *err);
 /* Only for channels of file_channel_open(): the next byte moved is the one at `offset`. */
 void file_channel_seek(struct channel *c, uint64_t offset);

@@ -115,10 +115,19 @@ void listener_done(struct listener *l)
     l->unlink[0] = 0;
 }
 
-/* Which of these only says that this one connection came to nothing. */
+/* Which of these only says that this one connection came to nothing: accept(2). */
 static bool accept_may_go_on(int error)
 {
-    return error == EAGAIN || error == EINTR || error == ECONNABORTED || error == EPROTO;
+    static const int passing[] = {
+        EAGAIN,    EINTR,  ECONNABORTED, EPROTO,     ENETDOWN,    ENOPROTOOPT,
+        EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH,
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(passing); i++) {
+        if (error == passing[i])
+            return true;
+    }
+    return false;
 }
 
 static const struct scheme_ops *scheme_of_socket(int fd)
@@ -146,7 +155,7 @@ int listener_accept(struct listener *l, const struct transport_config *config, i
         if (fd < 0)
             return err_sys(err, "accept on %s", l->text);
         if (tune(scheme_of_socket(fd), fd, config, err) < 0)
-            return -1;
+            continue; /* it is gone already */
         *ret_fd = fd_take(&fd);
         return 0;
     }

@@ -14,7 +14,7 @@
 #define LISTENER_MAX 16 /* a name may have several addresses: we listen on each */
 
 struct transport_config {
-    uint64_t connect_timeout_ms; /* for connecting or the first peer to appear; 0 = no limit */
+    uint64_t connect_timeout_ms; /* for transport_dial(); 0 = no limit */
     uint64_t stall_timeout_ms;   /* TCP_USER_TIMEOUT, and keepalive to match; 0 = the kernel's */
     const struct cancel *cancel;
 };

@@ -1,13 +1,12 @@
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "vmm/file_store.h"
 #include "vmm/landing.h"
 #include "vmm/partial.h"
+#include "vmm/raw_names.h"
 #include "vmm/snapshot_stream.h"
 
 struct landing_raw {
@@ -17,19 +16,6 @@ struct landing_raw {
     int *fds; /* one per block; -1: not made */
     size_t n;
 };
-
-void raw_block_name(const char *block, char ret[static RAW_NAME_MAX])
-{
-    char *to = ret + sprintf(ret, PARTIAL_PREFIX);
-
-    for (; *block; block++) {
-        if (*block == '/' || *block == '%')
-            to += sprintf(to, "%%%02X", (unsigned)*block);
-        else
-            *to++ = *block;
-    }
-    *to = 0;
-}
 
 static int make_file(struct landing_raw *r, const char *name, int *ret_fd, struct error *err)
 {
@@ -77,7 +63,7 @@ static int write_stream(struct landing_raw *r, const struct configuration *confi
 {
     AUTO_FD int fd = -1;
 
-    if (make_file(r, PARTIAL_STREAM, &fd, err) < 0 ||
+    if (make_file(r, RAW_STREAM, &fd, err) < 0 ||
         snapshot_stream_write(fd, config, ram, NULL, devices, err) < 0)
         return -1;
     return partial_settle(fd, err);

@@ -11,8 +11,7 @@
 #include "base/fd.h"
 #include "migration/main_stream.h"
 #include "transport/file_channel.h"
-#include "vmm/landing.h"
-#include "vmm/partial.h"
+#include "vmm/raw_names.h"
 
 struct snapshot {
     struct machine base;
@@ -109,11 +108,8 @@ static int read_stream(struct machine *m, int fd, struct main_stream *ms, struct
 {
     struct stream_in in;
     struct channel *c;
-    int own = dup(fd);
 
-    if (own < 0)
-        return err_sys(err, "dup");
-    if (file_channel_open(own, 0, &c, err) < 0)
+    if (file_channel_open(fd, 0, &c, err) < 0)
         return -1;
     int rc = stream_in_init(&in, c, err);
     if (rc == 0) {
@@ -164,7 +160,7 @@ static int check_end(const struct ram_block *b, uint64_t file_bytes, struct erro
 
 static int read_bitmap(struct ram_block *b, int fd, uint64_t offset, struct error *err)
 {
-    size_t len = (ram_block_pages(b) + 63) / 64 * 8;
+    size_t len = mapped_ram_bitmap_bytes(b);
 
     if (ram_block_track(b, err) < 0)
         return -1;
@@ -263,7 +259,7 @@ static int load_raw(struct snapshot *s, const char *path, struct error *err)
 
     if (dir < 0)
         return err_sys(err, "open");
-    if (open_regular(dir, PARTIAL_STREAM, &stream, &bytes, err) < 0)
+    if (open_regular(dir, RAW_STREAM, &stream, &bytes, err) < 0)
         return -1;
     int rc = read_stream(&s->base, stream, &ms, err);
     main_stream_done(&ms);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,12 +138,20 @@ static void *writer_main(void *arg)
 
 static int start_writer(struct synth *s, struct error *err)
 {
+    sigset_t all, before;
+
     if (s->config.dirty_bytes_per_s == 0)
         return 0;
     s->stop = false;
-    errno = pthread_create(&s->writer, NULL, writer_main, s);
-    if (errno)
+    /* A thread inherits the mask: the program's signals are for the program's threads. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&s->writer, NULL, writer_main, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        errno = rc;
         return err_sys(err, "thread for the synthetic guest");
+    }
     s->writing = true;
     return 0;
 }

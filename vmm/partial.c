@@ -7,15 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "base/fd.h"
-
-/* Does `name` belong to what this program puts into a directory? */
-static bool is_ours(const char *name)
-{
-    return strcmp(name, PARTIAL_STREAM) == 0 ||
-           strncmp(name, PARTIAL_PREFIX, strlen(PARTIAL_PREFIX)) == 0;
-}
+#include "vmm/raw_names.h"
 
 /* The name of something in the directory that no capture has, or NULL. */
 static const char *foreign_entry(DIR *d)
@@ -23,7 +17,8 @@ static const char *foreign_entry(DIR *d)
     struct dirent *e;
 
     while ((e = readdir(d))) {
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && !is_ours(e->d_name))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            !raw_name_is_ours(e->d_name))
             return e->d_name;
     }
     return NULL;
@@ -46,20 +41,52 @@ static int check_capture(const char *path, struct error *err)
     return rc;
 }
 
-static int refuse_existing(const struct partial *p, struct error *err)
+/* What exists as `path`: is it such that --force may replace, and so remove it? */
+static int check_replaceable(const char *path, bool directory, struct error *err)
 {
     struct stat st;
 
-    if (lstat(p->path, &st) < 0)
+    if (lstat(path, &st) < 0)
+        return err_sys(err, "%s", path);
+    if (directory && S_ISDIR(st.st_mode))
+        return check_capture(path, err);
+    if (directory || !S_ISREG(st.st_mode))
+        return err_set(err, ERR_SYSTEM, "%s: not a %s: --force does not replace it", path,
+                       directory ? "directory" : "regular file");
+    return 0;
+}
+
+static bool exists(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0;
+}
+
+static int check_target(const struct partial *p, struct error *err)
+{
+    if (!exists(p->path))
         return 0;
     if (!p->force)
         return err_set(err, ERR_SYSTEM, "%s: exists already; --force replaces it", p->path);
-    if (p->directory && S_ISDIR(st.st_mode))
-        return check_capture(p->path, err);
-    if (p->directory || !S_ISREG(st.st_mode))
-        return err_set(err, ERR_SYSTEM, "%s: not a %s: --force does not replace it", p->path,
-                       p->directory ? "directory" : "regular file");
-    return 0;
+    return check_replaceable(p->path, p->directory, err);
+}
+
+/* Makes what p->temp is the template for; -1 with nothing made. */
+static int make_temp(struct partial *p)
+{
+    if (!p->directory)
+        return mkostemp(p->temp, O_CLOEXEC);
+    if (!mkdtemp(p->temp))
+        return -1;
+    int fd = open(p->temp, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        int saved = errno;
+
+        rmdir(p->temp);
+        errno = saved;
+    }
+    return fd;
 }
 
 int partial_new(struct partial *p, const char *path, bool directory, bool force, int *ret_fd,
@@ -70,12 +97,10 @@ int partial_new(struct partial *p, const char *path, bool directory, bool force,
         return err_set(err, ERR_USAGE, "target '%.100s': expected a path", path);
     for (size_t len = strlen(p->path); len > 1 && p->path[len - 1] == '/'; len--)
         p->path[len - 1] = 0; /* "DIR/": its partial lies beside it, not in it */
-    if (refuse_existing(p, err) < 0)
+    if (check_target(p, err) < 0)
         return -1;
     snprintf(p->temp, sizeof(p->temp), "%.*s.partial-XXXXXX", PATH_MAX - 16, p->path);
-    int fd = !directory         ? mkostemp(p->temp, O_CLOEXEC)
-             : mkdtemp(p->temp) ? open(p->temp, O_DIRECTORY | O_RDONLY | O_CLOEXEC)
-                                : -1;
+    int fd = make_temp(p);
     if (fd < 0) {
         p->temp[0] = 0;
         return err_sys(err, "%s: cannot be made", p->path);
@@ -91,7 +116,7 @@ static void remove_capture(const char *path)
     struct dirent *e;
 
     while (d && (e = readdir(d))) {
-        if (is_ours(e->d_name))
+        if (raw_name_is_ours(e->d_name))
             unlinkat(dirfd(d), e->d_name, 0);
     }
     if (d)
@@ -105,30 +130,36 @@ static bool flags_unknown(void)
     return errno == EINVAL || errno == ENOSYS;
 }
 
+/* The new one has its name, and nothing is left under the other. */
+static int rename_plainly(struct partial *p)
+{
+    if (rename(p->temp, p->path) < 0)
+        return -1;
+    p->temp[0] = 0;
+    return 0;
+}
+
 static int rename_new(struct partial *p)
 {
-    struct stat st;
-    int rc = renameat2(AT_FDCWD, p->temp, AT_FDCWD, p->path, RENAME_NOREPLACE);
-
-    if (rc == 0 || !flags_unknown())
-        return rc;
-    if (lstat(p->path, &st) == 0) {
+    if (renameat2(AT_FDCWD, p->temp, AT_FDCWD, p->path, RENAME_NOREPLACE) == 0) {
+        p->temp[0] = 0;
+        return 0;
+    }
+    if (!flags_unknown())
+        return -1;
+    if (exists(p->path)) {
         errno = EEXIST;
         return -1;
     }
-    return rename(p->temp, p->path);
+    return rename_plainly(p);
 }
 
-/* In two steps where it cannot be one: a failure of the second takes the first back. */
+/* Where it cannot be one step: a failure of the second takes the first back. */
 static int swap_directories(struct partial *p)
 {
-    char old[PATH_MAX + 8];
+    char old[sizeof(p->temp)];
 
-    if (renameat2(AT_FDCWD, p->temp, AT_FDCWD, p->path, RENAME_EXCHANGE) == 0)
-        return 0;
-    if (!flags_unknown())
-        return -1;
-    snprintf(old, sizeof(old), "%s.old", p->temp);
+    snprintf(old, sizeof(old), "%.*s.old", PATH_MAX - 1, p->temp);
     if (rename(p->path, old) < 0)
         return -1;
     if (rename(p->temp, p->path) < 0) {
@@ -138,19 +169,23 @@ static int swap_directories(struct partial *p)
         errno = saved;
         return -1;
     }
-    return rename(old, p->temp);
+    strcpy(p->temp, old);
+    return 0;
 }
 
-static int replace_directory(struct partial *p)
+/*
+ * The old one stays, as p->temp, for partial_done(): to remove it, or to rename a file over it, for
+ * which ext4 writes the new one to the disk first, would keep a stopped guest waiting.
+ */
+static int replace(struct partial *p)
 {
-    struct stat st;
-
-    if (lstat(p->path, &st) < 0)
-        return rename(p->temp, p->path);
-    if (swap_directories(p) < 0)
+    if (!exists(p->path))
+        return rename_plainly(p);
+    if (renameat2(AT_FDCWD, p->temp, AT_FDCWD, p->path, RENAME_EXCHANGE) == 0)
+        return 0;
+    if (!flags_unknown())
         return -1;
-    remove_capture(p->temp); /* the old one has that name now */
-    return 0;
+    return p->directory ? swap_directories(p) : rename_plainly(p);
 }
 
 int partial_settle(int fd, struct error *err)
@@ -164,25 +199,23 @@ int partial_settle(int fd, struct error *err)
 
 int partial_commit(struct partial *p, struct error *err)
 {
-    int rc;
-
-    if (!p->force)
-        rc = rename_new(p);
-    else
-        rc = p->directory ? replace_directory(p) : rename(p->temp, p->path);
-    if (rc < 0)
+    /* Once more: meanwhile something else may have come to be there. */
+    if (p->force && check_target(p, err) < 0)
+        return -1;
+    if ((p->force ? replace(p) : rename_new(p)) < 0)
         return err_sys(err, "%s: rename %s to it", p->path, p->temp);
-    p->temp[0] = 0;
     return 0;
 }
 
 void partial_done(struct partial *p)
 {
-    if (!p->temp[0])
-        return;
-    if (p->directory)
-        remove_capture(p->temp);
-    else
-        unlink(p->temp);
+    struct error ignored; /* what is neither ours nor replaceable stays where it is */
+
+    if (p->temp[0] && check_replaceable(p->temp, p->directory, &ignored) == 0) {
+        if (p->directory)
+            remove_capture(p->temp);
+        else
+            unlink(p->temp);
+    }
     p->temp[0] = 0;
 }

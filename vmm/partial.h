@@ -9,26 +9,30 @@
 
 #include "base/error.h"
 
-/* Names of the files that a directory of ours may hold: others are never removed. */
-#define PARTIAL_STREAM "stream"
-#define PARTIAL_PREFIX "ram."
-
 struct partial {
     char path[PATH_MAX]; /* what it shall be called */
-    char temp[PATH_MAX]; /* what it is called; "" = there is nothing */
+    /* What it is called; behind a commit, what that has replaced; "" = there is nothing. Room for
+     * ".old" behind a name of any length. */
+    char temp[PATH_MAX + 4];
     bool directory, force;
 };
 
 /*
  * Makes an empty file, open for reading and writing at *ret_fd, or a directory, open at *ret_fd.
  * Refuses a target that exists unless `force`; with it, what is not a regular file, or a directory
- * with other files in it than those above.
+ * with other files in it than a raw capture has (vmm/raw_names.h).
  */
 MUST_USE int partial_new(struct partial *p, const char *path, bool directory, bool force,
                          int *ret_fd, struct error *err);
 /* Before the commit, for each file written: what a network filesystem only says at a close. */
 MUST_USE int partial_settle(int fd, struct error *err);
-/* Renames it; with `force` what was there goes, in one step. */
+/*
+ * Renames it. With `force` it takes the place of what was there, which is then temp: where the
+ * filesystem can, in one step and without waiting for the disk.
+ */
 MUST_USE int partial_commit(struct partial *p, struct error *err);
-/* Without a commit before: removes it and what is in it. */
+/*
+ * Removes what has been replaced; without a commit before, what was made. A directory into which
+ * somebody has put other files stays.
+ */
 void partial_done(struct partial *p);

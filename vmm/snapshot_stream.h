@@ -4,7 +4,7 @@
 #pragma once
 
 #include "migration/machine.h"
-#include "ram/ram_load.h"
+#include "ram/ram_list.h"
 
 /*
  * Writes header, configuration, early devices, the RAM block list, RAM's end, the device tail to

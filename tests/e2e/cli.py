@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import namedtuple
+from pathlib import Path
 
 from lib import ramjet, table
 from lib.ramjet import Ramjet, recv
@@ -63,6 +64,8 @@ USAGE = [
     ["recv", "--no-such-option", "tcp:127.0.0.1:0", "null:"],
     ["recv", "--channels", "many", "tcp:127.0.0.1:0", "null:"],
     ["recv", "--channels", "256", "tcp:127.0.0.1:0", "null:"],
+    ["recv", "--max-bandwidth", "1G", "tcp:127.0.0.1:0", "null:"],
+    ["recv", "--set", "return-path=on", "tcp:127.0.0.1:0", "null:"],
     ["send", "synth:64M"],
     ["send", "synth:lots", "tcp:127.0.0.1:1"],
     ["send", "synth:64M,colour=blue", "tcp:127.0.0.1:1"],
@@ -147,11 +150,13 @@ RESULT_CHANNEL = ["id", "bytes", "packets", "normal", "zero", "wait-ms", "codec-
 def json_result(scene):
     receiver, address = recv(scene, "null:", "--json")
     sender = Ramjet(scene, "send", "--json", "--channels", 3, "synth:64M", address)
-    for result in (sender.done(), receiver.done()):
+    sent = sender.done()
+    for result in (sent, receiver.done()):
         missing = [name for name in RESULT if name not in result]
         check(not missing, f"not in the result: {missing}")
         check(result["status"] == "completed" and result["guest-bytes"] == 64 << 20, f"{result}")
         check(len(result["channels"]) == 3, f"{len(result['channels'])} channels, want 3")
+        check(("expected-downtime" in result) == (result is sent), f"{result}")
         for channel in result["channels"]:
             missing = [name for name in RESULT_CHANNEL if name not in channel]
             check(not missing, f"not in a channel's result: {missing}")
@@ -200,6 +205,21 @@ def cancel_waiting(scene):
     receiver.send_signal(signal.SIGINT)
     receiver.failed("cancelled")
     check_empty(place)
+
+
+def resident(run):
+    """Bytes of memory that a process holds."""
+    pages = Path(f"/proc/{run.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+@case("SIGINT while a source is filled")
+def cancel_filling(scene):
+    sender = Ramjet(scene, "send", "synth:4G", "tcp:127.0.0.1:1")
+    until(lambda: resident(sender) > 64 << 20, "the first of its pages")
+    sender.send_signal(signal.SIGINT)
+    found = sender.wait(2)
+    check(found == -signal.SIGINT, f"{sender.name}: exit code {found}: {sender.errors}")
 
 
 # ---- whole or absent ----

@@ -164,8 +164,10 @@ class Session:
                           packet(SYNC)] for i in range(channels)]
 
     def _round(self, i):
+        # No page twice in a round, as the format demands: what is zero on main stays free of them.
+        own = [0, 1, 2, 5, 6, 7, 13, 14, 15][i:i + 1]
         zeros = [8 * PAGE + i * PAGE] if self.style == "word" and i < 5 else []
-        return packet(0, [i % 8 * PAGE], zeros)
+        return packet(0, [page * PAGE for page in own], zeros) if own or zeros else b""
 
     def _last(self, i):
         return packet(0, [5 * PAGE], [], "m") if i == 0 else b""

@@ -1,5 +1,6 @@
 #include "ram/populate.h"
 
+#include <dirent.h>
 #include <pthread.h>
 
 #include "tests/support/memory.h"
@@ -27,6 +28,35 @@ static void without_threads_it_does_nothing(void **state)
     populate_ahead(NULL, &map.blocks[1], 0);
     populate_free(p);
     populate_free(NULL);
+    ram_map_done(&map);
+}
+
+static size_t count_threads(void)
+{
+    DIR *d = opendir("/proc/self/task");
+    size_t n = 0;
+
+    CHECK(d, "opendir");
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+/* Pages that go to files: there is nothing to build. */
+static void without_memory_there_are_no_threads(void **state)
+{
+    size_t before = count_threads();
+    struct populate *p;
+    struct error err;
+
+    (void)state;
+    map = (struct ram_map){0};
+    OK(ram_map_add(&map, "in a file", 1 << 20, &err), err, "add");
+    OK(populate_new(&map, 2, &p, &err), err, "new");
+    CHECK(count_threads() == before, "%zu threads, expected %zu", count_threads(), before);
+    populate_ahead(p, &map.blocks[0], 0);
+    populate_free(p);
     ram_map_done(&map);
 }
 
@@ -85,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_threads_it_does_nothing),
+        cmocka_unit_test(without_memory_there_are_no_threads),
         cmocka_unit_test(never_changes_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,7 +46,7 @@ static void both_ways(void **state)
               m.value);
         for (size_t len = 0; len < c->len; len++)
             CHECK(receive(c->wire, len, &m, &err) < 0, "type %d cut at %zu", m.type, len);
-        OK(file_channel_open(dup(fd), 0, &channel, &err), err, "channel");
+        OK(file_channel_open(fd, 0, &channel, &err), err, "channel");
         OK(return_path_send(channel, c->message.type, c->message.value, 0, &err), err, "send");
         struct buf b = bytes_of_fd(fd);
         CHECK(b.len == c->len && memcmp(b.data, c->wire, b.len) == 0, "type %d: sent otherwise",
@@ -62,7 +62,7 @@ static const struct bad_case {
     size_t len;
     const char *refused;
 } bad_cases[] = {
-    {"closed", WIRE(""), "closed the return path before its verdict"},
+    {"closed", WIRE(""), "closed the connection without a verdict"},
     {"type 0", WIRE("\0\0\0\0"), "message type 0"},
     {"type 8", WIRE("\0\10\0\0"), "message type 8"},
     {"type 65535", WIRE("\xff\xff\xff\xff"), "message type 65535"},
@@ -109,7 +109,7 @@ static void golden_answers(void **state)
         CHECK(m.type == RETURN_SHUT && m.value == 0, "%s: second", recorded[i]);
         CHECK(!stream_in_wait(&in), "%s: a third", recorded[i]);
         bytes_stream_in_done(&in);
-        OK(file_channel_open(dup(fd), 0, &channel, &err), err, "channel");
+        OK(file_channel_open(fd, 0, &channel, &err), err, "channel");
         OK(return_path_send(channel, RETURN_PONG, 1, 0, &err), err, "PONG");
         OK(return_path_send(channel, RETURN_SHUT, 0, 0, &err), err, "SHUT");
         struct buf ours = bytes_of_fd(fd);

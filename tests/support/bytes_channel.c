@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "tests/support/test.h"
 #include "transport/engine.h"
 #include "transport/file_channel.h"
@@ -20,10 +21,11 @@ int bytes_fd(const void *bytes, size_t len)
 
 struct channel *bytes_channel(const void *bytes, size_t len)
 {
+    AUTO_FD int fd = bytes_fd(bytes, len);
     struct channel *c;
     struct error err;
 
-    OK(file_channel_open(bytes_fd(bytes, len), 0, &c, &err), err, "bytes_channel");
+    OK(file_channel_open(fd, 0, &c, &err), err, "bytes_channel");
     return c;
 }
 
@@ -57,7 +59,7 @@ void bytes_out_init(struct bytes_out *o)
     struct error err;
 
     o->fd = bytes_fd(NULL, 0);
-    OK(file_channel_open(dup(o->fd), 0, &c, &err), err, "bytes_out");
+    OK(file_channel_open(o->fd, 0, &c, &err), err, "bytes_out");
     OK(stream_out_init(&o->out, c, &err), err, "bytes_out");
 }
 

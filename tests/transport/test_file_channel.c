@@ -7,6 +7,7 @@
 
 static void reads_from_its_offset(void **state)
 {
+    int fd = bytes_fd("0123456789", 10);
     struct channel *c;
     struct error err;
     char bytes[8] = "";
@@ -14,7 +15,8 @@ static void reads_from_its_offset(void **state)
     size_t got;
 
     (void)state;
-    OK(file_channel_open(bytes_fd("0123456789", 10), 3, &c, &err), err, "open");
+    OK(file_channel_open(fd, 3, &c, &err), err, "open");
+    close(fd); /* the channel has its own */
     OK(channel_recvv(c, &iov, 1, 4, 0, &got, &err), err, "read");
     assert_string_equal(bytes, "3456");
     file_channel_seek(c, 1);
@@ -32,7 +34,7 @@ static void writes_at_its_offset(void **state)
     struct error err;
 
     (void)state;
-    OK(file_channel_open(dup(fd), 2, &c, &err), err, "open");
+    OK(file_channel_open(fd, 2, &c, &err), err, "open");
     OK(channel_send(c, "ab", 2, 0, &err), err, "write");
     file_channel_seek(c, 8);
     OK(channel_send(c, "cdef", 4, 0, &err), err, "write behind a seek");
@@ -66,6 +68,7 @@ static void gathers_more_than_one_call_takes(void **state)
     OK(channel_recvv(c, in, N, sizeof(back), 0, &got, &err), err, "read");
     assert_memory_equal(bytes, back, sizeof(bytes));
     channel_free(c);
+    close(fd);
 }
 
 static const struct end_case {
@@ -123,6 +126,9 @@ static void errors_are_the_kernels(void **state)
     channel_interrupt(c);
     OK(channel_drain(c, &err), err, "drain");
     channel_free(c);
+    CHECK(close(fds[1]) == 0, "the descriptor did not stay ours");
+    check_refused("no descriptor", file_channel_open(fds[1], 0, &c, &err), &err, ERR_SYSTEM,
+                  "dup: Bad file descriptor");
     close(fds[0]);
 }
 

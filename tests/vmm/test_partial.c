@@ -1,12 +1,14 @@
 #include "vmm/partial.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
+#include "vmm/raw_names.h"
 
 static bool exists(const char *path)
 {
@@ -59,16 +61,16 @@ static void a_directory_is_whole_or_absent(void **state)
     for (int commit = 0; commit < 2; commit++) {
         AUTO_FD int dir = -1;
         OK(partial_new(&p, path, true, false, &dir, &err), err, "new");
-        AUTO_FD int fd = openat(dir, PARTIAL_STREAM, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        AUTO_FD int ram = openat(dir, PARTIAL_PREFIX "m", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        AUTO_FD int fd = openat(dir, RAW_STREAM, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        AUTO_FD int ram = openat(dir, "ram.m", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         CHECK(fd >= 0 && ram >= 0, "files in it");
         if (commit)
             OK(partial_commit(&p, &err), err, "commit");
         partial_done(&p);
         CHECK(temp_entries() == (size_t)commit, "commit %d: %zu entries", commit, temp_entries());
     }
-    unlink(temp_path(path, "dir/" PARTIAL_STREAM));
-    unlink(temp_path(path, "dir/" PARTIAL_PREFIX "m"));
+    unlink(temp_path(path, "dir/" RAW_STREAM));
+    unlink(temp_path(path, "dir/ram.m"));
     rmdir(temp_path(path, "dir"));
 }
 
@@ -85,7 +87,7 @@ static void make(const char *what, const char *path)
     if (strncmp(what, "directory", 9) == 0)
         CHECK(mkdir(path, 0700) == 0, "mkdir");
     if (strcmp(what, "directory of a capture") == 0) {
-        snprintf(inside, sizeof(inside), "%s/%s", path, PARTIAL_STREAM);
+        snprintf(inside, sizeof(inside), "%s/%s", path, RAW_STREAM);
         file_write(inside, "old", 3);
     }
     if (strcmp(what, "directory of others") == 0) {
@@ -98,7 +100,7 @@ static void unmake(const char *path)
 {
     char inside[PATH_MAX + 16];
 
-    snprintf(inside, sizeof(inside), "%s/%s", path, PARTIAL_STREAM);
+    snprintf(inside, sizeof(inside), "%s/%s", path, RAW_STREAM);
     unlink(inside);
     snprintf(inside, sizeof(inside), "%s/precious", path);
     unlink(inside);
@@ -124,8 +126,23 @@ static const struct exists_case {
     {"directory of others", true, true, "holds 'precious', which is not of a capture"},
 };
 
+/* Does the filesystem know how to swap two names? */
+static bool can_exchange(void)
+{
+    char a[PATH_MAX], b[PATH_MAX];
+
+    file_write(temp_path(a, "a"), "a", 1);
+    file_write(temp_path(b, "b"), "b", 1);
+    bool can = renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
+    unlink(a);
+    unlink(b);
+    return can;
+}
+
 static void what_is_there_is_safe(void **state)
 {
+    bool exchange = can_exchange();
+
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(exists_cases); i++) {
         const struct exists_case *c = &exists_cases[i];
@@ -143,6 +160,9 @@ static void what_is_there_is_safe(void **state)
         } else {
             OK(rc, err, c->there);
             OK(partial_commit(&p, &err), err, c->there);
+            /* Removing it is slow, and somebody waits for the commit. */
+            CHECK(temp_entries() == 2 || !exchange, "%s: the old one is gone with the commit",
+                  c->there);
         }
         partial_done(&p);
         CHECK(lstat(path, &after) == 0, "%s: gone", c->there);
@@ -171,6 +191,87 @@ static void a_target_that_appears_meanwhile(void **state)
     unlink(path);
 }
 
+/* --force was for what was there at first. */
+static void a_target_that_changes_meanwhile(void **state)
+{
+    static const struct {
+        const char *first, *then;
+        bool directory;
+        const char *refused;
+    } cases[] = {
+        {"file", "link", false, "not a regular file"},
+        {"file", "directory", false, "not a regular file"},
+        {"nothing", "fifo", false, "not a regular file"},
+        {"directory", "file", true, "not a directory"},
+        {"directory", "directory of others", true, "holds 'precious'"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char path[PATH_MAX];
+        struct partial p;
+        struct error err;
+        struct stat before, after;
+        AUTO_FD int fd = -1;
+
+        make(cases[i].first, temp_path(path, "target"));
+        OK(partial_new(&p, path, cases[i].directory, true, &fd, &err), err, cases[i].then);
+        unmake(path);
+        make(cases[i].then, path);
+        CHECK(lstat(path, &before) == 0, "%s: not made", cases[i].then);
+        check_refused(cases[i].then, partial_commit(&p, &err), &err, ERR_SYSTEM, cases[i].refused);
+        partial_done(&p);
+        CHECK(lstat(path, &after) == 0 && before.st_ino == after.st_ino, "%s: gone", cases[i].then);
+        CHECK(temp_entries() == 1, "%s: %zu entries", cases[i].then, temp_entries());
+        unmake(path);
+    }
+}
+
+/* What the commit replaced is removed only while it is what it was. */
+static void the_old_one_changes_before_it_goes(void **state)
+{
+    char path[PATH_MAX], inside[PATH_MAX + 32];
+    struct partial p;
+    struct error err;
+    AUTO_FD int dir = -1;
+
+    (void)state;
+    make("directory of a capture", temp_path(path, "target"));
+    OK(partial_new(&p, path, true, true, &dir, &err), err, "new");
+    OK(partial_commit(&p, &err), err, "commit");
+    snprintf(inside, sizeof(inside), "%s/precious", p.temp);
+    file_write(inside, "theirs", 6);
+    strcpy(inside, p.temp);
+    partial_done(&p);
+    CHECK(exists(inside), "the old one is gone, with something of somebody else's");
+    unmake(inside);
+    unmake(path);
+    CHECK(temp_entries() == 0, "%zu entries", temp_entries());
+}
+
+static void no_descriptor_for_it(void **state)
+{
+    struct rlimit before, none;
+    char path[PATH_MAX];
+    struct partial p;
+    struct error err;
+    int fd = -1;
+
+    (void)state;
+    temp_path(path, "target");
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0, "getrlimit");
+    none = before;
+    none.rlim_cur = 0;
+    for (int directory = 0; directory < 2; directory++) {
+        CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0, "setrlimit");
+        int rc = partial_new(&p, path, directory, false, &fd, &err);
+        partial_done(&p);
+        CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0, "setrlimit");
+        check_refused("no descriptor", rc, &err, ERR_SYSTEM, "Too many open files");
+        CHECK(temp_entries() == 0, "%zu entries", temp_entries());
+    }
+}
+
 static void places_where_nothing_can_be(void **state)
 {
     char path[PATH_MAX], longer[PATH_MAX + 32];
@@ -197,6 +298,9 @@ int main(void)
         cmocka_unit_test(a_directory_is_whole_or_absent),
         cmocka_unit_test(what_is_there_is_safe),
         cmocka_unit_test(a_target_that_appears_meanwhile),
+        cmocka_unit_test(a_target_that_changes_meanwhile),
+        cmocka_unit_test(the_old_one_changes_before_it_goes),
+        cmocka_unit_test(no_descriptor_for_it),
         cmocka_unit_test(places_where_nothing_can_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

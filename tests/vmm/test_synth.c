@@ -1,6 +1,8 @@
 #include "vmm/machine_synth.h"
 
 #include <inttypes.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include "ram/digest.h"
 #include "stream/description.h"
@@ -96,11 +98,46 @@ static void notices_every_write(void **state)
     machine_free(m);
 }
 
+static volatile sig_atomic_t caught;
+
+static void on_signal(int number)
+{
+    (void)number;
+    caught = 1;
+}
+
+/* Its thread takes none of the program's signals, whatever mask it was made under. */
+static void leaves_signals_alone(void **state)
+{
+    struct synth_config config = {.bytes = 500 * RAM_PAGE_SIZE, .dirty_bytes_per_s = 1 << 20};
+    struct machine *m;
+    struct error err;
+    sigset_t set, now;
+    int number;
+
+    (void)state;
+    signal(SIGUSR1, on_signal);
+    OK(machine_synth(&config, &m, &err), err, "synth");
+    CHECK(pthread_sigmask(SIG_BLOCK, NULL, &now) == 0 && !sigismember(&now, SIGUSR1),
+          "our own mask has changed");
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    kill(getpid(), SIGUSR1);
+    OK(m->ops->stop(m, &err), err, "stop"); /* by then it would have taken it */
+    CHECK(!caught && sigpending(&now) == 0 && sigismember(&now, SIGUSR1), "the guest has taken it");
+    CHECK(sigwait(&set, &number) == 0 && number == SIGUSR1, "sigwait");
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    signal(SIGUSR1, SIG_DFL);
+    machine_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_seeds_make_equal_memory),
         cmocka_unit_test(notices_every_write),
+        cmocka_unit_test(leaves_signals_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

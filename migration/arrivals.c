@@ -1,0 +1,356 @@
+#include "migration/arrivals.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "stream/stream_format.h"
+
+#define MAGIC_LEN 4 /* what a connection's kind is told by */
+
+struct arrivals {
+    /* Set before the threads start, read-only after. */
+    struct arrivals_config config;
+    struct channel_group *group;
+    struct listener listener;
+
+    pthread_mutex_t accept_lock; /* the listener: the acceptor's, and main's when it must know */
+    pthread_t acceptor;
+    bool acceptor_started;
+
+    /* Under the group's lock. */
+    struct channel *main;
+    bool main_taken; /* it is the caller's now */
+    size_t living;   /* threads of connections */
+    size_t greeting; /* of them, those whose connection has not said yet what it is */
+};
+
+/* What a connection's thread is given. */
+struct arrival {
+    struct arrivals *a;
+    struct channel *channel;
+};
+
+static int first_bytes(struct channel *c, void *to, size_t len, const char *what, struct error *err)
+{
+    struct iovec iov = {to, len};
+    size_t got;
+
+    if (channel_recvv(c, &iov, 1, len, 0, &got, err) < 0)
+        return err_in(err, "%s", what);
+    return 0;
+}
+
+static int greet_main(struct arrivals *a, struct channel *c, struct error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&a->group->lock);
+    if (a->main)
+        rc = err_set(err, ERR_PEER, "a second main connection, expected one");
+    else
+        a->main = c;
+    pthread_mutex_unlock(&a->group->lock);
+    return rc;
+}
+
+static int greet_multifd(struct arrivals *a, struct channel *c, const uint8_t magic[MAGIC_LEN],
+                         struct multifd_hello *ret, struct error *err)
+{
+    uint8_t bytes[MULTIFD_HELLO_LEN];
+
+    if (a->config.n_channels == 0)
+        return err_set(err, ERR_PEER, "a multifd connection, expected none (--channels 0)");
+    memcpy(bytes, magic, MAGIC_LEN);
+    if (first_bytes(c, bytes + MAGIC_LEN, sizeof(bytes) - MAGIC_LEN, "multifd hello", err) < 0 ||
+        multifd_hello_decode(bytes, ret, err) < 0)
+        return -1;
+    if (a->config.uuid && uuid_expect(&ret->uuid, a->config.uuid, "multifd hello", err) < 0)
+        return err_in(err, "channel %u", ret->id);
+    return 0;
+}
+
+/*
+ * Finds out what the channel is by its first bytes, and hands it over; takes it in any case. *ret
+ * is what the calling thread has to serve then, or NULL.
+ */
+static int greet(struct arrivals *a, struct channel *c, struct recv_channel **ret,
+                 struct error *err)
+{
+    uint8_t magic[MAGIC_LEN];
+    struct multifd_hello hello;
+    uint32_t value = 0;
+    int rc = first_bytes(c, magic, sizeof(magic), "connection: first bytes", err);
+
+    *ret = NULL;
+    if (rc == 0) {
+        struct reader r = reader_of(magic, sizeof(magic));
+
+        value = get_u32(&r);
+    }
+    if (rc == 0 && value == MULTIFD_MAGIC) {
+        rc = greet_multifd(a, c, magic, &hello, err);
+        if (rc == 0)
+            return recv_pool_join(a->config.pool, c, &hello, ret, err);
+    } else if (rc == 0 && value == STREAM_MAGIC) {
+        rc = greet_main(a, c, err);
+        if (rc == 0)
+            return 0;
+    } else if (rc == 0) {
+        rc = err_set(err, ERR_PEER,
+                     "connection: magic 0x%08x, expected 0x%08x (main) or 0x%08x (multifd)", value,
+                     STREAM_MAGIC, MULTIFD_MAGIC);
+    } else if (atomic_load(&c->bytes_received) == 0 && !a->listener.single &&
+               err->kind != ERR_CANCELLED) {
+        rc = 0; /* ended without a word: nobody's channel, but a port scan or a health check */
+    }
+    connect_close(a->group, c);
+    return rc;
+}
+
+static void *arrival_main(void *arg)
+{
+    struct arrival arrival = *(struct arrival *)arg;
+    struct arrivals *a = arrival.a;
+    struct recv_channel *joined;
+    struct error err;
+
+    free(arg);
+    /* The failure is known before the greeting is over: who waits for the one sees the other. */
+    if (greet(a, arrival.channel, &joined, &err) < 0)
+        channel_group_fail(a->group, &err);
+    pthread_mutex_lock(&a->group->lock);
+    a->greeting--;
+    pthread_cond_broadcast(&a->group->changed);
+    pthread_mutex_unlock(&a->group->lock);
+    if (joined)
+        recv_pool_serve(a->config.pool, joined);
+    pthread_mutex_lock(&a->group->lock);
+    a->living--;
+    pthread_cond_broadcast(&a->group->changed);
+    pthread_mutex_unlock(&a->group->lock);
+    return NULL;
+}
+
+/* Counts a thread that is about to start, if there may be one more. */
+static int reserve_thread(struct arrivals *a, struct error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&a->group->lock);
+    if (a->living == CHANNEL_GROUP_MAX) {
+        rc = err_set(err, ERR_PEER,
+                     "more than %d connections at once, %zu of them have not said what they are",
+                     CHANNEL_GROUP_MAX, a->greeting);
+    } else {
+        a->living++;
+        a->greeting++;
+    }
+    pthread_mutex_unlock(&a->group->lock);
+    return rc;
+}
+
+static void release_thread(struct arrivals *a)
+{
+    pthread_mutex_lock(&a->group->lock);
+    a->living--;
+    a->greeting--;
+    pthread_mutex_unlock(&a->group->lock);
+}
+
+/* Nobody joins it: arrivals_end() counts. */
+static int start_detached(void *arg)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int rc = pthread_create(&thread, &attr, arrival_main, arg);
+    pthread_attr_destroy(&attr);
+    return rc;
+}
+
+/* Takes the channel. */
+static int spawn(struct arrivals *a, struct channel *c, struct error *err)
+{
+    struct arrival *arrival = malloc(sizeof(*arrival));
+
+    if (!arrival) {
+        connect_close(a->group, c);
+        return err_sys(err, "memory for a connection");
+    }
+    *arrival = (struct arrival){.a = a, .channel = c};
+    if (reserve_thread(a, err) < 0) {
+        free(arrival);
+        connect_close(a->group, c);
+        return -1;
+    }
+    errno = start_detached(arrival);
+    if (errno == 0)
+        return 0;
+    err_sys(err, "thread for a connection");
+    release_thread(a);
+    free(arrival);
+    connect_close(a->group, c);
+    return -1;
+}
+
+/* Takes every connection that is waiting now. Any thread. */
+static int accept_waiting(struct arrivals *a, struct error *err)
+{
+    struct channel *c = NULL;
+    int rc;
+
+    pthread_mutex_lock(&a->accept_lock);
+    do {
+        rc = connect_accept(a->config.connect, &a->listener, a->group, &c, err);
+        if (rc == 0 && c)
+            rc = spawn(a, c, err);
+    } while (rc == 0 && c);
+    pthread_mutex_unlock(&a->accept_lock);
+    return rc;
+}
+
+/* Sleeps until a connection waits or the group is cancelled; the latter is false. */
+static bool poll_listener(struct arrivals *a)
+{
+    struct pollfd p[LISTENER_MAX + 1] = {{.fd = a->group->cancel.fd, .events = POLLIN}};
+
+    for (size_t i = 0; i < a->listener.n; i++)
+        p[i + 1] = (struct pollfd){.fd = a->listener.fds[i], .events = POLLIN};
+    while (poll(p, a->listener.n + 1, -1) < 0 && errno == EINTR)
+        ;
+    return !p[0].revents;
+}
+
+static void *acceptor_main(void *arg)
+{
+    struct arrivals *a = arg;
+    struct error err;
+
+    while (poll_listener(a)) {
+        if (accept_waiting(a, &err) < 0) {
+            channel_group_fail(a->group, &err);
+            break;
+        }
+        if (a->listener.single)
+            break;
+    }
+    return NULL;
+}
+
+int arrivals_new(const struct arrivals_config *config, struct arrivals **ret, struct error *err)
+{
+    struct arrivals *a = calloc(1, sizeof(*a));
+
+    if (!a)
+        return err_sys(err, "memory for connections");
+    a->config = *config;
+    a->group = config->group;
+    pthread_mutex_init(&a->accept_lock, NULL);
+    if (transport_listen(&config->connect->address, &a->listener, err) < 0) {
+        arrivals_free(a);
+        return -1;
+    }
+    *ret = a;
+    return 0;
+}
+
+const char *arrivals_address(const struct arrivals *a)
+{
+    return a->listener.text;
+}
+
+int arrivals_start(struct arrivals *a, struct error *err)
+{
+    errno = pthread_create(&a->acceptor, NULL, acceptor_main, a);
+    if (errno)
+        return err_sys(err, "thread for connections");
+    a->acceptor_started = true;
+    return 0;
+}
+
+int arrivals_await_main(struct arrivals *a, struct channel **ret, struct error *err)
+{
+    uint64_t timeout_ms = a->config.connect->connect_timeout_ms;
+    uint64_t deadline = deadline_in_ms(timeout_ms);
+    bool in_time = true;
+    int rc = 0;
+
+    pthread_mutex_lock(&a->group->lock);
+    while (!a->main && !a->group->failed && in_time)
+        in_time = channel_group_wait(a->group, deadline);
+    if (a->group->failed) {
+        *err = a->group->err;
+        rc = -1;
+    } else if (!a->main) {
+        rc = err_set(err, ERR_PEER, "%s: no main connection within %.1f s (--connect-timeout)",
+                     a->listener.text, (double)timeout_ms / 1000);
+    } else {
+        *ret = a->main;
+        a->main_taken = true;
+    }
+    pthread_mutex_unlock(&a->group->lock);
+    return rc;
+}
+
+static int await_greetings(struct arrivals *a, uint64_t patience_ms, struct error *err)
+{
+    uint64_t deadline = deadline_in_ms(patience_ms);
+    bool in_time = true;
+    int rc = 0;
+
+    pthread_mutex_lock(&a->group->lock);
+    while (a->greeting > 0 && !a->group->failed && in_time)
+        in_time = channel_group_wait(a->group, deadline);
+    if (a->group->failed) {
+        *err = a->group->err;
+        rc = -1;
+    } else if (a->greeting > 0) {
+        rc = err_set(err, ERR_PEER,
+                     "connection: first bytes: incomplete after %.1f s, expected the stream's "
+                     "magic or a multifd hello of 64 bytes",
+                     (double)patience_ms / 1000);
+    }
+    pthread_mutex_unlock(&a->group->lock);
+    return rc;
+}
+
+int arrivals_settle(struct arrivals *a, const struct channel *main, struct error *err)
+{
+    uint64_t patience_ms =
+        main->local ? a->config.local_patience_ms : a->config.connect->connect_timeout_ms;
+
+    if (accept_waiting(a, err) < 0 || await_greetings(a, patience_ms, err) < 0)
+        return -1;
+    return recv_pool_complete(a->config.pool, a->config.n_channels > 0, err);
+}
+
+void arrivals_end(struct arrivals *a)
+{
+    cancel_request(&a->group->cancel); /* the acceptor */
+    if (a->acceptor_started)
+        pthread_join(a->acceptor, NULL);
+    a->acceptor_started = false;
+    channel_group_close(a->group);
+    pthread_mutex_lock(&a->group->lock);
+    while (a->living > 0)
+        channel_group_wait(a->group, DEADLINE_NEVER);
+    pthread_mutex_unlock(&a->group->lock);
+}
+
+void arrivals_free(struct arrivals *a)
+{
+    if (!a)
+        return;
+    arrivals_end(a);
+    if (!a->main_taken)
+        connect_close(a->group, a->main);
+    listener_done(&a->listener);
+    pthread_mutex_destroy(&a->accept_lock);
+    free(a);
+}

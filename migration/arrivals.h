@@ -1,0 +1,47 @@
+/*
+ * migration/arrivals.h: the connections of one destination: taken as they come, told apart by their
+ * first bytes, and served: main is handed out, multifd channels join the pool. What main says is
+ * not known here.
+ *
+ * Each connection has a thread of its own, since each may keep it waiting.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/uuid.h"
+#include "migration/connect.h"
+#include "multifd/recv_pool.h"
+
+struct arrivals_config {
+    const struct connect_config *connect; /* the address is where to listen */
+    struct channel_group *group;
+    struct recv_pool *pool;
+    int n_channels;          /* 0: a multifd connection is refused; < 0: any number */
+    const struct uuid *uuid; /* that hellos must have; NULL: any */
+    uint64_t local_patience_ms;
+};
+
+struct arrivals;
+
+/* Listens when it returns. What the configuration points to must outlive it. */
+MUST_USE int arrivals_new(const struct arrivals_config *config, struct arrivals **ret,
+                          struct error *err);
+/* The address with the real port, as long as the object lives. */
+const char *arrivals_address(const struct arrivals *a);
+/* From now on connections are taken. Errors of any of them go to the group. */
+MUST_USE int arrivals_start(struct arrivals *a, struct error *err);
+/*
+ * Waits for main, as long as the connect timeout allows. Its magic has been read; the channel
+ * becomes the caller's.
+ */
+MUST_USE int arrivals_await_main(struct arrivals *a, struct channel **ret, struct error *err);
+/*
+ * A source connects all its channels before it writes main's first byte: takes those that wait now,
+ * and waits until all have said what they are and no channel id is missing.
+ */
+MUST_USE int arrivals_settle(struct arrivals *a, const struct channel *main, struct error *err);
+/* Takes no more, closes the group, and returns when every thread has ended. */
+void arrivals_end(struct arrivals *a);
+/* Ends them first. NULL is fine. */
+void arrivals_free(struct arrivals *a);

@@ -1,0 +1,128 @@
+#include "ram/ram_list.h"
+
+#include <endian.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "ram/ram_format.h"
+
+/* --- one block's mapped-ram header ------------------------------------------------------------ */
+
+static void bitmap_out(struct stream_out *out, const struct ram_block *b)
+{
+    for (uint64_t w = 0; w < mapped_ram_bitmap_bytes(b) / 8; w++) {
+        uint64_t word =
+            htole64(b->present ? atomic_load_explicit(&b->present[w], memory_order_relaxed) : 0);
+
+        out_bytes(out, &word, sizeof(word));
+    }
+}
+
+static void mapped_out(struct stream_out *out, const struct ram_block *b,
+                       const struct mapped_ram *m)
+{
+    out_u32(out, MAPPED_RAM_VERSION);
+    out_u64(out, RAM_PAGE_SIZE);
+    out_u64(out, m->bitmap_offset);
+    out_u64(out, m->pages_offset);
+    stream_out_seek(out, m->bitmap_offset);
+    bitmap_out(out, b);
+    stream_out_seek(out, m->pages_offset + b->used_bytes);
+}
+
+static bool in_file(uint64_t file_bytes, uint64_t offset, uint64_t len)
+{
+    return len <= file_bytes && offset <= file_bytes - len;
+}
+
+static int mapped_in(struct stream_in *in, const struct ram_block *b, uint64_t file_bytes,
+                     struct mapped_ram *ret, struct error *err)
+{
+    uint32_t version = in_u32(in);
+    uint64_t page_size = in_u64(in);
+    struct mapped_ram m = {.bitmap_offset = in_u64(in), .pages_offset = in_u64(in)};
+
+    if (version != MAPPED_RAM_VERSION || page_size != RAM_PAGE_SIZE)
+        stream_in_fail(in,
+                       "RAM block '%s': mapped-ram version %u with pages of %" PRIu64
+                       ", expected 1 with 4096",
+                       b->name, version, page_size);
+    /* The pages may end in a hole that the file does not reach. */
+    if (!in_file(file_bytes, m.bitmap_offset, mapped_ram_bitmap_bytes(b)) ||
+        m.pages_offset > INT64_MAX - b->used_bytes || !IS_ALIGNED(m.pages_offset, RAM_PAGE_SIZE))
+        stream_in_fail(in,
+                       "RAM block '%s': bitmap at 0x%" PRIx64 " and pages at 0x%" PRIx64
+                       ", expected inside the file's 0x%" PRIx64 " bytes and pages aligned to 4096",
+                       b->name, m.bitmap_offset, m.pages_offset, file_bytes);
+    if (stream_in_check(in, err) < 0)
+        return -1;
+    *ret = m;
+    stream_in_seek(in, m.pages_offset + b->used_bytes);
+    return 0;
+}
+
+/* --- the list --------------------------------------------------------------------------------- */
+
+void ram_list_out(struct stream_out *out, const struct ram_map *map,
+                  const struct mapped_ram *mapped)
+{
+    out_u64(out, map->total_bytes | RAM_RECORD_MEM_SIZE);
+    for (size_t i = 0; i < map->n; i++) {
+        out_name(out, map->blocks[i].name);
+        out_u64(out, map->blocks[i].used_bytes);
+        if (mapped)
+            mapped_out(out, &map->blocks[i], &mapped[i]);
+    }
+}
+
+static int block_in(struct stream_in *in, struct ram_map *map, struct error *err)
+{
+    char name[256];
+
+    in_name(in, name);
+    uint64_t used_bytes = in_u64(in);
+    if (stream_in_check(in, err) < 0)
+        return -1;
+    return ram_map_add(map, name, used_bytes, err);
+}
+
+/* Appends what is said of the map's latest block to the array, which is the caller's all along. */
+static int append_mapped(struct stream_in *in, const struct ram_map *map, uint64_t file_bytes,
+                         struct mapped_ram **array, struct error *err)
+{
+    size_t n = map->n;
+    struct mapped_ram *mapped = reallocarray(*array, n, sizeof(*mapped));
+
+    if (!mapped)
+        return err_sys(err, "memory for a RAM block");
+    *array = mapped;
+    return mapped_in(in, &map->blocks[n - 1], file_bytes, &mapped[n - 1], err);
+}
+
+int ram_list_in(struct stream_in *in, uint64_t total_bytes, struct ram_map *map,
+                uint64_t file_bytes, struct mapped_ram **ret_mapped, struct error *err)
+{
+    struct mapped_ram *mapped = NULL;
+    int rc = 0;
+
+    if (map->n > 0)
+        return err_set(err, ERR_PEER, "RAM block list: a second one, expected one");
+    if (total_bytes == 0)
+        return err_set(err, ERR_PEER, "RAM block list: total 0, expected some RAM");
+    while (rc == 0 && map->total_bytes < total_bytes) {
+        rc = block_in(in, map, err);
+        if (rc == 0 && ret_mapped)
+            rc = append_mapped(in, map, file_bytes, &mapped, err);
+    }
+    if (rc < 0)
+        err_in(err, "RAM block list");
+    else if (map->total_bytes != total_bytes)
+        rc = err_set(err, ERR_PEER,
+                     "RAM block list: total 0x%" PRIx64 ", the blocks have 0x%" PRIx64, total_bytes,
+                     map->total_bytes);
+    if (rc < 0)
+        free(mapped);
+    else if (ret_mapped)
+        *ret_mapped = mapped;
+    return rc;
+}

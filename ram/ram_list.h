@@ -1,0 +1,38 @@
+/*
+ * ram/ram_list.h: the RAM block list, both ways: the MEM_SIZE word, then a name and a length per
+ * block, and in a mapped-ram file a header that says where the block's pages are.
+ * Format: QEMU, migration/ram.c; all integers big-endian, the words of a bitmap little-endian.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "ram/block.h"
+#include "stream/stream_in.h"
+#include "stream/stream_out.h"
+
+/* One block of a mapped-ram file's list: where its bitmap and pages are, in bytes of the file. */
+struct mapped_ram {
+    uint64_t bitmap_offset, pages_offset;
+};
+
+static inline uint64_t mapped_ram_bitmap_bytes(const struct ram_block *b)
+{
+    return (ram_block_pages(b) + 63) / 64 * 8;
+}
+
+/*
+ * `mapped`, one per block, makes it the list of a mapped-ram file: each block's bitmap, its present
+ * bits, is written too, and its pages are jumped over. NULL: the list alone.
+ */
+void ram_list_out(struct stream_out *out, const struct ram_map *map,
+                  const struct mapped_ram *mapped);
+
+/*
+ * Reads what follows the MEM_SIZE word, which said `total_bytes`, into the empty map.
+ * `ret_mapped`: it is the list of a mapped-ram file of `file_bytes`, which offsets must not leave;
+ * one per block, the caller's to free(). NULL: the list alone, `file_bytes` is not looked at.
+ */
+MUST_USE int ram_list_in(struct stream_in *in, uint64_t total_bytes, struct ram_map *map,
+                         uint64_t file_bytes, struct mapped_ram **ret_mapped, struct error *err);
