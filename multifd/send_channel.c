@@ -6,6 +6,9 @@
 
 #define PREFETCH_PAGES 4
 
+/* Pieces of a packet up to which a call for each is cheaper than copying them in one. */
+#define FILE_PIECES_MAX 16
+
 static void count(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
@@ -27,6 +30,25 @@ static size_t gather_pages(struct send_channel *c)
     return (size_t)(last - c->iov) + 1;
 }
 
+/*
+ * The page cache's own pages go out, uncopied: most of what sending costs. A call for each piece,
+ * so it is for pages that lie together.
+ */
+static int send_from_file(struct send_channel *c, size_t n_pieces, struct error *err)
+{
+    if (channel_sendv(c->channel, c->iov, 1, CHANNEL_MORE, err) < 0)
+        return -1;
+    for (size_t i = 1; i <= n_pieces; i++) {
+        const struct iovec *piece = &c->iov[i];
+        uint64_t offset = (uint64_t)((uint8_t *)piece->iov_base - c->block->host);
+
+        if (channel_send_file(c->channel, c->block->fd, c->block->fd_offset + offset,
+                              piece->iov_len, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int send_packet(struct send_channel *c, struct error *err)
 {
     struct multifd_packet *p = &c->packet;
@@ -41,6 +63,8 @@ static int send_packet(struct send_channel *c, struct error *err)
     count(&c->stats.normal, p->n_normal);
     count(&c->stats.zero, p->n_zero);
     p->n_normal = p->n_zero = 0;
+    if (c->from_file && n > 1 && n - 1 <= FILE_PIECES_MAX)
+        return send_from_file(c, n - 1, err);
     return channel_sendv(c->channel, c->iov, n, CHANNEL_BORROW, err);
 }
 
@@ -51,13 +75,15 @@ static int send_collected(struct send_channel *c, struct error *err)
     return send_packet(c, err);
 }
 
-static int select_block(struct send_channel *c, const struct ram_block *b, struct error *err)
+static int select_block(struct send_channel *c, const struct ram_round *round,
+                        const struct ram_block *b, struct error *err)
 {
     if (c->block == b)
         return 0;
     if (send_collected(c, err) < 0)
         return -1;
     c->block = b;
+    c->from_file = b->fd >= 0 && !round->source && channel_sends_files(c->channel);
     memset(c->packet.block, 0, sizeof(c->packet.block));
     strcpy(c->packet.block, b->name);
     return 0;
@@ -89,7 +115,7 @@ static int send_stripe(struct send_channel *c, struct ram_round *round, const st
 {
     struct dirty_bitmap *zeros = c->zeros_on_main ? &round->zeros[s->block] : NULL;
 
-    if (select_block(c, &round->map->blocks[s->block], err) < 0)
+    if (select_block(c, round, &round->map->blocks[s->block], err) < 0)
         return -1;
     for (unsigned w = 0; w < STRIPE_WORDS; w++) {
         for (uint64_t bits = words[w]; bits; bits &= bits - 1) {

@@ -16,7 +16,8 @@ struct send_channel {
 
     /* The thread's alone. */
     const struct ram_block *block; /* of the pages collected */
-    struct multifd_packet packet;  /* normal pages are collected from the front of offsets … */
+    bool from_file;               /* its pages are a file's and stand still: send them from there */
+    struct multifd_packet packet; /* normal pages are collected from the front of offsets … */
     uint64_t zeros[MULTIFD_PAGES]; /* … zero pages here, until the packet leaves */
     uint8_t wire[MULTIFD_PACKET_LEN];
     struct iovec iov[1 + MULTIFD_PAGES];

@@ -38,6 +38,18 @@ int channel_send(struct channel *c, const void *bytes, size_t len, unsigned flag
     return channel_sendv(c, &iov, 1, flags, err);
 }
 
+bool channel_sends_files(const struct channel *c)
+{
+    return c->ops->send_file;
+}
+
+int channel_send_file(struct channel *c, int fd, uint64_t offset, size_t len, struct error *err)
+{
+    if (c->throttle && c->throttle->bytes_per_s)
+        throttle_take(c->throttle, len);
+    return c->ops->send_file(c, fd, offset, len, err);
+}
+
 int channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min, unsigned flags,
                   size_t *ret_len, struct error *err)
 {

@@ -15,6 +15,7 @@
 /* Flags of channel_sendv(). */
 #define CHANNEL_BORROW 1U /* the bytes may be read after the return, until channel_drain() */
 #define CHANNEL_NOWAIT 2U /* fail rather than wait for the peer to read */
+#define CHANNEL_MORE   4U /* more follows at once: it need not leave before */
 
 /* Flags of channel_recvv(). MAY_IDLE: we are between records, the first byte may take its time. */
 #define CHANNEL_MAY_IDLE 1U
@@ -26,6 +27,9 @@ struct channel_ops {
     const char *name; /* as in --engine NAME and in statistics */
     /* Sends all of iov or fails. */
     int (*sendv)(struct channel *c, struct iovec *iov, size_t n, unsigned flags, struct error *err);
+    /* Sends a piece of a file that does not change, uncopied where the kernel can. NULL: this kind
+     * sends from memory only. */
+    int (*send_file)(struct channel *c, int fd, uint64_t offset, size_t len, struct error *err);
     /* Fills at least `min` bytes of iov, in order, or fails; *ret_len says how many it were. */
     int (*recvv)(struct channel *c, struct iovec *iov, size_t n, size_t min, unsigned flags,
                  size_t *ret_len, struct error *err);
@@ -58,6 +62,11 @@ MUST_USE int channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsig
                            struct error *err);
 MUST_USE int channel_send(struct channel *c, const void *bytes, size_t len, unsigned flags,
                           struct error *err);
+/* Whether channel_send_file() may be called. */
+bool channel_sends_files(const struct channel *c);
+/* `offset` and `len` in bytes; the descriptor stays the caller's. May raise SIGPIPE: ignore it. */
+MUST_USE int channel_send_file(struct channel *c, int fd, uint64_t offset, size_t len,
+                               struct error *err);
 /*
  * Receives at least `min` bytes and at most what iov holds. The array is consumed.
  * The peer's close before `min` is ERR_PEER, or where nothing came and CHANNEL_MAY_IDLE is set:

@@ -6,6 +6,7 @@
  */
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -51,7 +52,8 @@ static int socket_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned
     uint64_t since = clock_ns();
 
     /* CHANNEL_BORROW is granted by not borrowing: the kernel has copied when sendmsg returns. */
-    int how = MSG_NOSIGNAL | (flags & CHANNEL_NOWAIT ? MSG_DONTWAIT : 0);
+    int how = MSG_NOSIGNAL | (flags & CHANNEL_NOWAIT ? MSG_DONTWAIT : 0) |
+              (flags & CHANNEL_MORE ? MSG_MORE : 0);
 
     n = iov_advance(&iov, n, 0);
     while (n > 0) {
@@ -73,6 +75,36 @@ static int socket_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned
         n = iov_advance(&iov, n, (size_t)len);
         if (n > 0)
             since = clock_ns();
+    }
+    return 0;
+}
+
+static int socket_send_file(struct channel *c, int fd, uint64_t offset, size_t len,
+                            struct error *err)
+{
+    struct socket_channel *s = socket_of(c);
+    uint64_t since = clock_ns();
+    off_t at = (off_t)offset;
+
+    while (len > 0) {
+        ssize_t n = sendfile(s->fd, fd, &at, len);
+
+        if (check_interrupted(s, err) < 0)
+            return -1;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN) {
+            if (check_stall(s, since, "the peer has read nothing", err) < 0)
+                return -1;
+            continue;
+        }
+        if (n < 0)
+            return err_sys(err, "send from the file");
+        if (n == 0)
+            return err_set(err, ERR_PEER, "the source file ends %zu bytes early: it was cut", len);
+        atomic_fetch_add_explicit(&c->bytes_sent, (uint64_t)n, memory_order_relaxed);
+        len -= (size_t)n;
+        since = clock_ns();
     }
     return 0;
 }
@@ -137,6 +169,7 @@ static void socket_free(struct channel *c)
 static const struct channel_ops socket_ops = {
     .name = "socket",
     .sendv = socket_sendv,
+    .send_file = socket_send_file,
     .recvv = socket_recvv,
     .interrupt = socket_interrupt,
     .free = socket_free,

@@ -445,6 +445,37 @@ static void signals_do_no_harm(void **state)
 
 /* --- pieces ---------------------------------------------------------------------------------- */
 
+/* A header from memory and a piece of a file behind it arrive as one; a cut file is noticed. */
+static void sends_a_piece_of_a_file(void **state)
+{
+    enum { FILE_LEN = 60000, FROM = 1000, LEN = 50000 };
+    uint8_t *bytes = malloc(FILE_LEN), *got = malloc(LEN + 4);
+    struct channel *pair[2];
+    struct iovec head = {"head", 4}, all = {got, LEN + 4};
+    struct error err;
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < FILE_LEN; i++)
+        bytes[i] = (uint8_t)(i * 7 + i / 251);
+    int fd = bytes_fd(bytes, FILE_LEN);
+    channel_pair(0, pair);
+    assert_true(channel_sends_files(pair[0]));
+    OK(channel_sendv(pair[0], &head, 1, CHANNEL_MORE, &err), err, "header");
+    OK(channel_send_file(pair[0], fd, FROM, LEN, &err), err, "file");
+    OK(channel_recvv(pair[1], &all, 1, LEN + 4, 0, &len, &err), err, "receive");
+    assert_memory_equal(got, "head", 4);
+    assert_memory_equal(got + 4, bytes + FROM, LEN);
+    assert_int_equal(pair[0]->bytes_sent, LEN + 4);
+    check_refused("cut", channel_send_file(pair[0], fd, FILE_LEN - 10, 20, &err), &err, ERR_PEER,
+                  "ends 10 bytes early");
+    close(fd);
+    channel_free(pair[0]);
+    channel_free(pair[1]);
+    free(bytes);
+    free(got);
+}
+
 static void advances_over_pieces(void **state)
 {
     char bytes[10];
@@ -476,6 +507,7 @@ int main(void)
         cmocka_unit_test(silence_inside_a_record_too),
         cmocka_unit_test(silence_between_records_is_borne),
         cmocka_unit_test(signals_do_no_harm),
+        cmocka_unit_test(sends_a_piece_of_a_file),
         cmocka_unit_test(advances_over_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
