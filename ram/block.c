@@ -144,3 +144,13 @@ int ram_block_map_anonymous(struct ram_block *b, struct error *err)
         madvise(host, b->used_bytes, MADV_HUGEPAGE);
     return 0;
 }
+
+int ram_map_anonymous(struct ram_map *map, struct error *err)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        if (ram_block_map_anonymous(&map->blocks[i], err) < 0 ||
+            ram_block_track(&map->blocks[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}

@@ -83,6 +83,8 @@ MUST_USE int ram_zero_page(struct ram_block *b, uint64_t offset, struct error *e
 MUST_USE int ram_block_map_anonymous(struct ram_block *b, struct error *err);
 /* Gives it present bits, all clear: a destination's block must have them. */
 MUST_USE int ram_block_track(struct ram_block *b, struct error *err);
+/* Both for every block: memory for a destination. What was made goes with ram_map_done(). */
+MUST_USE int ram_map_anonymous(struct ram_map *map, struct error *err);
 
 static inline uint64_t ram_block_pages(const struct ram_block *b)
 {

@@ -8,12 +8,7 @@ static int null_listed(struct landing *l, const struct configuration *config,
     (void)l;
     (void)config;
     (void)devices;
-    for (size_t i = 0; i < ram->n; i++) {
-        if (ram_block_map_anonymous(&ram->blocks[i], err) < 0 ||
-            ram_block_track(&ram->blocks[i], err) < 0)
-            return -1;
-    }
-    return 0;
+    return ram_map_anonymous(ram, err);
 }
 
 static int null_commit(struct landing *l, const struct configuration *config,

@@ -16,12 +16,7 @@ static int on_configured(struct main_stream *ms, struct error *err)
 
 static int on_listed(struct ram_load *load, struct error *err)
 {
-    for (size_t i = 0; i < load->map->n; i++) {
-        if (ram_block_map_anonymous(&load->map->blocks[i], err) < 0 ||
-            ram_block_track(&load->map->blocks[i], err) < 0)
-            return -1;
-    }
-    return 0;
+    return ram_map_anonymous(load->map, err);
 }
 
 static int on_barrier(struct ram_load *load, bool word, struct error *err)

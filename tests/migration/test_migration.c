@@ -70,11 +70,8 @@ static int on_listed(struct landing *l, const struct configuration *config,
 
     (void)config;
     (void)devices;
-    for (size_t i = 0; i < ram->n; i++) {
-        if (ram_block_map_anonymous(&ram->blocks[i], err) < 0 ||
-            ram_block_track(&ram->blocks[i], err) < 0)
-            return -1;
-    }
+    if (ram_map_anonymous(ram, err) < 0)
+        return -1;
     return happen(e, e->c->at_list, err);
 }
 
