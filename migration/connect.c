@@ -13,9 +13,10 @@ static struct transport_config transport_of(const struct connect_config *config,
 static int channel_of(const struct connect_config *config, int fd, struct channel_group *group,
                       struct channel **ret, struct error *err)
 {
+    struct engine_config engine = {.stall_timeout_ms = config->stall_timeout_ms};
     struct channel *c;
 
-    if (config->engine->open(fd, config->stall_timeout_ms, &c, err) < 0)
+    if (config->engine->open(fd, &engine, &c, err) < 0)
         return -1;
     if (channel_group_add(group, c, err) < 0) {
         channel_free(c);

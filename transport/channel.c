@@ -23,6 +23,12 @@ size_t iov_advance(struct iovec **iov, size_t n, size_t len)
     return n;
 }
 
+void channel_offer_memory(struct channel *c, const struct iovec *iov, size_t n)
+{
+    if (c->ops->offer_memory)
+        c->ops->offer_memory(c, iov, n);
+}
+
 int channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned flags, struct error *err)
 {
     if (c->throttle && c->throttle->bytes_per_s && !(flags & CHANNEL_NOWAIT))
@@ -62,6 +68,11 @@ int channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min, un
 int channel_drain(struct channel *c, struct error *err)
 {
     return c->ops->drain ? c->ops->drain(c, err) : 0;
+}
+
+int channel_finish(struct channel *c, struct error *err)
+{
+    return c->ops->finish ? c->ops->finish(c, err) : 0;
 }
 
 void channel_interrupt(struct channel *c)

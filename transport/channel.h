@@ -14,17 +14,25 @@
 
 /* Flags of channel_sendv(). */
 #define CHANNEL_BORROW 1U /* the bytes may be read after the return, until channel_drain() */
-#define CHANNEL_NOWAIT 2U /* fail rather than wait for the peer to read */
-#define CHANNEL_MORE   4U /* more follows at once: it need not leave before */
+#define CHANNEL_MORE   2U /* more follows at once: it need not leave before */
 
-/* Flags of channel_recvv(). MAY_IDLE: we are between records, the first byte may take its time. */
-#define CHANNEL_MAY_IDLE 1U
+/* Of channel_sendv() and channel_recvv(): fail with EAGAIN rather than wait for the peer. */
+#define CHANNEL_NOWAIT 4U
+
+/* Flags of channel_recvv(). */
+#define CHANNEL_MAY_IDLE 8U  /* we are between records: the first byte may take its time */
+#define CHANNEL_PEEK     16U /* what is received stays, to be received again */
 
 struct channel;
 
-/* One way to move bytes. Implemented by each engine (over a descriptor). */
+/* One way to move bytes. Implemented by each engine (over a descriptor) and by tls/ (over a
+ * channel).
+ */
 struct channel_ops {
     const char *name; /* as in --engine NAME and in statistics */
+    /* The channel's own thread has memory in which pages will lie from now on, `n` pieces: it may
+     * be registered with the kernel. NULL: nothing to be gained. */
+    void (*offer_memory)(struct channel *c, const struct iovec *iov, size_t n);
     /* Sends all of iov or fails. */
     int (*sendv)(struct channel *c, struct iovec *iov, size_t n, unsigned flags, struct error *err);
     /* Sends a piece of a file that does not change, uncopied where the kernel can. NULL: this kind
@@ -35,6 +43,9 @@ struct channel_ops {
                  size_t *ret_len, struct error *err);
     /* Waits until nothing is borrowed any more. NULL: this kind never borrows. */
     int (*drain)(struct channel *c, struct error *err);
+    /* All is sent and well: says goodbye, where the protocol has a word for it, and waits until the
+     * peer has closed. NULL: closing is all there is to say. */
+    int (*finish)(struct channel *c, struct error *err);
     /* Wakes anyone blocked above, from any thread; they fail with ERR_CANCELLED. */
     void (*interrupt)(struct channel *c);
     void (*free)(struct channel *c);
@@ -43,7 +54,9 @@ struct channel_ops {
 struct channel {
     /* Set before other threads see it, read-only after. */
     const struct channel_ops *ops;
+    int fd;                    /* the connected socket at the bottom, or -1; for options only */
     bool local;                /* no network in between: see transport_is_local() */
+    bool borrows;              /* CHANNEL_BORROW means what it says: send nothing else with it */
     struct throttle *throttle; /* NULL: no limit; not owned */
 
     /* Any thread. */
@@ -52,8 +65,13 @@ struct channel {
     /* Written by the thread that sends or receives, read by any. */
     _Atomic uint64_t bytes_sent, bytes_received;
     _Atomic bool receiving; /* its receiver is waiting for the peer, not busy with what has come */
+    _Atomic uint64_t copied_sends; /* sends that asked to borrow and were copied after all */
+    /* The receiver's: the end that it was told of came without the protocol's goodbye. */
+    bool cut;
 };
 
+/* Before the first page is sent or received, by the thread that will; the pieces stay mapped. */
+void channel_offer_memory(struct channel *c, const struct iovec *iov, size_t n);
 /*
  * Sends all of iov. The array is consumed: its contents are undefined afterwards.
  * One thread at a time sends on a channel, one at a time receives.
@@ -75,6 +93,8 @@ MUST_USE int channel_send_file(struct channel *c, int fd, uint64_t offset, size_
 MUST_USE int channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min,
                            unsigned flags, size_t *ret_len, struct error *err);
 MUST_USE int channel_drain(struct channel *c, struct error *err);
+/* By the thread that sends, after its last byte; waits at most the stall timeout. */
+MUST_USE int channel_finish(struct channel *c, struct error *err);
 void channel_interrupt(struct channel *c);
 /* NULL is fine. Nobody may use the channel any more. */
 void channel_free(struct channel *c);

@@ -6,10 +6,16 @@
 #include "base/error.h"
 #include "transport/channel.h"
 
+struct engine_config {
+    uint64_t stall_timeout_ms; /* 0 = no limit */
+    bool zero_copy; /* borrow what CHANNEL_BORROW allows to; fails where the socket cannot */
+};
+
 struct engine {
     const char *name;
     /* Takes the descriptor, also when it fails. */
-    int (*open)(int fd, uint64_t stall_timeout_ms, struct channel **ret, struct error *err);
+    int (*open)(int fd, const struct engine_config *config, struct channel **ret,
+                struct error *err);
 };
 
 /* "auto" picks the first of the table. Fails with ERR_USAGE, naming those there are. */

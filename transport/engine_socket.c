@@ -18,7 +18,6 @@
 
 struct socket_channel {
     struct channel base;
-    int fd;
     atomic_bool interrupted;
 };
 
@@ -58,7 +57,7 @@ static int socket_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned
     n = iov_advance(&iov, n, 0);
     while (n > 0) {
         struct msghdr msg = {.msg_iov = iov, .msg_iovlen = MIN(n, (size_t)IOV_MAX)};
-        ssize_t len = sendmsg(s->fd, &msg, how);
+        ssize_t len = sendmsg(s->base.fd, &msg, how);
 
         if (check_interrupted(s, err) < 0)
             return -1;
@@ -87,7 +86,7 @@ static int socket_send_file(struct channel *c, int fd, uint64_t offset, size_t l
     off_t at = (off_t)offset;
 
     while (len > 0) {
-        ssize_t n = sendfile(s->fd, fd, &at, len);
+        ssize_t n = sendfile(s->base.fd, fd, &at, len);
 
         if (check_interrupted(s, err) < 0)
             return -1;
@@ -115,18 +114,19 @@ static int socket_recvv(struct channel *c, struct iovec *iov, size_t n, size_t m
     struct socket_channel *s = socket_of(c);
     uint64_t since = 0; /* taken at the first empty tick: the clock is not read on the fast path */
     size_t done = 0;
+    int how = (flags & CHANNEL_NOWAIT ? MSG_DONTWAIT : 0) | (flags & CHANNEL_PEEK ? MSG_PEEK : 0);
 
     n = iov_advance(&iov, n, 0);
     while (done < min && n > 0) {
         struct msghdr msg = {.msg_iov = iov, .msg_iovlen = MIN(n, (size_t)IOV_MAX)};
-        ssize_t len = recvmsg(s->fd, &msg, 0);
+        ssize_t len = recvmsg(s->base.fd, &msg, how);
 
         /* What had come before the interrupt is still handed out: it may be a verdict. */
         if (len <= 0 && check_interrupted(s, err) < 0)
             return -1;
         if (len < 0 && errno == EINTR)
             continue;
-        if (len < 0 && errno == EAGAIN) {
+        if (len < 0 && errno == EAGAIN && !(flags & CHANNEL_NOWAIT)) {
             if (since == 0)
                 since = clock_ns() - TICK_MS * NS_PER_MS;
             bool idle = done == 0 && flags & CHANNEL_MAY_IDLE;
@@ -141,7 +141,8 @@ static int socket_recvv(struct channel *c, struct iovec *iov, size_t n, size_t m
         if (len == 0)
             return err_set(err, ERR_PEER, "the peer closed the connection, %zu more bytes expected",
                            min - done);
-        atomic_fetch_add_explicit(&c->bytes_received, (uint64_t)len, memory_order_relaxed);
+        if (!(flags & CHANNEL_PEEK))
+            atomic_fetch_add_explicit(&c->bytes_received, (uint64_t)len, memory_order_relaxed);
         done += (size_t)len;
         n = iov_advance(&iov, n, (size_t)len);
         since = 0;
@@ -155,14 +156,14 @@ static void socket_interrupt(struct channel *c)
     struct socket_channel *s = socket_of(c);
 
     atomic_store(&s->interrupted, true);
-    shutdown(s->fd, SHUT_RDWR);
+    shutdown(s->base.fd, SHUT_RDWR);
 }
 
 static void socket_free(struct channel *c)
 {
     struct socket_channel *s = socket_of(c);
 
-    fd_close(&s->fd);
+    fd_close(&s->base.fd);
     free(s);
 }
 
@@ -175,7 +176,8 @@ static const struct channel_ops socket_ops = {
     .free = socket_free,
 };
 
-static int socket_open(int fd, uint64_t stall_timeout_ms, struct channel **ret, struct error *err)
+static int socket_open(int fd, const struct engine_config *config, struct channel **ret,
+                       struct error *err)
 {
     AUTO_FD int own = fd;
     struct timeval tick = {.tv_usec = TICK_MS * 1000};
@@ -189,9 +191,9 @@ static int socket_open(int fd, uint64_t stall_timeout_ms, struct channel **ret, 
         return err_sys(err, "SO_RCVTIMEO");
     }
     s->base.ops = &socket_ops;
-    atomic_init(&s->base.stall_timeout_ms, stall_timeout_ms);
+    atomic_init(&s->base.stall_timeout_ms, config->stall_timeout_ms);
     s->base.local = transport_is_local(own);
-    s->fd = fd_take(&own);
+    s->base.fd = fd_take(&own);
     *ret = &s->base;
     return 0;
 }

@@ -97,6 +97,7 @@ int file_channel_open(int fd, uint64_t offset, struct channel **ret, struct erro
     if (!f)
         return err_sys(err, "memory for a channel");
     f->base.ops = &file_ops;
+    f->base.fd = -1;
     f->base.local = true;
     f->fd = fd_take(&own);
     f->at = offset;

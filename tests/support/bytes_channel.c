@@ -82,7 +82,8 @@ static struct channel *channel_over(int fd, uint64_t stall_timeout_ms)
     struct error err;
 
     OK(engine_find("socket", &engine, &err), err, "channel_over");
-    OK(engine->open(fd, stall_timeout_ms, &c, &err), err, "channel_over");
+    struct engine_config config = {.stall_timeout_ms = stall_timeout_ms};
+    OK(engine->open(fd, &config, &c, &err), err, "channel_over");
     return c;
 }
 

@@ -47,7 +47,8 @@ static void refuses_what_is_no_socket(void **state)
 
     (void)state;
     OK(engine_find("auto", &engine, &err), err, "auto");
-    check_refused("a file", engine->open(fd, 0, &c, &err), &err, ERR_SYSTEM, "SO_RCVTIMEO");
+    check_refused("a file", engine->open(fd, &(struct engine_config){0}, &c, &err), &err,
+                  ERR_SYSTEM, "SO_RCVTIMEO");
     CHECK(fcntl(fd, F_GETFD) < 0, "the descriptor was not taken");
 }
 
@@ -115,7 +116,7 @@ static void small_pair(struct channel *ret[static 2])
     OK(engine_find("auto", &engine, &err), err, "auto");
     for (int i = 0; i < 2; i++) {
         set_buffer(fds[i], 1);
-        OK(engine->open(fds[i], 0, &ret[i], &err), err, "open");
+        OK(engine->open(fds[i], &(struct engine_config){0}, &ret[i], &err), err, "open");
     }
 }
 
@@ -217,6 +218,37 @@ static void tells_how_the_peer_closed(void **state)
     }
 }
 
+/* What wraps a channel looks before it takes, and must never wait while it holds its own lock. */
+static void peeks_and_does_not_wait(void **state)
+{
+    uint8_t bytes[8] = {0};
+    struct error err;
+    size_t got = 99;
+    int peer;
+    struct channel *c = channel_and_fd(0, &peer);
+
+    (void)state;
+    struct iovec iov = {bytes, 4};
+    check_refused("nothing there", channel_recvv(c, &iov, 1, 1, CHANNEL_NOWAIT, &got, &err), &err,
+                  ERR_SYSTEM, "receive");
+    CHECK(err.sys == EAGAIN, "errno %d", err.sys);
+    CHECK(write(peer, "abcd", 4) == 4, "write");
+    for (int i = 0; i < 2; i++) {
+        iov = (struct iovec){bytes, 1};
+        OK(channel_recvv(c, &iov, 1, 1, CHANNEL_PEEK, &got, &err), err, "peek");
+        CHECK(got == 1 && bytes[0] == 'a', "%zu bytes, %c", got, bytes[0]);
+    }
+    CHECK(atomic_load(&c->bytes_received) == 0, "peeking counts nothing");
+    iov = (struct iovec){bytes, 8};
+    OK(channel_recvv(c, &iov, 1, 1, CHANNEL_NOWAIT, &got, &err), err, "what is there");
+    CHECK(got == 4 && memcmp(bytes, "abcd", 4) == 0, "%zu bytes", got);
+    close(peer);
+    iov = (struct iovec){bytes, 1};
+    OK(channel_recvv(c, &iov, 1, 1, CHANNEL_PEEK | CHANNEL_MAY_IDLE, &got, &err), err, "the end");
+    CHECK(got == 0, "%zu bytes", got);
+    channel_free(c);
+}
+
 static void send_to_a_closed_peer_fails(void **state)
 {
     struct error err;
@@ -312,6 +344,7 @@ static void nowait_fails_rather_than_waits(void **state)
 /* A channel whose blocking calls return every millisecond: silence is noticed fast. */
 static struct channel *fast_channel(uint64_t stall_timeout_ms, int *ret_peer)
 {
+    struct engine_config config = {.stall_timeout_ms = stall_timeout_ms};
     struct timeval tick = {.tv_usec = 1000};
     const struct engine *engine;
     struct channel *c;
@@ -321,7 +354,7 @@ static struct channel *fast_channel(uint64_t stall_timeout_ms, int *ret_peer)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
     int same = dup(fds[0]); /* the timeouts are the socket's, not the descriptor's */
     OK(engine_find("auto", &engine, &err), err, "auto");
-    OK(engine->open(fds[0], stall_timeout_ms, &c, &err), err, "open");
+    OK(engine->open(fds[0], &config, &c, &err), err, "open");
     setsockopt(same, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick));
     setsockopt(same, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof(tick));
     close(same);
@@ -498,6 +531,7 @@ int main(void)
         cmocka_unit_test(takes_at_least_min),
         cmocka_unit_test(empty_transfers_are_fine),
         cmocka_unit_test(tells_how_the_peer_closed),
+        cmocka_unit_test(peeks_and_does_not_wait),
         cmocka_unit_test(send_to_a_closed_peer_fails),
         cmocka_unit_test(interrupt_wakes_a_receiver),
         cmocka_unit_test(interrupt_wakes_a_sender),
