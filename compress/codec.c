@@ -1,38 +1,120 @@
 #include "compress/codec.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-static const struct {
-    const char *name;
-    bool built;
-} codecs[] = {
-    [CODEC_NONE] = {"none", true},  [CODEC_ZLIB] = {"zlib", false},
-    [CODEC_ZSTD] = {"zstd", false}, [CODEC_QPL] = {"qpl", false},
-    [CODEC_UADK] = {"uadk", false}, [CODEC_QATZIP] = {"qatzip", false},
+#include "compress/codec_object.h"
+
+extern const struct codec_ops codec_igzip, codec_zlib, codec_zstd;
+
+static const char *const names[] = {
+    [CODEC_NONE] = "none", [CODEC_ZLIB] = "zlib", [CODEC_ZSTD] = "zstd",
+    [CODEC_QPL] = "qpl",   [CODEC_UADK] = "uadk", [CODEC_QATZIP] = "qatzip",
 };
-_Static_assert(ARRAY_LEN(codecs) == CODEC_N, "a row for each method");
+_Static_assert(ARRAY_LEN(names) == CODEC_N, "a name for each method");
 
-int codec_find(const char *name, enum codec_method *ret, struct error *err)
-{
-    size_t len = strcspn(name, ":");
-
-    for (size_t i = 0; i < ARRAY_LEN(codecs); i++) {
-        if (strlen(codecs[i].name) != len || strncmp(name, codecs[i].name, len) != 0)
-            continue;
-        if (!codecs[i].built)
-            return err_set(err, ERR_USAGE, "method '%s' is not in this build; use none",
-                           codecs[i].name);
-        if (name[len])
-            return err_set(err, ERR_USAGE, "method '%.32s': none has no level", name);
-        *ret = (enum codec_method)i;
-        return 0;
-    }
-    return err_set(err, ERR_USAGE, "method '%.32s': expected none (zlib and zstd are not built)",
-                   name);
-}
+/* The best of a method first. */
+static const struct codec_ops *const implementations[] = {&codec_igzip, &codec_zlib, &codec_zstd};
 
 const char *codec_name(enum codec_method method)
 {
-    return codecs[method].name;
+    return names[method];
+}
+
+bool codec_built(enum codec_method method)
+{
+    return method == CODEC_NONE || codec_unpacking(method);
+}
+
+const struct codec_ops *const *codec_implementations(size_t *ret_n)
+{
+    /* igzip is worth having with vectors only; without them zlib is as fast, and better tried. */
+    size_t skip = __builtin_cpu_supports("sse4.2") ? 0 : 1;
+
+    *ret_n = ARRAY_LEN(implementations) - skip;
+    return implementations + skip;
+}
+
+const struct codec_ops *codec_packing(enum codec_method method, int level)
+{
+    size_t n;
+    const struct codec_ops *const *all = codec_implementations(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (all[i]->method == method && level >= all[i]->level_min && level <= all[i]->level_max)
+            return all[i];
+    }
+    return NULL;
+}
+
+const struct codec_ops *codec_unpacking(enum codec_method method)
+{
+    size_t n;
+    const struct codec_ops *const *all = codec_implementations(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (all[i]->method == method)
+            return all[i];
+    }
+    return NULL;
+}
+
+uint8_t *packer_input(struct packer *p)
+{
+    return p->in;
+}
+
+int packer_pack(struct packer *p, size_t len, const uint8_t **ret, size_t *ret_len,
+                struct error *err)
+{
+    return p->pack(p, len, ret, ret_len, err);
+}
+
+void packer_free(struct packer *p)
+{
+    if (p)
+        p->free(p);
+}
+
+uint8_t *unpacker_input(struct unpacker *u)
+{
+    return u->in;
+}
+
+int unpacker_unpack(struct unpacker *u, size_t len, const struct iovec *iov, size_t n,
+                    struct error *err)
+{
+    return u->unpack(u, len, iov, n, err);
+}
+
+void unpacker_free(struct unpacker *u)
+{
+    if (u)
+        u->free(u);
+}
+
+size_t codec_total(const struct iovec *iov, size_t n)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < n; i++)
+        total += iov[i].iov_len;
+    return total;
+}
+
+void codec_scatter(const uint8_t *from, const struct iovec *iov, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        memcpy(iov[i].iov_base, from, iov[i].iov_len);
+        from += iov[i].iov_len;
+    }
+}
+
+int codec_too_little(size_t found, size_t expected, struct error *err)
+{
+    return err_set(err, ERR_PEER, "unpacks to %zu bytes, expected %zu", found, expected);
+}
+
+int codec_too_much(size_t expected, struct error *err)
+{
+    return err_set(err, ERR_PEER, "unpacks to more than the %zu bytes expected", expected);
 }

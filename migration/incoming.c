@@ -341,6 +341,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
     struct recv_pool_config pool = {
         .group = &m->group,
         .n_expected = config->n_channels > 0 ? (unsigned)config->n_channels : 0,
+        .method = config->method,
         .join_timeout_ms = config->connect.connect_timeout_ms,
         .stall_timeout_ms = config->connect.stall_timeout_ms,
         .local_patience_ms = config->local_patience_ms,

@@ -13,6 +13,7 @@ struct incoming_config {
     /* For what a source on this host must have written already, instead of the timeouts above. */
     uint64_t local_patience_ms;
     int n_channels;            /* pinned, 0 … 255; -1: read off the connections */
+    int method;                /* pinned, enum codec_method; -1: read off the packets */
     const char *machine;       /* pinned: the full versioned name; NULL: any */
     const struct uuid *uuid;   /* pinned; NULL: any */
     unsigned populate_threads; /* helpers that build memory ahead; 0: none */

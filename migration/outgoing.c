@@ -203,6 +203,7 @@ static int make_pool(struct outgoing *m, struct page_sink **ret, struct error *e
         .group = &m->group,
         .uuid = m->config.uuid,
         .method = m->config.method,
+        .level = m->config.level,
         .zeros_on_main = !understands(m, VERSION_ZEROS_IN_PACKETS),
         .channels = channels,
         .n = n,

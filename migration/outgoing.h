@@ -15,6 +15,7 @@ struct outgoing_config {
     struct connect_config connect;
     unsigned n_channels; /* 0 … 255; 0: pages in the main stream */
     enum codec_method method;
+    int level;                  /* of the method */
     bool return_path;           /* ask the destination for its verdict, and wait for it */
     uint64_t max_bytes_per_s;   /* over all connections; 0 = no limit */
     uint64_t downtime_limit_ms; /* the guest is stopped when the rest takes no longer */

@@ -51,6 +51,7 @@ void migration_snapshot_add(struct migration_snapshot *snap, unsigned id,
         .normal = atomic_load_explicit(&stats->normal, memory_order_relaxed),
         .zero = atomic_load_explicit(&stats->zero, memory_order_relaxed),
         .wait_ms = atomic_load_explicit(&stats->wait_ns, memory_order_relaxed) / NS_PER_MS,
+        .codec_ms = atomic_load_explicit(&stats->codec_ns, memory_order_relaxed) / NS_PER_MS,
     };
     snap->normal += c->normal;
     snap->zero += c->zero;

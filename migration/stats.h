@@ -40,7 +40,7 @@ struct migration_stats {
 struct channel_snapshot {
     unsigned id;
     uint64_t bytes, packets, normal, zero; /* normal and zero in pages */
-    uint64_t wait_ms;
+    uint64_t wait_ms, codec_ms;
 };
 
 /* One moment; sums over all channels and main. */

@@ -10,4 +10,5 @@
 struct channel_stats {
     _Atomic uint64_t packets, normal, zero; /* normal and zero in pages */
     _Atomic uint64_t wait_ns;               /* for work, or at a barrier */
+    _Atomic uint64_t codec_ns;              /* packing or unpacking */
 };

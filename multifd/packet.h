@@ -20,7 +20,8 @@
 #define MULTIFD_PREFIX_LEN  12   /* magic, version, flags: enough to know what it is */
 #define MULTIFD_PACKET_LEN  1344 /* bytes, whatever the packet lists */
 #define MULTIFD_PAGES       128  /* offsets in a packet */
-#define MULTIFD_PAYLOAD_MAX (MULTIFD_PAGES * RAM_PAGE_SIZE)
+#define MULTIFD_PAYLOAD_MAX (MULTIFD_PAGES * RAM_PAGE_SIZE) /* bytes, before packing */
+_Static_assert(MULTIFD_PAYLOAD_MAX == CODEC_INPUT_MAX, "a packet is packed in one call");
 
 #define MULTIFD_CHANNELS_MAX 255
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 static int receive(struct recv_channel *c, size_t min, unsigned flags, struct error *err)
 {
     struct iovec iov = {c->wire + c->have, sizeof(c->wire) - c->have};
@@ -69,9 +71,9 @@ static int find_pages(struct recv_channel *c, const struct ram_block *b, size_t 
 }
 
 /* The payload into iov[0…n), and as much of the next packet's layout as has come with it. */
-static int receive_pages(struct recv_channel *c, size_t n, struct error *err)
+static int receive_payload(struct recv_channel *c, size_t n, size_t payload, struct error *err)
 {
-    size_t payload = c->packet.n_normal * RAM_PAGE_SIZE, len;
+    size_t len;
 
     c->iov[n] = (struct iovec){c->wire, sizeof(c->wire)};
     if (channel_recvv(c->channel, c->iov, n + 1, payload, 0, &len, err) < 0)
@@ -80,12 +82,40 @@ static int receive_pages(struct recv_channel *c, size_t n, struct error *err)
     return 0;
 }
 
+static int unpack_pages(struct recv_channel *c, const struct iovec *places, size_t n,
+                        struct error *err)
+{
+    uint32_t len = c->packet.payload_bytes;
+
+    if (len == 0 || len > CODEC_PACKED_MAX)
+        return err_set(err, ERR_PEER, "multifd packet: payload of %u bytes, expected 1 to %d", len,
+                       CODEC_PACKED_MAX);
+    c->iov[0] = (struct iovec){unpacker_input(c->unpacker), len};
+    if (receive_payload(c, 1, len, err) < 0)
+        return -1;
+    uint64_t since = clock_ns();
+    if (unpacker_unpack(c->unpacker, len, places, n, err) < 0)
+        return err_in(err, "multifd packet: payload of %u bytes by %s", len, codec_name(c->method));
+    atomic_fetch_add_explicit(&c->stats.codec_ns, clock_ns() - since, memory_order_relaxed);
+    return 0;
+}
+
+/* The packet's normal pages into `places`, which hold as much. */
+static int bring_pages(struct recv_channel *c, const struct iovec *places, size_t n,
+                       struct error *err)
+{
+    if (c->unpacker)
+        return unpack_pages(c, places, n, err);
+    memmove(c->iov, places, n * sizeof(places[0])); /* receiving consumes them */
+    return receive_payload(c, n, c->packet.n_normal * RAM_PAGE_SIZE, err);
+}
+
 static int pages_to_memory(struct recv_channel *c, struct ram_block *b, size_t n, struct error *err)
 {
     struct iovec places[MULTIFD_PAGES];
 
-    memcpy(places, c->iov, n * sizeof(places[0])); /* receiving consumes them */
-    if (receive_pages(c, n, err) < 0)
+    memcpy(places, c->iov, n * sizeof(places[0]));
+    if (bring_pages(c, places, n, err) < 0)
         return -1;
     for (size_t i = 0; i < n; i++)
         ram_mark_present(b, (uint64_t)((uint8_t *)places[i].iov_base - b->host), places[i].iov_len);
@@ -100,8 +130,8 @@ static int pages_to_store(struct recv_channel *c, struct ram_block *b, struct er
         c->pages = malloc(MULTIFD_PAYLOAD_MAX);
     if (!c->pages)
         return err_sys(err, "memory for a packet's pages");
-    c->iov[0] = (struct iovec){c->pages, p->n_normal * RAM_PAGE_SIZE};
-    if (receive_pages(c, 1, err) < 0)
+    struct iovec place = {c->pages, p->n_normal * RAM_PAGE_SIZE};
+    if (bring_pages(c, &place, 1, err) < 0)
         return -1;
     for (size_t i = 0, end; i < p->n_normal; i = end) {
         for (end = i + 1; end < p->n_normal; end++) {
@@ -126,6 +156,31 @@ static int zero_pages(struct recv_channel *c, struct ram_block *b, struct error 
     return 0;
 }
 
+/* The first packet with pages tells the method, where it is not pinned; the others must have it. */
+static int check_method(struct recv_channel *c, struct error *err)
+{
+    enum codec_method method = c->packet.method;
+    int expected = c->has_method ? (int)c->method : c->pinned;
+
+    if (c->has_method && c->method == method)
+        return 0;
+    if (expected >= 0 && expected != (int)method)
+        return err_set(err, ERR_PEER,
+                       "multifd packet: method %s, expected %s: set multifd-compression alike on "
+                       "both sides",
+                       codec_name(method), codec_name((enum codec_method)expected));
+    if (!codec_built(method))
+        return err_set(err, ERR_PEER,
+                       "multifd packet: method %s, expected none, zlib or zstd: it needs hardware "
+                       "that is not used here",
+                       codec_name(method));
+    if (method != CODEC_NONE && codec_unpacking(method)->unpacker_new(&c->unpacker, err) < 0)
+        return -1;
+    c->method = method;
+    c->has_method = true;
+    return 0;
+}
+
 int recv_channel_apply(struct recv_channel *c, const struct ram_map *map, struct populate *populate,
                        struct error *err)
 {
@@ -133,11 +188,8 @@ int recv_channel_apply(struct recv_channel *c, const struct ram_map *map, struct
     struct ram_block *b;
     size_t n = 0;
 
-    if (p->method != CODEC_NONE)
-        return err_set(err, ERR_PEER,
-                       "multifd packet: method %s, expected none: set multifd-compression to none",
-                       codec_name(p->method));
-    if (find_block(c, map, &b, err) < 0 || find_pages(c, b, &n, err) < 0)
+    if (check_method(c, err) < 0 || find_block(c, map, &b, err) < 0 ||
+        find_pages(c, b, &n, err) < 0)
         return -1;
     if (p->n_normal > 0 && b->host)
         populate_ahead(populate, b, p->offsets[p->n_normal - 1]);

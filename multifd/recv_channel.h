@@ -9,12 +9,16 @@ struct recv_channel {
     /* Set before the thread starts, read-only after. */
     struct channel *channel;
     uint8_t id;
+    int pinned; /* the method that packets must have; -1: any */
 
     /* The thread's alone. */
     uint8_t wire[MULTIFD_PACKET_LEN]; /* the next packet, as far as it has come */
     size_t have;                      /* bytes of it */
     struct multifd_packet packet;
     struct iovec iov[MULTIFD_PAGES + 1];
+    bool has_method; /* a packet with pages has come: the others must be like it */
+    enum codec_method method;
+    struct unpacker *unpacker; /* of the method; NULL: none */
     uint8_t *pages; /* MULTIFD_PAYLOAD_MAX bytes, for blocks without memory; made when needed */
 
     /* Under the group's lock. */

@@ -40,6 +40,7 @@ static void recv_channel_free(struct recv_channel *c)
     if (!c)
         return;
     channel_free(c->channel);
+    unpacker_free(c->unpacker);
     free(c->pages);
     free(c);
 }
@@ -91,6 +92,7 @@ int recv_pool_join(struct recv_pool *pool, struct channel *channel,
     }
     c->channel = channel;
     c->id = hello->id;
+    c->pinned = pool->config.method;
     pthread_mutex_lock(&pool->group->lock);
     rc = check_join(pool, hello, err);
     if (rc == 0) {

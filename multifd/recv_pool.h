@@ -20,6 +20,7 @@ struct recv_channel;
 struct recv_pool_config {
     struct channel_group *group;
     unsigned n_expected;        /* channels that were agreed; 0: read off the connections */
+    int method;                 /* enum codec_method that was agreed; -1: read off the packets */
     uint64_t join_timeout_ms;   /* for channels to be complete; 0 = no limit */
     uint64_t stall_timeout_ms;  /* for a channel's silence where it must not be; 0 = no limit */
     uint64_t local_patience_ms; /* instead of both, where the peer is on this host; 0 = no limit */

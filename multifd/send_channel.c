@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "ram/zero_page.h"
 
 #define PREFETCH_PAGES 4
@@ -14,7 +15,7 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-/* Pages that lie side by side become one piece. */
+/* iov[1…] become the normal pages where they lie, neighbours as one piece. Returns how many. */
 static size_t gather_pages(struct send_channel *c)
 {
     struct iovec *last = &c->iov[0];
@@ -27,7 +28,7 @@ static size_t gather_pages(struct send_channel *c)
         else
             *++last = (struct iovec){page, RAM_PAGE_SIZE};
     }
-    return (size_t)(last - c->iov) + 1;
+    return (size_t)(last - c->iov);
 }
 
 /*
@@ -49,23 +50,73 @@ static int send_from_file(struct send_channel *c, size_t n_pieces, struct error 
     return 0;
 }
 
-static int send_packet(struct send_channel *c, struct error *err)
+/* Copied first: the guest may write a page while it is packed. */
+static int pack_pages(struct send_channel *c, size_t n_pieces, struct error *err)
+{
+    uint64_t since = clock_ns();
+    uint8_t *to = packer_input(c->packer);
+    const uint8_t *packed;
+    size_t len;
+
+    for (size_t i = 1; i <= n_pieces; i++) {
+        memcpy(to, c->iov[i].iov_base, c->iov[i].iov_len);
+        to += c->iov[i].iov_len;
+    }
+    if (packer_pack(c->packer, c->packet.n_normal * RAM_PAGE_SIZE, &packed, &len, err) < 0)
+        return -1;
+    c->iov[1] = (struct iovec){(void *)packed, len};
+    c->packet.payload_bytes = (uint32_t)len;
+    count(&c->stats.codec_ns, clock_ns() - since);
+    return 0;
+}
+
+/* iov[1…] becomes the packet's payload, of *ret_n pieces. */
+static int make_payload(struct send_channel *c, size_t *ret_n, struct error *err)
+{
+    size_t n = gather_pages(c);
+
+    c->packet.payload_bytes = c->packet.n_normal * RAM_PAGE_SIZE;
+    *ret_n = n;
+    if (!c->packer || n == 0)
+        return 0;
+    *ret_n = 1;
+    return pack_pages(c, n, err);
+}
+
+static void encode_packet(struct send_channel *c)
 {
     struct multifd_packet *p = &c->packet;
 
     p->number = atomic_fetch_add_explicit(c->packet_number, 1, memory_order_relaxed);
-    p->payload_bytes = p->n_normal * RAM_PAGE_SIZE;
     memcpy(p->offsets + p->n_normal, c->zeros, p->n_zero * sizeof(*c->zeros));
     multifd_packet_encode(p, c->wire);
     c->iov[0] = (struct iovec){c->wire, sizeof(c->wire)};
-    size_t n = gather_pages(c);
     count(&c->stats.packets, 1);
     count(&c->stats.normal, p->n_normal);
     count(&c->stats.zero, p->n_zero);
     p->n_normal = p->n_zero = 0;
-    if (c->from_file && n > 1 && n - 1 <= FILE_PIECES_MAX)
-        return send_from_file(c, n - 1, err);
-    return channel_sendv(c->channel, c->iov, n, CHANNEL_BORROW, err);
+}
+
+/* iov[0] is soon written again: only the pages can be borrowed. */
+static int send_borrowed(struct send_channel *c, size_t n_pieces, struct error *err)
+{
+    if (channel_sendv(c->channel, c->iov, 1, CHANNEL_MORE, err) < 0)
+        return -1;
+    return channel_sendv(c->channel, c->iov + 1, n_pieces, CHANNEL_BORROW, err);
+}
+
+static int send_packet(struct send_channel *c, struct error *err)
+{
+    size_t n;
+
+    if (make_payload(c, &n, err) < 0)
+        return -1;
+    encode_packet(c);
+    if (n > 0 && c->channel->borrows)
+        return send_borrowed(c, n, err);
+    if (n > 0 && n <= FILE_PIECES_MAX && c->from_file)
+        return send_from_file(c, n, err);
+    return channel_sendv(c->channel, c->iov, 1 + n, 0, err);
 }
 
 static int send_collected(struct send_channel *c, struct error *err)
@@ -83,7 +134,7 @@ static int select_block(struct send_channel *c, const struct ram_round *round,
     if (send_collected(c, err) < 0)
         return -1;
     c->block = b;
-    c->from_file = b->fd >= 0 && !round->source && channel_sends_files(c->channel);
+    c->from_file = b->fd >= 0 && !round->source && !c->packer && channel_sends_files(c->channel);
     memset(c->packet.block, 0, sizeof(c->packet.block));
     strcpy(c->packet.block, b->name);
     return 0;

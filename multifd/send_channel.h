@@ -10,7 +10,7 @@
 struct send_channel {
     /* Set before the thread starts, read-only after. */
     struct channel *channel;
-    enum codec_method method;
+    struct packer *packer; /* NULL: method none */
     bool zeros_on_main;
     _Atomic uint64_t *packet_number; /* one counter over all channels */
 

@@ -122,6 +122,7 @@ static void pool_free(struct page_sink *sink)
             pthread_join(w->thread, NULL);
         channel_group_remove(pool->group, w->channel.channel);
         channel_free(w->channel.channel);
+        packer_free(w->channel.packer);
     }
     free(pool);
 }
@@ -139,9 +140,22 @@ static int send_hello(const struct worker *w, const struct uuid *uuid, struct er
     return 0;
 }
 
-static int start_worker(struct worker *w, const struct uuid *uuid, struct error *err)
+static int make_packer(struct worker *w, enum codec_method method, int level, struct error *err)
 {
-    if (send_hello(w, uuid, err) < 0)
+    const struct codec_ops *codec = codec_packing(method, level);
+
+    if (method == CODEC_NONE)
+        return 0;
+    if (!codec)
+        return err_set(err, ERR_USAGE, "method %s does not pack at level %d", codec_name(method),
+                       level);
+    return codec->packer_new(level, &w->channel.packer, err);
+}
+
+static int start_worker(struct worker *w, const struct send_pool_config *config, struct error *err)
+{
+    if (make_packer(w, config->method, config->level, err) < 0 ||
+        send_hello(w, &config->uuid, err) < 0)
         return -1;
     errno = pthread_create(&w->thread, NULL, worker_main, w);
     if (errno)
@@ -170,13 +184,12 @@ int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
         w->pool = pool;
         w->id = i;
         w->channel.channel = config->channels[i];
-        w->channel.method = config->method;
         w->channel.zeros_on_main = config->zeros_on_main;
         w->channel.packet_number = &pool->packet_number;
         w->channel.packet.method = config->method;
     }
     for (size_t i = 0; i < config->n; i++) {
-        if (start_worker(&pool->workers[i], &config->uuid, err) < 0) {
+        if (start_worker(&pool->workers[i], config, err) < 0) {
             pool_free(&pool->base);
             return -1;
         }

@@ -16,6 +16,7 @@ struct send_pool_config {
     struct channel_group *group;
     struct uuid uuid; /* of the VM, for the hellos */
     enum codec_method method;
+    int level;                 /* of the method; nothing to none */
     bool zeros_on_main;        /* zero pages go to round->zeros instead of into packets */
     struct channel **channels; /* connected, in order of their ids; they become the pool's */
     size_t n;                  /* 1 … MULTIFD_CHANNELS_MAX */

@@ -1,5 +1,6 @@
 #include "tools/options.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/units.h"
@@ -19,7 +20,20 @@ static int set_channels(struct options *o, const char *value, struct error *err)
 
 static int set_method(struct options *o, const char *value, struct error *err)
 {
-    return codec_find(value, &o->method, err);
+    size_t len = strcspn(value, ":");
+
+    for (int m = CODEC_NONE; m < CODEC_N; m++) {
+        const char *name = codec_name((enum codec_method)m);
+
+        if (strlen(name) != len || strncmp(name, value, len) != 0 ||
+            !codec_built((enum codec_method)m))
+            continue;
+        o->method = m;
+        o->level = value[len] ? atoi(value + len + 1) : m == CODEC_ZSTD ? -1 : 1;
+        return 0;
+    }
+    return err_set(err, ERR_USAGE, "method '%.32s': expected none, zlib[:LEVEL] or zstd[:LEVEL]",
+                   value);
 }
 
 static int set_engine(struct options *o, const char *value, struct error *err)
@@ -125,7 +139,8 @@ static const struct option {
 } table[] = {
     {"--channels", "N", BOTH, set_channels,
      "multifd connections, 0 to 255; 0: main channel only (send: 2; recv: what comes)"},
-    {"--compress", "METHOD", BOTH, set_method, "none; zlib and zstd are not in this build"},
+    {"--compress", "METHOD", BOTH, set_method,
+     "none, zlib[:LEVEL] or zstd[:LEVEL] (send: none; recv: what comes)"},
     {"--engine", "NAME", BOTH, set_engine, "how bytes are moved: auto or socket (auto)"},
     {"--max-bandwidth", "RATE", VERB_SEND, set_bandwidth,
      "over all connections, as 200M (bytes/s) or 10Gbit (no limit)"},
@@ -195,6 +210,7 @@ static int options_default(struct options *ret, struct error *err)
 {
     *ret = (struct options){
         .channels = -1,
+        .method = -1,
         .downtime_limit_ms = 300,
         .connect_timeout_ms = 30000,
         .stall_timeout_ms = 30000,

@@ -23,7 +23,8 @@ enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
 
 struct options {
     int channels; /* -1: not said */
-    enum codec_method method;
+    int method;   /* enum codec_method; -1: not said */
+    int level;
     const struct engine *engine;
     uint64_t max_bytes_per_s; /* 0 = no limit */
     uint64_t downtime_limit_ms, connect_timeout_ms, stall_timeout_ms;

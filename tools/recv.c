@@ -115,6 +115,7 @@ int verb_recv(int argc, char **argv, struct error *err)
     config.connect.stall_timeout_ms = options.stall_timeout_ms;
     config.local_patience_ms = options.local_patience_ms;
     config.n_channels = options.channels;
+    config.method = options.method;
     config.machine = options.machine;
     config.uuid = options.has_uuid ? &options.uuid : NULL;
     interrupt_block(); /* from here on there is a target to be removed */

@@ -56,7 +56,7 @@ static json_t *channels_json(const struct migration_snapshot *s)
         json_object_set_new(channel, "normal", number(c->normal));
         json_object_set_new(channel, "zero", number(c->zero));
         json_object_set_new(channel, "wait-ms", number(c->wait_ms));
-        json_object_set_new(channel, "codec-ms", number(0));     /* method none has no codec */
+        json_object_set_new(channel, "codec-ms", number(c->codec_ms));
         json_object_set_new(channel, "copied-sends", number(0)); /* of zero-copy, not built */
         json_array_append_new(list, channel);
     }

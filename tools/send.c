@@ -112,7 +112,8 @@ int verb_send(int argc, char **argv, struct error *err)
     config.n_channels = options.channels >= 0 ? (unsigned)options.channels
                         : many                ? DEFAULT_CHANNELS
                                               : 0;
-    config.method = options.method;
+    config.method = options.method < 0 ? CODEC_NONE : (enum codec_method)options.method;
+    config.level = options.level;
     config.return_path = options.return_path;
     config.max_bytes_per_s = options.max_bytes_per_s;
     config.downtime_limit_ms = options.downtime_limit_ms;
