@@ -1,0 +1,60 @@
+/*
+ * migration/capability.h: QEMU's migration capabilities, by its names: what there is, since when,
+ * whose it is, and whether it has an effect here. Which of them go together is in rules.h.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum capability {
+    CAP_XBZRLE,
+    CAP_RDMA_PIN_ALL,
+    CAP_AUTO_CONVERGE,
+    CAP_ZERO_BLOCKS,
+    CAP_COMPRESS,
+    CAP_EVENTS,
+    CAP_POSTCOPY_RAM,
+    CAP_X_COLO,
+    CAP_RELEASE_RAM,
+    CAP_BLOCK,
+    CAP_RETURN_PATH,
+    CAP_PAUSE_BEFORE_SWITCHOVER,
+    CAP_DIRTY_BITMAPS,
+    CAP_POSTCOPY_BLOCKTIME,
+    CAP_LATE_BLOCK_ACTIVATE,
+    CAP_MULTIFD,
+    CAP_X_IGNORE_SHARED,
+    CAP_VALIDATE_UUID,
+    CAP_BACKGROUND_SNAPSHOT,
+    CAP_ZERO_COPY_SEND,
+    CAP_POSTCOPY_PREEMPT,
+    CAP_SWITCHOVER_ACK,
+    CAP_DIRTY_LIMIT,
+    CAP_MAPPED_RAM,
+    CAP_N,
+};
+
+/* Whose setting it is, of capabilities and parameters. */
+enum side {
+    SIDE_BOTH,        /* of both ends, and alike */
+    SIDE_EACH,        /* of each end for itself */
+    SIDE_SOURCE,      /* the destination does not look at it */
+    SIDE_DESTINATION, /* the source does not look at it */
+    SIDE_N,
+};
+
+struct capability_info {
+    const char *name;
+    const char *since, *removed; /* QEMU versions; removed NULL: it is still there */
+    enum side side;
+    const char *effect;
+    const char *unbuilt; /* why it cannot be switched on here, as the user is told; NULL: it can */
+};
+
+/* A row for each, CAP_N in all. */
+extern const struct capability_info capabilities[];
+
+const char *side_name(enum side side);
+/* -1 where there is none of that name. */
+int capability_find(const char *name);

@@ -1,0 +1,346 @@
+#include "migration/rules.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/macros.h"
+
+/* --- names ----------------------------------------------------------------------------------- */
+
+#define FACT(x) [FACT_##x - CAP_N]
+
+static const char *const fact_names[] = {
+    FACT(TLS_CREDS) = "tls-creds",
+    FACT(TLS) = "tls",
+    FACT(COMPRESSED) = "compressed",
+    FACT(DIRECT_IO) = "direct-io",
+    FACT(CPR) = "mode-cpr",
+    FACT(CPR_TRANSFER) = "mode-cpr-transfer",
+    FACT(CPR_EXEC) = "mode-cpr-exec",
+    FACT(CPR_EXEC_COMMAND) = "cpr-exec-command",
+    FACT(THROTTLE_CROSSED) = "throttle-crossed",
+    FACT(UNBUILT) = "sets-unbuilt",
+    FACT(OTHER_END) = "sets-the-other-end",
+    FACT(NOT_LIVE) = "sets-what-is-not-live",
+    FACT(SOURCE) = "source",
+    FACT(DESTINATION) = "destination",
+    FACT(TLS_PSK) = "tls-psk",
+    FACT(OUTGOING) = "outgoing-runs",
+    FACT(INCOMING) = "incoming-runs",
+    FACT(WAITING) = "waits-for-incoming",
+    FACT(LISTENING) = "listens",
+    FACT(POSTMIGRATE) = "postmigrate",
+    FACT(POSTCOPY_PAUSED) = "postcopy-paused",
+    FACT(RESUME) = "resume",
+    FACT(BLOCKED) = "blocked",
+    FACT(POISONED) = "poisoned-memory",
+    FACT(BAD_CHANNELS) = "bad-channel-list",
+    FACT(CPR_CHANNEL) = "cpr-channel",
+    FACT(FILE_ADDRESS) = "file-address",
+    FACT(ONE_CONNECTION) = "one-connection",
+    FACT(RDMA_ADDRESS) = "rdma-address",
+    FACT(RAM_PRIVATE) = "private-ram",
+    FACT(NOT_LINUX) = "not-linux",
+    FACT(NO_USERFAULTFD) = "no-userfaultfd",
+    FACT(NO_WRITE_PROTECTION) = "no-write-protection",
+    FACT(NO_DIRTY_RING) = "no-dirty-ring",
+    FACT(NO_O_DIRECT) = "no-o-direct",
+};
+_Static_assert(ARRAY_LEN(fact_names) == FACT_END - CAP_N, "a name for each fact");
+
+const char *fact_name(unsigned bit)
+{
+    return bit < CAP_N ? capabilities[bit].name : fact_names[bit - CAP_N];
+}
+
+static const char *const class_names[] = {
+    [GATE_RANGE] = "RANGE",
+    [GATE_UNKNOWN] = "UNKNOWN",
+    [GATE_REQUIRES] = "REQUIRES",
+    [GATE_CONFLICT] = "CONFLICT",
+    [GATE_HOST] = "HOST",
+    [GATE_BUILD] = "BUILD",
+    [GATE_BUSY] = "BUSY",
+    [GATE_STATE] = "STATE",
+    [GATE_TRANSPORT] = "TRANSPORT",
+    [GATE_ADDRESS] = "ADDRESS",
+    [GATE_BLOCKED] = "BLOCKED",
+    [GATE_PEER] = "PEER",
+    [GATE_IO] = "IO",
+};
+_Static_assert(ARRAY_LEN(class_names) == GATE_CLASS_N, "a name for each class");
+
+const char *gate_class_name(enum gate_class class)
+{
+    return class_names[class];
+}
+
+static const char *const moment_names[MOMENT_N] = {
+    "value", "capabilities", "parameters", "migrate", "migrate-incoming", "connecting",
+};
+
+const char *moment_name(enum moment moment)
+{
+    return moment_names[__builtin_ctz(moment)];
+}
+
+/* --- the table ------------------------------------------------------------------------------- */
+
+#define C(x) IN_SET(CAP_##x)
+#define F(x) IN_SET(FACT_##x)
+
+#define AT_SET   (AT_CAPABILITIES | AT_PARAMETERS)
+#define AT_START (AT_MIGRATE | AT_INCOMING)
+
+#define SNAPSHOT_CLASHES                                                                           \
+    (C(POSTCOPY_RAM) | C(DIRTY_BITMAPS) | C(POSTCOPY_BLOCKTIME) | C(LATE_BLOCK_ACTIVATE) |         \
+     C(RETURN_PATH) | C(MULTIFD) | C(PAUSE_BEFORE_SWITCHOVER) | C(AUTO_CONVERGE) |                 \
+     C(RELEASE_RAM) | C(RDMA_PIN_ALL) | C(XBZRLE) | C(X_COLO) | C(VALIDATE_UUID) |                 \
+     C(ZERO_COPY_SEND) | C(COMPRESS))
+
+/*
+ * The first row that refuses gives the answer. So the order is: not now; never together; first
+ * something else; not on this host; not in this build; not at this end.
+ *
+ * C…, P…, M… and I… are QEMU's rules by our numbers, most of them tried on a running 7.2 and 11.1;
+ * R… are our own. Left out: M20, I3 and what only block devices and Xen know.
+ */
+const struct rule rules[] = {
+    /* --- while a name or value is read --- */
+    {"R1", AT_VALUE, .class = GATE_UNKNOWN, .why = "no such setting; see ramjet help settings"},
+    {"P1", AT_VALUE, .class = GATE_RANGE, .why = "a value outside its range, or of another type",
+     .ours = "multifd-zstd-level also takes zstd's negative levels"},
+    {"P6", AT_VALUE, .class = GATE_UNKNOWN, .why = "no such value, or a method that is not built"},
+    {"R2", AT_VALUE, .class = GATE_CONFLICT, .why = "said twice, and not alike; say it once",
+     .ours = "in one command the order of settings does not matter"},
+
+    /* --- setting: not now --- */
+    {"C1", AT_CAPABILITIES, .when = F(OUTGOING), .class = GATE_BUSY,
+     .why = "capabilities cannot be set while a migration runs; wait for it or cancel it"},
+    {"C1", AT_CAPABILITIES, .when = F(INCOMING), .class = GATE_BUSY,
+     .why = "capabilities cannot be set while a migration comes in; wait for its end",
+     .ours = "QEMU looks at the outgoing migration only, and lets them flip at a destination"},
+    {"R3", AT_PARAMETERS, .when = F(OUTGOING) | F(NOT_LIVE), .class = GATE_BUSY,
+     .why = "not while a migration runs; wait for it or cancel it",
+     .ours = "QEMU takes any parameter at any time, some of them to its harm"},
+    {"R3", AT_PARAMETERS, .when = F(INCOMING) | F(NOT_LIVE), .class = GATE_BUSY,
+     .why = "not while a migration comes in; wait for its end",
+     .ours = "QEMU takes any parameter at any time, some of them to its harm"},
+    {"C9", AT_CAPABILITIES, .when = F(LISTENING), .newly = C(POSTCOPY_PREEMPT), .class = GATE_STATE,
+     .why = "postcopy-preempt cannot be switched on once the destination listens; set it before "
+            "migrate-incoming",
+     .since = "8.1"},
+    {"C9", AT_CAPABILITIES, .when = F(LISTENING), .newly = C(MULTIFD), .class = GATE_STATE,
+     .why = "multifd cannot be switched on once the destination listens; set it before "
+            "migrate-incoming",
+     .since = "8.1"},
+
+    /* --- setting: never together --- */
+    {"C2", AT_CAPABILITIES, .when = C(MULTIFD), .clashes = C(XBZRLE), .class = GATE_CONFLICT,
+     .why = "xbzrle works on the main channel only; switch multifd or xbzrle off", .since = "8.2"},
+    {"C3", AT_CAPABILITIES, .when = C(MULTIFD), .clashes = C(COMPRESS), .class = GATE_CONFLICT,
+     .why = "compress works on the main channel only; with multifd use multifd-compression",
+     .until = "9.0"},
+    {"C4", AT_CAPABILITIES, .when = C(MULTIFD), .clashes = C(POSTCOPY_RAM), .class = GATE_CONFLICT,
+     .why = "multifd and postcopy-ram exclude each other", .since = "8.1", .until = "10.0",
+     .lapsed = true, .ours = "not kept: QEMU 10.1 and later take both"},
+    {"C5", AT_CAPABILITIES, .when = C(POSTCOPY_RAM), .clashes = C(X_IGNORE_SHARED),
+     .class = GATE_CONFLICT,
+     .why = "postcopy cannot fetch memory that x-ignore-shared leaves out; switch one of them off"},
+    {"C8", AT_CAPABILITIES, .when = C(POSTCOPY_PREEMPT), .clashes = C(COMPRESS),
+     .class = GATE_CONFLICT,
+     .why = "postcopy-preempt cannot send compressed pages; switch compress off", .until = "9.0"},
+    {"C11", AT_CAPABILITIES, .when = C(ZERO_COPY_SEND),
+     .clashes = C(XBZRLE) | C(COMPRESS) | F(COMPRESSED) | F(TLS), .class = GATE_CONFLICT,
+     .why = "zero-copy-send hands pages to the kernel as they lie: no xbzrle, no "
+            "multifd-compression, no TLS; switch it off, or them"},
+    {"P2", AT_PARAMETERS, .when = C(ZERO_COPY_SEND), .clashes = F(COMPRESSED) | F(TLS),
+     .class = GATE_CONFLICT,
+     .why = "zero-copy-send is on, which hands pages to the kernel as they lie: neither "
+            "multifd-compression nor TLS goes with it; switch it off first"},
+    {"C14", AT_CAPABILITIES, .when = C(DIRTY_LIMIT), .clashes = C(AUTO_CONVERGE),
+     .class = GATE_CONFLICT,
+     .why = "dirty-limit and auto-converge both slow the guest down; choose one", .since = "8.1"},
+    {"C16", AT_CAPABILITIES, .when = C(MAPPED_RAM), .clashes = C(XBZRLE) | C(POSTCOPY_RAM),
+     .class = GATE_CONFLICT,
+     .why = "mapped-ram gives every page one place in a file: no xbzrle, no postcopy-ram",
+     .since = "9.0"},
+    {"P3", AT_SET, .when = C(MAPPED_RAM), .clashes = F(COMPRESSED) | F(TLS), .class = GATE_CONFLICT,
+     .why = "mapped-ram gives every page its own place and size: neither multifd-compression nor "
+            "TLS goes with it",
+     .since = "9.0",
+     .ours = "said at once, whichever comes second, and what repairs it passes; QEMU says it at "
+             "the next set-parameters, the repairing one included"},
+    {"C20", AT_CAPABILITIES, .when = C(BACKGROUND_SNAPSHOT), .clashes = SNAPSHOT_CLASHES,
+     .class = GATE_CONFLICT,
+     .why = "background-snapshot goes with events, x-ignore-shared and mapped-ram only; switch the "
+            "others off"},
+    {"C21", AT_CAPABILITIES, .when = F(LISTENING) | F(RDMA_ADDRESS),
+     .clashes = C(XBZRLE) | C(MULTIFD) | C(POSTCOPY_RAM), .class = GATE_CONFLICT,
+     .why = "an RDMA destination takes none of xbzrle, multifd and postcopy-ram", .since = "10.2"},
+    {"R4", AT_SET, .when = F(TLS_PSK), .clashes = F(TLS_CREDS), .class = GATE_CONFLICT,
+     .why = "TLS takes a PSK or certificates: give --tls-psk or tls-creds, not both",
+     .ours = "QEMU has both as kinds of one object"},
+
+    /* --- setting: first something else --- */
+    {"C7", AT_CAPABILITIES, .when = C(POSTCOPY_PREEMPT), .needs = C(POSTCOPY_RAM),
+     .class = GATE_REQUIRES, .why = "postcopy-preempt needs postcopy-ram; switch that on too"},
+    {"C10", AT_CAPABILITIES, .when = C(ZERO_COPY_SEND), .needs = C(MULTIFD), .class = GATE_REQUIRES,
+     .why = "zero-copy-send needs multifd; switch that on too"},
+    {"C13", AT_CAPABILITIES, .when = C(SWITCHOVER_ACK), .needs = C(RETURN_PATH),
+     .class = GATE_REQUIRES,
+     .why = "switchover-ack comes back on the return path; switch return-path on too",
+     .since = "8.1"},
+    {"C17", AT_CAPABILITIES, .when = C(X_COLO), .needs = C(RETURN_PATH), .class = GATE_REQUIRES,
+     .why = "x-colo needs the return path; switch return-path on too", .since = "11.0"},
+    {"P1", AT_PARAMETERS, .when = F(THROTTLE_CROSSED), .class = GATE_RANGE,
+     .why = "max-cpu-throttle must not be below cpu-throttle-initial; set both in one command"},
+
+    /* --- setting: not on this host --- */
+    {"C6", AT_CAPABILITIES, .when = F(WAITING) | F(NO_USERFAULTFD), .newly = C(POSTCOPY_RAM),
+     .class = GATE_HOST,
+     .why = "postcopy-ram at a destination needs userfaultfd for the guest's kinds of memory; see "
+            "vm.unprivileged_userfaultfd"},
+    {"C12", AT_CAPABILITIES, .when = C(ZERO_COPY_SEND) | F(NOT_LINUX), .class = GATE_HOST,
+     .why = "zero-copy-send needs Linux"},
+    {"C15", AT_CAPABILITIES, .when = C(DIRTY_LIMIT) | F(NO_DIRTY_RING), .class = GATE_HOST,
+     .why = "dirty-limit needs KVM with its dirty ring", .since = "8.1"},
+    {"C19", AT_CAPABILITIES, .when = C(BACKGROUND_SNAPSHOT) | F(NO_WRITE_PROTECTION),
+     .class = GATE_HOST,
+     .why = "background-snapshot needs userfaultfd with write protection for the guest's memory"},
+    {"P4", AT_PARAMETERS, .when = F(DIRECT_IO) | F(NO_O_DIRECT), .class = GATE_BUILD,
+     .why = "direct-io needs O_DIRECT", .since = "9.1"},
+
+    /* --- setting: not in this build, not at this end --- */
+    {"C18", AT_CAPABILITIES, .newly = C(X_COLO), .class = GATE_BUILD,
+     .why = "x-colo: there is no replication in this build"},
+    {"C18", AT_CAPABILITIES, .newly = C(BLOCK), .class = GATE_BUILD,
+     .why = "block: there is no migration of disks in this build", .until = "9.0"},
+    {"R5", AT_SET, .when = F(UNBUILT), .class = GATE_BUILD, .why = "not in this build",
+     .ours = "QEMU has all of these"},
+    {"R6", AT_SET, .when = F(DESTINATION) | F(OTHER_END), .class = GATE_STATE,
+     .why = "set at the source", .ours = "QEMU takes it at a destination, without effect"},
+    {"R6", AT_SET, .when = F(SOURCE) | F(OTHER_END), .class = GATE_STATE,
+     .why = "set at the destination", .ours = "QEMU takes it at a source, without effect"},
+
+    /* --- migrate and migrate-incoming: not now --- */
+    {"M8", AT_MIGRATE, .when = F(OUTGOING), .class = GATE_BUSY,
+     .why = "a migration runs already; wait for it or cancel it"},
+    {"M9", AT_MIGRATE, .when = F(WAITING), .class = GATE_STATE,
+     .why = "this VM waits for a migration itself; there is nothing to send yet"},
+    {"M10", AT_MIGRATE, .when = F(POSTMIGRATE), .class = GATE_STATE,
+     .why = "this VM was migrated away; cont makes it an ordinary one again"},
+    {"M17", AT_MIGRATE, .when = F(RESUME), .needs = F(POSTCOPY_PAUSED), .class = GATE_STATE,
+     .why = "only a paused postcopy can be resumed"},
+    {"M17", AT_MIGRATE, .when = F(RESUME), .clashes = C(RELEASE_RAM), .class = GATE_CONFLICT,
+     .why = "release-ram has dropped what a resumed postcopy would need"},
+    {"I2", AT_INCOMING, .when = F(LISTENING), .class = GATE_STATE,
+     .why = "this VM listens already; migrate-incoming is for once"},
+    {"I1", AT_INCOMING, .needs = F(WAITING), .class = GATE_STATE,
+     .why = "this VM was not started to wait for a migration; start it with -incoming defer"},
+
+    /* --- migrate and migrate-incoming: the address --- */
+    {"M1", AT_START, .when = F(BAD_CHANNELS), .class = GATE_ADDRESS,
+     .why = "expected an address, or a list with exactly one main channel"},
+    {"M15", AT_MIGRATE, .when = F(CPR_TRANSFER), .needs = F(CPR_CHANNEL), .class = GATE_ADDRESS,
+     .why = "mode cpr-transfer needs a second channel, of type cpr, at a UNIX socket",
+     .since = "10.0"},
+    {"M2", AT_START, .when = C(MAPPED_RAM), .needs = F(FILE_ADDRESS), .class = GATE_TRANSPORT,
+     .why = "mapped-ram needs a file that can be written anywhere; use file:PATH", .since = "9.0"},
+    {"M3", AT_START, .when = C(MULTIFD), .clashes = F(ONE_CONNECTION) | F(RDMA_ADDRESS),
+     .class = GATE_TRANSPORT,
+     .why = "multifd needs many connections, and this address is one: use tcp, unix or vsock, or "
+            "--channels 0"},
+    {"M3", AT_START, .when = C(POSTCOPY_PREEMPT), .clashes = F(ONE_CONNECTION) | F(RDMA_ADDRESS),
+     .class = GATE_TRANSPORT,
+     .why = "postcopy-preempt needs a second connection: use tcp, unix or vsock"},
+    {"M3", AT_START, .when = C(MULTIFD) | F(FILE_ADDRESS), .needs = C(MAPPED_RAM),
+     .class = GATE_TRANSPORT, .why = "multifd into a file needs mapped-ram"},
+    {"M3", AT_START, .when = C(POSTCOPY_PREEMPT) | F(FILE_ADDRESS), .class = GATE_TRANSPORT,
+     .why = "postcopy-preempt needs a peer, not a file"},
+    {"M4", AT_MIGRATE, .when = C(MULTIFD) | F(DIRECT_IO), .needs = F(FILE_ADDRESS),
+     .class = GATE_TRANSPORT, .why = "direct-io is for files; use file:PATH, or switch it off",
+     .since = "9.1"},
+    {"M5", AT_MIGRATE, .when = F(CPR_TRANSFER), .clashes = F(FILE_ADDRESS), .class = GATE_TRANSPORT,
+     .why = "mode cpr-transfer needs a peer, not a file", .since = "10.0"},
+
+    /* --- migrate and migrate-incoming: never together, first something else, blocked --- */
+    {"M6", AT_START, .when = F(RDMA_ADDRESS), .clashes = C(XBZRLE) | C(POSTCOPY_RAM),
+     .class = GATE_CONFLICT, .why = "RDMA takes neither xbzrle nor postcopy-ram"},
+    {"M7", AT_MIGRATE, .when = C(MAPPED_RAM), .clashes = F(COMPRESSED) | F(TLS),
+     .class = GATE_CONFLICT,
+     .why = "mapped-ram goes with neither multifd-compression nor TLS; switch them off",
+     .since = "9.0"},
+    {"M13", AT_MIGRATE, .when = F(CPR),
+     .clashes = C(POSTCOPY_RAM) | C(DIRTY_BITMAPS) | C(BACKGROUND_SNAPSHOT) | C(X_COLO),
+     .class = GATE_CONFLICT,
+     .why = "a cpr mode goes with none of postcopy-ram, dirty-bitmaps, background-snapshot and "
+            "x-colo",
+     .since = "8.2"},
+    {"M14", AT_MIGRATE, .when = F(CPR_EXEC), .needs = F(CPR_EXEC_COMMAND), .class = GATE_REQUIRES,
+     .why = "mode cpr-exec needs cpr-exec-command", .since = "10.2"},
+    {"R7", AT_START, .when = F(COMPRESSED), .needs = C(MULTIFD), .class = GATE_REQUIRES,
+     .why = "multifd-compression packs what multifd sends; use at least one channel, or "
+            "--compress none",
+     .ours = "QEMU sends uncompressed without a word"},
+    {"M11", AT_MIGRATE, .when = F(BLOCKED), .class = GATE_BLOCKED,
+     .why = "a device of this VM cannot be migrated"},
+    {"M12", AT_MIGRATE, .when = F(POISONED), .class = GATE_BLOCKED,
+     .why = "the host has lost pages of the guest's memory; the guest must be restarted"},
+    {"M16", AT_MIGRATE, .when = F(CPR_TRANSFER) | F(RAM_PRIVATE), .class = GATE_BLOCKED,
+     .why = "mode cpr-transfer hands memory over: every block must be shared and have a "
+            "descriptor",
+     .since = "10.0"},
+
+    /* --- while connections are made --- */
+    {"M18", AT_CONNECTING, .class = GATE_IO,
+     .why = "the socket has no zero-copy, or the memory that may be locked is too little; raise "
+            "ulimit -l, or leave zero-copy-send off"},
+    {"M19", AT_CONNECTING, .class = GATE_IO,
+     .why = "credentials that cannot be read, or are for the other end; a name that is not the "
+            "certificate's"},
+};
+const size_t n_rules = ARRAY_LEN(rules);
+
+/* --- asking ---------------------------------------------------------------------------------- */
+
+static bool has_all(uint64_t set, uint64_t wanted)
+{
+    return (set & wanted) == wanted;
+}
+
+bool rule_refuses(const struct rule *r, uint64_t have, uint64_t newly)
+{
+    if (r->lapsed || !(r->when | r->newly | r->needs | r->clashes))
+        return false;
+    if (!has_all(have, r->when) || !has_all(newly, r->newly))
+        return false;
+    return !(r->needs | r->clashes) || !has_all(have, r->needs) || (have & r->clashes);
+}
+
+const struct rule *rules_ask(unsigned moments, uint64_t have, uint64_t newly)
+{
+    for (size_t i = 0; i < n_rules; i++) {
+        if (rules[i].moments & moments && rule_refuses(&rules[i], have, newly))
+            return &rules[i];
+    }
+    return NULL;
+}
+
+const struct rule *rule_of(const char *id)
+{
+    for (size_t i = 0; i < n_rules; i++) {
+        if (strcmp(rules[i].id, id) == 0)
+            return &rules[i];
+    }
+    assert(!"an id of the table");
+    return NULL;
+}
+
+int rule_say(const struct rule *rule, const char *subject, const char *why, struct refusal *ret,
+             struct error *err)
+{
+    *ret = (struct refusal){.class = rule->class, .rule = rule->id};
+    return err_set(err, ERR_USAGE, "%s%s%s (rule %s)", subject ? subject : "", subject ? ": " : "",
+                   why ? why : rule->why, rule->id);
+}

@@ -1,0 +1,136 @@
+/*
+ * migration/rules.h: what goes together, and when: every rule between capabilities, parameters and
+ * the state of the world, as one table. Who computes what holds, and asks, is gate.h.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "migration/capability.h"
+
+/* What may hold beside the capabilities that are on. */
+enum fact {
+    /* Of the settings: gate.c computes them. */
+    FACT_TLS_CREDS = CAP_N,
+    FACT_TLS, /* by tls-creds or by a PSK */
+    FACT_COMPRESSED,
+    FACT_DIRECT_IO,
+    FACT_CPR, /* any of the three below */
+    FACT_CPR_TRANSFER,
+    FACT_CPR_EXEC,
+    FACT_CPR_EXEC_COMMAND,
+    FACT_THROTTLE_CROSSED, /* max-cpu-throttle is below cpu-throttle-initial */
+    /* Of what is being set: gate.c finds them, and the setting's name. */
+    FACT_UNBUILT,   /* it asks for something that has no effect here */
+    FACT_OTHER_END, /* it belongs to the other end */
+    FACT_NOT_LIVE,  /* a parameter that may not change under way */
+    /* Of the world: the caller says them. */
+    FACT_SOURCE,      /* this program only sends */
+    FACT_DESTINATION, /* this program only receives */
+    FACT_TLS_PSK,
+    FACT_OUTGOING,  /* an outgoing migration runs: setup … device, postcopy, colo */
+    FACT_INCOMING,  /* an incoming one does */
+    FACT_WAITING,   /* the VM was started to wait for a migration, and none has come */
+    FACT_LISTENING, /* it waits, and has an address already */
+    FACT_POSTMIGRATE,
+    FACT_POSTCOPY_PAUSED,
+    FACT_RESUME, /* migrate is asked to resume */
+    FACT_BLOCKED,
+    FACT_POISONED,
+    FACT_BAD_CHANNELS, /* no main channel, or two of a kind */
+    FACT_CPR_CHANNEL,  /* a UNIX channel of type cpr is there */
+    FACT_FILE_ADDRESS,
+    FACT_ONE_CONNECTION, /* exec, or a connected descriptor: it cannot be dialled again */
+    FACT_RDMA_ADDRESS,
+    FACT_RAM_PRIVATE, /* a RAM block that is not shared, or has no descriptor */
+    /* What the host lacks. */
+    FACT_NOT_LINUX,
+    FACT_NO_USERFAULTFD,
+    FACT_NO_WRITE_PROTECTION,
+    FACT_NO_DIRTY_RING,
+    FACT_NO_O_DIRECT,
+    FACT_END,
+};
+_Static_assert(FACT_END <= 64, "capabilities and facts are the bits of one set");
+
+/* A set holds capabilities and facts. */
+#define IN_SET(x) (UINT64_C(1) << (x))
+
+/* "multifd", "tls", …; bit < FACT_END. */
+const char *fact_name(unsigned bit);
+
+/* What is to be decided on; QEMU reports one class with a free text, these are our own. */
+enum gate_class {
+    GATE_RANGE,     /* out of its range, no power of two, of another type */
+    GATE_UNKNOWN,   /* no such name or value, methods that are not built included */
+    GATE_REQUIRES,  /* something else must be set first */
+    GATE_CONFLICT,  /* two settings exclude each other */
+    GATE_HOST,      /* the kernel, accelerator or memory cannot */
+    GATE_BUILD,     /* known, and not in this build */
+    GATE_BUSY,      /* not while a migration runs */
+    GATE_STATE,     /* not in the present state */
+    GATE_TRANSPORT, /* the address cannot carry what is set */
+    GATE_ADDRESS,   /* malformed address, no or double channel */
+    GATE_BLOCKED,   /* a device or RAM block forbids migration */
+    GATE_PEER,      /* the other end contradicts the settings */
+    GATE_IO,        /* connection, TLS or file */
+    GATE_CLASS_N,
+};
+
+const char *gate_class_name(enum gate_class class);
+
+/* When a rule is asked. */
+enum moment {
+    AT_VALUE = 1 << 0,        /* while a name or value is read */
+    AT_CAPABILITIES = 1 << 1, /* capabilities are set */
+    AT_PARAMETERS = 1 << 2,   /* parameters are set */
+    AT_MIGRATE = 1 << 3,
+    AT_INCOMING = 1 << 4,
+    AT_CONNECTING = 1 << 5, /* connections are made */
+};
+#define MOMENT_N 6
+
+/* Of one moment: AT_MIGRATE is "migrate". */
+const char *moment_name(enum moment moment);
+
+/*
+ * Where all of `when` holds and all of `newly` is being switched on by this very call: all of
+ * `needs` must hold too, and none of `clashes`; a row with neither refuses as such. A row without
+ * any of the four stands for a check that is made elsewhere, and has its class and sentence here.
+ */
+struct rule {
+    const char *id; /* of rules that differ in one word, several rows; "R…" are our own */
+    unsigned moments;
+    uint64_t when, newly, needs, clashes;
+    enum gate_class class;
+    const char *why;           /* shown to the user as it is */
+    const char *since, *until; /* QEMU versions; NULL: from the start, to this day */
+    bool lapsed;               /* not kept here */
+    const char *ours;          /* where we differ from QEMU; NULL: nowhere */
+};
+
+extern const struct rule rules[];
+extern const size_t n_rules;
+
+/* `have`: what holds, capabilities and facts; `newly`: of these, what was off before. */
+bool rule_refuses(const struct rule *rule, uint64_t have, uint64_t newly);
+/* The first row that refuses at any of the moments, or NULL. */
+const struct rule *rules_ask(unsigned moments, uint64_t have, uint64_t newly);
+/* The first row of an id, which must exist. */
+const struct rule *rule_of(const char *id);
+
+/* What a program decides on; what a person reads is in the error. */
+struct refusal {
+    enum gate_class class;
+    const char *rule; /* its id */
+};
+
+/*
+ * Refuses by a rule: "SUBJECT: WHY (rule ID)", ERR_USAGE. `subject` may be NULL, and so may `why`:
+ * the rule's own sentence then. Returns -1.
+ */
+int rule_say(const struct rule *rule, const char *subject, const char *why, struct refusal *ret,
+             struct error *err);
