@@ -1,54 +1,116 @@
 #include "tools/options.h"
 
-#include <stdlib.h>
+#include <assert.h>
 #include <string.h>
 
+#include "migration/gate.h"
 #include "tools/units.h"
 
 #define BOTH (VERB_RECV | VERB_SEND)
 #define ALL  (VERB_RECV | VERB_SEND | VERB_INFO | VERB_PROBE)
 
+/* --- QEMU's settings in other words ---------------------------------------------------------- */
+
+/* What is said of a setting is gathered; the gate is asked when all is. */
+static int say(struct options *o, const char *name, const char *value, struct error *err)
+{
+    struct refusal ignored;
+
+    return settings_say(&o->settings, name, value, &ignored, err);
+}
+
+static int say_number(struct options *o, enum parameter id, uint64_t number, struct error *err)
+{
+    struct refusal ignored;
+
+    return settings_say_parameter(&o->settings, id, (union parameter_value){.number = number},
+                                  &ignored, err);
+}
+
 static int set_channels(struct options *o, const char *value, struct error *err)
 {
     uint64_t n;
 
-    if (parse_number(value, 255, &n, err) < 0)
+    if (parse_number(value, 255, &n, err) < 0 || say(o, "multifd", n ? "on" : "off", err) < 0)
         return -1;
-    o->channels = (int)n;
-    return 0;
+    return n ? say_number(o, PARAM_MULTIFD_CHANNELS, n, err) : 0;
 }
 
+/* METHOD[:LEVEL]; which parameter the level is, is in the method's name. */
 static int set_method(struct options *o, const char *value, struct error *err)
 {
-    size_t len = strcspn(value, ":");
+    char method[24], level_name[48];
+    const char *colon = strchr(value, ':');
+    size_t len = colon ? (size_t)(colon - value) : strlen(value);
 
-    for (int m = CODEC_NONE; m < CODEC_N; m++) {
-        const char *name = codec_name((enum codec_method)m);
-
-        if (strlen(name) != len || strncmp(name, value, len) != 0 ||
-            !codec_built((enum codec_method)m))
-            continue;
-        o->method = m;
-        o->level = value[len] ? atoi(value + len + 1) : m == CODEC_ZSTD ? -1 : 1;
+    snprintf(method, sizeof(method), "%.*s", (int)MIN(len, sizeof(method)), value);
+    if (say(o, "multifd-compression", method, err) < 0)
+        return -1;
+    if (!colon)
         return 0;
-    }
-    return err_set(err, ERR_USAGE, "method '%.32s': expected none, zlib[:LEVEL] or zstd[:LEVEL]",
-                   value);
+    snprintf(level_name, sizeof(level_name), "multifd-%s-level", method);
+    if (parameter_find(level_name) < 0)
+        return err_set(err, ERR_USAGE, "'%.40s': method %s has no level", value, method);
+    return say(o, level_name, colon + 1, err);
 }
 
-static int set_engine(struct options *o, const char *value, struct error *err)
+static int set_zero_copy(struct options *o, const char *value, struct error *err)
 {
-    return engine_find(value, &o->engine, err);
+    (void)value;
+    return say(o, "zero-copy-send", "on", err);
 }
 
 static int set_bandwidth(struct options *o, const char *value, struct error *err)
 {
-    return parse_rate(value, &o->max_bytes_per_s, err);
+    uint64_t bytes_per_s;
+
+    if (parse_rate(value, &bytes_per_s, err) < 0)
+        return -1;
+    return say_number(o, PARAM_MAX_BANDWIDTH, bytes_per_s, err);
 }
 
 static int set_downtime(struct options *o, const char *value, struct error *err)
 {
-    return parse_duration(value, 1, &o->downtime_limit_ms, err);
+    uint64_t ms;
+
+    if (parse_duration(value, 1, &ms, err) < 0)
+        return -1;
+    return say_number(o, PARAM_DOWNTIME_LIMIT, ms, err);
+}
+
+static int set_tls_creds(struct options *o, const char *value, struct error *err)
+{
+    return say(o, "tls-creds", value, err);
+}
+
+static int set_tls_hostname(struct options *o, const char *value, struct error *err)
+{
+    return say(o, "tls-hostname", value, err);
+}
+
+static int set_tls_authz(struct options *o, const char *value, struct error *err)
+{
+    return say(o, "tls-authz", value, err);
+}
+
+/* NAME=VALUE: the name is copied, the value may be kept. */
+static int set_setting(struct options *o, const char *value, struct error *err)
+{
+    const char *equals = strchr(value, '=');
+    char name[64];
+
+    if (!equals || equals == value || (size_t)(equals - value) >= sizeof(name))
+        return err_set(err, ERR_USAGE, "'%.60s': expected NAME=VALUE; see ramjet help settings",
+                       value);
+    snprintf(name, sizeof(name), "%.*s", (int)(equals - value), value);
+    return say(o, name, equals + 1, err);
+}
+
+/* --- options of this program ----------------------------------------------------------------- */
+
+static int set_engine(struct options *o, const char *value, struct error *err)
+{
+    return engine_find(value, &o->engine, err);
 }
 
 static int set_connect_timeout(struct options *o, const char *value, struct error *err)
@@ -81,13 +143,21 @@ static int set_uuid(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
-static int set_setting(struct options *o, const char *value, struct error *err)
+static int set_tls_psk(struct options *o, const char *value, struct error *err)
 {
-    if (strcmp(value, "return-path=on") == 0 || strcmp(value, "return-path=off") == 0) {
-        o->return_path = strcmp(value, "return-path=on") == 0;
-        return 0;
-    }
-    return err_set(err, ERR_USAGE, "'%.60s': this build sets return-path=on|off only", value);
+    if (!value[0])
+        return err_set(err, ERR_USAGE, "expected the path of a file of PSKs");
+    o->tls_psk = value;
+    return 0;
+}
+
+static int set_tls_username(struct options *o, const char *value, struct error *err)
+{
+    if (!value[0] || strlen(value) > 255 || strchr(value, ':'))
+        return err_set(err, ERR_USAGE, "'%.40s': expected a name of at most 255 bytes, without ':'",
+                       value);
+    o->tls_username = value;
+    return 0;
 }
 
 static int set_progress(struct options *o, const char *value, struct error *err)
@@ -127,8 +197,18 @@ static int set_digest(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
-#define ONLY_SOURCE "set at the source"
-#define NO_TLS      "not in this build; use a trusted network or a tunnel"
+static int set_rules(struct options *o, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    o->rules = true;
+    return 0;
+}
+
+/* --- the table ------------------------------------------------------------------------------- */
+
+#define ONLY_SOURCE      "set at the source"
+#define ONLY_DESTINATION "set at the destination"
 
 static const struct option {
     const char *name;
@@ -141,6 +221,9 @@ static const struct option {
      "multifd connections, 0 to 255; 0: main channel only (send: 2; recv: what comes)"},
     {"--compress", "METHOD", BOTH, set_method,
      "none, zlib[:LEVEL] or zstd[:LEVEL] (send: none; recv: what comes)"},
+    {"--zero-copy", NULL, VERB_SEND, set_zero_copy,
+     "the kernel takes pages where they lie (MSG_ZEROCOPY)"},
+    {"--zero-copy", NULL, VERB_RECV, NULL, ONLY_SOURCE},
     {"--engine", "NAME", BOTH, set_engine, "how bytes are moved: auto or socket (auto)"},
     {"--max-bandwidth", "RATE", VERB_SEND, set_bandwidth,
      "over all connections, as 200M (bytes/s) or 10Gbit (no limit)"},
@@ -153,21 +236,29 @@ static const struct option {
     {"--stall-timeout", "TIME", BOTH, set_stall_timeout,
      "for a peer that falls silent where it must not; 0: for ever (30s; 1s where it is on this "
      "host and must have written already)"},
+    {"--tls-creds", "DIR", BOTH, set_tls_creds,
+     "TLS, with certificates or a PSK by QEMU's file names"},
+    {"--tls-hostname", "NAME", VERB_SEND, set_tls_hostname,
+     "the name in the destination's certificate (the host of the address)"},
+    {"--tls-hostname", NULL, VERB_RECV, NULL, ONLY_SOURCE},
+    {"--tls-authz", "NAME", VERB_RECV, set_tls_authz,
+     "who the source must be by its certificate (anyone)"},
+    {"--tls-authz", NULL, VERB_SEND, NULL, ONLY_DESTINATION},
+    {"--tls-psk", "FILE", BOTH, set_tls_psk, "TLS, with the PSKs of a file as QEMU has it"},
+    {"--tls-username", "NAME", VERB_SEND, set_tls_username, "whose PSK (qemu)"},
+    {"--tls-username", NULL, VERB_RECV, NULL, ONLY_SOURCE},
     {"--machine", "TYPE", BOTH, set_machine,
      "send: call the machine so; recv: refuse any other, by its full name"},
     {"--uuid", "UUID", BOTH, set_uuid, "send: the VM's; recv: refuse any other"},
-    {"--set", "NAME=VALUE", VERB_SEND, set_setting,
-     "other capabilities and parameters; this build: return-path=on|off (on)"},
-    {"--set", NULL, VERB_RECV, NULL, ONLY_SOURCE},
+    {"--set", "NAME=VALUE", BOTH, set_setting,
+     "any capability or parameter by QEMU's name; ramjet help settings shows them"},
     {"--force", NULL, VERB_RECV, set_force, "replace a target that exists"},
     {"--digest", NULL, BOTH, set_digest, "XXH64 of every RAM block at the end, for comparing"},
+    {"--rules", NULL, VERB_PROBE, set_rules,
+     "the settings and the rules between them, instead of the host"},
     {"--json", NULL, ALL, set_json, "the result as one JSON object on standard output"},
     {"--progress", "WHEN", BOTH, set_progress,
      "a line per second on standard error: auto (on a terminal), always, never"},
-    {"--zero-copy", NULL, BOTH, NULL, "not in this build; pages are copied by the kernel"},
-    {"--tls-creds", NULL, BOTH, NULL, NO_TLS},
-    {"--tls-psk", NULL, BOTH, NULL, NO_TLS},
-    {"--tls-hostname", NULL, BOTH, NULL, NO_TLS},
     {"--cpus", NULL, BOTH, NULL, "not in this build; use taskset"},
 };
 
@@ -206,18 +297,70 @@ static int parse_option(enum verb_bit verb, int argc, char **argv, int *at, stru
     return 0;
 }
 
+/* --- the whole ------------------------------------------------------------------------------- */
+
 static int options_default(struct options *ret, struct error *err)
 {
     *ret = (struct options){
-        .channels = -1,
-        .method = -1,
-        .downtime_limit_ms = 300,
+        .tls_username = "qemu",
         .connect_timeout_ms = 30000,
         .stall_timeout_ms = 30000,
         .local_patience_ms = 1000,
-        .return_path = true,
     };
+    settings_init(&ret->settings);
     return engine_find("auto", &ret->engine, err);
+}
+
+const struct own_default own_defaults[] = {
+    {"return-path", "on", "unless it clashes with what is set"},
+    {"multifd", "on", "unless the address is one connection, or it clashes with what is set"},
+    {"max-bandwidth", "0", "no limit"},
+    {"multifd-zstd-level", "-1", "what --compress zstd means"},
+};
+const size_t n_own_defaults = ARRAY_LEN(own_defaults);
+
+/* The defaults of this program. */
+static void settings_own(struct settings *ret)
+{
+    struct refusal refusal;
+    struct error err;
+
+    settings_init(ret);
+    for (size_t i = 0; i < ARRAY_LEN(own_defaults); i++) {
+        int rc = settings_say(ret, own_defaults[i].name, own_defaults[i].value, &refusal, &err);
+
+        assert(rc == 0);
+        (void)rc;
+    }
+    ret->said_capabilities = ret->said_parameters = 0;
+}
+
+static uint64_t world_of(enum verb_bit verb, const struct options *o)
+{
+    return (verb == VERB_SEND ? IN_SET(FACT_SOURCE) : 0) |
+           (verb == VERB_RECV ? IN_SET(FACT_DESTINATION) | IN_SET(FACT_WAITING) : 0) |
+           (o->tls_psk ? IN_SET(FACT_TLS_PSK) : 0);
+}
+
+/*
+ * What was said, over the defaults. Where it clashes with capabilities that are only our defaults,
+ * these give way: it is as if they were off unless said.
+ */
+static int check_settings(enum verb_bit verb, struct options *o, struct error *err)
+{
+    uint64_t world = world_of(verb, o);
+    struct refusal refusal;
+    struct settings whole;
+
+    settings_own(&whole);
+    int rc = gate_set(&whole, &o->settings, world, &refusal, err);
+    if (rc < 0 && refusal.class == GATE_CONFLICT) {
+        whole.capabilities = 0;
+        rc = gate_set(&whole, &o->settings, world, &refusal, err);
+    }
+    if (rc == 0)
+        o->settings = whole;
+    return rc;
 }
 
 int options_parse(enum verb_bit verb, int argc, char **argv, struct options *ret, const char **args,
@@ -241,6 +384,40 @@ int options_parse(enum verb_bit verb, int argc, char **argv, struct options *ret
         }
     }
     *ret_n_args = n;
+    return check_settings(verb, ret, err);
+}
+
+/* What the gate lets in and nothing acts on yet: a row goes when the work behind it is done. */
+static const struct {
+    uint64_t facts;
+    const char *why;
+} not_yet[] = {
+    {IN_SET(FACT_TLS), "TLS is not in this build; use a trusted network or a tunnel"},
+    {IN_SET(CAP_ZERO_COPY_SEND), "zero-copy-send is not in this build; leave it off"},
+};
+
+/* Nothing that was said needs or counts its channels. */
+static bool multifd_is_default(const struct settings *s)
+{
+    return !settings_said_capability(s, CAP_MULTIFD) && !settings_said(s, PARAM_MULTIFD_CHANNELS) &&
+           !settings_on(s, CAP_ZERO_COPY_SEND);
+}
+
+int options_start(struct options *o, enum moment moment, bool many, struct error *err)
+{
+    enum verb_bit verb = moment == AT_MIGRATE ? VERB_SEND : VERB_RECV;
+    uint64_t world = world_of(verb, o) | (many ? 0 : IN_SET(FACT_ONE_CONNECTION));
+    struct settings *s = &o->settings;
+    struct refusal refusal;
+
+    if (!many && multifd_is_default(s))
+        s->capabilities &= ~IN_SET(CAP_MULTIFD);
+    if (gate_start(s, moment, world, &refusal, err) < 0)
+        return -1;
+    for (size_t i = 0; i < ARRAY_LEN(not_yet); i++) {
+        if (gate_facts(s, world) & not_yet[i].facts)
+            return err_set(err, ERR_USAGE, "%s", not_yet[i].why);
+    }
     return 0;
 }
 

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/uuid.h"
-#include "compress/codec.h"
+#include "migration/settings.h"
 #include "transport/engine.h"
 
 enum verb_bit {
@@ -22,27 +22,43 @@ enum verb_bit {
 enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
 
 struct options {
-    int channels; /* -1: not said */
-    int method;   /* enum codec_method; -1: not said */
-    int level;
+    /* QEMU's settings: those that were said over the defaults of this program; the gate has let
+     * them in. --channels, --compress and others are some of them in shorter words. */
+    struct settings settings;
+    const char *tls_psk;      /* a file of PSKs; NULL: not said */
+    const char *tls_username; /* whose PSK */
     const struct engine *engine;
-    uint64_t max_bytes_per_s; /* 0 = no limit */
-    uint64_t downtime_limit_ms, connect_timeout_ms, stall_timeout_ms;
+    uint64_t connect_timeout_ms, stall_timeout_ms;
     uint64_t local_patience_ms; /* the stall timeout where the user sets it, else a short one */
     const char *machine;        /* NULL: not said */
     struct uuid uuid;
     bool has_uuid;
-    bool return_path;
     bool json, force, digest;
+    bool rules; /* probe: of the gate instead of the host */
     enum progress_mode progress;
 };
 
 /*
  * Reads what stands behind the verb. Words that are no options go to args[], at most `max_args`;
- * "--" ends the options. Fails with ERR_USAGE.
+ * "--" ends the options. Settings are checked as a whole, behind the last word: their order does
+ * not matter. Fails with ERR_USAGE.
  */
 MUST_USE int options_parse(enum verb_bit verb, int argc, char **argv, struct options *ret,
                            const char **args, size_t max_args, size_t *ret_n_args,
                            struct error *err);
+/*
+ * Lets a migration start at this address, AT_MIGRATE or AT_INCOMING: the rules about addresses,
+ * and what this build does not act on yet. Where multifd is only a default, an address that is one
+ * connection switches it off. `many`: whether it takes more than one.
+ */
+MUST_USE int options_start(struct options *o, enum moment moment, bool many, struct error *err);
+
+/* Where this program's defaults are not QEMU's. */
+struct own_default {
+    const char *name, *value, *why;
+};
+extern const struct own_default own_defaults[];
+extern const size_t n_own_defaults;
+
 /* The options of a verb, a line each. */
 void options_help(enum verb_bit verb, FILE *to);

@@ -1,6 +1,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "migration/incoming.h"
 #include "tools/interrupt.h"
@@ -96,6 +97,52 @@ static int receive(const struct incoming_config *config, struct landing *landing
 
 /* --- the command line ------------------------------------------------------------------------ */
 
+/* A descriptor that listens hands out many connections; one that is connected is one. */
+static bool takes_many(const struct address *at)
+{
+    int listening = 0;
+    socklen_t len = sizeof(listening);
+
+    return transport_many(at) ||
+           (getsockopt(at->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening);
+}
+
+/* What was said is pinned: the number of channels, or -1. */
+static int pinned_channels(const struct settings *s)
+{
+    bool pinned =
+        settings_said_capability(s, CAP_MULTIFD) || settings_said(s, PARAM_MULTIFD_CHANNELS);
+
+    return pinned ? (int)settings_channels(s) : -1;
+}
+
+/* The same for the method. */
+static int pinned_method(const struct settings *s)
+{
+    return settings_said(s, PARAM_MULTIFD_COMPRESSION)
+               ? (int)settings_number(s, PARAM_MULTIFD_COMPRESSION)
+               : -1;
+}
+
+/* From options to what the engine takes. */
+static int configure(struct options *options, const char *listen, struct incoming_config *ret,
+                     struct error *err)
+{
+    if (address_parse(listen, &ret->connect.address, err) < 0)
+        return -1;
+    if (options_start(options, AT_INCOMING, takes_many(&ret->connect.address), err) < 0)
+        return err_in(err, "%s", listen);
+    ret->connect.engine = options->engine;
+    ret->connect.connect_timeout_ms = options->connect_timeout_ms;
+    ret->connect.stall_timeout_ms = options->stall_timeout_ms;
+    ret->local_patience_ms = options->local_patience_ms;
+    ret->n_channels = pinned_channels(&options->settings);
+    ret->method = pinned_method(&options->settings);
+    ret->machine = options->machine;
+    ret->uuid = options->has_uuid ? &options->uuid : NULL;
+    return 0;
+}
+
 int verb_recv(int argc, char **argv, struct error *err)
 {
     struct incoming_config config = {.populate_threads = populate_threads()};
@@ -108,16 +155,8 @@ int verb_recv(int argc, char **argv, struct error *err)
         return -1;
     if (n != 2)
         return err_set(err, ERR_USAGE, "expected LISTEN and TARGET; see ramjet help recv");
-    if (address_parse(args[0], &config.connect.address, err) < 0)
+    if (configure(&options, args[0], &config, err) < 0)
         return -1;
-    config.connect.engine = options.engine;
-    config.connect.connect_timeout_ms = options.connect_timeout_ms;
-    config.connect.stall_timeout_ms = options.stall_timeout_ms;
-    config.local_patience_ms = options.local_patience_ms;
-    config.n_channels = options.channels;
-    config.method = options.method;
-    config.machine = options.machine;
-    config.uuid = options.has_uuid ? &options.uuid : NULL;
     interrupt_block(); /* from here on there is a target to be removed */
     if (open_landing(args[1], options.force, &landing, err) < 0)
         return -1;

@@ -10,8 +10,6 @@
 #include "tools/source.h"
 #include "tools/verbs.h"
 
-#define DEFAULT_CHANNELS 2
-
 /* A mapped file that somebody cuts while it is sent: there is nothing to go on with. */
 static void on_sigbus(int number)
 {
@@ -81,14 +79,44 @@ static int send_machine(const struct outgoing_config *config, struct machine *ma
 /* --- the command line ------------------------------------------------------------------------ */
 
 /* What the user says of the machine stands over what the source says. */
-static void override(struct machine *machine, const struct options *options)
+static int override(struct machine *machine, const struct options *options, struct error *err)
 {
+    const struct settings *s = &options->settings;
+
     if (options->machine)
         strcpy(machine->config.machine, options->machine);
     if (options->has_uuid) {
         machine->config.uuid = options->uuid;
         machine->config.has_uuid = true;
     }
+    if (!settings_said_capability(s, CAP_VALIDATE_UUID))
+        return 0;
+    if (settings_on(s, CAP_VALIDATE_UUID) && !machine->config.has_uuid)
+        return err_set(err, ERR_USAGE, "validate-uuid: the source has no UUID; give --uuid");
+    machine->config.has_uuid = settings_on(s, CAP_VALIDATE_UUID);
+    return 0;
+}
+
+/* From options to what the engine takes. */
+static int configure(struct options *options, const char *dest, struct outgoing_config *ret,
+                     struct error *err)
+{
+    const struct settings *s = &options->settings;
+
+    if (address_parse(dest, &ret->connect.address, err) < 0)
+        return -1;
+    if (options_start(options, AT_MIGRATE, transport_many(&ret->connect.address), err) < 0)
+        return err_in(err, "%s", dest);
+    ret->connect.engine = options->engine;
+    ret->connect.connect_timeout_ms = options->connect_timeout_ms;
+    ret->connect.stall_timeout_ms = options->stall_timeout_ms;
+    ret->n_channels = settings_channels(s);
+    ret->method = (enum codec_method)settings_number(s, PARAM_MULTIFD_COMPRESSION);
+    ret->level = settings_level(s);
+    ret->return_path = settings_on(s, CAP_RETURN_PATH);
+    ret->max_bytes_per_s = settings_number(s, PARAM_MAX_BANDWIDTH);
+    ret->downtime_limit_ms = settings_number(s, PARAM_DOWNTIME_LIMIT);
+    return 0;
 }
 
 int verb_send(int argc, char **argv, struct error *err)
@@ -103,26 +131,16 @@ int verb_send(int argc, char **argv, struct error *err)
         return -1;
     if (n != 2)
         return err_set(err, ERR_USAGE, "expected SOURCE and DEST; see ramjet help send");
-    if (address_parse(args[1], &config.connect.address, err) < 0)
+    if (configure(&options, args[1], &config, err) < 0)
         return -1;
-    bool many = transport_many(&config.connect.address);
-    config.connect.engine = options.engine;
-    config.connect.connect_timeout_ms = options.connect_timeout_ms;
-    config.connect.stall_timeout_ms = options.stall_timeout_ms;
-    config.n_channels = options.channels >= 0 ? (unsigned)options.channels
-                        : many                ? DEFAULT_CHANNELS
-                                              : 0;
-    config.method = options.method < 0 ? CODEC_NONE : (enum codec_method)options.method;
-    config.level = options.level;
-    config.return_path = options.return_path;
-    config.max_bytes_per_s = options.max_bytes_per_s;
-    config.downtime_limit_ms = options.downtime_limit_ms;
     signal(SIGBUS, on_sigbus);
     if (source_open(args[0], &machine, err) < 0)
         return -1;
-    override(machine, &options);
-    config.uuid = machine->config.uuid;
-    int rc = send_machine(&config, machine, &options, err);
+    int rc = override(machine, &options, err);
+    if (rc == 0) {
+        config.uuid = machine->config.uuid;
+        rc = send_machine(&config, machine, &options, err);
+    }
     machine_free(machine);
     return rc;
 }

@@ -1,5 +1,6 @@
 #include "tools/options.h"
 
+#include "compress/codec.h"
 #include "tests/support/test.h"
 
 #define WORDS_MAX 8
@@ -27,11 +28,29 @@ static void defaults(void **state)
     OK(parse(VERB_RECV, words, &o, args, 2, &n, &err), err, "two words");
     CHECK(n == 2 && strcmp(args[0], "tcp:127.0.0.1:0") == 0 && strcmp(args[1], "null:") == 0,
           "words");
-    CHECK(o.channels == -1 && o.method == CODEC_NONE && o.engine && o.max_bytes_per_s == 0 &&
-              o.downtime_limit_ms == 300 && o.connect_timeout_ms == 30000 &&
-              o.stall_timeout_ms == 30000 && !o.machine && !o.has_uuid && o.return_path &&
-              !o.json && !o.force && !o.digest && o.progress == PROGRESS_AUTO,
+    CHECK(o.engine && o.connect_timeout_ms == 30000 && o.stall_timeout_ms == 30000 && !o.machine &&
+              !o.has_uuid && !o.json && !o.force && !o.digest && !o.rules && !o.tls_psk &&
+              strcmp(o.tls_username, "qemu") == 0 && o.progress == PROGRESS_AUTO,
           "other defaults");
+    CHECK(!o.settings.said_capabilities && !o.settings.said_parameters, "nothing was said");
+}
+
+/* What this program does that a QEMU would not. */
+static void own_settings(void **state)
+{
+    static const char *const words[] = {NULL};
+    struct settings want;
+    struct options o;
+    struct error err;
+    size_t n;
+
+    (void)state;
+    OK(parse(VERB_SEND, words, &o, NULL, 0, &n, &err), err, "no words");
+    settings_init(&want);
+    want.capabilities = IN_SET(CAP_RETURN_PATH) | IN_SET(CAP_MULTIFD);
+    want.parameters[PARAM_MAX_BANDWIDTH].number = 0;
+    want.parameters[PARAM_MULTIFD_ZSTD_LEVEL].level = -1;
+    CHECK(memcmp(&o.settings, &want, sizeof(want)) == 0, "settings");
 }
 
 static void everything(void **state)
@@ -56,17 +75,137 @@ static void everything(void **state)
 
     (void)state;
     OK(parse(VERB_RECV, recv, &o, args, 2, &n, &err), err, "recv");
-    CHECK(o.channels == 7 && strcmp(o.machine, "pc-q35-10.0") == 0 && n == 1 && o.json && o.force &&
-              o.connect_timeout_ms == 5000,
+    CHECK(settings_channels(&o.settings) == 7 && strcmp(o.machine, "pc-q35-10.0") == 0 && n == 1 &&
+              o.json && o.force && o.connect_timeout_ms == 5000,
           "recv's");
     OK(parse(VERB_SEND, send, &o, args, 2, &n, &err), err, "send");
-    CHECK(o.max_bytes_per_s == 1250000000 && o.downtime_limit_ms == 50 && !o.return_path &&
-              o.has_uuid && o.uuid.bytes[0] == 0x0f,
+    CHECK(settings_number(&o.settings, PARAM_MAX_BANDWIDTH) == 1250000000 &&
+              settings_number(&o.settings, PARAM_DOWNTIME_LIMIT) == 50 &&
+              !settings_on(&o.settings, CAP_RETURN_PATH) && o.has_uuid && o.uuid.bytes[0] == 0x0f,
           "send's");
     OK(parse(VERB_SEND, rest, &o, args, 2, &n, &err), err, "both's");
-    CHECK(o.stall_timeout_ms == 1500 && o.method == CODEC_NONE && o.progress == PROGRESS_NEVER &&
-              o.digest && n == 0,
+    CHECK(o.stall_timeout_ms == 1500 && o.progress == PROGRESS_NEVER && o.digest && n == 0 &&
+              settings_number(&o.settings, PARAM_MULTIFD_COMPRESSION) == CODEC_NONE &&
+              settings_said(&o.settings, PARAM_MULTIFD_COMPRESSION),
           "both's");
+}
+
+/* What is set, in words of the command line and in QEMU's: the same. */
+static const struct same_case {
+    const char *label;
+    enum verb_bit verb;
+    const char *short_words[WORDS_MAX], *qemu_words[WORDS_MAX];
+} same_cases[] = {
+    {"channels",
+     VERB_SEND,
+     {"--channels", "7"},
+     {"--set", "multifd-channels=7", "--set", "multifd=on"}},
+    {"no channels", VERB_RECV, {"--channels=0"}, {"--set=multifd=off"}},
+    {"method", VERB_SEND, {"--compress", "zlib"}, {"--set", "multifd-compression=zlib"}},
+    {"method and level",
+     VERB_SEND,
+     {"--compress=zlib:9"},
+     {"--set=multifd-zlib-level=9", "--set=multifd-compression=zlib"}},
+    {"a negative level",
+     VERB_SEND,
+     {"--compress=zstd:-7"},
+     {"--set=multifd-zstd-level=-7", "--set=multifd-compression=zstd"}},
+    {"zero-copy", VERB_SEND, {"--zero-copy"}, {"--set=zero-copy-send=on"}},
+    {"a rate", VERB_SEND, {"--max-bandwidth=8Kbit"}, {"--set=max-bandwidth=1000"}},
+    {"a time", VERB_SEND, {"--downtime-limit=2s"}, {"--set=downtime-limit=2000"}},
+    {"TLS", VERB_RECV, {"--tls-creds=x"}, {"--set=tls-creds=x"}},
+    {"name", VERB_SEND, {"--tls-hostname=x"}, {"--set=tls-hostname=x"}},
+    {"peer", VERB_RECV, {"--tls-authz=CN=x"}, {"--set=tls-authz=CN=x"}},
+    {"order",
+     VERB_SEND,
+     {"--set=zero-copy-send=on", "--channels=3", "--set=multifd-compression=none"},
+     {"--compress=none", "--channels=3", "--zero-copy"}},
+    {"said twice", VERB_SEND, {"--channels=3", "--channels=3"}, {"--channels=3"}},
+};
+
+static bool equal_settings(const struct settings *a, const struct settings *b)
+{
+    if (a->capabilities != b->capabilities || a->said_capabilities != b->said_capabilities ||
+        a->said_parameters != b->said_parameters)
+        return false;
+    for (int i = 0; i < PARAM_N; i++) {
+        if (!parameter_equal((enum parameter)i, a->parameters[i], b->parameters[i]))
+            return false;
+    }
+    return true;
+}
+
+static void same_settings(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(same_cases); i++) {
+        const struct same_case *c = &same_cases[i];
+        struct options a, b;
+        struct error err;
+        size_t n;
+
+        OK(parse(c->verb, c->short_words, &a, NULL, 0, &n, &err), err, c->label);
+        OK(parse(c->verb, c->qemu_words, &b, NULL, 0, &n, &err), err, c->label);
+        CHECK(equal_settings(&a.settings, &b.settings), "%s: not the same", c->label);
+        CHECK(a.settings.said_capabilities | a.settings.said_parameters, "%s: not said", c->label);
+    }
+}
+
+static void tls_options(void **state)
+{
+    static const char *const words[] = {"--tls-psk=/k", "--tls-username", "me", NULL};
+    struct options o;
+    struct error err;
+    size_t n;
+
+    (void)state;
+    OK(parse(VERB_SEND, words, &o, NULL, 0, &n, &err), err, "PSK");
+    CHECK(strcmp(o.tls_psk, "/k") == 0 && strcmp(o.tls_username, "me") == 0, "PSK");
+}
+
+/* --- at the start ---------------------------------------------------------------------------- */
+
+static const struct start_case {
+    const char *label;
+    enum verb_bit verb;
+    const char *words[WORDS_MAX];
+    bool many;
+    unsigned channels;   /* where it passes */
+    const char *refused; /* NULL: passes */
+} start_cases[] = {
+    {"the default", VERB_SEND, {NULL}, true, 2, NULL},
+    {"the default, one connection", VERB_SEND, {NULL}, false, 0, NULL},
+    {"a number", VERB_SEND, {"--set=multifd-channels=4"}, true, 4, NULL},
+    {"none", VERB_SEND, {"--channels=0"}, false, 0, NULL},
+    {"too many", VERB_SEND, {"--channels=2"}, false, 0, "multifd needs many connections"},
+    {"too many", VERB_SEND, {"--set=multifd-channels=4"}, false, 0, "(rule M3)"},
+    {"too many", VERB_RECV, {"--set=multifd=on"}, false, 0, "(rule M3)"},
+    {"packs nothing", VERB_SEND, {"--compress=zstd", "--channels=0"}, true, 0, "(rule R7)"},
+    {"not yet", VERB_SEND, {"--compress=zstd"}, true, 2, "zstd are not in this build"},
+    {"not yet", VERB_RECV, {"--tls-psk=x"}, true, 2, "TLS is not in this build"},
+    {"not yet", VERB_SEND, {"--zero-copy"}, true, 2, "zero-copy-send is not in this build"},
+};
+
+static void starts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(start_cases); i++) {
+        const struct start_case *c = &start_cases[i];
+        enum moment moment = c->verb == VERB_SEND ? AT_MIGRATE : AT_INCOMING;
+        struct options o;
+        struct error err;
+        size_t n;
+
+        OK(parse(c->verb, c->words, &o, NULL, 0, &n, &err), err, c->label);
+        int rc = options_start(&o, moment, c->many, &err);
+        if (c->refused) {
+            check_refused(c->label, rc, &err, ERR_USAGE, c->refused);
+        } else {
+            OK(rc, err, c->label);
+            CHECK(settings_channels(&o.settings) == c->channels, "%s: %u channels", c->label,
+                  settings_channels(&o.settings));
+        }
+    }
 }
 
 static const struct bad_case {
@@ -85,25 +224,50 @@ static const struct bad_case {
     {"one word too many", VERB_RECV, {"a", "b", "c"}, "'c': one word too many"},
     {"channels", VERB_SEND, {"--channels", "256"}, "--channels: '256': expected a number"},
     {"channels", VERB_SEND, {"--channels", "-1"}, "--channels: '-1'"},
-    {"method zlib", VERB_SEND, {"--compress", "zlib"}, "--compress: method 'zlib' is not in"},
-    {"method zstd", VERB_RECV, {"--compress=zstd:3"}, "--compress: method 'zstd' is not in"},
-    {"no method", VERB_RECV, {"--compress=lz4"}, "--compress: method 'lz4'"},
+    {"no method", VERB_RECV, {"--compress=lz4"}, "--compress: multifd-compression: 'lz4'"},
+    {"a method of others", VERB_SEND, {"--compress=qpl"}, "expected none, zlib, zstd (rule P6)"},
+    {"no level", VERB_SEND, {"--compress=none:1"}, "--compress: 'none:1': method none has no"},
+    {"zlib's level", VERB_SEND, {"--compress=zlib:10"}, "'10': expected 0 to 9 (rule P1)"},
+    {"zstd's level", VERB_SEND, {"--compress=zstd:21"}, "'21': expected -131072 to 20 (rule P1)"},
+    {"a level of nothing", VERB_SEND, {"--compress=zstd:"}, "multifd-zstd-level: ''"},
+    {"a level here", VERB_RECV, {"--compress=zstd:3"}, "multifd-zstd-level: set at the source"},
     {"engine", VERB_RECV, {"--engine=uring"}, "--engine: engine 'uring'"},
     {"rate", VERB_SEND, {"--max-bandwidth=fast"}, "--max-bandwidth: 'fast'"},
     {"time", VERB_SEND, {"--downtime-limit=soon"}, "--downtime-limit: 'soon'"},
     {"machine", VERB_RECV, {"--machine="}, "--machine: ''"},
     {"UUID", VERB_RECV, {"--uuid=1"}, "--uuid: '1'"},
-    {"setting", VERB_SEND, {"--set=xbzrle=on"}, "--set: 'xbzrle=on'"},
-    {"setting", VERB_SEND, {"--set=return-path=maybe"}, "--set: 'return-path=maybe'"},
+    {"downtime", VERB_SEND, {"--downtime-limit=2001s"}, "expected 0 to 2000000 (ms) (rule P1)"},
+    {"setting", VERB_SEND, {"--set=return-path=maybe"}, "--set: return-path: 'maybe': expected on"},
+    {"setting", VERB_SEND, {"--set=multifd"}, "--set: 'multifd': expected NAME=VALUE"},
+    {"setting", VERB_SEND, {"--set==on"}, "--set: '=on': expected NAME=VALUE"},
+    {"setting", VERB_SEND, {"--set=speed=on"}, "--set: 'speed': no such setting; see ramjet help"},
+    {"setting", VERB_SEND, {"--set=multifd-channels=0"}, "multifd-channels: '0': expected 1 to"},
+    {"unbuilt", VERB_SEND, {"--set=xbzrle=on"}, "xbzrle: pages are sent whole in this build"},
+    {"unbuilt", VERB_SEND, {"--set=switchover-ack=on"}, "switchover-ack: the source does not"},
+    {"unbuilt", VERB_RECV, {"--set=mapped-ram=on"}, "use recv with a target file:PATH"},
+    {"unbuilt", VERB_SEND, {"--set=announce-max=1"}, "announce-max: there is no network card"},
+    {"clash", VERB_SEND, {"--set=xbzrle=on", "--channels=2"}, "switch multifd or xbzrle off (rule"},
+    {"clash", VERB_SEND, {"--channels=2", "--set=xbzrle=on"}, "switch multifd or xbzrle off (rule"},
+    {"clash", VERB_SEND, {"--zero-copy", "--compress=zlib"}, "(rule C11)"},
+    {"clash", VERB_SEND, {"--compress=zlib", "--zero-copy"}, "(rule C11)"},
+    {"clash", VERB_SEND, {"--zero-copy", "--tls-psk=x"}, "(rule C11)"},
+    {"clash", VERB_SEND, {"--tls-creds=x", "--tls-psk=x"}, "--tls-psk or tls-creds, not both"},
+    {"lacks", VERB_SEND, {"--zero-copy", "--channels=0"}, "zero-copy-send needs multifd"},
+    {"twice", VERB_SEND, {"--channels=2", "--set=multifd-channels=3"}, "multifd-channels: said"},
+    {"twice", VERB_SEND, {"--set=multifd=off", "--channels=3"}, "multifd: said twice"},
+    {"twice", VERB_SEND, {"--compress=zstd:3", "--set=multifd-zstd-level=4"}, "level: said twice"},
     {"progress", VERB_SEND, {"--progress=often"}, "--progress: 'often'"},
     {"the source's", VERB_RECV, {"--max-bandwidth", "1G"}, "--max-bandwidth: set at the source"},
     {"the source's", VERB_RECV, {"--max-bandwidth=1G"}, "--max-bandwidth: set at the source"},
     {"the source's", VERB_RECV, {"--downtime-limit"}, "--downtime-limit: set at the source"},
-    {"the source's", VERB_RECV, {"--set=return-path=on"}, "--set: set at the source"},
-    {"zero-copy", VERB_SEND, {"--zero-copy"}, "--zero-copy: not in this build; pages are copied"},
-    {"TLS", VERB_RECV, {"--tls-creds", "x"}, "--tls-creds: not in this build; use a trusted"},
-    {"TLS", VERB_SEND, {"--tls-psk=x"}, "--tls-psk: not in this build; use a trusted"},
-    {"TLS", VERB_SEND, {"--tls-hostname=x"}, "--tls-hostname: not in this build; use a trusted"},
+    {"the source's", VERB_RECV, {"--set=return-path=on"}, "return-path: set at the source (rule"},
+    {"the source's", VERB_RECV, {"--set=max-bandwidth=1"}, "max-bandwidth: set at the source"},
+    {"the source's", VERB_RECV, {"--zero-copy"}, "--zero-copy: set at the source"},
+    {"the source's", VERB_RECV, {"--tls-hostname"}, "--tls-hostname: set at the source"},
+    {"the destination's", VERB_SEND, {"--tls-authz"}, "--tls-authz: set at the destination"},
+    {"the destination's", VERB_SEND, {"--set=tls-authz=x"}, "tls-authz: set at the destination"},
+    {"PSK", VERB_SEND, {"--tls-psk="}, "--tls-psk: expected the path"},
+    {"name", VERB_SEND, {"--tls-username=a:b"}, "--tls-username: 'a:b': expected a name"},
     {"CPUs", VERB_RECV, {"--cpus", "0-3"}, "--cpus: not in this build; use taskset"},
 };
 
@@ -154,10 +318,10 @@ static void help_is_true(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),
-        cmocka_unit_test(everything),
-        cmocka_unit_test(refuses),
-        cmocka_unit_test(help_is_true),
+        cmocka_unit_test(defaults),    cmocka_unit_test(own_settings),
+        cmocka_unit_test(everything),  cmocka_unit_test(same_settings),
+        cmocka_unit_test(tls_options), cmocka_unit_test(starts),
+        cmocka_unit_test(refuses),     cmocka_unit_test(help_is_true),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
