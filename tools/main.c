@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tools/options.h"
+#include "tools/settings_report.h"
 #include "tools/verbs.h"
 
 #define EXIT_FAILED 1
@@ -29,7 +30,9 @@ static const struct verb {
      VERB_SEND, verb_send},
     {"info", "[options] FILE | raw:DIR", "what a snapshot holds",
      "Blocks, page counts, device sections, machine type.\n", VERB_INFO, verb_info},
-    {"probe", "[options]", "what this host can do", "", VERB_PROBE, verb_probe},
+    {"probe", "[options]", "what this host can do",
+     "With --rules: the settings by QEMU's names, and the rules between them.\n", VERB_PROBE,
+     verb_probe},
 };
 
 static const struct verb *find_verb(const char *name)
@@ -46,7 +49,7 @@ static void help(FILE *to)
     fprintf(to, "ramjet moves the memory of a running VM over many connections at once.\n\n");
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         fprintf(to, "  ramjet %-6s %-30s %s\n", verbs[i].name, verbs[i].synopsis, verbs[i].summary);
-    fprintf(to, "  ramjet help VERB\n\nExit codes: 0 done, 1 failed, 2 usage.\n");
+    fprintf(to, "  ramjet help VERB | settings [NAME]\n\nExit codes: 0 done, 1 failed, 2 usage.\n");
 }
 
 static void help_verb(const struct verb *v, FILE *to)
@@ -56,8 +59,23 @@ static void help_verb(const struct verb *v, FILE *to)
     options_help(v->bit, to);
 }
 
+/* The table of settings is long, and no verb's alone. */
+static int help_settings(int argc, char **argv)
+{
+    if (argc == 0) {
+        settings_print(stdout);
+        return 0;
+    }
+    if (settings_print_one(argv[0], stdout) == 0)
+        return 0;
+    fprintf(stderr, "ramjet help settings: no setting '%s'\n", argv[0]);
+    return EXIT_USAGE;
+}
+
 static int run_help(int argc, char **argv)
 {
+    if (argc > 0 && strcmp(argv[0], "settings") == 0)
+        return help_settings(argc - 1, argv + 1);
     const struct verb *v = argc > 0 ? find_verb(argv[0]) : NULL;
 
     if (argc > 0 && !v) {

@@ -18,6 +18,7 @@
 #include "ram/resident.h"
 #include "ram/zero_page.h"
 #include "tools/options.h"
+#include "tools/settings_report.h"
 #include "tools/verbs.h"
 
 /* What older headers do not have. */
@@ -171,6 +172,42 @@ static const struct {
     {"never-touched-memory", probe_resident},
 };
 
+static void print_json(json_t *json)
+{
+    json_dumpf(json, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(json);
+}
+
+static void probe_host(bool json)
+{
+    json_t *root = json_object();
+
+    for (size_t i = 0; i < ARRAY_LEN(probes); i++) {
+        char answer[ANSWER_LEN];
+
+        probes[i].probe(answer);
+        json_object_set_new(root, probes[i].name, json_string(answer));
+        if (!json)
+            printf("%-24s %s\n", probes[i].name, answer);
+    }
+    if (json)
+        print_json(root);
+    else
+        json_decref(root);
+}
+
+static void probe_rules(bool json)
+{
+    if (json) {
+        print_json(rules_json());
+        return;
+    }
+    settings_print(stdout);
+    printf("\nRules:\n");
+    rules_print(stdout);
+}
+
 int verb_probe(int argc, char **argv, struct error *err)
 {
     struct options options;
@@ -178,19 +215,9 @@ int verb_probe(int argc, char **argv, struct error *err)
 
     if (options_parse(VERB_PROBE, argc, argv, &options, NULL, 0, &n, err) < 0)
         return -1;
-    json_t *root = json_object();
-    for (size_t i = 0; i < ARRAY_LEN(probes); i++) {
-        char answer[ANSWER_LEN];
-
-        probes[i].probe(answer);
-        json_object_set_new(root, probes[i].name, json_string(answer));
-        if (!options.json)
-            printf("%-24s %s\n", probes[i].name, answer);
-    }
-    if (options.json) {
-        json_dumpf(root, stdout, JSON_COMPACT);
-        putchar('\n');
-    }
-    json_decref(root);
+    if (options.rules)
+        probe_rules(options.json);
+    else
+        probe_host(options.json);
     return 0;
 }
