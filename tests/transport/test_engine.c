@@ -1,16 +1,102 @@
-/* One body of tests over every engine of the table: today that is one. */
+/*
+ * One body of tests over every engine of the table, with and without borrowed memory: a test's
+ * state is its `struct way`.
+ */
 #include "transport/engine.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/bytes_channel.h"
 #include "tests/support/test.h"
+
+/* --- ways to move bytes ---------------------------------------------------------------------- */
+
+static const struct way {
+    const char *label, *engine;
+    bool zero_copy; /* over TCP on loopback: AF_UNIX cannot. The others are over AF_UNIX. */
+} ways[] = {
+    {"socket", "socket", false},
+    {"socket, zero-copy", "socket", true},
+};
+
+static void tcp_pair(int ret[static 2])
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sa);
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ret[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(bind(listening, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(listening, 1) == 0 &&
+              getsockname(listening, (struct sockaddr *)&sa, &len) == 0 &&
+              connect(ret[0], (struct sockaddr *)&sa, sizeof(sa)) == 0,
+          "a TCP connection to ourselves");
+    ret[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+    CHECK(ret[1] >= 0, "accept");
+    close(listening);
+}
+
+static void connected(const struct way *way, int ret[static 2])
+{
+    if (way->zero_copy)
+        tcp_pair(ret);
+    else
+        CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret) == 0, "socketpair");
+}
+
+static struct channel *open_way(const struct way *way, int fd, uint64_t stall_timeout_ms)
+{
+    struct engine_config config = {
+        .stall_timeout_ms = stall_timeout_ms,
+        .zero_copy = way->zero_copy,
+    };
+    const struct engine *engine;
+    struct channel *c;
+    struct error err;
+
+    OK(engine_find(way->engine, &engine, &err), err, way->label);
+    OK(engine->open(fd, &config, &c, &err), err, way->label);
+    return c;
+}
+
+static struct channel *way_and_fd(const struct way *way, uint64_t stall_timeout_ms, int *ret_fd)
+{
+    int fds[2];
+
+    connected(way, fds);
+    *ret_fd = fds[1];
+    return open_way(way, fds[0], stall_timeout_ms);
+}
+
+static void way_pair(const struct way *way, struct channel *ret[static 2])
+{
+    int fd;
+
+    ret[0] = way_and_fd(way, 0, &fd);
+    ret[1] = open_way(way, fd, 0);
+}
+
+static void set_buffers(int fd, int bytes)
+{
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
+/* So small that a transfer goes by in many parts. TCP crawls where the kernel's least is set. */
+static void make_narrow(const struct way *way, int fd)
+{
+    set_buffers(fd, way->zero_copy ? 262144 : 1);
+}
+
+/* --- the table ------------------------------------------------------------------------------- */
 
 static const struct find_case {
     const char *name, *refused;
@@ -24,13 +110,13 @@ static const struct find_case {
 
 static void finds_by_name(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(find_cases); i++) {
         const struct find_case *c = &find_cases[i];
         const struct engine *engine = NULL;
         struct error err;
         int rc = engine_find(c->name, &engine, &err);
 
+        (void)state;
         if (c->refused)
             check_refused(c->name, rc, &err, ERR_USAGE, c->refused);
         else
@@ -45,8 +131,7 @@ static void refuses_what_is_no_socket(void **state)
     struct error err;
     int fd = bytes_fd("x", 1);
 
-    (void)state;
-    OK(engine_find("auto", &engine, &err), err, "auto");
+    OK(engine_find(((const struct way *)*state)->engine, &engine, &err), err, "engine");
     check_refused("a file", engine->open(fd, &(struct engine_config){0}, &c, &err), &err,
                   ERR_SYSTEM, "SO_RCVTIMEO");
     CHECK(fcntl(fd, F_GETFD) < 0, "the descriptor was not taken");
@@ -69,7 +154,9 @@ static void *send_all(void *arg)
 {
     struct transfer *t = arg;
 
-    t->rc = channel_sendv(t->channel, t->iov, t->n, 0, &t->err);
+    t->rc = channel_sendv(t->channel, t->iov, t->n, CHANNEL_BORROW, &t->err);
+    if (t->rc == 0)
+        t->rc = channel_drain(t->channel, &t->err);
     return NULL;
 }
 
@@ -99,25 +186,20 @@ static void fill_sent(void)
     memset(big.received, 0, sizeof(big.received));
 }
 
-static void set_buffer(int fd, int bytes)
+static void narrow_pair(const struct way *way, struct channel *ret[static 2])
 {
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    way_pair(way, ret);
+    make_narrow(way, ret[0]->fd);
+    make_narrow(way, ret[1]->fd);
 }
 
-/* A pair whose buffers are as small as the kernel allows. */
-static void small_pair(struct channel *ret[static 2])
+static struct channel *narrow_and_fd(const struct way *way, uint64_t stall_timeout_ms, int *ret_fd)
 {
-    const struct engine *engine;
-    struct error err;
-    int fds[2];
+    struct channel *c = way_and_fd(way, stall_timeout_ms, ret_fd);
 
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
-    OK(engine_find("auto", &engine, &err), err, "auto");
-    for (int i = 0; i < 2; i++) {
-        set_buffer(fds[i], 1);
-        OK(engine->open(fds[i], &(struct engine_config){0}, &ret[i], &err), err, "open");
-    }
+    make_narrow(way, c->fd);
+    make_narrow(way, *ret_fd);
+    return c;
 }
 
 static void gathers_and_scatters(void **state)
@@ -127,9 +209,8 @@ static void gathers_and_scatters(void **state)
     pthread_t thread;
     size_t len = cut(big.iov_out, big.sent), got = 0;
 
-    (void)state;
     fill_sent();
-    small_pair(pair);
+    narrow_pair(*state, pair);
     struct transfer t = {.channel = pair[0], .iov = big.iov_out, .n = PIECES};
     pthread_create(&thread, NULL, send_all, &t);
     /* The same bytes, cut elsewhere: one large piece first, then many. */
@@ -154,8 +235,7 @@ static void takes_at_least_min(void **state)
     struct error err;
     size_t got = 0;
 
-    (void)state;
-    channel_pair(0, pair);
+    way_pair(*state, pair);
     OK(channel_send(pair[0], "0123456789abcdefghijklmnop", 26, 0, &err), err, "send");
     OK(channel_recvv(pair[1], iov, 3, 12, 0, &got, &err), err, "receive");
     CHECK(got >= 12 && got <= 26, "%zu bytes", got);
@@ -171,8 +251,7 @@ static void empty_transfers_are_fine(void **state)
     struct error err;
     size_t got = 7;
 
-    (void)state;
-    channel_pair(0, pair);
+    way_pair(*state, pair);
     OK(channel_sendv(pair[0], iov, 2, 0, &err), err, "send nothing");
     OK(channel_sendv(pair[0], iov, 0, 0, &err), err, "send no pieces");
     OK(channel_recvv(pair[1], iov, 2, 0, 0, &got, &err), err, "receive nothing");
@@ -197,7 +276,6 @@ static const struct close_case {
 
 static void tells_how_the_peer_closed(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(close_cases); i++) {
         const struct close_case *c = &close_cases[i];
         uint8_t bytes[8];
@@ -205,7 +283,7 @@ static void tells_how_the_peer_closed(void **state)
         struct error err;
         size_t got = 99;
         int peer;
-        struct channel *channel = channel_and_fd(0, &peer);
+        struct channel *channel = way_and_fd(*state, 0, &peer);
 
         CHECK(write(peer, "xxxxxxxx", c->sent) == (ssize_t)c->sent, "write");
         close(peer);
@@ -225,9 +303,8 @@ static void peeks_and_does_not_wait(void **state)
     struct error err;
     size_t got = 99;
     int peer;
-    struct channel *c = channel_and_fd(0, &peer);
+    struct channel *c = way_and_fd(*state, 0, &peer);
 
-    (void)state;
     struct iovec iov = {bytes, 4};
     check_refused("nothing there", channel_recvv(c, &iov, 1, 1, CHANNEL_NOWAIT, &got, &err), &err,
                   ERR_SYSTEM, "receive");
@@ -253,11 +330,13 @@ static void send_to_a_closed_peer_fails(void **state)
 {
     struct error err;
     int peer;
-    struct channel *c = channel_and_fd(0, &peer);
+    struct channel *c = way_and_fd(*state, 0, &peer);
 
-    (void)state;
     close(peer);
-    check_refused("closed peer", channel_send(c, "x", 1, 0, &err), &err, ERR_SYSTEM, "send");
+    int rc = 0;
+    while (rc == 0) /* TCP learns it from the answer to the first bytes */
+        rc = channel_send(c, "x", 1, 0, &err);
+    check_refused("closed peer", rc, &err, ERR_SYSTEM, "send");
     channel_free(c);
 }
 
@@ -273,11 +352,10 @@ static void *receive_all(void *arg)
 static void interrupt_wakes_a_receiver(void **state)
 {
     int peer;
-    struct channel *c = channel_and_fd(0, &peer);
+    struct channel *c = way_and_fd(*state, 0, &peer);
     struct transfer t = {.channel = c, .len = 10};
     pthread_t thread;
 
-    (void)state;
     pthread_create(&thread, NULL, receive_all, &t);
     channel_interrupt(c); /* before, while or after it blocks: all must end the same way */
     pthread_join(thread, NULL);
@@ -290,12 +368,11 @@ static void interrupt_wakes_a_receiver(void **state)
 static void interrupt_wakes_a_sender(void **state)
 {
     int peer;
-    struct channel *c = channel_and_fd(0, &peer);
+    struct channel *c = narrow_and_fd(*state, 0, &peer);
     struct transfer t = {.channel = c, .iov = big.iov_out, .n = PIECES};
     pthread_t thread;
     char byte;
 
-    (void)state;
     cut(big.iov_out, big.sent);
     pthread_create(&thread, NULL, send_all, &t);
     CHECK(recv(peer, &byte, 1, MSG_PEEK) == 1, "the sender has begun");
@@ -309,11 +386,13 @@ static void interrupt_wakes_a_sender(void **state)
 static void what_came_before_the_interrupt_is_read(void **state)
 {
     int peer;
-    struct channel *c = channel_and_fd(0, &peer);
+    struct channel *c = way_and_fd(*state, 0, &peer);
     struct transfer t = {.channel = c, .len = 4};
 
-    (void)state;
+    struct pollfd readable = {.fd = c->fd, .events = POLLIN};
+
     CHECK(write(peer, "SHUT", 4) == 4, "write");
+    CHECK(poll(&readable, 1, -1) == 1, "poll");
     channel_interrupt(c);
     receive_all(&t);
     OK(t.rc, t.err, "what lay there");
@@ -326,11 +405,10 @@ static void what_came_before_the_interrupt_is_read(void **state)
 static void nowait_fails_rather_than_waits(void **state)
 {
     int peer;
-    struct channel *c = channel_and_fd(0, &peer);
+    struct channel *c = narrow_and_fd(*state, 0, &peer);
     struct transfer t = {.channel = c, .iov = big.iov_out, .n = PIECES};
     struct error err;
 
-    (void)state;
     OK(channel_send(c, "SHUT", 4, CHANNEL_NOWAIT, &err), err, "there is room");
     cut(big.iov_out, big.sent);
     CHECK(channel_sendv(c, t.iov, t.n, CHANNEL_NOWAIT, &err) < 0, "nobody reads");
@@ -341,35 +419,13 @@ static void nowait_fails_rather_than_waits(void **state)
 
 /* --- time ------------------------------------------------------------------------------------ */
 
-/* A channel whose blocking calls return every millisecond: silence is noticed fast. */
-static struct channel *fast_channel(uint64_t stall_timeout_ms, int *ret_peer)
-{
-    struct engine_config config = {.stall_timeout_ms = stall_timeout_ms};
-    struct timeval tick = {.tv_usec = 1000};
-    const struct engine *engine;
-    struct channel *c;
-    struct error err;
-    int fds[2];
-
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
-    int same = dup(fds[0]); /* the timeouts are the socket's, not the descriptor's */
-    OK(engine_find("auto", &engine, &err), err, "auto");
-    OK(engine->open(fds[0], &config, &c, &err), err, "open");
-    setsockopt(same, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick));
-    setsockopt(same, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof(tick));
-    close(same);
-    *ret_peer = fds[1];
-    return c;
-}
-
 static void silence_ends_in_an_error(void **state)
 {
     int peer;
-    struct channel *c = fast_channel(3, &peer);
+    struct channel *c = narrow_and_fd(*state, 3, &peer);
     struct transfer in = {.channel = c, .len = 4};
     struct transfer out = {.channel = c, .iov = big.iov_out, .n = PIECES};
 
-    (void)state;
     receive_all(&in);
     check_refused("nothing comes", in.rc, &in.err, ERR_PEER, "sent nothing for 0.0 s");
     cut(big.iov_out, big.sent);
@@ -382,13 +438,12 @@ static void silence_ends_in_an_error(void **state)
 static void silence_inside_a_record_too(void **state)
 {
     int peer;
-    struct channel *c = fast_channel(3, &peer);
+    struct channel *c = narrow_and_fd(*state, 3, &peer);
     uint8_t bytes[4];
     struct iovec iov = {bytes, sizeof(bytes)};
     struct error err;
     size_t got;
 
-    (void)state;
     CHECK(write(peer, "x", 1) == 1, "write");
     check_refused("a record begun", channel_recvv(c, &iov, 1, 4, CHANNEL_MAY_IDLE, &got, &err),
                   &err, ERR_PEER, "sent nothing for 0.0 s");
@@ -410,14 +465,13 @@ static void *write_when_asleep(void *arg)
 static void silence_between_records_is_borne(void **state)
 {
     int peer;
-    struct channel *c = fast_channel(1, &peer);
+    struct channel *c = narrow_and_fd(*state, 1, &peer);
     char byte;
     struct iovec iov = {&byte, 1};
     struct error err;
     pthread_t thread;
     size_t got;
 
-    (void)state;
     pthread_create(&thread, NULL, write_when_asleep, &peer);
     int rc = channel_recvv(c, &iov, 1, 1, CHANNEL_MAY_IDLE, &got, &err);
     pthread_join(thread, NULL);
@@ -459,10 +513,9 @@ static void signals_do_no_harm(void **state)
     size_t len = cut(big.iov_out, big.sent), got = 0;
     struct iovec iov = {big.received, len};
 
-    (void)state;
     sigaction(SIGUSR1, &act, NULL);
     fill_sent();
-    small_pair(pair);
+    narrow_pair(*state, pair);
     struct transfer t = {.channel = pair[0], .iov = big.iov_out, .n = PIECES};
     pthread_create(&pesterer, NULL, pester_main, &p);
     pthread_create(&thread, NULL, send_all, &t);
@@ -488,11 +541,10 @@ static void sends_a_piece_of_a_file(void **state)
     struct error err;
     size_t len;
 
-    (void)state;
     for (size_t i = 0; i < FILE_LEN; i++)
         bytes[i] = (uint8_t)(i * 7 + i / 251);
     int fd = bytes_fd(bytes, FILE_LEN);
-    channel_pair(0, pair);
+    way_pair(*state, pair);
     assert_true(channel_sends_files(pair[0]));
     OK(channel_sendv(pair[0], &head, 1, CHANNEL_MORE, &err), err, "header");
     OK(channel_send_file(pair[0], fd, FROM, LEN, &err), err, "file");
@@ -522,27 +574,269 @@ static void advances_over_pieces(void **state)
     assert_int_equal(iov_advance(&at, 1, 6), 0);
 }
 
+/* --- borrowed memory ------------------------------------------------------------------------- */
+
+static void only_what_can_borrow_says_so(void **state)
+{
+    const struct way *way = *state;
+    const struct engine *engine;
+    struct engine_config config = {.zero_copy = true};
+    struct channel *c;
+    struct error err;
+    int fds[2];
+
+    OK(engine_find(way->engine, &engine, &err), err, way->label);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
+    check_refused("AF_UNIX", engine->open(fds[0], &config, &c, &err), &err, ERR_USAGE,
+                  "leave out --zero-copy, or use tcp");
+    close(fds[1]);
+    c = way_and_fd(way, 0, &fds[1]);
+    CHECK(c->borrows, "it borrows");
+    channel_free(c);
+    close(fds[1]);
+}
+
+#define HEADER_LEN 1344
+#define PAGES_LEN  (512 << 10)
+#define N_PACKETS  128
+
+/* As multifd does it: a header that is reused at once, and pages that are lent. */
+static int send_packet(struct channel *c, const uint8_t *pages, uint8_t number, struct error *err)
+{
+    uint8_t header[HEADER_LEN];
+    struct iovec iov[] = {{(void *)pages, 4096}, {(void *)(pages + 4096), PAGES_LEN - 4096}};
+
+    memset(header, number, sizeof(header));
+    if (channel_send(c, header, sizeof(header), CHANNEL_MORE, err) < 0)
+        return -1;
+    memset(header, 0xee, sizeof(header));
+    return channel_sendv(c, iov, 2, CHANNEL_BORROW, err);
+}
+
+/* 64 MiB out of the same few packets, which change after every round. 0, or the line that failed.
+ */
+static int send_rounds(struct channel *c, uint8_t *pages, size_t per_round)
+{
+    struct error err;
+
+    for (size_t i = 0; i < N_PACKETS; i++) {
+        uint8_t *at = pages + i % per_round * PAGES_LEN;
+
+        memset(at, (int)i, PAGES_LEN);
+        if (send_packet(c, at, (uint8_t)i, &err) < 0)
+            return __LINE__;
+        if (i % per_round != per_round - 1)
+            continue;
+        if (channel_drain(c, &err) < 0)
+            return __LINE__;
+        memset(pages, 0xee, per_round * PAGES_LEN); /* ours again: the peer must not see this */
+    }
+    return atomic_load(&c->bytes_sent) == N_PACKETS * (uint64_t)(HEADER_LEN + PAGES_LEN) ? 0
+                                                                                         : __LINE__;
+}
+
+static void expect_packets(int fd)
+{
+    static uint8_t packet[HEADER_LEN + PAGES_LEN];
+
+    for (size_t i = 0; i < N_PACKETS; i++) {
+        CHECK(recv(fd, packet, sizeof(packet), MSG_WAITALL) == sizeof(packet), "packet %zu", i);
+        CHECK(packet[0] == (uint8_t)i && memcmp(packet, packet + 1, sizeof(packet) - 1) == 0,
+              "packet %zu was overwritten while it was lent", i);
+    }
+}
+
+struct rounds {
+    struct channel *channel;
+    uint8_t *pages;
+    int failed_line;
+};
+
+static void *send_rounds_main(void *arg)
+{
+    struct rounds *r = arg;
+
+    r->failed_line = send_rounds(r->channel, r->pages, 4);
+    return NULL;
+}
+
+static void what_is_drained_may_be_overwritten(void **state)
+{
+    struct rounds r = {.pages = malloc(4 * PAGES_LEN)};
+    pthread_t thread;
+    int peer;
+
+    r.channel = way_and_fd(*state, 0, &peer);
+    pthread_create(&thread, NULL, send_rounds_main, &r);
+    expect_packets(peer);
+    pthread_join(thread, NULL);
+    CHECK(r.failed_line == 0, "line %d", r.failed_line);
+    CHECK(atomic_load(&r.channel->copied_sends) <= N_PACKETS * 8, "%lu copied",
+          (unsigned long)atomic_load(&r.channel->copied_sends));
+    channel_free(r.channel);
+    close(peer);
+    free(r.pages);
+}
+
+/* In a child, as a user who may lock next to nothing. Returns the line that failed, or 0. */
+static int send_unprivileged(const struct way *way, int fd)
+{
+    struct rlimit limit = {64 << 10, 64 << 10};
+    uint8_t *pages = malloc(4 * PAGES_LEN);
+
+    if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0 || setgid(65534) < 0 || setuid(65534) < 0)
+        return __LINE__;
+    struct channel *c = open_way(way, fd, 0);
+    int line = send_rounds(c, pages, 4);
+    if (line == 0 && atomic_load(&c->copied_sends) != N_PACKETS)
+        line = __LINE__;
+    channel_free(c);
+    free(pages);
+    return line;
+}
+
+static void shortage_is_met_by_copying(void **state)
+{
+    int fds[2], status;
+
+    if (geteuid() != 0) {
+        print_message("skipped: only root can become somebody with less memory to lock\n");
+        skip();
+    }
+    connected(*state, fds);
+    pid_t child = fork();
+    if (child == 0) {
+        int line = send_unprivileged(*state, fds[0]);
+
+        if (line)
+            print_error("line %d\n", line);
+        _exit(line ? 1 : 0);
+    }
+    close(fds[0]);
+    expect_packets(fds[1]);
+    CHECK(waitpid(child, &status, 0) == child && status == 0, "status %#x", status);
+    close(fds[1]);
+}
+
+#define STUCK_LEN (200 << 10)
+static uint8_t stuck[STUCK_LEN];
+
+/* A channel that has taken all and cannot get rid of it: the peer's window is smaller. */
+static struct channel *stuck_channel(const struct way *way, uint64_t stall_timeout_ms, int *ret_fd)
+{
+    struct channel *c = way_and_fd(way, stall_timeout_ms, ret_fd);
+    struct error err;
+
+    set_buffers(*ret_fd, 4096);
+    set_buffers(c->fd, 1 << 20);
+    OK(channel_send(c, stuck, sizeof(stuck), CHANNEL_BORROW, &err), err, "into the buffer");
+    return c;
+}
+
+static void *drain_main(void *arg)
+{
+    struct transfer *t = arg;
+
+    t->rc = channel_drain(t->channel, &t->err);
+    return NULL;
+}
+
+static void interrupt_wakes_a_drain(void **state)
+{
+    int peer;
+    struct transfer t = {.channel = stuck_channel(*state, 0, &peer)};
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, drain_main, &t);
+    channel_interrupt(t.channel);
+    pthread_join(thread, NULL);
+    check_refused("interrupt", t.rc, &t.err, ERR_CANCELLED, "interrupted");
+    channel_free(t.channel);
+    close(peer);
+}
+
+static void silence_ends_a_drain(void **state)
+{
+    int peer;
+    struct channel *c = stuck_channel(*state, 3, &peer);
+    struct error err;
+
+    check_refused("nobody reads", channel_drain(c, &err), &err, ERR_PEER, "read nothing for 0.0 s");
+    channel_free(c);
+    close(peer);
+}
+
+/* The peer resets: all that was queued comes back at once, whatever the drain makes of it. */
+static void a_drain_ends_with_the_connection(void **state)
+{
+    int peer;
+    struct channel *c = stuck_channel(*state, 0, &peer);
+    struct error err;
+
+    close(peer);
+    if (channel_drain(c, &err) < 0)
+        check_refused("reset", -1, &err, ERR_SYSTEM, "wait for memory that is being sent");
+    channel_free(c);
+}
+
+static const struct body {
+    const char *name;
+    void (*run)(void **state);
+    bool zero_copy_only;
+} bodies[] = {
+    {"refuses_what_is_no_socket", refuses_what_is_no_socket, false},
+    {"gathers_and_scatters", gathers_and_scatters, false},
+    {"takes_at_least_min", takes_at_least_min, false},
+    {"empty_transfers_are_fine", empty_transfers_are_fine, false},
+    {"tells_how_the_peer_closed", tells_how_the_peer_closed, false},
+    {"peeks_and_does_not_wait", peeks_and_does_not_wait, false},
+    {"send_to_a_closed_peer_fails", send_to_a_closed_peer_fails, false},
+    {"interrupt_wakes_a_receiver", interrupt_wakes_a_receiver, false},
+    {"interrupt_wakes_a_sender", interrupt_wakes_a_sender, false},
+    {"what_came_before_the_interrupt_is_read", what_came_before_the_interrupt_is_read, false},
+    {"nowait_fails_rather_than_waits", nowait_fails_rather_than_waits, false},
+    {"silence_ends_in_an_error", silence_ends_in_an_error, false},
+    {"silence_inside_a_record_too", silence_inside_a_record_too, false},
+    {"silence_between_records_is_borne", silence_between_records_is_borne, false},
+    {"signals_do_no_harm", signals_do_no_harm, false},
+    {"sends_a_piece_of_a_file", sends_a_piece_of_a_file, false},
+    {"only_what_can_borrow_says_so", only_what_can_borrow_says_so, true},
+    {"what_is_drained_may_be_overwritten", what_is_drained_may_be_overwritten, true},
+    {"shortage_is_met_by_copying", shortage_is_met_by_copying, true},
+    {"interrupt_wakes_a_drain", interrupt_wakes_a_drain, true},
+    {"silence_ends_a_drain", silence_ends_a_drain, true},
+    {"a_drain_ends_with_the_connection", a_drain_ends_with_the_connection, true},
+};
+
+static const struct CMUnitTest once[] = {
+    cmocka_unit_test(finds_by_name),
+    cmocka_unit_test(advances_over_pieces),
+};
+
+#define TESTS_MAX (ARRAY_LEN(once) + ARRAY_LEN(bodies) * ARRAY_LEN(ways))
+static char names[TESTS_MAX][100];
+static struct CMUnitTest tests[TESTS_MAX];
+
+/* Every body over every way that it is about. Returns how many tests that makes. */
+static size_t make_tests(void)
+{
+    size_t n = ARRAY_LEN(once);
+
+    memcpy(tests, once, sizeof(once));
+    for (size_t i = 0; i < ARRAY_LEN(bodies) * ARRAY_LEN(ways); i++) {
+        const struct body *body = &bodies[i / ARRAY_LEN(ways)];
+        const struct way *way = &ways[i % ARRAY_LEN(ways)];
+
+        if (body->zero_copy_only && !way->zero_copy)
+            continue;
+        snprintf(names[n], sizeof(names[n]), "%s (%s)", body->name, way->label);
+        tests[n] = (struct CMUnitTest){names[n], body->run, NULL, NULL, (void *)way};
+        n++;
+    }
+    return n;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_by_name),
-        cmocka_unit_test(refuses_what_is_no_socket),
-        cmocka_unit_test(gathers_and_scatters),
-        cmocka_unit_test(takes_at_least_min),
-        cmocka_unit_test(empty_transfers_are_fine),
-        cmocka_unit_test(tells_how_the_peer_closed),
-        cmocka_unit_test(peeks_and_does_not_wait),
-        cmocka_unit_test(send_to_a_closed_peer_fails),
-        cmocka_unit_test(interrupt_wakes_a_receiver),
-        cmocka_unit_test(interrupt_wakes_a_sender),
-        cmocka_unit_test(what_came_before_the_interrupt_is_read),
-        cmocka_unit_test(nowait_fails_rather_than_waits),
-        cmocka_unit_test(silence_ends_in_an_error),
-        cmocka_unit_test(silence_inside_a_record_too),
-        cmocka_unit_test(silence_between_records_is_borne),
-        cmocka_unit_test(signals_do_no_harm),
-        cmocka_unit_test(sends_a_piece_of_a_file),
-        cmocka_unit_test(advances_over_pieces),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return _cmocka_run_group_tests("transport.engine", tests, make_tests(), NULL, NULL);
 }

@@ -1,0 +1,237 @@
+#include "transport/fd_channel.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "transport/transport.h"
+
+#define TICK_MS 500
+
+static int check_stall(struct fd_channel *f, uint64_t since, const char *what, struct error *err)
+{
+    uint64_t limit = atomic_load(&f->base.stall_timeout_ms) * NS_PER_MS;
+
+    if (limit && clock_ns() - since >= limit)
+        return err_set(err, ERR_PEER, "%s for %.1f s", what, (double)limit / (double)NS_PER_S);
+    return 0;
+}
+
+static int check_interrupted(struct fd_channel *f, struct error *err)
+{
+    if (atomic_load(&f->interrupted))
+        return err_set(err, ERR_CANCELLED, "interrupted");
+    return 0;
+}
+
+/* Nothing was sent, for the reason in errno. 0: it is to be tried again. */
+static int send_failed(struct fd_channel *f, unsigned flags, uint64_t since, const char *what,
+                       struct error *err)
+{
+    if (errno == EINTR)
+        return 0;
+    if (errno == EAGAIN && !(flags & CHANNEL_NOWAIT))
+        return check_stall(f, since, "the peer has read nothing", err);
+    return err_sys(err, "%s", what);
+}
+
+static bool lends_no_more(unsigned flags, int error)
+{
+    return flags & CHANNEL_BORROW && (error == ENOBUFS || error == ENOMEM);
+}
+
+/*
+ * Too much memory is locked, or too many reports wait to be read: both end when all that is lent
+ * has come back. If nothing is lent, this packet is more than the limit allows: it is copied.
+ */
+static int lend_less(struct fd_channel *f, unsigned *flags, struct error *err)
+{
+    if (f->zero_copy.lent > 0)
+        return fd_channel_drain(&f->base, err);
+    *flags &= ~CHANNEL_BORROW;
+    f->zero_copy.copied++;
+    return 0;
+}
+
+static void sent(struct fd_channel *f, ssize_t len)
+{
+    atomic_fetch_add_explicit(&f->base.bytes_sent, (uint64_t)len, memory_order_relaxed);
+    if (f->base.borrows)
+        atomic_store_explicit(&f->base.copied_sends, f->zero_copy.copied, memory_order_relaxed);
+}
+
+int fd_channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned flags,
+                     struct error *err)
+{
+    struct fd_channel *f = fd_channel_of(c);
+    uint64_t since = clock_ns();
+
+    if (!c->borrows || flags & CHANNEL_NOWAIT)
+        flags &= ~CHANNEL_BORROW;
+    n = iov_advance(&iov, n, 0);
+    while (n > 0) {
+        ssize_t len = f->moves->send(f, iov, n, flags);
+
+        if (check_interrupted(f, err) < 0)
+            return -1;
+        if (len < 0 && lends_no_more(flags, errno)) {
+            if (lend_less(f, &flags, err) < 0)
+                return -1;
+            since = clock_ns();
+            continue;
+        }
+        if (len < 0) {
+            if (send_failed(f, flags, since, "send", err) < 0)
+                return -1;
+            continue;
+        }
+        sent(f, len);
+        n = iov_advance(&iov, n, (size_t)len);
+        if (n > 0)
+            since = clock_ns();
+    }
+    return 0;
+}
+
+int fd_channel_send_file(struct channel *c, int fd, uint64_t offset, size_t len, struct error *err)
+{
+    struct fd_channel *f = fd_channel_of(c);
+    uint64_t since = clock_ns();
+    off_t at = (off_t)offset;
+
+    while (len > 0) {
+        ssize_t n = sendfile(c->fd, fd, &at, len);
+
+        if (check_interrupted(f, err) < 0)
+            return -1;
+        if (n == 0)
+            return err_set(err, ERR_PEER, "the source file ends %zu bytes early: it was cut", len);
+        if (n < 0) {
+            if (send_failed(f, 0, since, "send from the file", err) < 0)
+                return -1;
+            continue;
+        }
+        sent(f, n);
+        len -= (size_t)n;
+        since = clock_ns();
+    }
+    return 0;
+}
+
+/* What the peer's machine has not acknowledged, in bytes. */
+static int unacknowledged(const struct fd_channel *f)
+{
+    int bytes = 0;
+
+    ioctl(f->base.fd, SIOCOUTQ, &bytes);
+    return bytes;
+}
+
+/* A slow path returns no memory for long while it moves bytes all the time: that is no silence. */
+int fd_channel_drain(struct channel *c, struct error *err)
+{
+    struct fd_channel *f = fd_channel_of(c);
+    uint64_t since = clock_ns();
+    int left = unacknowledged(f);
+
+    while (f->zero_copy.lent > 0) {
+        int n = f->moves->await_returned(f);
+
+        if (check_interrupted(f, err) < 0)
+            return -1;
+        int now_left = unacknowledged(f);
+        if (n >= 0 || now_left < left)
+            since = clock_ns();
+        else if (send_failed(f, 0, since, "wait for memory that is being sent", err) < 0)
+            return -1;
+        left = now_left;
+    }
+    atomic_store_explicit(&c->copied_sends, f->zero_copy.copied, memory_order_relaxed);
+    return 0;
+}
+
+/* Nothing came, for the reason in errno. 0: it is to be tried again. */
+static int receive_failed(struct fd_channel *f, unsigned flags, bool idle, uint64_t *since,
+                          struct error *err)
+{
+    if (errno == EINTR)
+        return 0;
+    if (errno != EAGAIN || flags & CHANNEL_NOWAIT)
+        return err_sys(err, "receive");
+    if (*since == 0)
+        *since = clock_ns() - f->tick_ms * NS_PER_MS;
+    return idle ? 0 : check_stall(f, *since, "the peer has sent nothing", err);
+}
+
+int fd_channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min, unsigned flags,
+                     size_t *ret_len, struct error *err)
+{
+    struct fd_channel *f = fd_channel_of(c);
+    uint64_t since = 0; /* taken at the first empty tick: the clock is not read on the fast path */
+    size_t done = 0;
+
+    n = iov_advance(&iov, n, 0);
+    while (done < min && n > 0) {
+        ssize_t len = f->moves->receive(f, iov, n, min - done, flags);
+        bool idle = done == 0 && flags & CHANNEL_MAY_IDLE;
+
+        /* What had come before the interrupt is still handed out: it may be a verdict. */
+        if (len <= 0 && check_interrupted(f, err) < 0)
+            return -1;
+        if (len == 0 && idle)
+            break;
+        if (len == 0)
+            return err_set(err, ERR_PEER, "the peer closed the connection, %zu more bytes expected",
+                           min - done);
+        if (len < 0) {
+            if (receive_failed(f, flags, idle, &since, err) < 0)
+                return -1;
+            continue;
+        }
+        if (!(flags & CHANNEL_PEEK))
+            atomic_fetch_add_explicit(&c->bytes_received, (uint64_t)len, memory_order_relaxed);
+        done += (size_t)len;
+        n = iov_advance(&iov, n, (size_t)len);
+        since = 0;
+    }
+    *ret_len = done;
+    return 0;
+}
+
+void fd_channel_interrupt(struct channel *c)
+{
+    struct fd_channel *f = fd_channel_of(c);
+
+    atomic_store(&f->interrupted, true);
+    shutdown(c->fd, SHUT_RDWR);
+}
+
+int fd_channel_init(struct fd_channel *f, int fd, const struct channel_ops *ops,
+                    const struct fd_channel_moves *moves, const struct engine_config *config,
+                    struct error *err)
+{
+    uint64_t stall_ms = config->stall_timeout_ms;
+
+    f->tick_ms = stall_ms && stall_ms < TICK_MS ? (unsigned)stall_ms : TICK_MS;
+    struct timeval tick = {.tv_usec = f->tick_ms * 1000};
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof(tick)) < 0)
+        return err_sys(err, "SO_RCVTIMEO");
+    if (config->zero_copy && zero_copy_enable(fd, err) < 0)
+        return -1;
+    f->moves = moves;
+    f->base.ops = ops;
+    f->base.fd = fd;
+    f->base.local = transport_is_local(fd);
+    f->base.borrows = config->zero_copy;
+    atomic_init(&f->base.stall_timeout_ms, stall_ms);
+    return 0;
+}
+
+void fd_channel_done(struct fd_channel *f)
+{
+    fd_close(&f->base.fd);
+}

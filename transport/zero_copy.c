@@ -1,0 +1,111 @@
+#include "transport/zero_copy.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdalign.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <linux/errqueue.h> /* wants time.h before it */
+
+/* What older headers do not have. */
+#ifndef SOL_VSOCK
+#define SOL_VSOCK 287
+#endif
+#define VSOCK_RECVERR_ 1
+
+int zero_copy_enable(int fd, struct error *err)
+{
+    if (setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &(int){1}, sizeof(int)) < 0)
+        return err_set(err, ERR_USAGE,
+                       "this kind of connection cannot send without copying (SO_ZEROCOPY: %s): "
+                       "leave out --zero-copy, or use tcp",
+                       strerror(errno));
+    return 0;
+}
+
+int zero_copy_returned(struct zero_copy *z, uint32_t first, uint32_t last, bool copied)
+{
+    uint32_t n = last - first + 1; /* right across the wrap, too */
+
+    if (n == 0 || n > z->lent) {
+        errno = EPROTO;
+        return -1;
+    }
+    z->lent -= n;
+    if (copied)
+        z->copied += n;
+    return (int)n;
+}
+
+/* The report inside one message of the error queue, or NULL. */
+static const struct sock_extended_err *report_of(struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        const struct sock_extended_err *e = (const void *)CMSG_DATA(c);
+        bool is_error = (c->cmsg_level == SOL_IP && c->cmsg_type == IP_RECVERR) ||
+                        (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_RECVERR) ||
+                        (c->cmsg_level == SOL_VSOCK && c->cmsg_type == VSOCK_RECVERR_);
+
+        if (is_error && e->ee_origin == SO_EE_ORIGIN_ZEROCOPY)
+            return e;
+    }
+    return NULL;
+}
+
+/* One message of the error queue: 0 if it is about something else. */
+static int collect_one(struct zero_copy *z, int fd)
+{
+    /* The report, and the address that some kinds of socket put behind it. */
+    alignas(struct cmsghdr) char control[256];
+    struct msghdr msg = {.msg_control = control, .msg_controllen = sizeof(control)};
+
+    if (recvmsg(fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+        return -1;
+    const struct sock_extended_err *e = report_of(&msg);
+    if (!e)
+        return 0;
+    return zero_copy_returned(z, e->ee_info, e->ee_data, e->ee_code & SO_EE_CODE_ZEROCOPY_COPIED);
+}
+
+int zero_copy_collect(struct zero_copy *z, int fd)
+{
+    int total = 0;
+
+    while (z->lent > 0) {
+        int n = collect_one(z, fd);
+
+        if (n < 0 && errno == EAGAIN && total > 0)
+            break;
+        if (n < 0)
+            return -1;
+        total += n;
+    }
+    return total;
+}
+
+static int error_of(int fd)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    return error ? error : EPIPE;
+}
+
+int zero_copy_await(struct zero_copy *z, int fd, int timeout_ms)
+{
+    /* No events asked for: POLLERR and POLLHUP come unasked. */
+    struct pollfd p = {.fd = fd};
+    int rc = poll(&p, 1, timeout_ms);
+
+    if (rc < 0)
+        return -1;
+    int n = zero_copy_collect(z, fd);
+    /* What has nothing to report would let us spin. */
+    if (n < 0 && errno == EAGAIN && p.revents)
+        errno = error_of(fd);
+    return n;
+}
