@@ -155,7 +155,7 @@ const struct parameter_info parameters[] = {
     [PARAM_CPR_EXEC_COMMAND] = {"cpr-exec-command", "10.2", LIST, SOURCE,
                                 .effect = "program and arguments of mode cpr-exec",
                                 .unbuilt = NO_CPR},
-    [PARAM_X_RDMA_CHUNK_SIZE] = {"x-rdma-chunk-size", "11.0", POWER_OF_TWO(MI, KI *MI, MI), BOTH,
+    [PARAM_X_RDMA_CHUNK_SIZE] = {"x-rdma-chunk-size", "11.x", POWER_OF_TWO(MI, KI *MI, MI), BOTH,
                                  .unit = "bytes", .effect = "piece of memory that is registered",
                                  .unbuilt = "there is no RDMA in this build; use tcp"},
     [PARAM_COMPRESS_LEVEL] = {"compress-level", "2.4", "9.1", NUMBER(0, 9, 1), SOURCE,

@@ -143,7 +143,7 @@ const struct rule rules[] = {
      .until = "9.0"},
     {"C4", AT_CAPABILITIES, .when = C(MULTIFD), .clashes = C(POSTCOPY_RAM), .class = GATE_CONFLICT,
      .why = "multifd and postcopy-ram exclude each other", .since = "8.1", .until = "10.0",
-     .lapsed = true, .ours = "not kept: QEMU 10.1 and later take both"},
+     .lapsed = true, .ours = "QEMU 10.1 and later take both, and so do we"},
     {"C5", AT_CAPABILITIES, .when = C(POSTCOPY_RAM), .clashes = C(X_IGNORE_SHARED),
      .class = GATE_CONFLICT,
      .why = "postcopy cannot fetch memory that x-ignore-shared leaves out; switch one of them off"},
@@ -192,7 +192,7 @@ const struct rule rules[] = {
      .why = "switchover-ack comes back on the return path; switch return-path on too",
      .since = "8.1"},
     {"C17", AT_CAPABILITIES, .when = C(X_COLO), .needs = C(RETURN_PATH), .class = GATE_REQUIRES,
-     .why = "x-colo needs the return path; switch return-path on too", .since = "11.0"},
+     .why = "x-colo needs the return path; switch return-path on too", .since = "11.x"},
     {"P1", AT_PARAMETERS, .when = F(THROTTLE_CROSSED), .class = GATE_RANGE,
      .why = "max-cpu-throttle must not be below cpu-throttle-initial; set both in one command"},
 

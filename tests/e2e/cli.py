@@ -4,6 +4,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections import namedtuple
@@ -71,6 +72,13 @@ USAGE = [
     ["send", "synth:64M,colour=blue", "tcp:127.0.0.1:1"],
     ["send", "--max-bandwidth", "fast", "synth:64M", "tcp:127.0.0.1:1"],
     ["send", "--set", "no-such-capability=on", "synth:64M", "tcp:127.0.0.1:1"],
+    ["send", "--set", "multifd", "synth:64M", "tcp:127.0.0.1:1"],
+    ["send", "--set", "downtime-limit=2000001", "synth:64M", "tcp:127.0.0.1:1"],
+    ["send", "--set", "xbzrle=on", "synth:64M", "tcp:127.0.0.1:1"],
+    ["send", "--channels", "2", "--set", "xbzrle=on", "synth:64M", "tcp:127.0.0.1:1"],
+    ["send", "--set", "validate-uuid=on", "synth:1M", "tcp:127.0.0.1:1"],
+    ["recv", "--set", "tls-hostname=x", "tcp:127.0.0.1:0", "null:"],
+    ["help", "settings", "no-such-setting"],
     ["info"],
 ]
 
@@ -85,9 +93,67 @@ def usage(scene):
 
 @case("help and probe")
 def helps(scene):
-    for words in (["help"], ["help", "recv"], ["help", "send"], ["help", "info"], ["probe"]):
+    for words in (["help"], ["help", "recv"], ["help", "send"], ["help", "info"], ["probe"],
+                  ["help", "settings"], ["help", "settings", "multifd"], ["probe", "--rules"]):
         run = Ramjet(scene, *words)
         check(run.wait(5) == 0 and run.output, f"{words}: exit code {run.wait()}: {run.errors}")
+
+
+@case("every setting and rule as JSON")
+def rules_json(scene):
+    told = Ramjet(scene, "probe", "--rules", "--json").done()
+    counts = {name: len(told[name]) for name in ("capabilities", "parameters")}
+    check(counts == {"capabilities": 24, "parameters": 36}, f"{counts}")
+    for name, columns in (("capabilities", ["name", "since", "side", "built", "unbuilt"]),
+                          ("parameters", ["name", "range", "default", "built", "live"]),
+                          ("rules", ["id", "class", "moments", "when", "needs", "clashes", "why"])):
+        for row in told[name]:
+            missing = [column for column in columns if column not in row]
+            check(not missing, f"{name}: {row} has not {missing}")
+    listed = Ramjet(scene, "help", "settings")
+    check(listed.wait(5) == 0, listed.errors)
+    for row in told["capabilities"] + told["parameters"]:
+        check(f"  {row['name']} ".encode() in listed.output, f"{row['name']}: not in the help")
+
+
+@case("--set at both ends")
+def settings(scene):
+    receiver, address = recv(scene, "null:", "--set", "multifd-channels=3", "--set", "multifd=on",
+                             "--set", "multifd-compression=none", "--json")
+    sender = Ramjet(scene, "send", "--set", "multifd-channels=3", "--set", "downtime-limit=100",
+                    "--set", "max-bandwidth=1G", "--json", "synth:16M", address)
+    for result in (sender.done(), receiver.done()):
+        check(len(result["channels"]) == 3, f"{len(result['channels'])} channels, want 3")
+    receiver, address = recv(scene, "null:", "--set", "multifd=off", "--json")
+    Ramjet(scene, "send", "--set", "multifd=off", "--set", "return-path=off", "synth:16M",
+           address).done()
+    check(not receiver.done()["channels"], "channels, want none")
+
+
+@case("validate-uuid decides what the stream says of the UUID")
+def validate_uuid(scene):
+    uuid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
+    for setting, said in ((["--set", "validate-uuid=off"], False),
+                          (["--set", "validate-uuid=on"], True), ([], True)):
+        target = scene.folder / f"{len(setting)}{said}.snap"
+        receiver, address = recv(scene, f"file:{target}")
+        Ramjet(scene, "send", "--channels", 0, "--uuid", uuid, *setting, "synth:1M",
+               address).done()
+        receiver.done()
+        told = Ramjet(scene, "info", target)
+        check(told.wait(5) == 0 and (uuid.encode() in told.output) == said,
+              f"{setting}: {told.output}")
+
+
+@case("one connection carries no multifd")
+def one_connection(scene):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        fd = theirs.fileno()
+        for words in (["send", "--channels", 2, "synth:1M", f"fd:{fd}"],
+                      ["recv", "--channels", 2, f"fd:{fd}", "null:"]):
+            Ramjet(scene, *words, pass_fds=[fd]).failed("multifd needs many connections",
+                                                        "(rule m3)", code=2)
 
 
 @case("methods that are not built are refused by name")
