@@ -233,9 +233,9 @@ enum parameter_verdict parameter_check(enum parameter id, union parameter_value 
 
     if (in_range(p, value) && (p->kind != KIND_ENUM || p->names[value.number].built))
         return PARAM_OK;
-    if (in_range(p, value) || p->kind != KIND_ENUM)
+    if (in_range(p, value) || !p->names)
         parameter_print(id, value, text);
-    else
+    else /* it has no name */
         snprintf(text, sizeof(text), "%" PRIu64, value.number);
     return refuse(id, text, p->kind == KIND_ENUM ? PARAM_NO_SUCH_VALUE : PARAM_OUT_OF_RANGE, err);
 }

@@ -719,6 +719,10 @@ static void values_at_hand_are_checked(void **state)
                   settings_say_parameter(&s, PARAM_MULTIFD_COMPRESSION,
                                          (union parameter_value){.number = 77}, &refusal, &err),
                   refusal, &err);
+    check_verdict("a switch that is neither", (struct verdict){"RANGE", "P1"},
+                  settings_say_parameter(&s, PARAM_DIRECT_IO, (union parameter_value){.number = 5},
+                                         &refusal, &err),
+                  refusal, &err);
     CHECK(!s.said_parameters, "said");
 }
 
