@@ -403,14 +403,14 @@ static bool multifd_is_default(const struct settings *s)
            !settings_on(s, CAP_ZERO_COPY_SEND);
 }
 
-int options_start(struct options *o, enum moment moment, bool many, struct error *err)
+int options_start(struct options *o, enum moment moment, uint64_t address_facts, struct error *err)
 {
     enum verb_bit verb = moment == AT_MIGRATE ? VERB_SEND : VERB_RECV;
-    uint64_t world = world_of(verb, o) | (many ? 0 : IN_SET(FACT_ONE_CONNECTION));
+    uint64_t world = world_of(verb, o) | address_facts;
     struct settings *s = &o->settings;
     struct refusal refusal;
 
-    if (!many && multifd_is_default(s))
+    if (address_facts & IN_SET(FACT_ONE_CONNECTION) && multifd_is_default(s))
         s->capabilities &= ~IN_SET(CAP_MULTIFD);
     if (gate_start(s, moment, world, &refusal, err) < 0)
         return -1;

@@ -47,11 +47,12 @@ MUST_USE int options_parse(enum verb_bit verb, int argc, char **argv, struct opt
                            const char **args, size_t max_args, size_t *ret_n_args,
                            struct error *err);
 /*
- * Lets a migration start at this address, AT_MIGRATE or AT_INCOMING: the rules about addresses,
- * and what this build does not act on yet. Where multifd is only a default, an address that is one
- * connection switches it off. `many`: whether it takes more than one.
+ * Lets a migration start, AT_MIGRATE or AT_INCOMING, at an address of these facts: the rules about
+ * addresses, and what this build does not act on yet. Where multifd is only a default, an address
+ * that is one connection switches it off.
  */
-MUST_USE int options_start(struct options *o, enum moment moment, bool many, struct error *err);
+MUST_USE int options_start(struct options *o, enum moment moment, uint64_t address_facts,
+                           struct error *err);
 
 /* Where this program's defaults are not QEMU's. */
 struct own_default {

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "migration/gate.h"
 #include "migration/incoming.h"
 #include "tools/interrupt.h"
 #include "tools/options.h"
@@ -98,13 +99,14 @@ static int receive(const struct incoming_config *config, struct landing *landing
 /* --- the command line ------------------------------------------------------------------------ */
 
 /* A descriptor that listens hands out many connections; one that is connected is one. */
-static bool takes_many(const struct address *at)
+static uint64_t address_facts(const struct address *at)
 {
     int listening = 0;
     socklen_t len = sizeof(listening);
 
-    return transport_many(at) ||
-           (getsockopt(at->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening);
+    if (getsockopt(at->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening)
+        return 0;
+    return gate_address_facts(at);
 }
 
 /* What was said is pinned: the number of channels, or -1. */
@@ -130,7 +132,7 @@ static int configure(struct options *options, const char *listen, struct incomin
 {
     if (address_parse(listen, &ret->connect.address, err) < 0)
         return -1;
-    if (options_start(options, AT_INCOMING, takes_many(&ret->connect.address), err) < 0)
+    if (options_start(options, AT_INCOMING, address_facts(&ret->connect.address), err) < 0)
         return err_in(err, "%s", listen);
     ret->connect.engine = options->engine;
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;

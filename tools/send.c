@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "migration/gate.h"
 #include "migration/outgoing.h"
 #include "tools/interrupt.h"
 #include "tools/options.h"
@@ -105,7 +106,7 @@ static int configure(struct options *options, const char *dest, struct outgoing_
 
     if (address_parse(dest, &ret->connect.address, err) < 0)
         return -1;
-    if (options_start(options, AT_MIGRATE, transport_many(&ret->connect.address), err) < 0)
+    if (options_start(options, AT_MIGRATE, gate_address_facts(&ret->connect.address), err) < 0)
         return err_in(err, "%s", dest);
     ret->connect.engine = options->engine;
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;

@@ -156,6 +156,17 @@ def one_connection(scene):
                                                         "(rule m3)", code=2)
 
 
+@case("a descriptor that listens takes many connections")
+def listening(scene):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        fd = server.fileno()
+        receiver = Ramjet(scene, "recv", "--channels", 2, "--json", f"fd:{fd}", "null:",
+                          pass_fds=[fd])
+        receiver.listening()
+        Ramjet(scene, "send", "synth:4M", f"tcp:127.0.0.1:{server.getsockname()[1]}").done()
+        check(len(receiver.done()["channels"]) == 2, "want 2 channels")
+
+
 @case("methods that are not built are refused by name")
 def methods(scene):
     for method in ("zlib", "zstd"):

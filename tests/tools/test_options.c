@@ -197,7 +197,8 @@ static void starts(void **state)
         size_t n;
 
         OK(parse(c->verb, c->words, &o, NULL, 0, &n, &err), err, c->label);
-        int rc = options_start(&o, moment, c->many, &err);
+        uint64_t facts = c->many ? 0 : IN_SET(FACT_ONE_CONNECTION);
+        int rc = options_start(&o, moment, facts, &err);
         if (c->refused) {
             check_refused(c->label, rc, &err, ERR_USAGE, c->refused);
         } else {
