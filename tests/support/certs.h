@@ -1,0 +1,29 @@
+/*
+ * tests/support/certs.h: certificates for tests, made when they are needed: folders with QEMU's
+ * file names, in the test's temporary folder.
+ */
+#pragma once
+
+#include <limits.h>
+
+#include "tests/support/temp.h"
+
+/* An authority; keys and the like live until the program ends. */
+struct authority;
+struct authority *authority_new(const char *common_name);
+
+struct cert_spec {
+    const char *dn;       /* "C=GB,O=x,CN=y", in this order */
+    const char *san;      /* "DNS:host,IP:127.0.0.1", or NULL */
+    int from_days, days;  /* valid from today + from_days, for so long; 0, 0: for a day */
+    const char *usage;    /* extended: "serverAuth"; NULL: any */
+    unsigned long serial; /* 0: 1 */
+};
+
+/* DIR/ca-cert.pem; DIR is made where it is not there. */
+void authority_install(const struct authority *a, const char *dir);
+/* DIR/ROLE-cert.pem and DIR/ROLE-key.pem, signed by `a`. */
+void cert_install(const struct authority *a, const struct cert_spec *spec, const char *dir,
+                  const char *role);
+/* DIR/ca-crl.pem, which revokes this serial number. */
+void revocation_install(const struct authority *a, unsigned long serial, const char *dir);

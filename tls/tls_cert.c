@@ -1,0 +1,200 @@
+#include "tls/tls_cert.h"
+
+#include <arpa/inet.h>
+#include <openssl/bio.h>
+#include <openssl/objects.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/macros.h"
+
+/* --- names ----------------------------------------------------------------------------------- */
+
+/* Where OpenSSL's short name is not the one that GnuTLS prints. */
+static const struct {
+    int nid;
+    const char *name;
+} gnutls_names[] = {
+    {NID_pkcs9_emailAddress, "EMAIL"},
+    {NID_surname, "surName"},
+    {NID_givenName, "givenName"},
+};
+
+static const char *attribute_name(const ASN1_OBJECT *object, char *dotted, size_t len)
+{
+    int nid = OBJ_obj2nid(object);
+
+    for (size_t i = 0; i < ARRAY_LEN(gnutls_names); i++) {
+        if (gnutls_names[i].nid == nid)
+            return gnutls_names[i].name;
+    }
+    if (nid != NID_undef)
+        return OBJ_nid2sn(nid);
+    OBJ_obj2txt(dotted, (int)len, object, 1);
+    return dotted;
+}
+
+static void bio_text(BIO *bio, char *ret, size_t ret_len)
+{
+    int len = BIO_read(bio, ret, (int)ret_len - 1);
+
+    ret[len > 0 ? len : 0] = 0;
+    BIO_free(bio);
+}
+
+void tls_cert_dn(X509 *cert, char ret[static TLS_DN_MAX])
+{
+    const X509_NAME *name = X509_get_subject_name(cert);
+    BIO *bio = BIO_new(BIO_s_mem());
+    int set = -1;
+
+    ret[0] = 0;
+    if (!bio)
+        return;
+    for (int i = 0; i < X509_NAME_entry_count(name); i++) {
+        const X509_NAME_ENTRY *e = X509_NAME_get_entry(name, i);
+        char dotted[80];
+
+        if (i > 0)
+            BIO_puts(bio, X509_NAME_ENTRY_set(e) == set ? "+" : ",");
+        set = X509_NAME_ENTRY_set(e);
+        BIO_printf(bio,
+                   "%s=", attribute_name(X509_NAME_ENTRY_get_object(e), dotted, sizeof(dotted)));
+        ASN1_STRING_print_ex(bio, X509_NAME_ENTRY_get_data(e),
+                             ASN1_STRFLGS_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
+    }
+    bio_text(bio, ret, TLS_DN_MAX);
+}
+
+/* --- why a certificate is refused ------------------------------------------------------------ */
+
+static void print_time(const ASN1_TIME *when, char *ret, size_t ret_len)
+{
+    struct tm tm;
+
+    if (!ASN1_TIME_to_tm(when, &tm) || !strftime(ret, ret_len, "%Y-%m-%d %H:%M:%S UTC", &tm))
+        snprintf(ret, ret_len, "an unreadable date");
+}
+
+static const char *address_text(const ASN1_STRING *ip, char *ret, size_t ret_len)
+{
+    int family = ASN1_STRING_length(ip) == 4    ? AF_INET
+                 : ASN1_STRING_length(ip) == 16 ? AF_INET6
+                                                : AF_UNSPEC;
+
+    return inet_ntop(family, ASN1_STRING_get0_data(ip), ret, (socklen_t)ret_len) ? ret : "?";
+}
+
+/* What a client may have meant to reach. */
+static void print_alt_names(const GENERAL_NAMES *names, BIO *bio)
+{
+    const char *separator = "";
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        char ip[INET6_ADDRSTRLEN];
+
+        if (name->type == GEN_DNS)
+            BIO_printf(bio, "%s%.*s", separator, ASN1_STRING_length(name->d.dNSName),
+                       (const char *)ASN1_STRING_get0_data(name->d.dNSName));
+        else if (name->type == GEN_IPADD)
+            BIO_printf(bio, "%s%s", separator, address_text(name->d.iPAddress, ip, sizeof(ip)));
+        separator = ", ";
+    }
+}
+
+/* A certificate without alternative names may still have a host for its common name. */
+static void print_names(X509 *cert, char *ret, size_t ret_len)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    BIO *bio = BIO_new(BIO_s_mem());
+
+    snprintf(ret, ret_len, "no host");
+    if (names && bio) {
+        print_alt_names(names, bio);
+        bio_text(bio, ret, ret_len);
+    } else {
+        X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, ret, (int)ret_len);
+        BIO_free(bio);
+    }
+    GENERAL_NAMES_free(names);
+}
+
+enum measure { NOTHING, NOT_AFTER, NOT_BEFORE, CA_FILE, CRL_FILE, NAMES };
+
+static const struct verdict {
+    int code;
+    const char *text;
+    enum measure by;
+} verdicts[] = {
+    {X509_V_ERR_CERT_HAS_EXPIRED, "expired on", NOT_AFTER},
+    {X509_V_ERR_CERT_NOT_YET_VALID, "is not valid before", NOT_BEFORE},
+    {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, "is of no authority in", CA_FILE},
+    {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, "is of no authority in", CA_FILE},
+    {X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, "is of no authority in", CA_FILE},
+    {X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, "is signed by itself, by no authority in", CA_FILE},
+    {X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, "is of no authority in", CA_FILE},
+    {X509_V_ERR_CERT_SIGNATURE_FAILURE, "is not signed by the authority of this name in", CA_FILE},
+    {X509_V_ERR_CERT_REVOKED, "is revoked by", CRL_FILE},
+    {X509_V_ERR_CRL_HAS_EXPIRED, "cannot be checked: out of date is", CRL_FILE},
+    {X509_V_ERR_CRL_NOT_YET_VALID, "cannot be checked: not yet valid is", CRL_FILE},
+    {X509_V_ERR_HOSTNAME_MISMATCH, "is for", NAMES},
+    {X509_V_ERR_IP_ADDRESS_MISMATCH, "is for", NAMES},
+    {X509_V_ERR_INVALID_PURPOSE, "is not meant for this side of TLS (extended key usage)", NOTHING},
+    {X509_V_ERR_CERT_REJECTED, "is not allowed by --tls-authz", NOTHING},
+};
+
+static struct verdict verdict_of(int code)
+{
+    for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
+        if (verdicts[i].code == code)
+            return verdicts[i];
+    }
+    return (struct verdict){code, X509_verify_cert_error_string(code), NOTHING};
+}
+
+bool tls_cert_lacks_authority(int code)
+{
+    return verdict_of(code).by == CA_FILE;
+}
+
+static void print_measure(X509 *cert, enum measure by, const struct tls_trust *trust, char *ret,
+                          size_t ret_len)
+{
+    char names[160];
+
+    ret[0] = 0;
+    switch (by) {
+    case NOTHING:
+        break;
+    case NOT_AFTER:
+        print_time(X509_get0_notAfter(cert), ret, ret_len);
+        break;
+    case NOT_BEFORE:
+        print_time(X509_get0_notBefore(cert), ret, ret_len);
+        break;
+    case CA_FILE:
+        snprintf(ret, ret_len, "%s", trust->ca_path);
+        break;
+    case CRL_FILE:
+        snprintf(ret, ret_len, "%s", trust->crl_path);
+        break;
+    case NAMES:
+        print_names(cert, names, sizeof(names));
+        snprintf(ret, ret_len, "%s, not for '%s' (--tls-hostname)", names, trust->hostname);
+        break;
+    }
+}
+
+void tls_cert_explain(X509 *cert, int code, const struct tls_trust *trust, char *ret,
+                      size_t ret_len)
+{
+    struct verdict v = verdict_of(code);
+    char dn[TLS_DN_MAX], measure[256];
+
+    tls_cert_dn(cert, dn);
+    print_measure(cert, v.by, trust, measure, sizeof(measure));
+    snprintf(ret, ret_len, "(%.160s) %s%s%s", dn, v.text, measure[0] ? " " : "", measure);
+}

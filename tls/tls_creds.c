@@ -1,0 +1,396 @@
+#include "tls/tls_creds.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "tls/tls_cert.h"
+#include "tls/tls_session.h"
+
+/* Empties the queue; what was first in it is the cause. */
+static const char *library_reason(void)
+{
+    const char *text = ERR_reason_error_string(ERR_get_error());
+
+    ERR_clear_error();
+    return text ? text : "no reason given";
+}
+
+static int library_error(struct error *err, const char *what)
+{
+    return err_set(err, ERR_SYSTEM, "%s: %s", what, library_reason());
+}
+
+/* --- files of the folder --------------------------------------------------------------------- */
+
+static int in_dir(const char *dir, const char *name, char ret[static PATH_MAX], struct error *err)
+{
+    if (snprintf(ret, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX)
+        return err_set(err, ERR_USAGE, "--tls-creds: the folder's path is too long");
+    return 0;
+}
+
+/* A file that may be absent: false in *ret_there then. */
+static int is_there(const char *path, bool *ret_there, struct error *err)
+{
+    *ret_there = access(path, R_OK) == 0;
+    if (!*ret_there && errno != ENOENT)
+        return err_sys(err, "%s", path);
+    return 0;
+}
+
+static int must_be_there(const char *path, struct error *err)
+{
+    return access(path, R_OK) == 0 ? 0 : err_sys(err, "%s", path);
+}
+
+static struct tls_trust trust_of(const struct tls_creds *c)
+{
+    return (struct tls_trust){c->ca_path, c->crl_path, c->config.hostname};
+}
+
+static int refuse_cert(const struct tls_creds *c, const char *path, X509 *cert, int code,
+                       struct error *err)
+{
+    struct tls_trust trust = trust_of(c);
+    char why[400];
+
+    tls_cert_explain(cert, code, &trust, why, sizeof(why));
+    err_set(err, ERR_USAGE, "%s: the certificate %s", path, why);
+    err_printable(err->text);
+    return -1;
+}
+
+/* --- the authority --------------------------------------------------------------------------- */
+
+static int check_authority(const struct tls_creds *c, X509 *cert, struct error *err)
+{
+    if (X509_cmp_current_time(X509_get0_notBefore(cert)) >= 0)
+        return refuse_cert(c, c->ca_path, cert, X509_V_ERR_CERT_NOT_YET_VALID, err);
+    if (X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0)
+        return refuse_cert(c, c->ca_path, cert, X509_V_ERR_CERT_HAS_EXPIRED, err);
+    if (!X509_check_ca(cert))
+        return refuse_cert(c, c->ca_path, cert, X509_V_ERR_INVALID_CA, err);
+    return 0;
+}
+
+static int trust_authority(struct tls_creds *c, X509 *cert, struct error *err)
+{
+    if (check_authority(c, cert, err) < 0)
+        return -1;
+    /* GnuTLS clients choose their certificate by the names that the server lists. */
+    if (!X509_STORE_add_cert(SSL_CTX_get_cert_store(c->ctx), cert) ||
+        (c->config.server && !SSL_CTX_add_client_CA(c->ctx, cert)))
+        return library_error(err, c->ca_path);
+    return 0;
+}
+
+static int load_authorities(struct tls_creds *c, struct error *err)
+{
+    if (must_be_there(c->ca_path, err) < 0)
+        return -1;
+    BIO *bio = BIO_new_file(c->ca_path, "re");
+    X509 *cert = NULL;
+    int rc = bio ? 0 : library_error(err, c->ca_path), n = 0;
+
+    while (rc == 0 && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+        rc = trust_authority(c, cert, err);
+        X509_free(cert);
+        n++;
+    }
+    BIO_free(bio);
+    ERR_clear_error(); /* the end of the file is one, too */
+    if (rc == 0 && n == 0)
+        rc = err_set(err, ERR_USAGE, "%s: holds no certificate in PEM form", c->ca_path);
+    return rc;
+}
+
+/* --- revocations ----------------------------------------------------------------------------- */
+
+/* A list of somebody else would silently revoke nothing. */
+static int check_issuer(const struct tls_creds *c, X509_CRL *crl, struct error *err)
+{
+    X509_OBJECT *found = NULL;
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    int rc = -1;
+
+    if (ctx && X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(c->ctx), NULL, NULL))
+        found = X509_STORE_CTX_get_obj_by_subject(ctx, X509_LU_X509, X509_CRL_get_issuer(crl));
+    if (!found)
+        err_set(err, ERR_USAGE, "%s: the list is of no authority in %s", c->crl_path, c->ca_path);
+    else if (X509_CRL_verify(crl, X509_get0_pubkey(X509_OBJECT_get0_X509(found))) != 1)
+        err_set(err, ERR_USAGE, "%s: the list's signature is not that of the authority in %s",
+                c->crl_path, c->ca_path);
+    else
+        rc = 0;
+    X509_OBJECT_free(found);
+    X509_STORE_CTX_free(ctx);
+    ERR_clear_error();
+    return rc;
+}
+
+static int take_list(const struct tls_creds *c, X509_CRL *crl, struct error *err)
+{
+    if (check_issuer(c, crl, err) < 0)
+        return -1;
+    if (!X509_STORE_add_crl(SSL_CTX_get_cert_store(c->ctx), crl))
+        return library_error(err, c->crl_path);
+    return 0;
+}
+
+static int load_revocations(struct tls_creds *c, struct error *err)
+{
+    bool there;
+
+    if (is_there(c->crl_path, &there, err) < 0)
+        return -1;
+    if (!there)
+        return 0;
+    BIO *bio = BIO_new_file(c->crl_path, "re");
+    X509_CRL *crl = NULL;
+    int rc = bio ? 0 : library_error(err, c->crl_path), n = 0;
+
+    while (rc == 0 && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
+        rc = take_list(c, crl, err);
+        X509_CRL_free(crl);
+        n++;
+    }
+    BIO_free(bio);
+    ERR_clear_error();
+    if (rc == 0 && n == 0)
+        rc = err_set(err, ERR_USAGE, "%s: holds no revocation list in PEM form", c->crl_path);
+    X509_STORE_set_flags(SSL_CTX_get_cert_store(c->ctx),
+                         X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    return rc;
+}
+
+/* --- our own certificate --------------------------------------------------------------------- */
+
+static int verify_own(const struct tls_creds *c, X509_STORE_CTX *ctx, struct error *err)
+{
+    STACK_OF(X509) *chain = NULL;
+    X509 *cert = SSL_CTX_get0_certificate(c->ctx);
+
+    SSL_CTX_get0_chain_certs(c->ctx, &chain);
+    if (!X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(c->ctx), cert, chain))
+        return library_error(err, c->cert_path);
+    X509_STORE_CTX_set_purpose(ctx, c->config.server ? X509_PURPOSE_SSL_SERVER
+                                                     : X509_PURPOSE_SSL_CLIENT);
+    X509_STORE_CTX_set_verify_cb(ctx, tls_session_verify);
+    if (X509_verify_cert(ctx) == 1)
+        return 0;
+    X509 *bad = X509_STORE_CTX_get_current_cert(ctx);
+    return refuse_cert(c, c->cert_path, bad ? bad : cert, X509_STORE_CTX_get_error(ctx), err);
+}
+
+/* As strict with ourselves as the peer will be: better a line here than an alert there. */
+static int check_own(const struct tls_creds *c, struct error *err)
+{
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    int rc = ctx ? verify_own(c, ctx, err) : library_error(err, c->cert_path);
+
+    X509_STORE_CTX_free(ctx);
+    ERR_clear_error();
+    return rc;
+}
+
+static int no_passphrase(char *buf, int size, int for_writing, void *arg)
+{
+    (void)buf;
+    (void)size;
+    (void)for_writing;
+    (void)arg;
+    return -1; /* else the library would ask on the terminal */
+}
+
+static int load_own(struct tls_creds *c, struct error *err)
+{
+    if (is_there(c->cert_path, &c->has_cert, err) < 0)
+        return -1;
+    if (!c->has_cert && !c->config.server)
+        return 0;
+    if (must_be_there(c->cert_path, err) < 0 || must_be_there(c->key_path, err) < 0)
+        return -1;
+    if (SSL_CTX_use_certificate_chain_file(c->ctx, c->cert_path) != 1)
+        return err_set(err, ERR_USAGE, "%s: no certificate in PEM form: %s", c->cert_path,
+                       library_reason());
+    SSL_CTX_set_default_passwd_cb(c->ctx, no_passphrase);
+    if (SSL_CTX_use_PrivateKey_file(c->ctx, c->key_path, SSL_FILETYPE_PEM) == 1)
+        return check_own(c, err);
+    bool other = ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH ||
+                 ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_TYPE_MISMATCH;
+    if (other)
+        err_set(err, ERR_USAGE, "%s: is not the key of %s", c->key_path, c->cert_path);
+    else
+        err_set(err, ERR_USAGE, "%s: no private key in PEM form without a passphrase: %s",
+                c->key_path, library_reason());
+    ERR_clear_error();
+    return -1;
+}
+
+static int load_x509(struct tls_creds *c, struct error *err)
+{
+    const char *dir = c->config.dir;
+    bool server = c->config.server;
+
+    if (in_dir(dir, "ca-cert.pem", c->ca_path, err) < 0 ||
+        in_dir(dir, "ca-crl.pem", c->crl_path, err) < 0 ||
+        in_dir(dir, server ? "server-cert.pem" : "client-cert.pem", c->cert_path, err) < 0 ||
+        in_dir(dir, server ? "server-key.pem" : "client-key.pem", c->key_path, err) < 0)
+        return -1;
+    /* Whatever lies in ca-cert.pem is trusted, root or not: as GnuTLS has it. */
+    X509_STORE_set_flags(SSL_CTX_get_cert_store(c->ctx), X509_V_FLAG_PARTIAL_CHAIN);
+    if (load_authorities(c, err) < 0 || load_revocations(c, err) < 0)
+        return -1;
+    return load_own(c, err);
+}
+
+/* --- pre-shared keys ------------------------------------------------------------------------- */
+
+static int load_psk(struct tls_creds *c, struct error *err)
+{
+    if (psk_keys_load(c->config.psk_file, &c->psk, err) < 0)
+        return -1;
+    if (!c->config.server && !psk_keys_find(&c->psk, c->config.username))
+        return err_set(err, ERR_USAGE, "%s: has no key of user '%.128s'", c->config.psk_file,
+                       c->config.username);
+    /* These serve TLS 1.3 too, with SHA-256: what GnuTLS takes a key without a hash for. */
+    if (c->config.server)
+        SSL_CTX_set_psk_server_callback(c->ctx, tls_session_psk_server);
+    else
+        SSL_CTX_set_psk_client_callback(c->ctx, tls_session_psk_client);
+    return 0;
+}
+
+/* --- the protocol ---------------------------------------------------------------------------- */
+
+/*
+ * The server picks by its own order, a client's order counts with GnuTLS servers: 128 bits first,
+ * for AES costs less with fewer rounds and nobody breaks either. Only AEADs, but for the key
+ * exchanges with forward secrecy that TLS 1.2 has for pre-shared keys in both libraries.
+ */
+static const struct {
+    bool psk;
+    const char *tls13, *tls12;
+} suites[] = {
+    {false, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256",
+     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
+     "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384"},
+    {true, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256",
+     "DHE-PSK-AES128-GCM-SHA256:ECDHE-PSK-CHACHA20-POLY1305:ECDHE-PSK-AES128-CBC-SHA256:"
+     "PSK-AES128-GCM-SHA256"},
+};
+
+static int choose_suites(SSL_CTX *ctx, bool psk)
+{
+    for (size_t i = 0; i < ARRAY_LEN(suites); i++) {
+        if (suites[i].psk == psk)
+            return SSL_CTX_set_ciphersuites(ctx, suites[i].tls13) &&
+                   SSL_CTX_set_cipher_list(ctx, suites[i].tls12);
+    }
+    return 0;
+}
+
+/*
+ * With pre-shared keys there is no authority, and a client takes no certificate for good. A server
+ * does not ask for one then.
+ */
+static int verify_mode(const struct tls_config *config)
+{
+    if (!config->server)
+        return SSL_VERIFY_PEER;
+    return config->psk_file ? SSL_VERIFY_NONE : SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+}
+
+static int make_context(struct tls_creds *c, struct error *err)
+{
+    c->ctx = SSL_CTX_new(TLS_method());
+    if (!c->ctx || !SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION) ||
+        !choose_suites(c->ctx, c->config.psk_file))
+        return library_error(err, "OpenSSL");
+    /* A ticket lies unread where the source never reads; closing then resets the connection, and
+     * the destination loses the tail. Where AES is slow a client says so: it lists ChaCha first. */
+    SSL_CTX_set_options(c->ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_clear_options(c->ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_num_tickets(c->ctx, 0);
+    SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_dh_auto(c->ctx, 1);
+    SSL_CTX_set_mode(c->ctx, SSL_MODE_NO_AUTO_CHAIN); /* the peer has the authority's certificate */
+    SSL_CTX_set_verify(c->ctx, verify_mode(&c->config), tls_session_verify);
+    return 0;
+}
+
+/* --- making ---------------------------------------------------------------------------------- */
+
+static int check_config(const struct tls_config *config, struct error *err)
+{
+    if (!config->dir == !config->psk_file)
+        return err_set(err, ERR_USAGE, "--tls-creds or --tls-psk: expected one of them");
+    if (config->psk_file && config->authz)
+        return err_set(err, ERR_USAGE,
+                       "--tls-authz compares names in certificates: there are none "
+                       "with --tls-psk");
+    if (config->dir && !config->server && (!config->hostname || !config->hostname[0]))
+        return err_set(err, ERR_USAGE,
+                       "--tls-hostname: needed where the address names no host: it is what the "
+                       "peer's certificate has to be for");
+    return 0;
+}
+
+static int copy_text(const char **text)
+{
+    if (*text && !(*text = strdup(*text)))
+        return -1;
+    return 0;
+}
+
+/* The texts become ours; one that cannot be copied becomes NULL, so that all can be freed. */
+static int copy_config(struct tls_creds *c, const struct tls_config *config, struct error *err)
+{
+    struct tls_config own = *config;
+    const char **texts[] = {&own.dir, &own.psk_file, &own.username, &own.hostname, &own.authz};
+    int rc = 0;
+
+    if (!own.username)
+        own.username = "qemu";
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        rc |= copy_text(texts[i]);
+    c->config = own;
+    return rc < 0 ? err_sys(err, "memory for TLS credentials") : 0;
+}
+
+int tls_creds_new(const struct tls_config *config, struct tls_creds **ret, struct error *err)
+{
+    if (check_config(config, err) < 0)
+        return -1;
+    struct tls_creds *c = calloc(1, sizeof(*c));
+    if (!c)
+        return err_sys(err, "memory for TLS credentials");
+    if (copy_config(c, config, err) < 0 || make_context(c, err) < 0 ||
+        (config->dir ? load_x509(c, err) : load_psk(c, err)) < 0) {
+        tls_creds_free(c);
+        return -1;
+    }
+    *ret = c;
+    return 0;
+}
+
+void tls_creds_free(struct tls_creds *c)
+{
+    if (!c)
+        return;
+    const char *texts[] = {c->config.dir, c->config.psk_file, c->config.username,
+                           c->config.hostname, c->config.authz};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        free((void *)texts[i]);
+    psk_keys_done(&c->psk);
+    SSL_CTX_free(c->ctx);
+    free(c);
+}

@@ -1,0 +1,47 @@
+/*
+ * tls/tls_creds.h: who we are and whom we trust, loaded once and shared by all connections.
+ *
+ * Format: QEMU's tls-creds-x509 and tls-creds-psk objects. A folder holds ca-cert.pem, ca-crl.pem
+ * where there are revocations, and server-cert.pem with server-key.pem or client-cert.pem with
+ * client-key.pem; QEMU's dh-params.pem is not read. Or a file holds pre-shared keys.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Who moves the records. */
+enum tls_io {
+    TLS_IO_AUTO,    /* the socket where the kernel knows TLS (kTLS), else the channel */
+    TLS_IO_CHANNEL, /* the channel below: OpenSSL sees memory only */
+    TLS_IO_SOCKET,  /* OpenSSL, on the channel's descriptor */
+};
+
+struct tls_config {
+    bool server;          /* the migration's destination, whichever side listens */
+    const char *dir;      /* X.509; or */
+    const char *psk_file; /* pre-shared keys */
+    const char *username; /* a client's identity with psk_file; NULL: "qemu" */
+    /* A client's, with dir: the name or IP address that the peer's certificate must be for. */
+    const char *hostname;
+    /* A server's, with dir: the client's distinguished name, see tls_cert_dn(); exactly this, or
+     * matching it as a pattern of fnmatch(3). NULL: any that the authority has signed. */
+    const char *authz;
+    enum tls_io io;
+    uint64_t rekey_records; /* sent with one key; 0: as many as AES-GCM bears */
+};
+
+struct tls_creds;
+
+/*
+ * Reads and checks the files: dates, that keys and certificates belong together, that the authority
+ * has signed ours. What `config` points to may go afterwards. Fails with ERR_USAGE or ERR_SYSTEM,
+ * naming the file.
+ * A client may lack a certificate; a server demands one from each client.
+ */
+MUST_USE int tls_creds_new(const struct tls_config *config, struct tls_creds **ret,
+                           struct error *err);
+/* Any number of threads may use it until then, and channels made of it do not outlive it. */
+void tls_creds_free(struct tls_creds *c);
