@@ -11,6 +11,7 @@
 
 #define PAGES        64
 #define CHANNELS_MAX 4
+#define ANY_METHOD   (-1)
 
 static struct world {
     struct channel_group group;
@@ -23,10 +24,11 @@ static struct world {
 } w;
 
 /* Times of 0: waits for ever, as it must where all is well. */
-static void start_with(unsigned n_expected, uint64_t join_ms, uint64_t stall_ms)
+static void start_with(int method, unsigned n_expected, uint64_t join_ms, uint64_t stall_ms)
 {
     struct recv_pool_config config = {.group = &w.group,
                                       .n_expected = n_expected,
+                                      .method = method,
                                       .join_timeout_ms = join_ms,
                                       .stall_timeout_ms = stall_ms};
     struct error err;
@@ -40,7 +42,7 @@ static void start_with(unsigned n_expected, uint64_t join_ms, uint64_t stall_ms)
 
 static void start(void)
 {
-    start_with(0, 0, 0);
+    start_with(ANY_METHOD, 0, 0, 0);
 }
 
 static void *serve(void *arg)
@@ -316,9 +318,13 @@ static const struct bad_case {
     {"magic", 1, 0, 0, 0x11223345, 4, "channel 0: multifd packet: magic 0x11223345, expected"},
     {"version", 1, 0, 4, 2, 4, "channel 0: multifd packet: version 2, expected 1"},
     {"device state", 0, 0, 8, 0x40, 4, "device state, expected RAM"},
-    {"zlib", 1, 0, 8, 0x02, 4, "method zlib, expected none"},
-    {"zstd", 1, 0, 8, 0x04, 4, "method zstd, expected none"},
-    {"qatzip", 0, 1, 8, 0x20, 4, "method qatzip, expected none"},
+    {"not zlib", 1, 0, 8, 0x02, 4,
+     "channel 0: multifd packet: payload of 4096 bytes by zlib: damaged"},
+    {"not zstd", 1, 0, 8, 0x04, 4,
+     "channel 0: multifd packet: payload of 4096 bytes by zstd: damaged"},
+    {"qpl", 1, 0, 8, 0x08, 4, "method qpl, expected none, zlib or zstd: it needs hardware"},
+    {"uadk", 1, 0, 8, 0x10, 4, "method uadk, expected none, zlib or zstd: it needs hardware"},
+    {"qatzip", 0, 1, 8, 0x20, 4, "method qatzip, expected none, zlib or zstd: it needs hardware"},
     {"two methods", 1, 0, 8, 0x06, 4, "not one method"},
     {"capacity", 1, 0, 12, 129, 4, "capacity of 129 pages"},
     {"normal pages", 1, 0, 16, 129, 4, "129 normal pages"},
@@ -348,6 +354,45 @@ static void bad_packets(void **state)
         put(&wire, c->at, c->value, c->len);
         send_wire(0, &wire);
         finish_failed(c->label, ERR_PEER, c->refused);
+    }
+}
+
+static const struct method_case {
+    const char *label;
+    int pinned;
+    unsigned flags; /* of the second packet; the first one's are 0 */
+    unsigned n_normal, n_zero;
+    const char *refused;
+} method_cases[] = {
+    {"zlib behind none", ANY_METHOD, 0x02, 1, 0, "method zlib, expected none: set multifd-comp"},
+    {"zstd behind none", ANY_METHOD, 0x04, 0, 1, "method zstd, expected none: set multifd-comp"},
+    {"qpl behind none", ANY_METHOD, 0x08, 1, 0, "method qpl, expected none: set multifd-comp"},
+    {"zlib where none is pinned", CODEC_NONE, 0x02, 1, 0, "method zlib, expected none: set"},
+};
+
+static void a_channel_keeps_its_method(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(method_cases); i++) {
+        const struct method_case *c = &method_cases[i];
+        struct wire wire = packet(false, c->n_normal, c->n_zero, 3, 0x55);
+
+        start_with(c->pinned, 0, 0, 0);
+        join_all(1);
+        send_packet(0, false, 1, 1, 0, 0x11);
+        put(&wire, 8, c->flags, 4);
+        send_wire(0, &wire);
+        finish_failed(c->label, ERR_PEER, c->refused);
+    }
+    for (int pinned = CODEC_ZLIB; pinned <= CODEC_ZSTD; pinned++) {
+        for (unsigned n_zero = 0; n_zero <= 1; n_zero++) {
+            start_with(pinned, 0, 0, 0);
+            join_all(1);
+            send_packet(0, false, 1 - n_zero, n_zero, 0, 0x11);
+            finish_failed("none where a method is pinned", ERR_PEER,
+                          pinned == CODEC_ZLIB ? "method none, expected zlib: set"
+                                               : "method none, expected zstd: set");
+        }
     }
 }
 
@@ -397,7 +442,7 @@ static void flush_without_sync(void **state)
     struct error err;
 
     (void)state;
-    start_with(0, 0, 5);
+    start_with(ANY_METHOD, 0, 0, 5);
     join_all(2);
     send_packet(0, true, 0, 0, 0, 0);
     check_refused("nothing comes", recv_pool_flush(w.pool, &err), &err, ERR_PEER,
@@ -451,7 +496,7 @@ static void joins(void **state)
     struct error err;
 
     (void)state;
-    start_with(3, 5, 0);
+    start_with(ANY_METHOD, 3, 5, 0);
     join_all(2);
     check_refused("the same id", join(1, same, &err), &err, ERR_PEER,
                   "channel 1: multifd hello: channel id 1 a second time");
@@ -473,7 +518,7 @@ static void ids_have_no_gap(void **state)
     struct error err;
 
     (void)state;
-    start_with(0, 5, 0);
+    start_with(ANY_METHOD, 0, 5, 0);
     OK(recv_pool_complete(w.pool, false, &err), err, "none is fine");
     OK(join(1, (struct uuid){0}, &err), err, "id 1 first");
     check_refused("a gap", recv_pool_complete(w.pool, false, &err), &err, ERR_PEER,
@@ -504,6 +549,7 @@ int main(void)
         cmocka_unit_test(one_sync_more_at_the_end),
         cmocka_unit_test(closing_after_the_end_is_fine),
         cmocka_unit_test(bad_packets),
+        cmocka_unit_test(a_channel_keeps_its_method),
         cmocka_unit_test(cut_packets),
         cmocka_unit_test(one_failure_is_everyones),
         cmocka_unit_test(flush_without_sync),
