@@ -100,6 +100,8 @@ static int unpack_piece(struct zstd_unpacker *z, ZSTD_inBuffer *in, ZSTD_outBuff
     size_t before, rc;
 
     do {
+        if (!z->inside && in->pos == in->size)
+            return 0; /* between frames: asking for more would open one */
         before = in->pos + out->pos;
         rc = ZSTD_decompressStream(z->context, out, in);
         if (ZSTD_isError(rc))
