@@ -11,6 +11,8 @@
 
 #define MAGIC_LEN 4 /* what a connection's kind is told by */
 
+#define TLS_HANDSHAKE 0x160301 /* a TLS connection's first bytes: record type, version */
+
 struct arrivals {
     /* Set before the threads start, read-only after. */
     struct arrivals_config config;
@@ -73,6 +75,17 @@ static int greet_multifd(struct arrivals *a, struct channel *c, const uint8_t ma
     return 0;
 }
 
+static int unknown_magic(uint32_t value, struct error *err)
+{
+    if (value >> 8 == TLS_HANDSHAKE)
+        return err_set(err, ERR_PEER,
+                       "connection: the peer speaks TLS, expected a plain stream: give --tls-creds "
+                       "or --tls-psk here, or no tls-creds there");
+    return err_set(err, ERR_PEER,
+                   "connection: magic 0x%08x, expected 0x%08x (main) or 0x%08x (multifd)", value,
+                   STREAM_MAGIC, MULTIFD_MAGIC);
+}
+
 /*
  * Finds out what the channel is by its first bytes, and hands it over; takes it in any case. *ret
  * is what the calling thread has to serve then, or NULL.
@@ -83,9 +96,11 @@ static int greet(struct arrivals *a, struct channel *c, struct recv_channel **re
     uint8_t magic[MAGIC_LEN];
     struct multifd_hello hello;
     uint32_t value = 0;
-    int rc = first_bytes(c, magic, sizeof(magic), "connection: first bytes", err);
+    int rc = connect_secure(a->config.connect, a->group, &c, err);
 
     *ret = NULL;
+    if (rc == 0)
+        rc = first_bytes(c, magic, sizeof(magic), "connection: first bytes", err);
     if (rc == 0) {
         struct reader r = reader_of(magic, sizeof(magic));
 
@@ -100,9 +115,7 @@ static int greet(struct arrivals *a, struct channel *c, struct recv_channel **re
         if (rc == 0)
             return 0;
     } else if (rc == 0) {
-        rc = err_set(err, ERR_PEER,
-                     "connection: magic 0x%08x, expected 0x%08x (main) or 0x%08x (multifd)", value,
-                     STREAM_MAGIC, MULTIFD_MAGIC);
+        rc = unknown_magic(value, err);
     } else if (atomic_load(&c->bytes_received) == 0 && !a->listener.single &&
                err->kind != ERR_CANCELLED) {
         rc = 0; /* ended without a word: nobody's channel, but a port scan or a health check */
@@ -322,8 +335,10 @@ static int await_greetings(struct arrivals *a, uint64_t patience_ms, struct erro
 
 int arrivals_settle(struct arrivals *a, const struct channel *main, struct error *err)
 {
+    /* A handshake is work for both ends, and there is one for each channel. */
+    bool at_once = main->local && !a->config.connect->tls;
     uint64_t patience_ms =
-        main->local ? a->config.local_patience_ms : a->config.connect->connect_timeout_ms;
+        at_once ? a->config.local_patience_ms : a->config.connect->connect_timeout_ms;
 
     if (accept_waiting(a, err) < 0 || await_greetings(a, patience_ms, err) < 0)
         return -1;

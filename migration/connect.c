@@ -1,5 +1,13 @@
 #include "migration/connect.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "tls/tls_channel.h"
+
 static struct transport_config transport_of(const struct connect_config *config,
                                             struct channel_group *group)
 {
@@ -10,10 +18,13 @@ static struct transport_config transport_of(const struct connect_config *config,
     };
 }
 
-static int channel_of(const struct connect_config *config, int fd, struct channel_group *group,
-                      struct channel **ret, struct error *err)
+static int channel_of(const struct connect_config *config, int fd, bool zero_copy,
+                      struct channel_group *group, struct channel **ret, struct error *err)
 {
-    struct engine_config engine = {.stall_timeout_ms = config->stall_timeout_ms};
+    struct engine_config engine = {
+        .stall_timeout_ms = config->stall_timeout_ms,
+        .zero_copy = zero_copy,
+    };
     struct channel *c;
 
     if (config->engine->open(fd, &engine, &c, err) < 0)
@@ -26,16 +37,108 @@ static int channel_of(const struct connect_config *config, int fd, struct channe
     return 0;
 }
 
+int connect_secure(const struct connect_config *config, struct channel_group *group,
+                   struct channel **c, struct error *err)
+{
+    struct channel *below = *c, *secure;
+
+    if (!config->tls)
+        return 0;
+    /* Below is in the group: who interrupts that ends the handshake. */
+    if (tls_channel_new(below, config->tls, deadline_in_ms(config->connect_timeout_ms), &secure,
+                        err) < 0)
+        return -1;
+    channel_group_remove(group, below);
+    *c = secure;
+    return channel_group_add(group, secure, err);
+}
+
+static int dial(const struct connect_config *config, bool zero_copy, struct channel_group *group,
+                struct channel **ret, struct error *err)
+{
+    struct transport_config transport = transport_of(config, group);
+    struct channel *c;
+    int fd;
+
+    if (transport_dial(&config->address, &transport, &fd, err) < 0 ||
+        channel_of(config, fd, zero_copy, group, &c, err) < 0)
+        return -1;
+    if (connect_secure(config, group, &c, err) < 0) {
+        connect_close(group, c);
+        return -1;
+    }
+    *ret = c;
+    return 0;
+}
+
 int connect_dial(const struct connect_config *config, struct channel_group *group,
                  struct channel **ret, struct error *err)
 {
-    struct transport_config transport = transport_of(config, group);
-    int fd;
-
-    if (transport_dial(&config->address, &transport, &fd, err) < 0)
-        return -1;
-    return channel_of(config, fd, group, ret, err);
+    return dial(config, false, group, ret, err);
 }
+
+/* --- many at once ---------------------------------------------------------------------------- */
+
+struct dialling {
+    const struct connect_config *config;
+    struct channel_group *group;
+    size_t id;
+    struct channel *channel; /* NULL: it came to nothing, the group knows why */
+    pthread_t thread;
+};
+
+static void *dial_main(void *arg)
+{
+    struct dialling *d = arg;
+    struct error err;
+
+    if (dial(d->config, d->config->zero_copy, d->group, &d->channel, &err) < 0) {
+        err_in(&err, "channel %zu", d->id);
+        channel_group_fail(d->group, &err); /* the others need not go on */
+    }
+    return NULL;
+}
+
+/* Returns how many threads were started; where not all, the group has failed. */
+static size_t start_dialling(struct dialling *all, size_t n, const struct connect_config *config,
+                             struct channel_group *group)
+{
+    struct error err;
+
+    for (size_t i = 0; i < n; i++) {
+        all[i] = (struct dialling){.config = config, .group = group, .id = i};
+        errno = pthread_create(&all[i].thread, NULL, dial_main, &all[i]);
+        if (errno) {
+            err_sys(&err, "channel %zu: thread", i);
+            channel_group_fail(group, &err);
+            return i;
+        }
+    }
+    return n;
+}
+
+int connect_dial_many(const struct connect_config *config, struct channel_group *group,
+                      struct channel **ret, size_t n, struct error *err)
+{
+    struct dialling *all = calloc(n, sizeof(*all));
+
+    if (!all)
+        return err_sys(err, "memory for %zu connections", n);
+    size_t n_started = start_dialling(all, n, config, group);
+    for (size_t i = 0; i < n_started; i++)
+        pthread_join(all[i].thread, NULL);
+    int rc = channel_group_check(group, err);
+    for (size_t i = 0; i < n_started; i++) {
+        if (rc == 0)
+            ret[i] = all[i].channel;
+        else
+            connect_close(group, all[i].channel);
+    }
+    free(all);
+    return rc;
+}
+
+/* --- the other end --------------------------------------------------------------------------- */
 
 int connect_accept(const struct connect_config *config, struct listener *listener,
                    struct channel_group *group, struct channel **ret, struct error *err)
@@ -46,7 +149,19 @@ int connect_accept(const struct connect_config *config, struct listener *listene
     *ret = NULL;
     if (listener_accept(listener, &transport, &fd, err) < 0)
         return -1;
-    return fd < 0 ? 0 : channel_of(config, fd, group, ret, err);
+    return fd < 0 ? 0 : channel_of(config, fd, false, group, ret, err);
+}
+
+void connect_path(const struct connect_config *config, const struct channel *c,
+                  struct path_snapshot *ret)
+{
+    ret->engine = config->engine->name;
+    if (!config->tls)
+        return;
+    struct tls_channel_info tls = tls_channel_info(c);
+    snprintf(ret->tls, sizeof(ret->tls), "%s %s", tls.version, tls.cipher);
+    ret->ktls_send = tls.ktls_send;
+    ret->ktls_recv = tls.ktls_recv;
 }
 
 void connect_close(struct channel_group *group, struct channel *c)

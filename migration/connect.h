@@ -1,11 +1,13 @@
 /*
- * migration/connect.h: address + engine → channels: the only file that knows them all.
+ * migration/connect.h: address + engine + TLS → channels: the only file that knows them all.
  */
 #pragma once
 
 #include <stdint.h>
 
 #include "base/error.h"
+#include "migration/stats.h"
+#include "tls/tls_creds.h"
 #include "transport/channel_group.h"
 #include "transport/engine.h"
 #include "transport/transport.h"
@@ -13,6 +15,8 @@
 struct connect_config {
     struct address address;
     const struct engine *engine;
+    const struct tls_creds *tls; /* NULL: none; must outlive the channels */
+    bool zero_copy;              /* on the channels of connect_dial_many() */
     uint64_t connect_timeout_ms; /* 0 = no limit */
     uint64_t stall_timeout_ms;   /* 0 = no limit */
 };
@@ -20,8 +24,26 @@ struct connect_config {
 /* Dials once; the channel is in the group and belongs to the caller. */
 MUST_USE int connect_dial(const struct connect_config *config, struct channel_group *group,
                           struct channel **ret, struct error *err);
-/* Makes a channel of one waiting connection; *ret is NULL where there is none. */
+/*
+ * Dials `n` channels for pages, all at the same time. ret[0 … n) are the caller's, or none of them
+ * when it fails: then the group has failed, too.
+ */
+MUST_USE int connect_dial_many(const struct connect_config *config, struct channel_group *group,
+                               struct channel **ret, size_t n, struct error *err);
+/*
+ * Makes a channel of one waiting connection; *ret is NULL where there is none. Nothing has been
+ * received: connect_secure() comes first.
+ */
 MUST_USE int connect_accept(const struct connect_config *config, struct listener *listener,
                             struct channel_group *group, struct channel **ret, struct error *err);
+/*
+ * Where there is TLS, shakes hands and puts it around *c, as which the channel is in the group
+ * then. When it fails *c stays as it was.
+ */
+MUST_USE int connect_secure(const struct connect_config *config, struct channel_group *group,
+                            struct channel **c, struct error *err);
+/* How bytes travel on a channel that was made here; the method is not known here. */
+void connect_path(const struct connect_config *config, const struct channel *c,
+                  struct path_snapshot *ret);
 /* Takes the channel out of its group and frees it. NULL is fine. */
 void connect_close(struct channel_group *group, struct channel *c);

@@ -15,6 +15,8 @@
 #define VERSION_SWITCHOVER_ACK      801
 #define VERSION_SWITCHOVER_ACK_LAST 1100
 
+#define VERSION_CLEAN_TLS_END 1000
+
 struct incoming {
     /* Set before the threads start, read-only after. */
     struct incoming_config config;
@@ -158,6 +160,15 @@ static int on_configured(struct main_stream *ms, struct error *err)
     return arrivals_settle(m->arrivals, m->main, err);
 }
 
+/* QEMUs of these machine types end every multifd channel's TLS by a close_notify, older ones cut.
+ */
+static bool clean_ends(const struct incoming *m)
+{
+    const char *machine = m->stream.config.machine;
+
+    return machine_version(machine) >= VERSION_CLEAN_TLS_END || strncmp(machine, "ramjet-", 7) == 0;
+}
+
 static int on_listed(struct ram_load *load, struct error *err)
 {
     struct incoming *m = CONTAINER_OF(load, struct incoming, stream.ram);
@@ -168,6 +179,8 @@ static int on_listed(struct ram_load *load, struct error *err)
     if (populate_new(load->map, m->config.populate_threads, &m->populate, err) < 0)
         return -1;
     atomic_store(&m->stats.total_bytes, load->map->total_bytes);
+    if (clean_ends(m))
+        recv_pool_expect_goodbyes(m->pool);
     recv_pool_open(m->pool, load->map, m->populate);
     atomic_store(&m->stats.setup_done_ns, clock_ns());
     atomic_store(&m->stats.status, MIGRATION_ACTIVE);
@@ -198,6 +211,9 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
         m->per_section = load->flush_words == 0;
     if (!is_barrier(m, load, word))
         return 0;
+    /* Sources up to 8.x connect while they write main's first bytes: here all must be there. */
+    if (setup && arrivals_settle(m->arrivals, m->main, err) < 0)
+        return -1;
     if (!setup && !m->per_section) /* sections are no passes over memory */
         atomic_fetch_add(&m->stats.rounds, 1);
     return recv_pool_flush(m->pool, err);
@@ -373,15 +389,17 @@ void incoming_stats(struct incoming *m, struct migration_snapshot *ret)
     ret->normal = atomic_load(&m->main_normal);
     ret->zero = atomic_load(&m->main_zero);
     for (unsigned id = 0; id < MULTIFD_CHANNELS_MAX; id++) {
-        uint64_t bytes;
-        const struct channel_stats *s = recv_pool_stats(m->pool, id, &bytes);
+        struct channel_traffic traffic;
+        const struct channel_stats *s = recv_pool_stats(m->pool, id, &traffic);
 
         if (s)
-            migration_snapshot_add(ret, id, s, bytes);
+            migration_snapshot_add(ret, id, s, &traffic);
     }
     pthread_mutex_lock(&m->group.lock);
-    if (m->main)
+    if (m->main) {
         ret->wire_bytes += atomic_load_explicit(&m->main->bytes_received, memory_order_relaxed);
+        connect_path(&m->config.connect, m->main, &ret->path);
+    }
     pthread_mutex_unlock(&m->group.lock);
 }
 

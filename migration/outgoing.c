@@ -178,27 +178,12 @@ static int dial_main(struct outgoing *m, struct error *err)
     return 0;
 }
 
-static int dial_channels(struct outgoing *m, struct channel **channels, size_t *ret_n,
-                         struct error *err)
-{
-    for (size_t i = 0; i < m->config.n_channels; i++) {
-        if (connect_dial(&m->config.connect, &m->group, &channels[i], err) < 0)
-            return err_in(err, "channel %zu", i);
-        *ret_n = i + 1;
-    }
-    return 0;
-}
-
 static int make_pool(struct outgoing *m, struct page_sink **ret, struct error *err)
 {
     struct channel *channels[MULTIFD_CHANNELS_MAX];
-    size_t n = 0;
 
-    if (dial_channels(m, channels, &n, err) < 0) {
-        for (size_t i = 0; i < n; i++)
-            connect_close(&m->group, channels[i]);
+    if (connect_dial_many(&m->config.connect, &m->group, channels, m->config.n_channels, err) < 0)
         return -1;
-    }
     struct send_pool_config config = {
         .group = &m->group,
         .uuid = m->config.uuid,
@@ -206,7 +191,7 @@ static int make_pool(struct outgoing *m, struct page_sink **ret, struct error *e
         .level = m->config.level,
         .zeros_on_main = !understands(m, VERSION_ZEROS_IN_PACKETS),
         .channels = channels,
-        .n = n,
+        .n = m->config.n_channels,
     };
     return send_pool_new(&config, ret, err);
 }
@@ -232,7 +217,10 @@ static enum ram_flush flush_style(const struct outgoing *m)
     return understands(m, VERSION_FLUSH_WORD) ? RAM_FLUSH_WORD : RAM_FLUSH_SECTION;
 }
 
-/* All channels are there, hellos included, before main's first byte. */
+/*
+ * All channels are there, hellos included, before main's first byte. Main itself comes first: under
+ * TLS a QEMU takes the first handshake for main's.
+ */
 static int set_up(struct outgoing *m, struct error *err)
 {
     if (dial_main(m, err) < 0)
@@ -351,6 +339,20 @@ static int rounds(struct outgoing *m, struct error *err)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
+/*
+ * Under TLS a destination wants to be told that nothing was cut off, and may have sent what nobody
+ * reads: closing on that would make TCP throw away what is still on its way to it. All is sent, and
+ * where there is a return path all is well: what goes wrong here changes nothing.
+ */
+static void say_goodbye(struct outgoing *m)
+{
+    struct error ignored;
+
+    if (m->sink->ops->finish)
+        (void)!m->sink->ops->finish(m->sink, &ignored);
+    (void)!channel_finish(m->main, &ignored);
+}
+
 static int switch_over(struct outgoing *m, struct error *err)
 {
     const struct buf *tail = &m->machine->devices.tail;
@@ -376,6 +378,7 @@ static int switch_over(struct outgoing *m, struct error *err)
     if (m->config.return_path && await_verdict(m, err) < 0)
         return -1;
     atomic_store(&m->stats.downtime_ns, clock_ns() - m->stopped_ns);
+    say_goodbye(m);
     return 0;
 }
 
@@ -469,18 +472,23 @@ void outgoing_stats(struct outgoing *m, struct migration_snapshot *ret)
 {
     migration_stats_read(&m->stats, ret);
     pthread_mutex_lock(&m->group.lock);
-    if (m->main)
+    if (m->main) {
         ret->wire_bytes = atomic_load_explicit(&m->main->bytes_sent, memory_order_relaxed);
+        connect_path(&m->config.connect, m->main, &ret->path);
+        ret->path.level = m->config.level;
+    }
     unsigned n_channels = m->sink ? m->config.n_channels : 0;
     pthread_mutex_unlock(&m->group.lock);
     ret->normal = atomic_load_explicit(&m->counters.normal, memory_order_relaxed);
     ret->zero = atomic_load_explicit(&m->counters.zero, memory_order_relaxed);
     for (unsigned id = 0; id < n_channels; id++) {
-        uint64_t bytes;
-        const struct channel_stats *s = send_pool_stats(m->sink, id, &bytes);
+        struct channel_traffic traffic;
+        const struct channel_stats *s = send_pool_stats(m->sink, id, &traffic);
 
-        migration_snapshot_add(ret, id, s, bytes);
+        migration_snapshot_add(ret, id, s, &traffic);
     }
+    if (n_channels)
+        ret->missed_zero_copy = send_pool_missed_zero_copy(m->sink);
     migration_snapshot_remaining(&m->stats, ret);
 }
 

@@ -29,6 +29,7 @@ void migration_stats_read(const struct migration_stats *s, struct migration_snap
     uint64_t start = atomic_load(&s->start_ns), end = atomic_load(&s->end_ns);
 
     memset(ret, 0, sizeof(*ret));
+    ret->path.method = -1;
     ret->status = (enum migration_status)atomic_load(&s->status);
     ret->total_ms = between_ms(start, end ? end : clock_ns());
     ret->setup_ms = between_ms(start, atomic_load(&s->setup_done_ns));
@@ -40,23 +41,27 @@ void migration_stats_read(const struct migration_stats *s, struct migration_snap
 }
 
 void migration_snapshot_add(struct migration_snapshot *snap, unsigned id,
-                            const struct channel_stats *stats, uint64_t bytes)
+                            const struct channel_stats *stats,
+                            const struct channel_traffic *traffic)
 {
     struct channel_snapshot *c = &snap->channels[snap->n_channels++];
 
     *c = (struct channel_snapshot){
         .id = id,
-        .bytes = bytes,
+        .bytes = traffic->bytes,
+        .copied_sends = traffic->copied_sends,
         .packets = atomic_load_explicit(&stats->packets, memory_order_relaxed),
         .normal = atomic_load_explicit(&stats->normal, memory_order_relaxed),
         .zero = atomic_load_explicit(&stats->zero, memory_order_relaxed),
         .wait_ms = atomic_load_explicit(&stats->wait_ns, memory_order_relaxed) / NS_PER_MS,
         .codec_ms = atomic_load_explicit(&stats->codec_ns, memory_order_relaxed) / NS_PER_MS,
     };
+    if (traffic->method >= 0)
+        snap->path.method = traffic->method;
     snap->normal += c->normal;
     snap->zero += c->zero;
-    snap->multifd_bytes += bytes;
-    snap->wire_bytes += bytes;
+    snap->multifd_bytes += traffic->bytes;
+    snap->wire_bytes += traffic->bytes;
 }
 
 void migration_snapshot_remaining(const struct migration_stats *s, struct migration_snapshot *snap)

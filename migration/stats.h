@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,16 @@ struct channel_snapshot {
     unsigned id;
     uint64_t bytes, packets, normal, zero; /* normal and zero in pages */
     uint64_t wait_ms, codec_ms;
+    uint64_t copied_sends;
+};
+
+/* How bytes travel; copied, so that it outlives the channels. */
+struct path_snapshot {
+    const char *engine; /* NULL: not connected yet */
+    int method;         /* enum codec_method; -1: not known yet */
+    int level;          /* at which the source packs */
+    char tls[96];       /* "TLSv1.3 TLS_AES_128_GCM_SHA256"; "": none */
+    bool ktls_send, ktls_recv;
 };
 
 /* One moment; sums over all channels and main. */
@@ -51,6 +62,8 @@ struct migration_snapshot {
     uint64_t normal, zero; /* pages */
     uint64_t wire_bytes, multifd_bytes;
     uint64_t rounds, dirty_pages_per_s;
+    uint64_t missed_zero_copy; /* QEMU's dirty-sync-missed-zero-copy */
+    struct path_snapshot path;
     size_t n_channels;
     struct channel_snapshot channels[MULTIFD_CHANNELS_MAX]; /* n_channels of them, by id */
 };
@@ -59,6 +72,7 @@ struct migration_snapshot {
 void migration_stats_read(const struct migration_stats *s, struct migration_snapshot *ret);
 /* Adds a channel, and its counters to the sums. */
 void migration_snapshot_add(struct migration_snapshot *snap, unsigned id,
-                            const struct channel_stats *stats, uint64_t bytes);
+                            const struct channel_stats *stats,
+                            const struct channel_traffic *traffic);
 /* After the channels were added: what is left of the present round. */
 void migration_snapshot_remaining(const struct migration_stats *s, struct migration_snapshot *snap);

@@ -95,7 +95,8 @@ static int unpack_pages(struct recv_channel *c, const struct iovec *places, size
         return -1;
     uint64_t since = clock_ns();
     if (unpacker_unpack(c->unpacker, len, places, n, err) < 0)
-        return err_in(err, "multifd packet: payload of %u bytes by %s", len, codec_name(c->method));
+        return err_in(err, "multifd packet: payload of %u bytes by %s", len,
+                      codec_name(c->packet.method));
     atomic_fetch_add_explicit(&c->stats.codec_ns, clock_ns() - since, memory_order_relaxed);
     return 0;
 }
@@ -159,10 +160,11 @@ static int zero_pages(struct recv_channel *c, struct ram_block *b, struct error 
 /* The first packet with pages tells the method, where it is not pinned; the others must have it. */
 static int check_method(struct recv_channel *c, struct error *err)
 {
+    int known = atomic_load_explicit(&c->method, memory_order_relaxed);
+    int expected = known >= 0 ? known : c->pinned;
     enum codec_method method = c->packet.method;
-    int expected = c->has_method ? (int)c->method : c->pinned;
 
-    if (c->has_method && c->method == method)
+    if (known == (int)method)
         return 0;
     if (expected >= 0 && expected != (int)method)
         return err_set(err, ERR_PEER,
@@ -176,8 +178,7 @@ static int check_method(struct recv_channel *c, struct error *err)
                        codec_name(method));
     if (method != CODEC_NONE && codec_unpacking(method)->unpacker_new(&c->unpacker, err) < 0)
         return -1;
-    c->method = method;
-    c->has_method = true;
+    atomic_store_explicit(&c->method, (int)method, memory_order_relaxed);
     return 0;
 }
 

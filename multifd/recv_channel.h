@@ -16,8 +16,6 @@ struct recv_channel {
     size_t have;                      /* bytes of it */
     struct multifd_packet packet;
     struct iovec iov[MULTIFD_PAGES + 1];
-    bool has_method; /* a packet with pages has come: the others must be like it */
-    enum codec_method method;
     struct unpacker *unpacker; /* of the method; NULL: none */
     uint8_t *pages; /* MULTIFD_PAYLOAD_MAX bytes, for blocks without memory; made when needed */
 
@@ -27,6 +25,7 @@ struct recv_channel {
     bool outstanding; /* pages were applied since the last SYNC */
 
     /* Written by the thread, read by any. */
+    _Atomic int method; /* enum codec_method of the first packet with pages; -1: none has come */
     struct channel_stats stats;
 };
 

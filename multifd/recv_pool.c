@@ -17,6 +17,7 @@ struct recv_pool {
     uint64_t flushes;  /* how many the main stream has reached */
     uint64_t released; /* channels go on behind their SYNC of this number */
     bool over;         /* the main stream is complete */
+    bool goodbyes;     /* an end without the protocol's goodbye is a failure */
     const struct channel *main;
     const struct ram_map *map; /* NULL: the list is not known yet */
     struct populate *populate;
@@ -93,6 +94,7 @@ int recv_pool_join(struct recv_pool *pool, struct channel *channel,
     c->channel = channel;
     c->id = hello->id;
     c->pinned = pool->config.method;
+    atomic_init(&c->method, -1);
     pthread_mutex_lock(&pool->group->lock);
     rc = check_join(pool, hello, err);
     if (rc == 0) {
@@ -241,12 +243,13 @@ static void end_channel(struct recv_pool *pool, struct recv_channel *c)
     pthread_mutex_lock(&pool->group->lock);
     c->ended = true;
     pthread_cond_broadcast(&pool->group->changed);
-    bool completes = main_completes(pool);
+    bool cut = c->channel->cut && pool->goodbyes && !pool->over;
+    bool completes = !cut && main_completes(pool);
     pthread_mutex_unlock(&pool->group->lock);
     if (completes)
         return;
-    err_set(&err, ERR_PEER, "channel %u: closed by the peer, the main stream is not complete",
-            c->id);
+    err_set(&err, ERR_PEER, "channel %u: %s by the peer, the main stream is not complete", c->id,
+            cut ? "cut without a goodbye" : "closed");
     channel_group_fail(pool->group, &err);
 }
 
@@ -276,6 +279,13 @@ void recv_pool_set_main(struct recv_pool *pool, const struct channel *main)
     pool->main = main;
     pool->local &= main->local;
     pthread_cond_broadcast(&pool->group->changed);
+    pthread_mutex_unlock(&pool->group->lock);
+}
+
+void recv_pool_expect_goodbyes(struct recv_pool *pool)
+{
+    pthread_mutex_lock(&pool->group->lock);
+    pool->goodbyes = true;
     pthread_mutex_unlock(&pool->group->lock);
 }
 
@@ -429,13 +439,17 @@ size_t recv_pool_channels(struct recv_pool *pool, struct uuid *ret_uuid)
     return n;
 }
 
-const struct channel_stats *recv_pool_stats(struct recv_pool *pool, size_t i, uint64_t *ret_bytes)
+const struct channel_stats *recv_pool_stats(struct recv_pool *pool, size_t i,
+                                            struct channel_traffic *ret)
 {
     pthread_mutex_lock(&pool->group->lock);
     struct recv_channel *c = pool->channels[i];
     pthread_mutex_unlock(&pool->group->lock);
     if (!c)
         return NULL;
-    *ret_bytes = atomic_load_explicit(&c->channel->bytes_received, memory_order_relaxed);
+    *ret = (struct channel_traffic){
+        .bytes = atomic_load_explicit(&c->channel->bytes_received, memory_order_relaxed),
+        .method = atomic_load_explicit(&c->method, memory_order_relaxed),
+    };
     return &c->stats;
 }

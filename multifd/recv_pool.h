@@ -45,6 +45,9 @@ void recv_pool_serve(struct recv_pool *pool, struct recv_channel *c);
 void recv_pool_set_main(struct recv_pool *pool, const struct channel *main);
 /* The block list is known and every block has its place: pages may come. */
 void recv_pool_open(struct recv_pool *pool, const struct ram_map *map, struct populate *populate);
+/* The source ends each channel by its protocol's goodbye, where that has one: being cut is failure.
+ */
+void recv_pool_expect_goodbyes(struct recv_pool *pool);
 
 /*
  * Waits until the ids that have joined have no gap, and are as many as were expected; `some`: and
@@ -66,4 +69,5 @@ MUST_USE int recv_pool_finish(struct recv_pool *pool, struct error *err);
 /* How many have joined; their UUID, once there is one. Any thread. */
 size_t recv_pool_channels(struct recv_pool *pool, struct uuid *ret_uuid);
 /* Counters of channel id `i`, NULL where it has not joined. Any thread. */
-const struct channel_stats *recv_pool_stats(struct recv_pool *pool, size_t i, uint64_t *ret_bytes);
+const struct channel_stats *recv_pool_stats(struct recv_pool *pool, size_t i,
+                                            struct channel_traffic *ret);

@@ -10,6 +10,8 @@
 /* Pieces of a packet up to which a call for each is cheaper than copying them in one. */
 #define FILE_PIECES_MAX 16
 
+#define OFFERED_MAX 64 /* blocks; a machine's large ones come first */
+
 static void count(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
@@ -179,10 +181,26 @@ static int send_stripe(struct send_channel *c, struct ram_round *round, const st
     return 0;
 }
 
+/* What is not offered is sent all the same. */
+static void offer_memory(struct send_channel *c, const struct ram_map *map)
+{
+    struct iovec pieces[OFFERED_MAX];
+    size_t n = 0;
+
+    for (size_t i = 0; i < map->n && n < OFFERED_MAX; i++) {
+        if (map->blocks[i].host)
+            pieces[n++] = (struct iovec){map->blocks[i].host, map->blocks[i].used_bytes};
+    }
+    channel_offer_memory(c->channel, pieces, n);
+    c->offered = true;
+}
+
 int send_channel_round(struct send_channel *c, struct ram_round *round, struct error *err)
 {
     struct stripe s;
 
+    if (!c->offered)
+        offer_memory(c, round->map);
     while (stripe_claim(round, &s)) {
         uint64_t words[STRIPE_WORDS];
         bool any;

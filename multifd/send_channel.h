@@ -15,6 +15,7 @@ struct send_channel {
     _Atomic uint64_t *packet_number; /* one counter over all channels */
 
     /* The thread's alone. */
+    bool offered;                  /* the channel knows where the pages lie */
     const struct ram_block *block; /* of the pages collected */
     bool from_file;               /* its pages are a file's and stand still: send them from there */
     struct multifd_packet packet; /* normal pages are collected from the front of offsets … */

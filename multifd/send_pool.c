@@ -6,6 +6,13 @@
 #include "base/clock.h"
 #include "multifd/send_channel.h"
 
+/* What all workers do together. */
+struct order {
+    struct ram_round *round; /* NULL: none */
+    bool barrier;
+    bool finish;
+};
+
 struct worker {
     struct send_channel channel;
     struct send_pool *pool;
@@ -18,32 +25,33 @@ struct send_pool {
     struct page_sink base;
     struct channel_group *group;
     _Atomic uint64_t packet_number;
+    enum codec_method method;
+    _Atomic uint64_t missed_zero_copy; /* barriers, see send_pool_missed_zero_copy() */
     size_t n;
 
     /* Under the group's lock: one order at a time, numbered. */
-    uint64_t order;          /* the latest; a worker that has seen less has work */
-    struct ram_round *round; /* of the latest order; NULL: only the barrier */
-    bool barrier, stop;
-    size_t pending; /* workers that have not finished the latest order */
-    size_t working; /* workers that are in it now: they hold on to the round */
+    uint64_t number; /* of the latest; a worker that has seen less has work */
+    struct order order;
+    bool stop;
+    size_t pending;        /* workers that have not finished the latest order */
+    size_t working;        /* workers that are in it now: they hold on to the round */
+    uint64_t copied_sends; /* of all channels, at the latest barrier */
 
     struct worker workers[];
 };
 
 /* Waits for an order behind `seen`. False: the pool ends. */
-static bool next_order(struct worker *w, uint64_t *seen, struct ram_round **ret_round,
-                       bool *ret_barrier)
+static bool next_order(struct worker *w, uint64_t *seen, struct order *ret)
 {
     struct send_pool *pool = w->pool;
     uint64_t since = clock_ns();
 
     pthread_mutex_lock(&pool->group->lock);
-    while (pool->order == *seen && !pool->stop && !pool->group->failed)
+    while (pool->number == *seen && !pool->stop && !pool->group->failed)
         channel_group_wait(pool->group, DEADLINE_NEVER);
-    bool go = pool->order != *seen && !pool->stop && !pool->group->failed;
-    *seen = pool->order;
-    *ret_round = pool->round;
-    *ret_barrier = pool->barrier;
+    bool go = pool->number != *seen && !pool->stop && !pool->group->failed;
+    *seen = pool->number;
+    *ret = pool->order;
     pool->working += go;
     pthread_mutex_unlock(&pool->group->lock);
     atomic_fetch_add_explicit(&w->channel.stats.wait_ns, clock_ns() - since, memory_order_relaxed);
@@ -62,14 +70,14 @@ static void order_done(struct send_pool *pool)
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
-    struct ram_round *round;
     uint64_t seen = 0;
+    struct order order;
     struct error err;
-    bool barrier;
 
-    while (next_order(w, &seen, &round, &barrier)) {
-        if ((round && send_channel_round(&w->channel, round, &err) < 0) ||
-            (barrier && send_channel_sync(&w->channel, &err) < 0)) {
+    while (next_order(w, &seen, &order)) {
+        if ((order.round && send_channel_round(&w->channel, order.round, &err) < 0) ||
+            (order.barrier && send_channel_sync(&w->channel, &err) < 0) ||
+            (order.finish && channel_finish(w->channel.channel, &err) < 0)) {
             err_in(&err, "channel %zu", w->id);
             channel_group_fail(w->pool->group, &err);
         }
@@ -78,19 +86,30 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-static int pool_round(struct page_sink *sink, struct ram_round *round, bool barrier,
-                      struct error *err)
+/* Under the lock, behind a barrier: every send is done, and known to have been copied or not. */
+static void count_missed(struct send_pool *pool)
 {
-    struct send_pool *pool = (struct send_pool *)sink;
+    uint64_t copied = 0;
+
+    for (size_t i = 0; i < pool->n; i++)
+        copied += atomic_load_explicit(&pool->workers[i].channel.channel->copied_sends,
+                                       memory_order_relaxed);
+    if (copied != pool->copied_sends)
+        atomic_fetch_add_explicit(&pool->missed_zero_copy, 1, memory_order_relaxed);
+    pool->copied_sends = copied;
+}
+
+/* Gives the order, and returns when all workers have carried it out. */
+static int carry_out(struct send_pool *pool, const struct order *order, struct error *err)
+{
     struct channel_group *g = pool->group;
     int rc = 0;
 
     pthread_mutex_lock(&g->lock);
     if (!g->failed) {
-        pool->round = round;
-        pool->barrier = barrier;
+        pool->order = *order;
         pool->pending = pool->n;
-        pool->order++;
+        pool->number++;
         pthread_cond_broadcast(&g->changed);
         /* After a failure nobody starts any more, but the round is our caller's: wait for those
          * who are still in it. They have been interrupted. */
@@ -100,9 +119,26 @@ static int pool_round(struct page_sink *sink, struct ram_round *round, bool barr
     if (g->failed) {
         *err = g->err;
         rc = -1;
+    } else if (order->barrier) {
+        count_missed(pool);
     }
     pthread_mutex_unlock(&g->lock);
     return rc;
+}
+
+static int pool_round(struct page_sink *sink, struct ram_round *round, bool barrier,
+                      struct error *err)
+{
+    struct order order = {.round = round, .barrier = barrier};
+
+    return carry_out((struct send_pool *)sink, &order, err);
+}
+
+static int pool_finish(struct page_sink *sink, struct error *err)
+{
+    struct order order = {.finish = true};
+
+    return carry_out((struct send_pool *)sink, &order, err);
 }
 
 static void pool_free(struct page_sink *sink)
@@ -127,7 +163,8 @@ static void pool_free(struct page_sink *sink)
     free(pool);
 }
 
-static const struct page_sink_ops pool_ops = {.round = pool_round, .free = pool_free};
+static const struct page_sink_ops pool_ops = {
+    .round = pool_round, .finish = pool_finish, .free = pool_free};
 
 static int send_hello(const struct worker *w, const struct uuid *uuid, struct error *err)
 {
@@ -177,6 +214,7 @@ int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
     }
     pool->base.ops = &pool_ops;
     pool->group = config->group;
+    pool->method = config->method;
     pool->n = config->n;
     for (size_t i = 0; i < config->n; i++) {
         struct worker *w = &pool->workers[i];
@@ -199,11 +237,22 @@ int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
 }
 
 const struct channel_stats *send_pool_stats(const struct page_sink *sink, size_t i,
-                                            uint64_t *ret_bytes)
+                                            struct channel_traffic *ret)
 {
     const struct send_pool *pool = (const struct send_pool *)sink;
     const struct send_channel *c = &pool->workers[i].channel;
 
-    *ret_bytes = atomic_load_explicit(&c->channel->bytes_sent, memory_order_relaxed);
+    *ret = (struct channel_traffic){
+        .bytes = atomic_load_explicit(&c->channel->bytes_sent, memory_order_relaxed),
+        .copied_sends = atomic_load_explicit(&c->channel->copied_sends, memory_order_relaxed),
+        .method = (int)pool->method,
+    };
     return &c->stats;
+}
+
+uint64_t send_pool_missed_zero_copy(const struct page_sink *sink)
+{
+    const struct send_pool *pool = (const struct send_pool *)sink;
+
+    return atomic_load_explicit(&pool->missed_zero_copy, memory_order_relaxed);
 }

@@ -29,6 +29,8 @@ struct send_pool_config {
 MUST_USE int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
                            struct error *err);
 
-/* Counters of channel `i` and the bytes it has sent. Any thread. */
+/* Counters of channel `i`. Any thread. */
 const struct channel_stats *send_pool_stats(const struct page_sink *pool, size_t i,
-                                            uint64_t *ret_bytes);
+                                            struct channel_traffic *ret);
+/* Barriers before which some send was copied that asked for zero-copy. Any thread. */
+uint64_t send_pool_missed_zero_copy(const struct page_sink *pool);

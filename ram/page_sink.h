@@ -18,6 +18,8 @@ struct page_sink_ops {
      * barrier alone. Called by the thread that writes the main stream.
      */
     int (*round)(struct page_sink *sink, struct ram_round *round, bool barrier, struct error *err);
+    /* All is sent and well: ends the sink's own connections in order. NULL: it has none. */
+    int (*finish)(struct page_sink *sink, struct error *err);
     void (*free)(struct page_sink *sink);
 };
 

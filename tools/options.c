@@ -387,15 +387,6 @@ int options_parse(enum verb_bit verb, int argc, char **argv, struct options *ret
     return check_settings(verb, ret, err);
 }
 
-/* What the gate lets in and nothing acts on yet: a row goes when the work behind it is done. */
-static const struct {
-    uint64_t facts;
-    const char *why;
-} not_yet[] = {
-    {IN_SET(FACT_TLS), "TLS is not in this build; use a trusted network or a tunnel"},
-    {IN_SET(CAP_ZERO_COPY_SEND), "zero-copy-send is not in this build; leave it off"},
-};
-
 /* Nothing that was said needs or counts its channels. */
 static bool multifd_is_default(const struct settings *s)
 {
@@ -412,13 +403,7 @@ int options_start(struct options *o, enum moment moment, uint64_t address_facts,
 
     if (address_facts & IN_SET(FACT_ONE_CONNECTION) && multifd_is_default(s))
         s->capabilities &= ~IN_SET(CAP_MULTIFD);
-    if (gate_start(s, moment, world, &refusal, err) < 0)
-        return -1;
-    for (size_t i = 0; i < ARRAY_LEN(not_yet); i++) {
-        if (gate_facts(s, world) & not_yet[i].facts)
-            return err_set(err, ERR_USAGE, "%s", not_yet[i].why);
-    }
-    return 0;
+    return gate_start(s, moment, world, &refusal, err);
 }
 
 void options_help(enum verb_bit verb, FILE *to)

@@ -7,6 +7,7 @@
 #include "migration/incoming.h"
 #include "tools/interrupt.h"
 #include "tools/options.h"
+#include "tools/security.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
 #include "vmm/landing.h"
@@ -149,7 +150,8 @@ int verb_recv(int argc, char **argv, struct error *err)
 {
     struct incoming_config config = {.populate_threads = populate_threads()};
     struct options options;
-    struct landing *landing;
+    struct landing *landing = NULL;
+    struct tls_creds *tls;
     const char *args[2];
     size_t n;
 
@@ -159,10 +161,14 @@ int verb_recv(int argc, char **argv, struct error *err)
         return err_set(err, ERR_USAGE, "expected LISTEN and TARGET; see ramjet help recv");
     if (configure(&options, args[0], &config, err) < 0)
         return -1;
-    interrupt_block(); /* from here on there is a target to be removed */
-    if (open_landing(args[1], options.force, &landing, err) < 0)
+    if (security_open(VERB_RECV, &options, &config.connect.address, &tls, err) < 0)
         return -1;
-    int rc = receive(&config, landing, &options, args[1], err);
+    config.connect.tls = tls;
+    interrupt_block(); /* from here on there is a target to be removed */
+    int rc = open_landing(args[1], options.force, &landing, err);
+    if (rc == 0)
+        rc = receive(&config, landing, &options, args[1], err);
     landing_free(landing);
+    tls_creds_free(tls);
     return rc;
 }

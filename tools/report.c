@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "compress/codec.h"
 #include "ram/digest.h"
 
 static json_t *number(uint64_t n)
@@ -36,10 +37,31 @@ static json_t *ram_json(const struct migration_snapshot *s)
     json_object_set_new(ram, "page-size", number(RAM_PAGE_SIZE));
     json_object_set_new(ram, "dirty-pages-rate", number(s->dirty_pages_per_s));
     json_object_set_new(ram, "dirty-sync-count", number(s->rounds));
+    json_object_set_new(ram, "dirty-sync-missed-zero-copy", number(s->missed_zero_copy));
     json_object_set_new(ram, "mbps", json_real((double)s->wire_bytes * 8 / 1000 / (double)ms));
     json_object_set_new(ram, "pages-per-second", number((s->normal + s->zero) * 1000 / ms));
     json_object_set_new(ram, "multifd-bytes", number(s->multifd_bytes));
     return ram;
+}
+
+/* Which implementation packs or unpacks is the host's choice, by what its CPU can do. */
+static void path_json(enum verb_bit verb, const struct path_snapshot *p, json_t *root)
+{
+    enum codec_method method = p->method < 0 ? CODEC_NONE : (enum codec_method)p->method;
+    const struct codec_ops *codec =
+        verb == VERB_SEND ? codec_packing(method, p->level) : codec_unpacking(method);
+
+    if (p->engine)
+        json_object_set_new(root, "engine", json_string(p->engine));
+    if (p->method >= 0)
+        json_object_set_new(root, "multifd-compression", json_string(codec_name(method)));
+    if (codec)
+        json_object_set_new(root, "codec", json_string(codec->name));
+    if (p->tls[0]) {
+        json_object_set_new(root, "tls", json_string(p->tls));
+        json_object_set_new(root, "ktls-send", json_boolean(p->ktls_send));
+        json_object_set_new(root, "ktls-recv", json_boolean(p->ktls_recv));
+    }
 }
 
 static json_t *channels_json(const struct migration_snapshot *s)
@@ -57,7 +79,7 @@ static json_t *channels_json(const struct migration_snapshot *s)
         json_object_set_new(channel, "zero", number(c->zero));
         json_object_set_new(channel, "wait-ms", number(c->wait_ms));
         json_object_set_new(channel, "codec-ms", number(c->codec_ms));
-        json_object_set_new(channel, "copied-sends", number(0)); /* of zero-copy, not built */
+        json_object_set_new(channel, "copied-sends", number(c->copied_sends));
         json_array_append_new(list, channel);
     }
     return list;
@@ -96,12 +118,25 @@ static void print_json(enum verb_bit verb, const struct migration_snapshot *s, j
     json_object_set_new(root, "cpu-time-ms", number(cpu_ms()));
     json_object_set_new(root, "guest-bytes", number((s->normal + s->zero) * RAM_PAGE_SIZE));
     json_object_set_new(root, "wire-bytes", number(s->wire_bytes));
+    path_json(verb, &s->path, root);
     json_object_set_new(root, "channels", channels_json(s));
     if (json_array_size(digests))
         json_object_set(root, "digest", digests);
     json_dumpf(root, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(root);
+}
+
+static void print_path(const struct path_snapshot *p)
+{
+    if (!p->engine)
+        return;
+    printf("  path: engine %s", p->engine);
+    if (p->method > CODEC_NONE)
+        printf(", %s", codec_name((enum codec_method)p->method));
+    if (p->tls[0])
+        printf(", %s%s", p->tls, p->ktls_send || p->ktls_recv ? " by the kernel" : "");
+    putchar('\n');
 }
 
 static void print_text(enum verb_bit verb, const struct migration_snapshot *s,
@@ -122,6 +157,7 @@ static void print_text(enum verb_bit verb, const struct migration_snapshot *s,
     if (s->downtime_ms)
         printf("; downtime %llu ms", (unsigned long long)s->downtime_ms);
     putchar('\n');
+    print_path(&s->path);
     json_array_foreach(digests, i, entry)
     {
         printf("  %s  %s\n", json_string_value(json_object_get(entry, "xxh64")),

@@ -7,6 +7,7 @@
 #include "migration/outgoing.h"
 #include "tools/interrupt.h"
 #include "tools/options.h"
+#include "tools/security.h"
 #include "tools/session.h"
 #include "tools/source.h"
 #include "tools/verbs.h"
@@ -109,6 +110,7 @@ static int configure(struct options *options, const char *dest, struct outgoing_
     if (options_start(options, AT_MIGRATE, gate_address_facts(&ret->connect.address), err) < 0)
         return err_in(err, "%s", dest);
     ret->connect.engine = options->engine;
+    ret->connect.zero_copy = settings_on(s, CAP_ZERO_COPY_SEND);
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;
     ret->connect.stall_timeout_ms = options->stall_timeout_ms;
     ret->n_channels = settings_channels(s);
@@ -124,6 +126,7 @@ int verb_send(int argc, char **argv, struct error *err)
 {
     struct outgoing_config config = {0};
     struct options options;
+    struct tls_creds *tls = NULL;
     struct machine *machine;
     const char *args[2];
     size_t n;
@@ -138,10 +141,14 @@ int verb_send(int argc, char **argv, struct error *err)
     if (source_open(args[0], &machine, err) < 0)
         return -1;
     int rc = override(machine, &options, err);
+    if (rc == 0)
+        rc = security_open(VERB_SEND, &options, &config.connect.address, &tls, err);
     if (rc == 0) {
         config.uuid = machine->config.uuid;
+        config.connect.tls = tls;
         rc = send_machine(&config, machine, &options, err);
     }
+    tls_creds_free(tls);
     machine_free(machine);
     return rc;
 }

@@ -94,13 +94,14 @@ static void finish(struct world *w, const char *label)
 {
     struct uuid uuid;
     struct error err;
-    uint64_t bytes, normal = 0;
+    struct channel_traffic traffic;
+    uint64_t normal = 0;
 
     OK(recv_pool_finish(w->pool, &err), err, label);
     for (size_t i = 0; i < w->n; i++) {
-        const struct channel_stats *in = recv_pool_stats(w->pool, i, &bytes);
+        const struct channel_stats *in = recv_pool_stats(w->pool, i, &traffic);
 
-        CHECK(in && bytes > MULTIFD_HELLO_LEN, "%s: channel %zu has no counters", label, i);
+        CHECK(in && traffic.bytes > MULTIFD_HELLO_LEN, "%s: channel %zu has no counters", label, i);
         normal += in->normal;
     }
     CHECK(normal > 0, "%s: no page was counted", label);

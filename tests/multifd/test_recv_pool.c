@@ -478,8 +478,8 @@ static void pages_behind_the_last_flush(void **state)
     send_packet(0, true, 1, 0, 0, 0x77);
     send_packet(0, false, 1, 0, 1, 0x77);
     flush("an extra one");
-    uint64_t bytes;
-    const struct channel_stats *stats = recv_pool_stats(w.pool, 0, &bytes);
+    struct channel_traffic traffic;
+    const struct channel_stats *stats = recv_pool_stats(w.pool, 0, &traffic);
     while (atomic_load(&stats->normal) < 2) /* the second page has been taken in */
         ;
     check_refused("finish", recv_pool_finish(w.pool, &err), &err, ERR_PEER,
