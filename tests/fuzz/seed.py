@@ -4,6 +4,7 @@ streams. Run once when a target or the captures change: seed.py FOLDER (default:
 
 import struct
 import sys
+import zlib
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -75,6 +76,50 @@ def answers():
     put("return_path", "made-failed", struct.pack(">HHIHHI", 2, 4, 1, 1, 4, 5))
 
 
+def frame(data):
+    """A zstd frame of one block as it is."""
+    return b"\x28\xb5\x2f\xfd\0\x38" + (len(data) << 3 | 1).to_bytes(3, "little") + data
+
+
+def unpack():
+    """Streams of three packets, for each implementation and both kinds of places; see the target
+    for their layout. What libraries make of text and noise, and what no library would write."""
+    text = b"".join(b"%d pages of a guest " % n for n in range(2000))
+    noise = bytes(n * n * 2654435761 >> 13 & 255 for n in range(wire.PAGE))
+    mixed = (text[:2 * wire.PAGE], text[5000:5000 + wire.PAGE] + noise,
+             bytes(wire.PAGE) + text[:wire.PAGE])
+
+    def stream(pieces):
+        return b"".join(struct.pack(">H", len(piece)) + piece for piece in pieces)
+
+    def deflated(flush, level):
+        z = zlib.compressobj(level)
+        return stream([z.compress(pages) + z.flush(flush) for pages in mixed])
+
+    streams = {
+        "sync": (0, deflated(zlib.Z_SYNC_FLUSH, 1)),
+        "full": (0, deflated(zlib.Z_FULL_FLUSH, 9)),
+        "ends": (0, stream([zlib.compress(mixed[0])])),
+        "frames": (2, stream([frame(pages) for pages in mixed])),
+        "frames-per-page": (2, stream([b"".join(
+            frame(pages[at:at + wire.PAGE]) for at in range(0, len(pages), wire.PAGE))
+            for pages in mixed])),
+        "endless": (2, stream([b"\x28\xb5\x2f\xfd\0\x38" + b"\x02\x80\0a" * 2,
+                               b"\x02\x80\0b" * 2, b"\x02\x80\0c\x03\x80\0c"])),
+    }
+    for name, (first, packets) in streams.items():
+        for codec in (0, 1) if first == 0 else (2,):
+            for shape in (0x01, 0x81):
+                put("unpack", f"{name}-{codec}-{shape:02x}", bytes([codec, shape]) + packets)
+    capture = (GOLDEN / "v11-multifd-zstd" / "c2.fwd").read_bytes()
+    at = 64
+    while struct.unpack(">I", capture[at + 16:at + 20])[0] == 0:
+        at += 1344
+    n, size = struct.unpack(">II", capture[at + 16:at + 24])
+    put("unpack", "v11-multifd-zstd",
+        bytes([2, 0x80 | n - 1]) + stream([capture[at + 1344:at + 1344 + size]]))
+
+
 def snapshots():
     """A mapped-ram file of 3 + 1 pages, its pages close to the stream to keep it small."""
     data = bytearray(0x10000)
@@ -103,3 +148,4 @@ main_streams()
 descriptions()
 answers()
 snapshots()
+unpack()
