@@ -1,0 +1,43 @@
+/*
+ * tests/support/pools.h: a send_pool and a recv_pool, connected.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "multifd/recv_pool.h"
+#include "multifd/send_pool.h"
+
+#define POOLS_CHANNELS_MAX 16
+
+struct pools_config {
+    size_t n;            /* channels */
+    unsigned n_expected; /* of them; 0: not known to the receiver */
+    bool zeros_on_main;
+    enum codec_method method;
+    int level;
+};
+
+struct pools {
+    struct channel_group out, in;
+    struct ram_map from, to;
+    struct ram_round round;
+    struct page_sink *sink;
+    struct recv_pool *pool;
+    struct channel *ends[POOLS_CHANNELS_MAX]; /* the receiver's */
+    size_t n;
+    pthread_t threads[POOLS_CHANNELS_MAX];
+};
+
+/* Empty; then the memory is added to `from`. */
+void pools_init(struct pools *p);
+/* Makes memory like it to send to, connects the channels, and sends the hellos. */
+void pools_start(struct pools *p, const struct pools_config *config);
+/* The receiver reads channel i's hello and serves it, as the migration does it: on a thread. */
+void pools_receive(struct pools *p, size_t i);
+/* One round, and its barrier; NULL: the barrier alone. */
+void pools_send(struct pools *p, struct ram_round *round, const char *label);
+/* All went well; frees all. */
+void pools_finish(struct pools *p, const char *label);
+/* Frees what is left when the sink and the threads are gone. */
+void pools_done(struct pools *p);
