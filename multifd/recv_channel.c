@@ -85,8 +85,11 @@ static int receive_payload(struct recv_channel *c, size_t n, size_t payload, str
 static int unpack_pages(struct recv_channel *c, const struct iovec *places, size_t n,
                         struct error *err)
 {
+    enum codec_method method = c->packet.method;
     uint32_t len = c->packet.payload_bytes;
 
+    if (!c->unpacker && codec_unpacking(method)->unpacker_new(&c->unpacker, err) < 0)
+        return -1;
     if (len == 0 || len > CODEC_PACKED_MAX)
         return err_set(err, ERR_PEER, "multifd packet: payload of %u bytes, expected 1 to %d", len,
                        CODEC_PACKED_MAX);
@@ -95,8 +98,7 @@ static int unpack_pages(struct recv_channel *c, const struct iovec *places, size
         return -1;
     uint64_t since = clock_ns();
     if (unpacker_unpack(c->unpacker, len, places, n, err) < 0)
-        return err_in(err, "multifd packet: payload of %u bytes by %s", len,
-                      codec_name(c->packet.method));
+        return err_in(err, "multifd packet: payload of %u bytes by %s", len, codec_name(method));
     atomic_fetch_add_explicit(&c->stats.codec_ns, clock_ns() - since, memory_order_relaxed);
     return 0;
 }
@@ -105,7 +107,7 @@ static int unpack_pages(struct recv_channel *c, const struct iovec *places, size
 static int bring_pages(struct recv_channel *c, const struct iovec *places, size_t n,
                        struct error *err)
 {
-    if (c->unpacker)
+    if (c->packet.method != CODEC_NONE)
         return unpack_pages(c, places, n, err);
     memmove(c->iov, places, n * sizeof(places[0])); /* receiving consumes them */
     return receive_payload(c, n, c->packet.n_normal * RAM_PAGE_SIZE, err);
@@ -157,28 +159,27 @@ static int zero_pages(struct recv_channel *c, struct ram_block *b, struct error 
     return 0;
 }
 
-/* The first packet with pages tells the method, where it is not pinned; the others must have it. */
+/*
+ * The first packet with pages, on whichever channel, tells the method where it is not pinned; all
+ * others must have it.
+ */
 static int check_method(struct recv_channel *c, struct error *err)
 {
-    int known = atomic_load_explicit(&c->method, memory_order_relaxed);
-    int expected = known >= 0 ? known : c->pinned;
     enum codec_method method = c->packet.method;
+    int agreed = atomic_load_explicit(c->method, memory_order_relaxed);
 
-    if (known == (int)method)
-        return 0;
-    if (expected >= 0 && expected != (int)method)
-        return err_set(err, ERR_PEER,
-                       "multifd packet: method %s, expected %s: set multifd-compression alike on "
-                       "both sides",
-                       codec_name(method), codec_name((enum codec_method)expected));
-    if (!codec_built(method))
+    if (agreed < 0 && !codec_built(method))
         return err_set(err, ERR_PEER,
                        "multifd packet: method %s, expected none, zlib or zstd: it needs hardware "
                        "that is not used here",
                        codec_name(method));
-    if (method != CODEC_NONE && codec_unpacking(method)->unpacker_new(&c->unpacker, err) < 0)
-        return -1;
-    atomic_store_explicit(&c->method, (int)method, memory_order_relaxed);
+    if (agreed < 0 && atomic_compare_exchange_strong(c->method, &agreed, (int)method))
+        return 0;
+    if (agreed != (int)method)
+        return err_set(err, ERR_PEER,
+                       "multifd packet: method %s, expected %s: set multifd-compression alike on "
+                       "both sides",
+                       codec_name(method), codec_name((enum codec_method)agreed));
     return 0;
 }
 

@@ -9,14 +9,14 @@ struct recv_channel {
     /* Set before the thread starts, read-only after. */
     struct channel *channel;
     uint8_t id;
-    int pinned; /* the method that packets must have; -1: any */
+    _Atomic int *method; /* one for all channels: what packets with pages have; -1: none has come */
 
     /* The thread's alone. */
     uint8_t wire[MULTIFD_PACKET_LEN]; /* the next packet, as far as it has come */
     size_t have;                      /* bytes of it */
     struct multifd_packet packet;
     struct iovec iov[MULTIFD_PAGES + 1];
-    struct unpacker *unpacker; /* of the method; NULL: none */
+    struct unpacker *unpacker; /* of the method, made when needed */
     uint8_t *pages; /* MULTIFD_PAYLOAD_MAX bytes, for blocks without memory; made when needed */
 
     /* Under the group's lock. */
@@ -25,7 +25,6 @@ struct recv_channel {
     bool outstanding; /* pages were applied since the last SYNC */
 
     /* Written by the thread, read by any. */
-    _Atomic int method; /* enum codec_method of the first packet with pages; -1: none has come */
     struct channel_stats stats;
 };
 

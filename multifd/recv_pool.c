@@ -8,6 +8,7 @@
 struct recv_pool {
     struct recv_pool_config config;
     struct channel_group *group;
+    _Atomic int method; /* enum codec_method of all packets with pages; -1: none has come */
 
     /* Under the group's lock. */
     struct recv_channel *channels[MULTIFD_CHANNELS_MAX]; /* by id */
@@ -32,6 +33,7 @@ int recv_pool_new(const struct recv_pool_config *config, struct recv_pool **ret,
     pool->config = *config;
     pool->group = config->group;
     pool->local = true;
+    pool->method = config->method;
     *ret = pool;
     return 0;
 }
@@ -93,8 +95,7 @@ int recv_pool_join(struct recv_pool *pool, struct channel *channel,
     }
     c->channel = channel;
     c->id = hello->id;
-    c->pinned = pool->config.method;
-    atomic_init(&c->method, -1);
+    c->method = &pool->method;
     pthread_mutex_lock(&pool->group->lock);
     rc = check_join(pool, hello, err);
     if (rc == 0) {
@@ -449,7 +450,7 @@ const struct channel_stats *recv_pool_stats(struct recv_pool *pool, size_t i,
         return NULL;
     *ret = (struct channel_traffic){
         .bytes = atomic_load_explicit(&c->channel->bytes_received, memory_order_relaxed),
-        .method = atomic_load_explicit(&c->method, memory_order_relaxed),
+        .method = atomic_load_explicit(&pool->method, memory_order_relaxed),
     };
     return &c->stats;
 }

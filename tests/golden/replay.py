@@ -5,6 +5,7 @@ that about.json names, in every kind of target; broken ones are refused."""
 import concurrent.futures
 import hashlib
 import json
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,11 @@ sys.path.insert(0, str(HERE.parent / "hostile"))
 from harness import RAMJET, Failed, Way, check, messages, run_session  # noqa: E402
 
 FOLDERS = sorted(path.parent for path in HERE.glob("*/about.json"))
+PAYLOAD_CHANGES = [
+    ("flipped at its start", lambda d: flip(d, 0)), ("without its start", lambda d: d[1:]),
+    ("flipped behind it", lambda d: flip(d, 4)), ("without its end", lambda d: d[:-1]),
+    ("longer", lambda d: d[:len(d) // 2] + b"\x5a" + d[len(d) // 2:]), ("not there", lambda d: b""),
+]
 CHANNEL_FLIPS = [(0, "magic"), (7, "version"), (64, "magic"), (71, "version"), (76, "capacity")]
 
 
@@ -59,6 +65,41 @@ def mapped_ram(snapshot, name, length):
             ram[number * page:(number + 1) * page] = data[pages + number * page:
                                                           pages + (number + 1) * page]
     return bytes(ram)
+
+
+def method(folder):
+    about = json.loads((folder / "about.json").read_text())
+    return about["parameters"].get("multifd-compression", "none")
+
+
+def pinned(folder, name):
+    """With the method told beforehand: its own passes, others are refused by name."""
+    capture = Capture(folder)
+    capture.options = ["--compress", name]
+    ended = run_session(capture, Way("golden", True, opens_return_path(folder), "null"))
+    if name == method(folder):
+        check(ended.code == 0, ended.errors)
+    else:
+        check(ended.code == 1, "accepted")
+        check(f"method {method(folder)}, expected {name}" in ended.errors, ended.errors)
+
+
+def first_payload(channel):
+    """Where a channel's first packed pages begin and end."""
+    at = 64
+    while True:
+        n, size = struct.unpack(">II", channel[at + 16:at + 24])
+        at += 1344
+        if n:
+            return at, at + size
+
+
+def payload_change(function):
+    """Changes the first packed pages; their packet still says the old size."""
+    def change(data):
+        begin, end = first_payload(data)
+        return data[:begin] + function(data[begin:end]) + data[end:]
+    return channel_change(change)
 
 
 def whole(folder, target, closes):
@@ -133,6 +174,13 @@ def cases():
                    lambda f=folder, keep=keep: broken(f, channel_change(lambda d: d[:keep])))
         yield (f"{folder.name}: channel longer", lambda f=folder: broken(
             f, channel_change(lambda d: d[:64] + b"\x5a" + d[64:])))
+        for name in ("none", "zlib", "zstd"):
+            yield (f"{folder.name}: {name} is pinned", lambda f=folder, n=name: pinned(f, n))
+        if method(folder) == "none":
+            continue
+        for what, function in PAYLOAD_CHANGES:
+            yield (f"{folder.name}: payload {what}",
+                   lambda f=folder, c=payload_change(function): broken(f, c))
 
 
 def main():

@@ -2,8 +2,11 @@
 """Odd and bad input on multifd channels: a row for every row of the format's table of what a
 destination meets there. What real sources do is taken, everything else refused."""
 
+import zlib
+
 from harness import Row, run
-from wire import (PAGE, SYNC, fill, hello, packet, u8, u32, u64)
+from wire import (PAGE, SYNC, ZLIB, ZSTD, fill, hello, packed, packet, u8, u32, u64, zlib_packer,
+                  zstd_frame, zstd_packer)
 
 HELLO, SETUP, ROUND, SYNC1, LAST, SYNC2 = range(6)
 
@@ -32,6 +35,25 @@ def options(*words):
     return lambda s: s.options.extend(words)
 
 
+def by(flags, new_packer):
+    """All packets with pages by another method."""
+    return lambda s: s.pack(flags, new_packer)
+
+
+BY_ZLIB, BY_ZSTD = by(ZLIB, zlib_packer), by(ZSTD, zstd_packer)
+
+
+def sync_flushed(data):
+    return zlib_packer()(data)
+
+
+def payload(flags, data, *refused, normal=None, **fields):
+    """A row's rest: every packet by this method, but for one of channel 1 that holds `data`."""
+    change = put(ROUND, packet(flags, PAGES if normal is None else normal, data=data,
+                               **({"size": len(data)} | fields)))
+    return both(BY_ZLIB if flags == ZLIB else BY_ZSTD, change), refused
+
+
 def drop(channel):
     return lambda s: s.channels.pop(channel)
 
@@ -46,6 +68,19 @@ def one_flush_more(s):
 
 OTHER_UUID = b"\x0f\x1e\x2d\x3c" * 4
 PAGES = [10 * PAGE, 11 * PAGE, 12 * PAGE]  # no other channel sends these
+
+HARDWARE = [("qpl", 0x08), ("uadk", 0x10), ("qatzip", 0x20)]
+NOISE = bytes(n * n * 2654435761 >> 13 & 255 for n in range(1 << 20))
+
+
+def flushed_per_page(data):
+    pack = zlib_packer()
+    return b"".join(pack(data[at:at + PAGE]) for at in range(0, len(data), PAGE))
+
+
+def frame_per_page(data):
+    return b"".join(zstd_frame(data[at:at + PAGE]) for at in range(0, len(data), PAGE))
+
 
 ROWS = [
     # What real sources do.
@@ -107,21 +142,85 @@ ROWS = [
     Row("packet: version", put(ROUND, packet(0, PAGES, version=2)),
         ("channel 1: multifd packet: version 2, expected 1",)),
 ] + [
-    Row(f"packet: method {name} where none is pinned", both(
+    # Methods.
+    Row(f"method {name}", change) for name, change in [("zlib", BY_ZLIB), ("zstd", BY_ZSTD)]
+] + [
+    Row(f"method {name}, pinned", both(options("--compress", name), change))
+    for name, change in [("none", lambda s: None), ("zlib", BY_ZLIB), ("zstd", BY_ZSTD)]
+] + [
+    Row(f"method {name} where {pinned} is pinned", both(options("--compress", pinned), change),
+        (f"channel [01]: multifd packet: method {name}, expected {pinned}: set multifd-compr",))
+    for name, change in [("none", lambda s: None), ("zlib", BY_ZLIB), ("zstd", BY_ZSTD)]
+    for pinned in ("none", "zlib", "zstd") if name != pinned
+] + [
+    Row(f"method {name}", by(bits, zlib_packer),
+        (f"channel [01]: multifd packet: method {name}, expected none, zlib or zstd: it needs hard",))
+    for name, bits in HARDWARE
+] + [
+    Row(f"method {name} where none is pinned", both(
         options("--compress", "none"), put(ROUND, packet(bits, PAGES))),
         (f"channel 1: multifd packet: method {name}, expected none: set multifd-compression",))
-    for name, bits in [("zlib", 0x02), ("zstd", 0x04), ("qpl", 0x08), ("uadk", 0x10),
-                       ("qatzip", 0x20)]
+    for name, bits in HARDWARE
 ] + [
+    Row("method changes on a channel", both(BY_ZLIB, lambda s: s.channels[0].__setitem__(
+        LAST, packed(zstd_frame, ZSTD, [5 * PAGE]))),
+        ("channel 0: multifd packet: method zstd, expected zlib: set multifd-compression",)),
+    Row("method of another channel", both(BY_ZLIB, put(ROUND, packed(zstd_frame, ZSTD, PAGES))),
+        ("channel [01]: multifd packet: method (zstd, expected zlib|zlib, expected zstd): set",)),
+    Row("zero pages of another method", both(BY_ZLIB, put(ROUND, packet(ZSTD, [], PAGES))),
+        ("channel [01]: multifd packet: method (zstd, expected zlib|zlib, expected zstd): set",)),
+    Row("zlib: zero-only packet with a stale size", both(
+        BY_ZLIB, put(ROUND, packet(ZLIB, [], PAGES, size=0xFFFFFFFF)))),
+    Row("zstd: SYNC with a stale size and name", both(
+        BY_ZSTD, put(SYNC1, packet(SYNC | ZSTD, size=524288, name=b"m")))),
+    Row("zlib: SYNC without the method", both(BY_ZLIB, put(SYNC1, packet(SYNC, size=17)))),
+    Row("zlib: SYNC carrying pages", both(
+        BY_ZLIB, put(ROUND, b""), put(SYNC1, packed(sync_flushed, SYNC | ZLIB, PAGES)))),
+    Row("zlib: flushed per page", both(BY_ZLIB, put(ROUND, packed(flushed_per_page, ZLIB, PAGES)))),
+    Row("zstd: a frame per page", both(BY_ZSTD, put(ROUND, packed(frame_per_page, ZSTD, PAGES)))),
+    Row("zstd: a window of 32 MiB", both(
+        BY_ZSTD, put(ROUND, packed(lambda data: zstd_frame(data, 25), ZSTD, PAGES)))),
+    Row("zlib: size 0", *payload(ZLIB, b"", "payload of 0 bytes, expected 1 to 1048576")),
+    Row("zstd: size 0", *payload(ZSTD, b"", "payload of 0 bytes, expected 1 to 1048576")),
+    Row("zlib: size 1 MiB + 1", *payload(
+        ZLIB, b"", "payload of 1048577 bytes, expected 1 to 1048576", size=(1 << 20) + 1)),
+    Row("zstd: size 4 GiB - 1", *payload(
+        ZSTD, b"", "payload of 4294967295 bytes, expected 1 to 1048576", size=0xFFFFFFFF)),
+    Row("zlib: a MiB of noise", *payload(ZLIB, NOISE, "1048576 bytes by zlib: damaged: ")),
+    Row("zstd: a MiB of noise", *payload(ZSTD, NOISE, "1048576 bytes by zstd: damaged: ")),
+    Row("zlib: pages as they are", *payload(ZLIB, fill(0) * 3, "by zlib: damaged: ")),
+    Row("zstd: pages as they are", *payload(ZSTD, fill(0) * 3, "by zstd: damaged: ")),
+    Row("zlib: less than the pages", *payload(
+        ZLIB, sync_flushed(fill(0)), "by zlib: unpacks to 4096 bytes, expected 12288")),
+    Row("zstd: less than the pages", *payload(
+        ZSTD, zstd_frame(fill(0)), "by zstd: unpacks to 4096 bytes, expected 12288")),
+    Row("zlib: more than the pages", *payload(
+        ZLIB, sync_flushed(fill(0) * 4), "by zlib: unpacks to more than the 12288 bytes expected")),
+    Row("zstd: more than the pages", *payload(
+        ZSTD, zstd_frame(fill(0) * 4), "by zstd: unpacks to more than the 12288 bytes expected")),
+    Row("zlib: a bomb", *payload(
+        ZLIB, sync_flushed(b"z" * (100 << 20)), "unpacks to more than the 4096 bytes expected",
+        normal=[10 * PAGE])),
+    Row("zlib: no flush", *payload(
+        ZLIB, zlib.compressobj(1).compress(fill(0)) + b"\x78\x01",
+        "by zlib: (unpacks to 0 bytes|damaged: )")),
+    Row("zlib: the stream ends", *payload(
+        ZLIB, zlib.compress(fill(0) * 3), "by zlib: the stream ends, expected one without an end")),
+    Row("zlib: a second stream", both(
+        BY_ZLIB, lambda s: s.channels[0].__setitem__(LAST, packed(sync_flushed, ZLIB, [5 * PAGE]))),
+        ("channel 0: multifd packet: payload of .* by zlib: damaged: ",)),
+    Row("zstd: a window of 64 MiB", *payload(
+        ZSTD, zstd_frame(fill(0) * 3, 26), "by zstd: damaged: Frame requires too much memory")),
+    Row("zstd: a window of 2 GiB", *payload(
+        ZSTD, zstd_frame(fill(0) * 3, 31), "by zstd: damaged: Frame requires too much memory")),
+    Row("zlib: a payload's byte is missing", both(BY_ZLIB, put(
+        ROUND, packed(sync_flushed, ZLIB, PAGES)[:-1])), ("channel 1: multifd packet: ",)),
+    Row("zstd: stray bytes behind a payload", both(BY_ZSTD, put(
+        ROUND, packed(zstd_frame, ZSTD, PAGES) + b"xyz")), ("channel 1: multifd packet: magic",)),
     Row("packet: two methods", put(ROUND, packet(0x06, PAGES)),
         ("channel 1: multifd packet: flags 0x6, ",)),
-    Row("packet: zero pages by another method", both(
-        options("--compress", "none"), put(ROUND, packet(0x02, [], PAGES))),
-        ("channel 1: multifd packet: method zlib, expected none",)),
-    Row("packet: size above 1 MiB with zlib", put(ROUND, packet(0x02, PAGES, size=1 << 20 | 1)),
-        ("channel 1: multifd packet: payload of 1048577 bytes, expected 1 to 1048576",)),
-    Row("packet: size above 1 MiB with zstd", put(ROUND, packet(0x04, PAGES, size=0xFFFFFFFF)),
-        ("channel 1: multifd packet: payload of 4294967295 bytes, expected 1 to 1048576",)),
+    Row("packet: zero pages by another method", put(ROUND, packet(ZLIB, [], PAGES)),
+        ("channel [01]: multifd packet: method (zlib, expected none|none, expected zlib): set",)),
     Row("packet: offset at the block's end", put(ROUND, packet(0, [16 * PAGE])),
         ("channel 1: multifd packet: page 0: .*'m': offset 0x10000, expected at most 0xf000",)),
     Row("packet: zero page at the block's end", put(ROUND, packet(0, [], [16 * PAGE])),

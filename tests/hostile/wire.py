@@ -3,12 +3,14 @@ of the program under test is shared. Tests change pieces of a Session and see wh
 
 import json
 import struct
+import zlib
+from functools import partial
 
 PAGE = 4096
 MAIN_MAGIC = 0x5145564D
 CHANNEL_MAGIC = 0x11223344
 
-SYNC = 1
+SYNC, ZLIB, ZSTD = 0x01, 0x02, 0x04
 EOS, FLUSH, CONTINUE, ZERO, FULL = 0x10, 0x200, 0x20, 0x02, 0x08
 
 UUID = bytes(range(16))
@@ -123,6 +125,30 @@ def fill(offset, seed=1):
     return bytes([(offset // PAGE * 7 + seed) % 255 + 1]) * PAGE
 
 
+def zlib_packer():
+    """One stream for all packets of a channel: what one packs refers back to those before."""
+    stream = zlib.compressobj(1)
+    return lambda data: stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH)
+
+
+def zstd_packer():
+    return zstd_frame
+
+
+def zstd_frame(data, window=17):
+    """A frame of blocks that are stored as they are, and as it asks for a window of 2^N bytes."""
+    blocks = [data[at:at + (1 << 17)] for at in range(0, len(data), 1 << 17)]
+    return b"\x28\xb5\x2f\xfd" + u8(0, window - 10 << 3) + b"".join(
+        (len(block) << 3 | (block is blocks[-1])).to_bytes(3, "little") + block
+        for block in blocks)
+
+
+def packed(pack, flags, normal, zeros=(), **fields):
+    """A packet whose payload went through `pack`."""
+    data = pack(b"".join(fill(offset) for offset in normal))
+    return packet(flags, normal, zeros, **({"data": data, "size": len(data)} | fields))
+
+
 # --- a whole migration ----------------------------------------------------------------------------
 
 BLOCKS = [("m", 16 * PAGE), ("rom", 2 * PAGE)]
@@ -163,14 +189,20 @@ class Session:
         self.channels = [[hello(i), packet(SYNC), self._round(i), packet(SYNC), self._last(i),
                           packet(SYNC)] for i in range(channels)]
 
-    def _round(self, i):
+    def pack(self, flags, new_packer):
+        """All packets with pages by another method."""
+        for i, pieces in enumerate(self.channels):
+            write = partial(packed, new_packer(), flags)
+            pieces[2], pieces[4] = self._round(i, write), self._last(i, write)
+
+    def _round(self, i, write=partial(packet, 0)):
         # No page twice in a round, as the format demands: what is zero on main stays free of them.
         own = [0, 1, 2, 5, 6, 7, 13, 14, 15][i:i + 1]
         zeros = [8 * PAGE + i * PAGE] if self.style == "word" and i < 5 else []
-        return packet(0, [page * PAGE for page in own], zeros) if own or zeros else b""
+        return write([page * PAGE for page in own], zeros) if own or zeros else b""
 
-    def _last(self, i):
-        return packet(0, [5 * PAGE], [], "m") if i == 0 else b""
+    def _last(self, i, write=partial(packet, 0)):
+        return write([5 * PAGE]) if i == 0 else b""
 
     def open_return_path(self):
         self.commands = command(1) + command(2, u32(1)) + self.commands
