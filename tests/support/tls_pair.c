@@ -76,7 +76,7 @@ void tls_pair(const struct tls_creds *client, const struct tls_creds *server,
 
     tcp_pair(fds);
     for (int i = 0; i < 2; i++)
-        ends[i].below = channel_of_fd(fds[i], 0);
+        ends[i].below = channel_of_fd(fds[i], 20000);
     tls_shake(&ends[0], &ends[1]);
     OK(ends[0].rc, ends[0].err, "client");
     OK(ends[1].rc, ends[1].err, "server");
