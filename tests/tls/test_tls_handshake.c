@@ -159,7 +159,7 @@ static const struct handshake_case {
     {.label = "another key",
      .client = {.psk_file = "wrong.psk"},
      .server = {.psk_file = "keys.psk"},
-     .client_error = "it has another key than ",
+     .client_error = "or another key than ",
      .server_error = "keys.psk"},
     {.label = "unknown user",
      .client = {.psk_file = "bob.psk", .username = "bob"},
