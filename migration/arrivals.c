@@ -34,6 +34,7 @@ struct arrivals {
 struct arrival {
     struct arrivals *a;
     struct channel *channel;
+    char peer[TRANSPORT_PEER_LEN];
 };
 
 static int first_bytes(struct channel *c, void *to, size_t len, const char *what, struct error *err)
@@ -133,8 +134,11 @@ static void *arrival_main(void *arg)
 
     free(arg);
     /* The failure is known before the greeting is over: who waits for the one sees the other. */
-    if (greet(a, arrival.channel, &joined, &err) < 0)
+    if (greet(a, arrival.channel, &joined, &err) < 0) {
+        if (arrival.peer[0])
+            err_in(&err, "from %s", arrival.peer);
         channel_group_fail(a->group, &err);
+    }
     pthread_mutex_lock(&a->group->lock);
     a->greeting--;
     pthread_cond_broadcast(&a->group->changed);
@@ -197,6 +201,7 @@ static int spawn(struct arrivals *a, struct channel *c, struct error *err)
         return err_sys(err, "memory for a connection");
     }
     *arrival = (struct arrival){.a = a, .channel = c};
+    transport_peer(c->fd, arrival->peer);
     if (reserve_thread(a, err) < 0) {
         free(arrival);
         connect_close(a->group, c);

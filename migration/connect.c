@@ -82,8 +82,9 @@ int connect_dial(const struct connect_config *config, struct channel_group *grou
 struct dialling {
     const struct connect_config *config;
     struct channel_group *group;
+    const struct connect_greeting *greeting;
     size_t id;
-    struct channel *channel; /* NULL: it came to nothing, the group knows why */
+    struct channel *channel; /* NULL: there is none; the group knows why */
     pthread_t thread;
 };
 
@@ -92,7 +93,8 @@ static void *dial_main(void *arg)
     struct dialling *d = arg;
     struct error err;
 
-    if (dial(d->config, d->config->zero_copy, d->group, &d->channel, &err) < 0) {
+    if (dial(d->config, d->config->zero_copy, d->group, &d->channel, &err) < 0 ||
+        d->greeting->say(d->channel, d->greeting, d->id, &err) < 0) {
         err_in(&err, "channel %zu", d->id);
         channel_group_fail(d->group, &err); /* the others need not go on */
     }
@@ -100,17 +102,17 @@ static void *dial_main(void *arg)
 }
 
 /* Returns how many threads were started; where not all, the group has failed. */
-static size_t start_dialling(struct dialling *all, size_t n, const struct connect_config *config,
-                             struct channel_group *group)
+static size_t start_dialling(struct dialling *all, size_t n, const struct dialling *each)
 {
     struct error err;
 
     for (size_t i = 0; i < n; i++) {
-        all[i] = (struct dialling){.config = config, .group = group, .id = i};
+        all[i] = *each;
+        all[i].id = i;
         errno = pthread_create(&all[i].thread, NULL, dial_main, &all[i]);
         if (errno) {
             err_sys(&err, "channel %zu: thread", i);
-            channel_group_fail(group, &err);
+            channel_group_fail(each->group, &err);
             return i;
         }
     }
@@ -118,13 +120,15 @@ static size_t start_dialling(struct dialling *all, size_t n, const struct connec
 }
 
 int connect_dial_many(const struct connect_config *config, struct channel_group *group,
-                      struct channel **ret, size_t n, struct error *err)
+                      const struct connect_greeting *greeting, struct channel **ret, size_t n,
+                      struct error *err)
 {
+    struct dialling each = {.config = config, .group = group, .greeting = greeting};
     struct dialling *all = calloc(n, sizeof(*all));
 
     if (!all)
         return err_sys(err, "memory for %zu connections", n);
-    size_t n_started = start_dialling(all, n, config, group);
+    size_t n_started = start_dialling(all, n, &each);
     for (size_t i = 0; i < n_started; i++)
         pthread_join(all[i].thread, NULL);
     int rc = channel_group_check(group, err);

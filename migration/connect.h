@@ -24,12 +24,19 @@ struct connect_config {
 /* Dials once; the channel is in the group and belongs to the caller. */
 MUST_USE int connect_dial(const struct connect_config *config, struct channel_group *group,
                           struct channel **ret, struct error *err);
+/* What each of many channels says first. Called by any thread. */
+struct connect_greeting {
+    int (*say)(struct channel *c, const struct connect_greeting *greeting, size_t id,
+               struct error *err);
+};
 /*
- * Dials `n` channels for pages, all at the same time. ret[0 … n) are the caller's, or none of them
- * when it fails: then the group has failed, too.
+ * Dials `n` channels for pages, all at the same time, and greets on each as soon as it is there: a
+ * QEMU that has accepted one does nothing else until it has read its greeting. ret[0 … n) are the
+ * caller's, or none of them when it fails: then the group has failed, too.
  */
 MUST_USE int connect_dial_many(const struct connect_config *config, struct channel_group *group,
-                               struct channel **ret, size_t n, struct error *err);
+                               const struct connect_greeting *greeting, struct channel **ret,
+                               size_t n, struct error *err);
 /*
  * Makes a channel of one waiting connection; *ret is NULL where there is none. Nothing has been
  * received: connect_secure() comes first.

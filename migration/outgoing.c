@@ -26,6 +26,7 @@ struct outgoing {
     struct outgoing_config config;
     struct machine *machine;
     unsigned version; /* of the machine type; 0: not QEMU's, everything is understood */
+    struct connect_greeting greeting;
 
     struct channel_group group;
     struct migration_stats stats;
@@ -178,15 +179,24 @@ static int dial_main(struct outgoing *m, struct error *err)
     return 0;
 }
 
+static int greet(struct channel *c, const struct connect_greeting *greeting, size_t id,
+                 struct error *err)
+{
+    const struct outgoing *m = CONTAINER_OF(greeting, struct outgoing, greeting);
+
+    return send_pool_greet(c, &m->config.uuid, id, err);
+}
+
 static int make_pool(struct outgoing *m, struct page_sink **ret, struct error *err)
 {
     struct channel *channels[MULTIFD_CHANNELS_MAX];
 
-    if (connect_dial_many(&m->config.connect, &m->group, channels, m->config.n_channels, err) < 0)
+    m->greeting.say = greet;
+    if (connect_dial_many(&m->config.connect, &m->group, &m->greeting, channels,
+                          m->config.n_channels, err) < 0)
         return -1;
     struct send_pool_config config = {
         .group = &m->group,
-        .uuid = m->config.uuid,
         .method = m->config.method,
         .level = m->config.level,
         .zeros_on_main = !understands(m, VERSION_ZEROS_IN_PACKETS),
@@ -397,6 +407,25 @@ static int run(struct outgoing *m, struct error *err)
     return switch_over(m, err);
 }
 
+/*
+ * Whether the destination has said on main that it will not have us, whichever thread and channel
+ * came to feel it first.
+ */
+static bool is_refused(struct outgoing *m, struct error *err)
+{
+    struct error refusal;
+    uint8_t byte;
+    struct iovec iov = {&byte, 1};
+    size_t len;
+
+    if (!m->main ||
+        channel_recvv(m->main, &iov, 1, 1, CHANNEL_NOWAIT | CHANNEL_PEEK, &len, &refusal) == 0 ||
+        !m->main->refused)
+        return false;
+    *err = refusal;
+    return true;
+}
+
 /* The first error is the group's; a destination that said why it failed knows best. */
 static void final_error(struct outgoing *m, struct error *err)
 {
@@ -404,7 +433,8 @@ static void final_error(struct outgoing *m, struct error *err)
     if (m->verdict_started)
         pthread_join(m->verdict_thread, NULL);
     m->verdict_started = false;
-    if (channel_group_check(&m->group, err) < 0 && err->kind == ERR_CANCELLED)
+    if ((channel_group_check(&m->group, err) < 0 && err->kind == ERR_CANCELLED) ||
+        is_refused(m, err))
         return;
     if (m->verdict_known && m->verdict != 0)
         bad_verdict(m->verdict, err);

@@ -166,14 +166,14 @@ static void pool_free(struct page_sink *sink)
 static const struct page_sink_ops pool_ops = {
     .round = pool_round, .finish = pool_finish, .free = pool_free};
 
-static int send_hello(const struct worker *w, const struct uuid *uuid, struct error *err)
+int send_pool_greet(struct channel *c, const struct uuid *uuid, size_t id, struct error *err)
 {
-    struct multifd_hello hello = {.uuid = *uuid, .id = (uint8_t)w->id};
+    struct multifd_hello hello = {.uuid = *uuid, .id = (uint8_t)id};
     uint8_t bytes[MULTIFD_HELLO_LEN];
 
     multifd_hello_encode(&hello, bytes);
-    if (channel_send(w->channel.channel, bytes, sizeof(bytes), 0, err) < 0)
-        return err_in(err, "channel %zu: hello", w->id);
+    if (channel_send(c, bytes, sizeof(bytes), 0, err) < 0)
+        return err_in(err, "hello");
     return 0;
 }
 
@@ -191,8 +191,7 @@ static int make_packer(struct worker *w, enum codec_method method, int level, st
 
 static int start_worker(struct worker *w, const struct send_pool_config *config, struct error *err)
 {
-    if (make_packer(w, config->method, config->level, err) < 0 ||
-        send_hello(w, &config->uuid, err) < 0)
+    if (make_packer(w, config->method, config->level, err) < 0)
         return -1;
     errno = pthread_create(&w->thread, NULL, worker_main, w);
     if (errno)

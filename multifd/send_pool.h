@@ -14,16 +14,18 @@
 
 struct send_pool_config {
     struct channel_group *group;
-    struct uuid uuid; /* of the VM, for the hellos */
     enum codec_method method;
     int level;                 /* of the method; nothing to none */
     bool zeros_on_main;        /* zero pages go to round->zeros instead of into packets */
-    struct channel **channels; /* connected, in order of their ids; they become the pool's */
+    struct channel **channels; /* greeted, in order of their ids; they become the pool's */
     size_t n;                  /* 1 … MULTIFD_CHANNELS_MAX */
 };
 
+/* What a channel says first: which VM it belongs to, and which of its channels it is. */
+MUST_USE int send_pool_greet(struct channel *c, const struct uuid *uuid, size_t id,
+                             struct error *err);
 /*
- * Sends the hellos and starts the threads. Takes the channels, also when it fails.
+ * Starts the threads. Takes the channels, also when it fails.
  * The sink fails as a whole: any thread's error goes to the group and is everyone's.
  */
 MUST_USE int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,

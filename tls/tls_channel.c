@@ -26,6 +26,7 @@ struct tls_channel {
     /* Set before other threads see it, read-only after. */
     struct channel *below;
     uint64_t records_per_key; /* UINT64_MAX: TLS 1.2 cannot change it */
+    uint64_t handshake_bytes; /* that had been received when it was over */
     struct tls_channel_info info;
 
     /* Taken in this order. */
@@ -92,6 +93,7 @@ static enum arrival arrival_of(struct tls_channel *t, int rc)
     case SSL_ERROR_ZERO_RETURN:
         return CLOSED;
     default:
+        t->base.refused = ERR_GET_REASON(ERR_peek_error()) > SSL_AD_REASON_OFFSET;
         /* Kept, for OpenSSL says it only once. */
         tls_session_explain(&t->session, &t->recv_err);
         t->recv_failed = true;
@@ -141,12 +143,30 @@ static enum arrival peek(struct tls_channel *t, const struct iovec *iov, size_t 
     return arrival;
 }
 
+static bool nothing_since_handshake(const struct tls_channel *t)
+{
+    return atomic_load(&t->below->bytes_received) == t->handshake_bytes;
+}
+
+/* Some close without an alert when they do not like what they were shown. */
+static int perhaps_refused(const struct tls_channel *t, struct error *err)
+{
+    const struct tls_creds *c = t->session.creds;
+
+    return err_set(err, ERR_PEER,
+                   "the peer closed the connection right after the TLS handshake: it may have "
+                   "refused %.200s: see what it says itself",
+                   c->config.psk_file ? c->config.psk_file : c->cert_path);
+}
+
 /* The connection has ended without a word. 0 where that may be. */
 static int judge_cut(struct tls_channel *t, enum arrival arrival, size_t missing, unsigned flags,
                      struct error *err)
 {
     if (arrival == INSIDE_RECORD)
         return err_set(err, ERR_PEER, "the connection was cut inside a TLS record");
+    if (!(flags & CHANNEL_MAY_IDLE) && nothing_since_handshake(t))
+        return perhaps_refused(t, err);
     if (!(flags & CHANNEL_MAY_IDLE))
         return err_set(err, ERR_PEER,
                        "the connection was cut (no TLS close_notify), %zu more bytes expected",
@@ -329,8 +349,11 @@ static void look_for_alert(struct tls_channel *t, struct error *err)
 /* Whatever was encrypted and not sent is lost: the peer could make no sense of what follows. */
 static int give_up_sending(struct tls_channel *t, struct error *err)
 {
-    if (peer_has_gone(err))
+    if (peer_has_gone(err)) {
         look_for_alert(t, err);
+        if (peer_has_gone(err) && nothing_since_handshake(t))
+            perhaps_refused(t, err);
+    }
     t->send_failed = true;
     t->send_err = *err;
     return -1;
@@ -603,6 +626,7 @@ int tls_channel_new(struct channel *below, const struct tls_creds *creds, uint64
     describe(t);
     count_sent(t);
     count_received(t);
+    t->handshake_bytes = atomic_load(&below->bytes_received);
     t->base.throttle = below->throttle;
     below->throttle = NULL; /* or the same bytes would wait twice */
     *ret = &t->base;

@@ -237,7 +237,7 @@ static const struct option {
      "for a peer that falls silent where it must not; 0: for ever (30s; 1s where it is on this "
      "host and must have written already)"},
     {"--tls-creds", "DIR", BOTH, set_tls_creds,
-     "TLS, with certificates or a PSK by QEMU's file names"},
+     "TLS, with the certificates of a folder, or its keys.psk, by QEMU's file names"},
     {"--tls-hostname", "NAME", VERB_SEND, set_tls_hostname,
      "the name in the destination's certificate (the host of the address)"},
     {"--tls-hostname", NULL, VERB_RECV, NULL, ONLY_SOURCE},

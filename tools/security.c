@@ -1,11 +1,26 @@
 #include "tools/security.h"
 
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* QEMU's tls-creds-psk has a folder, too: with one file in it. */
+static bool holds_keys(const char *dir, char ret_keys[static PATH_MAX])
+{
+    char ca[PATH_MAX];
+
+    snprintf(ca, sizeof(ca), "%s/ca-cert.pem", dir);
+    snprintf(ret_keys, PATH_MAX, "%s/keys.psk", dir);
+    return access(ca, F_OK) < 0 && access(ret_keys, F_OK) == 0;
+}
+
 int security_open(enum verb_bit verb, const struct options *options, const struct address *address,
                   struct tls_creds **ret, struct error *err)
 {
     const char *dir = settings_text(&options->settings, PARAM_TLS_CREDS);
     const char *hostname = settings_text(&options->settings, PARAM_TLS_HOSTNAME);
     const char *authz = settings_text(&options->settings, PARAM_TLS_AUTHZ);
+    char keys[PATH_MAX];
     struct tls_config config = {
         .server = verb == VERB_RECV,
         .dir = dir[0] ? dir : NULL,
@@ -16,6 +31,10 @@ int security_open(enum verb_bit verb, const struct options *options, const struc
     };
 
     *ret = NULL;
+    if (config.dir && holds_keys(config.dir, keys)) {
+        config.dir = NULL;
+        config.psk_file = keys;
+    }
     if (!config.dir && !config.psk_file)
         return 0;
     if (verb == VERB_SEND && config.dir && !config.hostname[0])

@@ -66,8 +66,9 @@ struct channel {
     _Atomic uint64_t bytes_sent, bytes_received;
     _Atomic bool receiving; /* its receiver is waiting for the peer, not busy with what has come */
     _Atomic uint64_t copied_sends; /* sends that asked to borrow and were copied after all */
-    /* The receiver's: the end that it was told of came without the protocol's goodbye. */
-    bool cut;
+    /* The receiver's. */
+    bool cut;     /* the end that it was told of came without the protocol's goodbye */
+    bool refused; /* the error that it was told of is the peer's own word: it will not have us */
 };
 
 /* Before the first page is sent or received, by the thread that will; the pieces stay mapped. */

@@ -1,8 +1,11 @@
 #include "transport/transport.h"
 
 #include <fcntl.h>
+#include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -161,6 +164,21 @@ int listener_accept(struct listener *l, const struct transport_config *config, i
     }
     *ret_fd = -1;
     return 0;
+}
+
+void transport_peer(int fd, char ret[static TRANSPORT_PEER_LEN])
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 1], port[8];
+
+    ret[0] = 0;
+    if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0 ||
+        getnameinfo((struct sockaddr *)&sa, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0 ||
+        sa.ss_family == AF_UNIX)
+        return;
+    snprintf(ret, TRANSPORT_PEER_LEN, sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
 bool transport_is_local(int fd)

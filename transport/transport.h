@@ -43,5 +43,8 @@ void listener_done(struct listener *l);
 MUST_USE int listener_accept(struct listener *l, const struct transport_config *config, int *ret_fd,
                              struct error *err);
 
+#define TRANSPORT_PEER_LEN 80
+/* Who is at the other end, "10.0.0.7:51234", or "" where that has no name. */
+void transport_peer(int fd, char ret[static TRANSPORT_PEER_LEN]);
 /* Whether what the peer wrote cannot be delayed by a network: AF_UNIX, or a loopback address. */
 bool transport_is_local(int fd);

@@ -60,10 +60,10 @@ void pools_start(struct pools *p, const struct pools_config *config)
         p->ends[i] = pair[1];
         OK(channel_group_add(&p->out, pair[0], &err), err, "out");
         OK(channel_group_add(&p->in, pair[1], &err), err, "in");
+        OK(send_pool_greet(pair[0], &(struct uuid){{1, 2, 3}}, i, &err), err, "greet");
     }
     struct send_pool_config out = {
         .group = &p->out,
-        .uuid = {{1, 2, 3}},
         .method = config->method,
         .level = config->level,
         .zeros_on_main = config->zeros_on_main,
