@@ -71,7 +71,13 @@ struct channel {
     bool refused; /* the error that it was told of is the peer's own word: it will not have us */
 };
 
-/* Before the first page is sent or received, by the thread that will; the pieces stay mapped. */
+/*
+ * Before the first page is sent, by the thread that will. An offer: only what is wholly resident is
+ * taken, and only by a channel that borrows. The pieces stay mapped, writable, and keep their
+ * pages: if one is discarded (MADV_DONTNEED, a balloon), the old page would be sent and not what is
+ * written there afterwards. So a private mapping of a file, which would be copied, is not to be
+ * offered.
+ */
 void channel_offer_memory(struct channel *c, const struct iovec *iov, size_t n);
 /*
  * Sends all of iov. The array is consumed: its contents are undefined afterwards.

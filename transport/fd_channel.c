@@ -45,12 +45,14 @@ static bool lends_no_more(unsigned flags, int error)
 
 /*
  * Too much memory is locked, or too many reports wait to be read: both end when all that is lent
- * has come back. If nothing is lent, this packet is more than the limit allows: it is copied.
+ * has come back. If that did not help, this packet is more than the limit allows: it is copied.
  */
-static int lend_less(struct fd_channel *f, unsigned *flags, struct error *err)
+static int lend_less(struct fd_channel *f, unsigned *flags, bool *drained, struct error *err)
 {
-    if (f->zero_copy.lent > 0)
+    if (f->zero_copy.lent > 0 && !*drained) {
+        *drained = true;
         return fd_channel_drain(&f->base, err);
+    }
     *flags &= ~CHANNEL_BORROW;
     f->zero_copy.copied++;
     return 0;
@@ -68,6 +70,7 @@ int fd_channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned fl
 {
     struct fd_channel *f = fd_channel_of(c);
     uint64_t since = clock_ns();
+    bool drained = false;
 
     if (!c->borrows || flags & CHANNEL_NOWAIT)
         flags &= ~CHANNEL_BORROW;
@@ -78,7 +81,7 @@ int fd_channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned fl
         if (check_interrupted(f, err) < 0)
             return -1;
         if (len < 0 && lends_no_more(flags, errno)) {
-            if (lend_less(f, &flags, err) < 0)
+            if (lend_less(f, &flags, &drained, err) < 0)
                 return -1;
             since = clock_ns();
             continue;

@@ -232,7 +232,7 @@ static const struct bad_case {
     {"zstd's level", VERB_SEND, {"--compress=zstd:21"}, "'21': expected -131072 to 20 (rule P1)"},
     {"a level of nothing", VERB_SEND, {"--compress=zstd:"}, "multifd-zstd-level: ''"},
     {"a level here", VERB_RECV, {"--compress=zstd:3"}, "multifd-zstd-level: set at the source"},
-    {"engine", VERB_RECV, {"--engine=uring"}, "--engine: engine 'uring'"},
+    {"engine", VERB_RECV, {"--engine=rdma"}, "--engine: engine 'rdma'"},
     {"rate", VERB_SEND, {"--max-bandwidth=fast"}, "--max-bandwidth: 'fast'"},
     {"time", VERB_SEND, {"--downtime-limit=soon"}, "--downtime-limit: 'soon'"},
     {"machine", VERB_RECV, {"--machine="}, "--machine: ''"},
