@@ -10,7 +10,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include <jansson.h>
 
@@ -20,11 +19,11 @@
 #include "tools/options.h"
 #include "tools/settings_report.h"
 #include "tools/verbs.h"
+#include "transport/engine.h"
+#include "transport/uring.h"
+#include "transport/uring_memory.h"
 
 /* What older headers do not have. */
-#ifndef SYS_io_uring_setup
-#define SYS_io_uring_setup 425
-#endif
 #ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
 #define KVM_CAP_DIRTY_LOG_RING_ACQ_REL 223
 #endif
@@ -46,12 +45,52 @@ static void probe_zero_copy(char *ret)
                  ret);
 }
 
+/* One answer out of a ring. */
+static void ask_ring(bool (*ask)(struct uring *u), char *ret)
+{
+    struct uring u = {0};
+    int rc = uring_init(&u, NULL);
+
+    if (rc < 0)
+        snprintf(ret, ANSWER_LEN, "no: %s", strerror(-rc));
+    else
+        snprintf(ret, ANSWER_LEN, ask(&u) ? "yes" : "no: this kernel is older");
+    uring_done(&u);
+}
+
+static bool is_there(struct uring *u)
+{
+    return u->open;
+}
+
+static bool can_lend(struct uring *u)
+{
+    (void)u;
+    return uring_can_lend();
+}
+
 static void probe_io_uring(char *ret)
 {
-    uint8_t params[120] = {0}; /* struct io_uring_params, all defaults */
-    AUTO_FD int fd = (int)syscall(SYS_io_uring_setup, 4, params);
+    ask_ring(is_there, ret);
+}
 
-    yes_or_errno(fd >= 0, ret);
+static void probe_send_zc(char *ret)
+{
+    ask_ring(can_lend, ret);
+}
+
+static void probe_clone_buffers(char *ret)
+{
+    ask_ring(uring_memory_is_shared, ret);
+}
+
+static void probe_engine_auto(char *ret)
+{
+    const struct engine *engine;
+    struct error err;
+
+    if (engine_find("auto", &engine, &err) == 0)
+        snprintf(ret, ANSWER_LEN, "%s: %s", engine->name, engine_auto_reason());
 }
 
 /* The protocol must be attached to a connected socket: one to ourselves will do. */
@@ -161,6 +200,9 @@ static const struct {
 } probes[] = {
     {"zero-copy", probe_zero_copy},
     {"io-uring", probe_io_uring},
+    {"io-uring-send-zc", probe_send_zc},
+    {"io-uring-clone-buffers", probe_clone_buffers},
+    {"engine-auto", probe_engine_auto},
     {"ktls", probe_ktls},
     {"vsock", probe_vsock},
     {"kvm", probe_kvm},
