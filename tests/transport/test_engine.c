@@ -481,6 +481,95 @@ static void silence_between_records_is_borne(void **state)
     close(peer);
 }
 
+/* --- ticks ----------------------------------------------------------------------------------- */
+
+#define SLICE (16 << 10)
+
+static void pause_some_ticks(void)
+{
+    struct pollfd never = {.fd = -1};
+
+    poll(&never, 1, 3);
+}
+
+/* Ends that tick every millisecond, and wait for ever. */
+static void ticking_pair(const struct way *way, struct channel *ret[static 2])
+{
+    int fd;
+
+    ret[0] = narrow_and_fd(way, 1, &fd);
+    ret[1] = open_way(way, fd, 1);
+    for (int i = 0; i < 2; i++)
+        atomic_store(&ret[i]->stall_timeout_ms, 0);
+}
+
+static void *send_slowly(void *arg)
+{
+    struct transfer *t = arg;
+
+    t->rc = 0;
+    for (size_t at = 0; at < t->len && t->rc == 0; at += SLICE) {
+        pause_some_ticks();
+        t->rc = channel_send(t->channel, big.sent + at, SLICE, CHANNEL_BORROW, &t->err);
+    }
+    if (t->rc == 0)
+        t->rc = channel_drain(t->channel, &t->err);
+    return NULL;
+}
+
+/* The receiver's wait ends many times in the middle of what it waits for. */
+static void ticks_lose_nothing_of_a_slow_sender(void **state)
+{
+    struct channel *pair[2];
+    struct transfer t = {.len = 20 * SLICE};
+    struct iovec iov = {big.received, t.len};
+    struct error err;
+    pthread_t thread;
+    size_t got;
+
+    fill_sent();
+    ticking_pair(*state, pair);
+    t.channel = pair[0];
+    pthread_create(&thread, NULL, send_slowly, &t);
+    OK(channel_recvv(pair[1], &iov, 1, t.len, 0, &got, &err), err, "receive");
+    pthread_join(thread, NULL);
+    OK(t.rc, t.err, "send");
+    assert_memory_equal(big.received, big.sent, t.len);
+    channel_free(pair[0]);
+    channel_free(pair[1]);
+}
+
+/* The sender's, too: with a header in front and pieces that are half gone. */
+static void ticks_lose_nothing_of_a_slow_receiver(void **state)
+{
+    struct channel *pair[2];
+    struct error err;
+    pthread_t thread;
+    size_t len = cut(big.iov_out, big.sent), got;
+    char header[4];
+    struct iovec iov = {header, sizeof(header)};
+
+    fill_sent();
+    ticking_pair(*state, pair);
+    OK(channel_send(pair[0], "head", 4, CHANNEL_MORE, &err), err, "header");
+    struct transfer t = {.channel = pair[0], .iov = big.iov_out, .n = PIECES};
+    pthread_create(&thread, NULL, send_all, &t);
+    OK(channel_recvv(pair[1], &iov, 1, sizeof(header), 0, &got, &err), err, "header");
+    assert_memory_equal(header, "head", sizeof(header));
+    for (size_t at = 0; at < len; at += got) {
+        if (at < 30 * SLICE)
+            pause_some_ticks();
+        iov = (struct iovec){big.received + at, MIN(len - at, (size_t)SLICE)};
+        OK(channel_recvv(pair[1], &iov, 1, 1, 0, &got, &err), err, "receive");
+    }
+    pthread_join(thread, NULL);
+    OK(t.rc, t.err, "send");
+    assert_memory_equal(big.received, big.sent, len);
+    assert_int_equal(pair[0]->bytes_sent, len + sizeof(header));
+    channel_free(pair[0]);
+    channel_free(pair[1]);
+}
+
 /* --- EINTR ----------------------------------------------------------------------------------- */
 
 static void on_signal(int number)
@@ -821,6 +910,8 @@ static const struct body {
     {"silence_ends_in_an_error", silence_ends_in_an_error, false},
     {"silence_inside_a_record_too", silence_inside_a_record_too, false},
     {"silence_between_records_is_borne", silence_between_records_is_borne, false},
+    {"ticks_lose_nothing_of_a_slow_sender", ticks_lose_nothing_of_a_slow_sender, false},
+    {"ticks_lose_nothing_of_a_slow_receiver", ticks_lose_nothing_of_a_slow_receiver, false},
     {"signals_do_no_harm", signals_do_no_harm, false},
     {"sends_a_piece_of_a_file", sends_a_piece_of_a_file, false},
     {"only_what_can_borrow_says_so", only_what_can_borrow_says_so, true},
