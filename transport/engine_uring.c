@@ -17,6 +17,9 @@
 
 #define HEAD_MAX 2048 /* of what came with CHANNEL_MORE, to be sent with what follows */
 
+/* Less than the kernel moves at once: whoever asks for more gets a part, also with MSG_WAITALL. */
+#define LEN_MAX ((size_t)1 << 30)
+
 extern const struct engine engine_socket;
 
 struct uring_channel {
@@ -82,9 +85,10 @@ static void prepare_loan(struct uring_channel *u, struct msghdr *msg, int how)
 static void prepare_copy(struct uring_channel *u, struct msghdr *msg, int how)
 {
     struct io_uring_sqe *sqe = uring_op(&u->out);
+    const struct iovec *piece = msg->msg_iov;
 
     if (msg->msg_iovlen == 1)
-        io_uring_prep_send(sqe, u->f.base.fd, msg->msg_iov->iov_base, msg->msg_iov->iov_len, how);
+        io_uring_prep_send(sqe, u->f.base.fd, piece->iov_base, MIN(piece->iov_len, LEN_MAX), how);
     else
         io_uring_prep_sendmsg(sqe, u->f.base.fd, msg, (unsigned)how);
 }
@@ -175,7 +179,7 @@ static int uring_drain(struct channel *c, struct error *err)
 
 static int uring_loan_returned(struct fd_channel *f)
 {
-    return uring_await_returned(&uring_of(f)->out, f->tick_ms);
+    return uring_await_returned(&uring_of(f)->out, f->base.fd, (int)f->tick_ms);
 }
 
 /* A copying send reads its pages once, registered or not. */
@@ -240,7 +244,7 @@ static ssize_t uring_receive(struct fd_channel *f, struct iovec *iov, size_t n, 
         return receive_some(u, iov, n, MSG_DONTWAIT | (flags & CHANNEL_PEEK ? MSG_PEEK : 0));
     if (flags & CHANNEL_PEEK)
         return receive_some(u, iov, n, MSG_PEEK);
-    if (i == n || i >= IOV_MAX)
+    if (i == n || i >= IOV_MAX || min > LEN_MAX)
         return receive_some(u, iov, n, MSG_WAITALL);
     return receive_whole(u, iov, i, offset);
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 
 #include "base/clock.h"
 
@@ -123,7 +124,7 @@ static void take_all(struct uring *u)
 }
 
 /* Hands in what is not yet, and waits for `n` completions of any kind, or a while. */
-static int await(struct uring *u, unsigned n, uint64_t deadline)
+static void await(struct uring *u, unsigned n, uint64_t deadline)
 {
     struct io_uring_cqe *first;
     uint64_t now = clock_ns(), left = deadline > now ? deadline - now : 0;
@@ -135,8 +136,8 @@ static int await(struct uring *u, unsigned n, uint64_t deadline)
 
     /* Anything else would be a ring that is not one. Nothing is lost: it is called again. */
     assert(rc >= 0 || rc == -ETIME || rc == -EINTR || rc == -EAGAIN || rc == -EBUSY);
+    (void)rc;
     take_all(u);
-    return rc;
 }
 
 /* Those that are done by now answer ENOENT; those behind them in a link go with them. */
@@ -171,15 +172,19 @@ void uring_run(struct uring *u, unsigned timeout_ms)
     }
 }
 
-int uring_await_returned(struct uring *u, unsigned timeout_ms)
+int uring_await_returned(struct uring *u, int fd, int timeout_ms)
 {
+    /* Of the socket nothing is asked for: POLLHUP, which an interrupt makes, comes unasked. */
+    struct pollfd p[] = {{.fd = fd}, {.fd = u->ring.ring_fd, .events = POLLIN}};
     uint32_t before = u->zero_copy->lent;
-    int rc = await(u, 1, clock_ns() + timeout_ms * NS_PER_MS);
-    int n = (int)(before - u->zero_copy->lent);
 
+    if (poll(p, ARRAY_LEN(p), timeout_ms) < 0)
+        return -1;
+    take_all(u);
+    int n = (int)(before - u->zero_copy->lent);
     if (n > 0)
         return n;
-    errno = rc == -EINTR ? EINTR : EAGAIN;
+    errno = p[0].revents ? zero_copy_why_gone(fd) : EAGAIN;
     return -1;
 }
 

@@ -53,11 +53,8 @@ struct io_uring_sqe *uring_op_lending(struct uring *u);
  * an operation that had done a part says how much.
  */
 void uring_run(struct uring *u, unsigned timeout_ms);
-/*
- * Waits up to `timeout_ms` for memory that was lent. Returns how many sends came back, or -1 with
- * EAGAIN or EINTR.
- */
-MUST_USE int uring_await_returned(struct uring *u, unsigned timeout_ms);
+/* As zero_copy_await(), for what was lent to the socket `fd`. */
+MUST_USE int uring_await_returned(struct uring *u, int fd, int timeout_ms);
 
 /* Whether this kernel sends from where memory lies, and says so when it could not. */
 bool uring_can_lend(void);

@@ -86,7 +86,7 @@ int zero_copy_collect(struct zero_copy *z, int fd)
     return total;
 }
 
-static int error_of(int fd)
+int zero_copy_why_gone(int fd)
 {
     int error = 0;
     socklen_t len = sizeof(error);
@@ -106,6 +106,6 @@ int zero_copy_await(struct zero_copy *z, int fd, int timeout_ms)
     int n = zero_copy_collect(z, fd);
     /* What has nothing to report would let us spin. */
     if (n < 0 && errno == EAGAIN && p.revents)
-        errno = error_of(fd);
+        errno = zero_copy_why_gone(fd);
     return n;
 }

@@ -36,3 +36,5 @@ MUST_USE int zero_copy_collect(struct zero_copy *z, int fd);
  * more to report is -1, with the socket's error or EPIPE.
  */
 MUST_USE int zero_copy_await(struct zero_copy *z, int fd, int timeout_ms);
+/* The error of a connection that is gone, or EPIPE. */
+int zero_copy_why_gone(int fd);
