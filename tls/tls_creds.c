@@ -395,3 +395,8 @@ void tls_creds_free(struct tls_creds *c)
     SSL_CTX_free(c->ctx);
     free(c);
 }
+
+const char *tls_library(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION);
+}

@@ -35,6 +35,9 @@ struct tls_config {
 
 struct tls_creds;
 
+/* The library below, with its version. */
+const char *tls_library(void);
+
 /*
  * Reads and checks the files: dates, that keys and certificates belong together, that the authority
  * has signed ours. What `config` points to may go afterwards. Fails with ERR_USAGE or ERR_SYSTEM,

@@ -224,7 +224,7 @@ static const struct option {
     {"--zero-copy", NULL, VERB_SEND, set_zero_copy,
      "the kernel takes pages where they lie (MSG_ZEROCOPY)"},
     {"--zero-copy", NULL, VERB_RECV, NULL, ONLY_SOURCE},
-    {"--engine", "NAME", BOTH, set_engine, "how bytes are moved: auto or socket (auto)"},
+    {"--engine", "NAME", BOTH, set_engine, "how bytes are moved: auto, socket or uring (auto)"},
     {"--max-bandwidth", "RATE", VERB_SEND, set_bandwidth,
      "over all connections, as 200M (bytes/s) or 10Gbit (no limit)"},
     {"--max-bandwidth", NULL, VERB_RECV, NULL, ONLY_SOURCE},

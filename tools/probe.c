@@ -14,8 +14,10 @@
 #include <jansson.h>
 
 #include "base/fd.h"
+#include "compress/codec.h"
 #include "ram/resident.h"
 #include "ram/zero_page.h"
+#include "tls/tls_creds.h"
 #include "tools/options.h"
 #include "tools/settings_report.h"
 #include "tools/verbs.h"
@@ -91,6 +93,37 @@ static void probe_engine_auto(char *ret)
 
     if (engine_find("auto", &engine, &err) == 0)
         snprintf(ret, ANSWER_LEN, "%s: %s", engine->name, engine_auto_reason());
+}
+
+/* Who packs and unpacks a method, by the levels that it packs at. */
+static void probe_method(enum codec_method method, char *ret)
+{
+    size_t n, len = 0;
+    const struct codec_ops *const *all = codec_implementations(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (all[i]->method != method)
+            continue;
+        len +=
+            (size_t)snprintf(ret + len, ANSWER_LEN - len, "%s%s (levels %d to %d)", len ? ", " : "",
+                             all[i]->name, all[i]->level_min, all[i]->level_max);
+    }
+    snprintf(ret + len, ANSWER_LEN - len, "; unpacking: %s", codec_unpacking(method)->name);
+}
+
+static void probe_zlib(char *ret)
+{
+    probe_method(CODEC_ZLIB, ret);
+}
+
+static void probe_zstd(char *ret)
+{
+    probe_method(CODEC_ZSTD, ret);
+}
+
+static void probe_tls(char *ret)
+{
+    snprintf(ret, ANSWER_LEN, "%s", tls_library());
 }
 
 /* The protocol must be attached to a connected socket: one to ourselves will do. */
@@ -203,6 +236,9 @@ static const struct {
     {"io-uring-send-zc", probe_send_zc},
     {"io-uring-clone-buffers", probe_clone_buffers},
     {"engine-auto", probe_engine_auto},
+    {"compress-zlib", probe_zlib},
+    {"compress-zstd", probe_zstd},
+    {"tls", probe_tls},
     {"ktls", probe_ktls},
     {"vsock", probe_vsock},
     {"kvm", probe_kvm},

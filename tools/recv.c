@@ -135,7 +135,7 @@ static int configure(struct options *options, const char *listen, struct incomin
         return -1;
     if (options_start(options, AT_INCOMING, address_facts(&ret->connect.address), err) < 0)
         return err_in(err, "%s", listen);
-    ret->connect.engine = options->engine;
+    ret->connect.engine = session_engine(&ops, options, false);
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;
     ret->connect.stall_timeout_ms = options->stall_timeout_ms;
     ret->local_patience_ms = options->local_patience_ms;

@@ -109,8 +109,8 @@ static int configure(struct options *options, const char *dest, struct outgoing_
         return -1;
     if (options_start(options, AT_MIGRATE, gate_address_facts(&ret->connect.address), err) < 0)
         return err_in(err, "%s", dest);
-    ret->connect.engine = options->engine;
     ret->connect.zero_copy = settings_on(s, CAP_ZERO_COPY_SEND);
+    ret->connect.engine = session_engine(&ops, options, ret->connect.zero_copy);
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;
     ret->connect.stall_timeout_ms = options->stall_timeout_ms;
     ret->n_channels = settings_channels(s);

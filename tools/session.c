@@ -1,8 +1,21 @@
 #include "tools/session.h"
 
+#include <stdio.h>
+
 #include "tools/interrupt.h"
 #include "tools/progress.h"
 #include "tools/report.h"
+
+const struct engine *session_engine(const struct session_ops *ops, const struct options *options,
+                                    bool zero_copy)
+{
+    char notice[ENGINE_NOTICE_LEN];
+    const struct engine *engine = engine_choose(options->engine, zero_copy, notice);
+
+    if (notice[0])
+        fprintf(stderr, "ramjet %s: %s\n", ops->verb == VERB_SEND ? "send" : "recv", notice);
+    return engine;
+}
 
 static int run(const struct session_ops *ops, void *arg, const struct options *options,
                struct error *err)

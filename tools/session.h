@@ -19,6 +19,9 @@ struct session_ops {
     const struct ram_map *(*ram)(void *arg);
 };
 
+/* The engine that was asked for, or what this host allows, with a line on standard error. */
+const struct engine *session_engine(const struct session_ops *ops, const struct options *options,
+                                    bool zero_copy);
 /*
  * Runs the migration and prints its result; the first of the two that fails is the error.
  * The caller has called interrupt_block(). After a failure signals still wait, so that what must be
