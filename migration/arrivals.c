@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,8 @@ struct arrivals {
     bool main_taken; /* it is the caller's now */
     size_t living;   /* threads of connections */
     size_t greeting; /* of them, those whose connection has not said yet what it is */
+    struct error
+        refused; /* a stranger's handshake that failed, for who waits in vain for a friend's */
 };
 
 /* What a connection's thread is given. */
@@ -88,6 +91,20 @@ static int unknown_magic(uint32_t value, struct error *err)
 }
 
 /*
+ * Whoever fails the handshake is nobody we know. Until main has come it is most likely the source,
+ * and wrongly set up: then that is the answer. Afterwards it must not end what goes on.
+ */
+static bool is_stranger(struct arrivals *a, const struct error *err)
+{
+    pthread_mutex_lock(&a->group->lock);
+    bool stranger = a->main && err->kind != ERR_CANCELLED;
+    if (stranger)
+        a->refused = *err;
+    pthread_mutex_unlock(&a->group->lock);
+    return stranger;
+}
+
+/*
  * Finds out what the channel is by its first bytes, and hands it over; takes it in any case. *ret
  * is what the calling thread has to serve then, or NULL.
  */
@@ -100,6 +117,10 @@ static int greet(struct arrivals *a, struct channel *c, struct recv_channel **re
     int rc = connect_secure(a->config.connect, a->group, &c, err);
 
     *ret = NULL;
+    if (rc < 0 && is_stranger(a, err)) {
+        connect_close(a->group, c);
+        return 0;
+    }
     if (rc == 0)
         rc = first_bytes(c, magic, sizeof(magic), "connection: first bytes", err);
     if (rc == 0) {
@@ -145,6 +166,7 @@ static void *arrival_main(void *arg)
     pthread_mutex_unlock(&a->group->lock);
     if (joined)
         recv_pool_serve(a->config.pool, joined);
+    connect_thread_done();
     pthread_mutex_lock(&a->group->lock);
     a->living--;
     pthread_cond_broadcast(&a->group->changed);
@@ -338,6 +360,18 @@ static int await_greetings(struct arrivals *a, uint64_t patience_ms, struct erro
     return rc;
 }
 
+/* A channel that is missing may be the one that was taken for a stranger's. */
+static void name_stranger(struct arrivals *a, struct error *err)
+{
+    size_t len = strlen(err->text);
+
+    pthread_mutex_lock(&a->group->lock);
+    if (a->refused.kind != ERR_NONE)
+        snprintf(err->text + len, sizeof(err->text) - len, "; refused meanwhile: %.200s",
+                 a->refused.text);
+    pthread_mutex_unlock(&a->group->lock);
+}
+
 int arrivals_settle(struct arrivals *a, const struct channel *main, struct error *err)
 {
     /* A handshake is work for both ends, and there is one for each channel. */
@@ -347,7 +381,10 @@ int arrivals_settle(struct arrivals *a, const struct channel *main, struct error
 
     if (accept_waiting(a, err) < 0 || await_greetings(a, patience_ms, err) < 0)
         return -1;
-    return recv_pool_complete(a->config.pool, a->config.n_channels > 0, err);
+    if (recv_pool_complete(a->config.pool, a->config.n_channels > 0, err) == 0)
+        return 0;
+    name_stranger(a, err);
+    return -1;
 }
 
 void arrivals_end(struct arrivals *a)

@@ -168,6 +168,11 @@ void connect_path(const struct connect_config *config, const struct channel *c,
     ret->ktls_recv = tls.ktls_recv;
 }
 
+void connect_thread_done(void)
+{
+    tls_thread_done();
+}
+
 void connect_close(struct channel_group *group, struct channel *c)
 {
     if (!c)

@@ -52,5 +52,7 @@ MUST_USE int connect_secure(const struct connect_config *config, struct channel_
 /* How bytes travel on a channel that was made here; the method is not known here. */
 void connect_path(const struct connect_config *config, const struct channel *c,
                   struct path_snapshot *ret);
+/* The last of a thread that made channels and is not joined, before it says that it is done. */
+void connect_thread_done(void);
 /* Takes the channel out of its group and frees it. NULL is fine. */
 void connect_close(struct channel_group *group, struct channel *c);

@@ -36,15 +36,18 @@ static const char *attribute_name(const ASN1_OBJECT *object, char *dotted, size_
     return dotted;
 }
 
-static void bio_text(BIO *bio, char *ret, size_t ret_len)
+/* False where there is more than fits. */
+static bool bio_text(BIO *bio, char *ret, size_t ret_len)
 {
     int len = BIO_read(bio, ret, (int)ret_len - 1);
+    bool whole = BIO_pending(bio) == 0;
 
     ret[len > 0 ? len : 0] = 0;
     BIO_free(bio);
+    return whole;
 }
 
-void tls_cert_dn(X509 *cert, char ret[static TLS_DN_MAX])
+bool tls_cert_dn(X509 *cert, char ret[static TLS_DN_MAX])
 {
     const X509_NAME *name = X509_get_subject_name(cert);
     BIO *bio = BIO_new(BIO_s_mem());
@@ -52,7 +55,7 @@ void tls_cert_dn(X509 *cert, char ret[static TLS_DN_MAX])
 
     ret[0] = 0;
     if (!bio)
-        return;
+        return false;
     for (int i = 0; i < X509_NAME_entry_count(name); i++) {
         const X509_NAME_ENTRY *e = X509_NAME_get_entry(name, i);
         char dotted[80];
@@ -65,7 +68,7 @@ void tls_cert_dn(X509 *cert, char ret[static TLS_DN_MAX])
         ASN1_STRING_print_ex(bio, X509_NAME_ENTRY_get_data(e),
                              ASN1_STRFLGS_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
     }
-    bio_text(bio, ret, TLS_DN_MAX);
+    return bio_text(bio, ret, TLS_DN_MAX) && strlen(ret) > 0;
 }
 
 /* --- why a certificate is refused ------------------------------------------------------------ */
@@ -114,7 +117,7 @@ static void print_names(X509 *cert, char *ret, size_t ret_len)
     snprintf(ret, ret_len, "no host");
     if (names && bio) {
         print_alt_names(names, bio);
-        bio_text(bio, ret, ret_len);
+        (void)bio_text(bio, ret, ret_len);
     } else {
         X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, ret, (int)ret_len);
         BIO_free(bio);
@@ -194,7 +197,7 @@ void tls_cert_explain(X509 *cert, int code, const struct tls_trust *trust, char 
     struct verdict v = verdict_of(code);
     char dn[TLS_DN_MAX], measure[256];
 
-    tls_cert_dn(cert, dn);
+    (void)tls_cert_dn(cert, dn); /* a part of it does, for people */
     print_measure(cert, v.by, trust, measure, sizeof(measure));
     snprintf(ret, ret_len, "(%.160s) %s%s%s", dn, v.text, measure[0] ? " " : "", measure);
 }

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define TLS_DN_MAX 512 /* bytes of text */
+#define TLS_DN_MAX 4096 /* bytes of text, more than --tls-authz can be long */
 
 /* What the refusal of a certificate is measured by, for its text; NULL where there is none. */
 struct tls_trust {
@@ -19,9 +19,9 @@ struct tls_trust {
 /*
  * The distinguished name as gnutls_x509_crt_get_dn() prints it, which is what QEMU's authorization
  * objects compare: RFC 4514's form, but in the certificate's own order ("C=GB,O=x,CN=client" of
- * most), UTF-8 as it is. Cut if longer.
+ * most), UTF-8 as it is. False where it is longer: then it is cut, and must not be trusted.
  */
-void tls_cert_dn(X509 *cert, char ret[static TLS_DN_MAX]);
+bool tls_cert_dn(X509 *cert, char ret[static TLS_DN_MAX]);
 /* Whether the refusal is for want of an authority: it concerns the chain as a whole. */
 bool tls_cert_lacks_authority(int code);
 /*

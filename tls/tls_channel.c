@@ -326,7 +326,8 @@ static bool peer_has_gone(const struct error *err)
 
 /*
  * A peer that refuses us says why in an alert before it closes, and a thread that only sends has
- * not read it. Replaces *err by that where there is one; leaves data where it is.
+ * not read it. Replaces *err by that where there is one; leaves data where it is. Where another
+ * thread receives, that one will be told, and may be waiting for ever here.
  */
 static void look_for_alert(struct tls_channel *t, struct error *err)
 {
@@ -336,7 +337,8 @@ static void look_for_alert(struct tls_channel *t, struct error *err)
     char byte;
     struct iovec iov = {&byte, 1};
 
-    pthread_mutex_lock(&t->recv_lock); /* a receiver will not be long now */
+    if (pthread_mutex_trylock(&t->recv_lock) != 0)
+        return;
     do {
         arrival = peek(t, &iov, &len);
     } while ((arrival == BETWEEN_RECORDS || arrival == INSIDE_RECORD) &&

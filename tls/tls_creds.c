@@ -396,6 +396,11 @@ void tls_creds_free(struct tls_creds *c)
     free(c);
 }
 
+void tls_thread_done(void)
+{
+    OPENSSL_thread_stop();
+}
+
 const char *tls_library(void)
 {
     return OpenSSL_version(OPENSSL_VERSION);

@@ -27,7 +27,8 @@ struct tls_config {
     /* A client's, with dir: the name or IP address that the peer's certificate must be for. */
     const char *hostname;
     /* A server's, with dir: the client's distinguished name, see tls_cert_dn(); exactly this, or
-     * matching it as a pattern of fnmatch(3). NULL: any that the authority has signed. */
+     * matching it as a pattern of fnmatch(3), to which a comma inside a value is \2C. NULL: any
+     * that the authority has signed. */
     const char *authz;
     enum tls_io io;
     uint64_t rekey_records; /* sent with one key; 0: as many as AES-GCM bears */
@@ -35,6 +36,11 @@ struct tls_config {
 
 struct tls_creds;
 
+/*
+ * By a thread that nobody joins, when it has closed its channels: gives up what the library keeps
+ * for each thread, before the program's end takes the library away.
+ */
+void tls_thread_done(void);
 /* The library below, with its version. */
 const char *tls_library(void);
 

@@ -17,13 +17,32 @@ static struct tls_session *session_of(X509_STORE_CTX *store)
     return ssl ? SSL_get_app_data(ssl) : NULL;
 }
 
+/*
+ * What separates the parts of a name is written otherwise where it is part of a value: no value can
+ * pretend to be two parts to a pattern.
+ */
+static void hide_separators(const char *dn, char *ret)
+{
+    for (; *dn; dn++) {
+        bool hidden = dn[0] == '\\' && (dn[1] == ',' || dn[1] == '+');
+
+        if (hidden)
+            ret = stpcpy(ret, *++dn == ',' ? "\\2C" : "\\2B");
+        else
+            *ret++ = *dn;
+    }
+    *ret = 0;
+}
+
 /* A name may hold what a pattern takes for its own, so it is also compared as it stands. */
 static bool is_allowed(const char *authz, X509 *cert)
 {
-    char dn[TLS_DN_MAX];
+    char dn[TLS_DN_MAX], plain[2 * TLS_DN_MAX];
 
-    tls_cert_dn(cert, dn);
-    return strcmp(authz, dn) == 0 || fnmatch(authz, dn, FNM_NOESCAPE) == 0;
+    if (!tls_cert_dn(cert, dn))
+        return false;
+    hide_separators(dn, plain);
+    return strcmp(authz, dn) == 0 || fnmatch(authz, plain, FNM_NOESCAPE) == 0;
 }
 
 static void note_cert(struct tls_session *s, X509_STORE_CTX *store, int code)

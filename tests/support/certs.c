@@ -25,7 +25,7 @@ static EVP_PKEY *new_key(void)
 
 static void set_name(X509_NAME *name, const char *dn)
 {
-    char text[512], *rest = text, *part;
+    char text[8192], *rest = text, *part;
 
     snprintf(text, sizeof(text), "%s", dn);
     while ((part = strsep(&rest, ","))) {

@@ -103,9 +103,15 @@ void tls_files(void)
     static struct authority *ours, *other;
     static const struct cert_spec old = {
         .dn = "CN=old", .san = "DNS:host.example", .from_days = -9, .days = 2};
-    static const char *const dirs[] = {"good", "nobody", "strict", "gone", "old"};
+    static const struct cert_spec crafty = {.dn = "O=a+CN=admin", .usage = "clientAuth"};
+    static char many_parts[5000] = "O=x";
+    static const struct cert_spec endless = {.dn = many_parts, .usage = "clientAuth"};
+    static const char *const dirs[] = {"good", "nobody", "strict", "gone",
+                                       "old",  "crafty", "endless"};
     char path[PATH_MAX];
 
+    while (strlen(many_parts) < sizeof(many_parts) - 64)
+        strcat(many_parts, ",OU=0123456789abcdef0123456789abcdef0123456789abcdef");
     ours = authority_new("our authority");
     other = authority_new("another authority");
     for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
@@ -120,6 +126,8 @@ void tls_files(void)
     cert_install(ours, &revoked, temp_path(path, "gone"), "server");
     cert_install(ours, &old, temp_path(path, "old"), "client");
     cert_install(ours, &old, temp_path(path, "old"), "server");
+    cert_install(ours, &crafty, temp_path(path, "crafty"), "client");
+    cert_install(ours, &endless, temp_path(path, "endless"), "client");
     authority_install(other, temp_path(path, "other"));
     cert_install(other, &server, temp_path(path, "other"), "server");
     cert_install(other, &client, temp_path(path, "other"), "client");
