@@ -171,6 +171,8 @@ static const struct frame_case {
     {"a reserved block", FRAME(MAGIC "\0\x38\x06\x80\0a"), 1, "damaged: "},
     {"another magic", FRAME("\x27\xb5\x2f\xfd\0\x38" LAST_PAGE_OF("a")), 1, "damaged: "},
     {"a window of 2 GiB", FRAME(MAGIC "\0\xa8" LAST_PAGE_OF("a")), 1, "too much memory"},
+    {"a window of 2 GiB that it does not need, all of it here",
+     FRAME(MAGIC "\x40\xa8\x00\x0f" LAST_PAGE_OF("a")), 1, NULL},
     {"a window of 2 TiB", FRAME(MAGIC "\0\xf8" LAST_PAGE_OF("a")), 1, "too much memory"},
     {"a window of 36 MiB", FRAME(MAGIC "\0\x79" LAST_PAGE_OF("a")), 1, "too much memory"},
 #undef FRAME

@@ -19,11 +19,15 @@ class Case:
     label: str
     channels: int
     target: str = "null:"
+    method: str = "none"
 
 
 CASES = [
     Case("4 channels to memory", 4),
     Case("4 channels to a file", 4, "file:{}/vm.snap"),
+    Case("zlib to memory", 2, method="zlib"),
+    Case("zlib 6 to a file", 2, "file:{}/vm.snap", "zlib:6"),
+    Case("zstd to memory", 2, method="zstd"),
     Case("main channel to memory", 0),
     Case("main channel to raw", 0, "raw:{}/capture"),
 ]
@@ -42,8 +46,8 @@ def transfer(scene, case, size):
     ours, sent = counted(scene, f"send-{size}")
     target = case.target.format(scene.folder)
     receiver, address = recv(scene, target, "--force", "--json", **theirs)
-    sender = Ramjet(scene, "send", "--json", "--channels", case.channels, f"synth:{size}", address,
-                    **ours)
+    sender = Ramjet(scene, "send", "--json", "--channels", case.channels, "--compress",
+                    case.method, f"synth:{size}", address, **ours)
     sender.done()
     receiver.done()
     return int(sent.read_text()), int(received.read_text())

@@ -23,6 +23,7 @@ class Case:
     uuid: str = None
     rounds: int = 3
     options: tuple = ()  # for the source's command line
+    method: str = "none"
 
 
 RETURN = ("return-path",)
@@ -35,6 +36,8 @@ CASES = [
     Case("7.2 2 channels", "7.2", "pc-q35-7.2", 2),
     Case("7.2 4 channels", "7.2", "pc-q35-7.2", 4, RETURN, rounds=8),
     Case("7.2 16 channels", "7.2", "pc-q35-7.2", 16),
+    Case("7.2 zlib, 2 channels", "7.2", "pc-q35-7.2", 2, RETURN, method="zlib"),
+    Case("7.2 zstd, 4 channels", "7.2", "pc-q35-7.2", 4, method="zstd"),
     Case("7.2 with a UUID", "7.2", "pc-q35-7.2", 2, RETURN, uuid=UUID),
     Case("7.2 devices, main channel", "7.2", "pc-q35-7.2", 0, devices=True),
     Case("7.2 devices, 4 channels", "7.2", "pc-q35-7.2", 4, RETURN, devices=True),
@@ -44,6 +47,8 @@ CASES = [
     Case("10.0 2 channels", "10.0", "pc-q35-10.0", 2, RETURN),
     Case("10.0 4 channels", "10.0", "pc-q35-10.0", 4, rounds=8),
     Case("10.0 16 channels", "10.0", "pc-q35-10.0", 16, RETURN),
+    Case("10.0 zlib, 4 channels", "10.0", "pc-q35-10.0", 4, RETURN, method="zlib"),
+    Case("10.0 zstd, 2 channels", "10.0", "pc-q35-10.0", 2, method="zstd"),
     Case("10.0 with a UUID", "10.0", "pc-q35-10.0", 2, RETURN, uuid=UUID),
     # The flush style and the place of zero pages change with the machine type.
     Case("10.0 machine 7.2, 4 channels", "10.0", "pc-q35-7.2", 4),
@@ -63,7 +68,7 @@ def run(scene, case):
     snapshot = scene.folder / "vm.snap"
     source = Qemu(scene, "source", case.version, machine=case.machine, devices=case.devices,
                   uuid=case.uuid, options=case.options)
-    source.configure(case.capabilities, case.channels)
+    source.configure(case.capabilities, case.channels, multifd_compression=case.method)
     receiver, address = ramjet.recv(scene, f"file:{snapshot}", "--json")
     source.passes(2)
     source.migrate(address, case.rounds)

@@ -21,6 +21,7 @@ class Case:
     uuid: str = None
     channels: tuple = (0, 2, 4)  # one after the other, from one capture
     paused: bool = True  # else it starts by itself, as the captured guest was running
+    method: str = "none"  # as --compress has it
 
 
 UUID = "6a1f2c3d-0002-4e5f-8a9b-00c0ffee0002"
@@ -39,6 +40,13 @@ CASES = [
     Case("10.0 into 10.0, a UUID", "10.0", "10.0", "pc-q35-10.0", uuid=UUID, channels=(2,)),
     Case("10.0 into 10.0, starts by itself", "10.0", "10.0", "pc-q35-10.0", channels=(2,),
          paused=False),
+    Case("7.2 into 7.2, zlib", "7.2", "7.2", "pc-q35-7.2", channels=(1, 4), method="zlib"),
+    Case("7.2 into 7.2, zlib 6", "7.2", "7.2", "pc-q35-7.2", channels=(2,), method="zlib:6"),
+    Case("7.2 into 7.2, zstd", "7.2", "7.2", "pc-q35-7.2", channels=(1, 4), method="zstd"),
+    Case("10.0 into 10.0, zlib 2", "10.0", "10.0", "pc-q35-10.0", channels=(4,),
+         method="zlib:2"),
+    Case("10.0 into 10.0, zstd 3", "10.0", "10.0", "pc-q35-10.0", channels=(4,),
+         method="zstd:3"),
     Case("raw 7.2 into 7.2", "7.2", "7.2", "pc-q35-7.2", form="raw", channels=(0, 2)),
     Case("raw 10.0 into 10.0, devices", "10.0", "10.0", "pc-q35-10.0", form="raw",
          devices=True, channels=(0, 4)),
@@ -71,10 +79,10 @@ def check_raw(folder, source, devices):
 def send(scene, case, capture, source, channels):
     target = Qemu(scene, f"target-{channels}", case.into, machine=case.machine, uuid=case.uuid,
                   devices=case.devices, incoming="defer", paused=case.paused)
-    target.configure(channels=channels)
+    target.configure(channels=channels, multifd_compression=case.method.split(":")[0])
     options = ["--uuid", case.uuid] if case.uuid and case.form == "file" else []
-    sender = ramjet.Ramjet(scene, "send", "--json", "--channels", channels, *options, capture,
-                           target.listen())
+    sender = ramjet.Ramjet(scene, "send", "--json", "--channels", channels, "--compress",
+                           case.method, *options, capture, target.listen())
     result = sender.done()
     target.migrated()
     check(result["status"] == "completed", f"status is {result['status']}")

@@ -22,6 +22,7 @@ class Case:
     target: str = "null:"
     listen: str = "tcp:127.0.0.1:0"
     rounds: int = 0  # at least so many
+    method: str = "none"
 
 
 CASES = [
@@ -30,6 +31,15 @@ CASES = [
     Case("small synth, 4 channels", "synth:64M,dirty=20M", 4, rounds=2),
     Case("small synth to a file", "synth:64M,dirty=20M", 4, "file:{}/vm.snap", rounds=2),
     Case("small synth to raw", "synth:64M,dirty=20M", 2, "raw:{}/capture", rounds=2),
+    Case("small synth, zlib", "synth:64M,dirty=20M", 4, rounds=2, method="zlib"),
+    Case("small synth, zlib 0", "synth:64M,dirty=20M", 1, rounds=2, method="zlib:0"),
+    Case("small synth, zlib 6", "synth:64M,dirty=20M", 2, rounds=2, method="zlib:6"),
+    Case("small synth, zstd", "synth:64M,dirty=20M", 4, rounds=2, method="zstd"),
+    Case("small synth, zstd 3", "synth:64M,dirty=20M", 1, rounds=2, method="zstd:3"),
+    Case("small synth to a file, zstd", "synth:64M,dirty=20M", 4, "file:{}/vm.snap", rounds=2,
+         method="zstd:-20"),
+    Case("small image to raw, zlib", "image", 3, "raw:{}/capture", method="zlib:2"),
+    Case("small synth, all zero, zstd", "synth:64M,zero=100", 2, method="zstd"),
     Case("small synth, all zero", "synth:64M,zero=100", 2),
     Case("small synth over a unix socket", "synth:64M,dirty=20M", 2, listen="unix:{}/s"),
     Case("small synth over IPv6", "synth:64M", 2, listen="tcp:[::1]:0"),
@@ -52,7 +62,7 @@ def run(scene, case):
     receiver, address = ramjet.recv(scene, case.target.format(scene.folder), "--json", "--digest",
                                     listen=listen, netns=there)
     sender = ramjet.Ramjet(scene, "send", "--json", "--digest", "--channels", case.channels,
-                           source, address, netns=here)
+                           "--compress", case.method, source, address, netns=here)
     sent, received = sender.done(), receiver.done()
 
     check(sent["digest"] and sent["digest"] == received["digest"],
