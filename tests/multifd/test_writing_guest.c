@@ -52,8 +52,10 @@ static const struct writing_case {
     enum codec_method method;
     int level;
 } writing_cases[] = {
-    {"none", CODEC_NONE, 0},     {"zlib 1", CODEC_ZLIB, 1}, {"zlib 3", CODEC_ZLIB, 3},
-    {"zstd -1", CODEC_ZSTD, -1}, {"zstd 1", CODEC_ZSTD, 1},
+    {"none", CODEC_NONE, 0},
+    {"zlib 1", CODEC_ZLIB, 1},
+    {"zlib 3", CODEC_ZLIB, 3},
+    {"zstd -1", CODEC_ZSTD, -1},
 };
 static const size_t channel_counts[] = {1, 2, 7};
 
