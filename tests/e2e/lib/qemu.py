@@ -34,12 +34,14 @@ def binary(version):
 class Qemu(Process):
     """One QEMU under TCG. Its main memory is a file that can be compared: `memory`.
 
-    What must be equal on both sides of a migration is in `machine`, `devices` and `uuid`.
+    What must be equal on both sides of a migration is in `machine`, `devices` and `uuid`;
+    `shape` has the three, for another one.
     """
 
     def __init__(self, scene, name, version, *, machine, devices=False, uuid=None,
                  incoming=None, paused=False, options=()):
         self.memory = scene.folder / f"{name}.ram"
+        self.shape = {"machine": machine, "devices": devices, "uuid": uuid}
         self.plugged = scene.folder / f"{name}.virtio-mem"  # only with devices
         self.qmp = Qmp()
         argv = [
@@ -100,6 +102,16 @@ class Qemu(Process):
         else:
             self._demand_completed(data["status"])
 
+    def fails(self, uri, *words):
+        """A migration that must fail, by an error that holds all `words`; the guest goes on."""
+        self.qmp("migrate", uri=uri)
+        self.qmp.event(lambda _, data: data.get("status") == "failed")
+        why = self.qmp("query_migrate").get("error-desc", "")
+        for word in words:
+            check(word in why.lower(), f"{self.name}: want {word!r} in: {why}")
+        check(self.qmp("query_status")["running"], f"{self.name}: the guest does not run")
+        self.passes(2)
+
     def migrated(self):
         """Waits for the end of a migration, in either role, and demands that it went well."""
         _, data = self.qmp.event(lambda _, data: data.get("status") in _FINAL)
@@ -116,8 +128,11 @@ class Qemu(Process):
         return f"tcp:{address['host']}:{address['port']}"
 
     def end(self):
+        """With its memory: another one by the same name starts with none."""
         self.qmp.close()
         super().end()
+        for file in (self.memory, self.plugged):
+            file.unlink(missing_ok=True)
 
 
 def _backend(name, path):

@@ -96,11 +96,13 @@ class Process:
         self._child.send_signal(number)
 
     def end(self):
-        """Ends it, whatever it is doing."""
+        """Ends it, whatever it is doing; once more does no harm."""
         if self._child.poll() is None:
             self._child.kill()
         self._child.wait()
-        os.close(self._out)
+        if self._out is not None:
+            os.close(self._out)
+        self._out = None
 
     def story(self):
         """What a person needs to understand a failure."""

@@ -1,0 +1,156 @@
+"""Certificates and keys for TLS, made by `openssl` where a case runs: none is ever kept.
+
+An Authority signs. Each folder that it makes has QEMU's file names, which are ramjet's too, and is
+handed out as what to tell the two programs of it.
+"""
+
+import secrets
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .table import Skip
+
+HOST = "vm.example"  # what a server's certificate is for, beside 127.0.0.1
+
+_CONFIG = """
+[ca]
+default_ca = it
+[it]
+dir = {folder}
+database = $dir/index
+serial = $dir/serial
+crlnumber = $dir/crlnumber
+new_certs_dir = $dir
+certificate = $dir/ca-cert.pem
+private_key = $dir/ca-key.pem
+default_md = sha256
+default_days = 2
+default_crl_days = 2
+copy_extensions = copy
+unique_subject = no
+policy = any
+[any]
+countryName = optional
+organizationName = optional
+commonName = supplied
+[req]
+distinguished_name = name
+[name]
+"""
+
+_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
+
+
+@dataclass
+class X509:
+    """A folder of certificates."""
+    folder: Path
+
+    def qemu(self, endpoint):
+        """For QEMU's command line; endpoint: "server" for a destination, "client" for a source."""
+        return ["-object", f"tls-creds-x509,id=tls0,dir={self.folder},endpoint={endpoint},"
+                           "verify-peer=on"]
+
+    def ramjet(self):
+        """For ramjet's, in either role."""
+        return ["--tls-creds", self.folder]
+
+    @property
+    def distinguished_name(self):
+        """Of its certificate, as QEMU's authorization objects want it."""
+        return f"C=GB,O=ramjet tests,CN={self.folder.name}"
+
+
+@dataclass
+class Psk:
+    """A file of pre-shared keys in a folder, and who a source says it is."""
+    folder: Path
+    user: str = None  # None: what both programs take by themselves
+
+    def qemu(self, endpoint):
+        user = f",username={self.user}" if self.user and endpoint == "client" else ""
+        return ["-object", f"tls-creds-psk,id=tls0,dir={self.folder},endpoint={endpoint}{user}"]
+
+    def ramjet(self):
+        user = ["--tls-username", self.user] if self.user else []
+        return ["--tls-psk", self.folder / "keys.psk", *user]
+
+
+def _openssl(*words):
+    if not shutil.which("openssl"):
+        raise Skip("openssl is not installed")
+    done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, timeout=20,
+                          stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise RuntimeError(f"openssl {words}: {done.stderr}")
+
+
+def _extensions(**extensions):
+    return [word for name, value in extensions.items() for word in ("-addext", f"{name}={value}")]
+
+
+class Authority:
+    """A certificate authority in a folder of its own."""
+
+    def __init__(self, folder, name="authority"):
+        self._folder = folder / name
+        self._folder.mkdir()
+        self._config = self._folder / "openssl.cnf"
+        self._config.write_text(_CONFIG.format(folder=self._folder))
+        (self._folder / "index").touch()
+        (self._folder / "serial").write_text("01\n")
+        (self._folder / "crlnumber").write_text("01\n")
+        self._cert = self._folder / "ca-cert.pem"
+        # GnuTLS demands both extensions of whoever signs.
+        _openssl("req", "-x509", *_KEY, "-config", self._config, "-subj", f"/CN={name}",
+                 "-days", 2, "-keyout", self._folder / "ca-key.pem", "-out", self._cert,
+                 *_extensions(basicConstraints="critical,CA:TRUE",
+                              keyUsage="critical,keyCertSign,cRLSign"))
+
+    def server(self, name, **how):
+        """For a destination."""
+        return self._issue(name, "server", **how)
+
+    def client(self, name, **how):
+        """For a source."""
+        return self._issue(name, "client", **how)
+
+    def trust(self, name):
+        """For a source without a certificate of its own."""
+        folder = self._folder.parent / name
+        folder.mkdir()
+        shutil.copy(self._cert, folder)
+        return X509(folder)
+
+    def _issue(self, name, role, hosts=(f"DNS:{HOST}", "IP:127.0.0.1"), expired=False,
+               trusting=None):
+        """`trusting`: the authority that it trusts, if that is not the one that signs it."""
+        made = (trusting or self).trust(name)
+        request, cert = self._folder / f"{name}.csr", made.folder / f"{role}-cert.pem"
+        names = {"subjectAltName": ",".join(hosts)} if role == "server" else {}
+        # QEMU 10.0 demands "key encipherment" of keys that cannot do it, too.
+        _openssl("req", "-new", *_KEY, "-config", self._config,
+                 "-subj", f"/C=GB/O=ramjet tests/CN={name}",
+                 "-keyout", made.folder / f"{role}-key.pem", "-out", request,
+                 *_extensions(basicConstraints="critical,CA:FALSE",
+                              keyUsage="critical,digitalSignature,keyEncipherment",
+                              extendedKeyUsage=f"{role}Auth", **names))
+        dates = ["-startdate", "20200101000000Z", "-enddate", "20200102000000Z"] if expired else []
+        _openssl("ca", "-batch", "-notext", "-config", self._config, "-in", request, "-out", cert,
+                 *dates)
+        return made
+
+    def revoke(self, revoked, told):
+        """Revokes a client's certificate, and gives `told` the list of what is revoked."""
+        _openssl("ca", "-config", self._config, "-revoke", revoked.folder / "client-cert.pem")
+        _openssl("ca", "-config", self._config, "-gencrl", "-out", told.folder / "ca-crl.pem")
+
+
+def keys(folder, name, users=("qemu",)):
+    """New pre-shared keys."""
+    made = folder / name
+    made.mkdir()
+    (made / "keys.psk").write_text("".join(f"{u}:{secrets.token_hex(32)}\n" for u in users))
+    return Psk(made)
