@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from .scene import Process
-from .table import check
+from .table import Skip, check
 
 
 def binary():
@@ -51,3 +51,11 @@ def recv(scene, target, *options, listen="tcp:127.0.0.1:0", **process):
     """A receiver that listens already, and its address."""
     receiver = Ramjet(scene, "recv", *options, listen, target, **process)
     return receiver, receiver.listening()
+
+
+def demand_engine(scene, engine):
+    """Skips where the kernel, or who guards it, does not have what an engine stands on."""
+    if engine == "uring":
+        answer = Ramjet(scene, "probe", "--json").done()["io-uring"]
+        if answer.startswith("no"):
+            raise Skip(f"no io_uring here: {answer}")

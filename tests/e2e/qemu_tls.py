@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""TLS against real QEMUs, both directions: certificates and pre-shared keys that are right, and
+each way in which they can be wrong; and that the end of a stream is never lost."""
+
+import sys
+from dataclasses import dataclass
+
+from lib import certs, journey, mistakes, ramjet, table
+from lib.certs import HOST
+from lib.qemu import Qemu
+
+
+@dataclass
+class Case:
+    label: str
+    run: object  # a function of scene and case
+    version: str  # of the QEMU
+    machine: str
+    kind: str = "X.509"
+    channels: int = 2
+    returns: bool = False
+    method: str = "none"
+    repeat: int = 1
+    wrong: object = None  # a function that makes a Mistake
+
+
+def make(function, version, label, machine=None, **more):
+    where = f"{version} into ramjet" if function.__name__.startswith("into") else \
+        f"ramjet into {version}"
+    where += f", machine {machine}" if machine else ""
+    return Case(f"{where}: {label}", function, version, f"pc-q35-{machine or version}", **more)
+
+
+def qemu_source(scene, case, credentials, name="source"):
+    """A QEMU with a guest in it that is to leave by TLS; without credentials: by plain TCP."""
+    source = Qemu(scene, name, case.version, machine=case.machine,
+                  options=credentials.qemu("client") if credentials else ())
+    tls = {"tls_creds": "tls0"} if credentials else {}
+    source.configure(["return-path"] if case.returns else [], case.channels,
+                     multifd_compression=case.method, **tls)
+    return source
+
+
+def qemu_target(scene, case, credentials, name="target", shape=None):
+    target = Qemu(scene, name, case.version, **(shape or {"machine": case.machine}),
+                  incoming="defer", paused=True,
+                  options=credentials.qemu("server") if credentials else ())
+    tls = {"tls_creds": "tls0"} if credentials else {}
+    target.configure(channels=case.channels, multifd_compression=case.method, **tls)
+    return target
+
+
+# ---- what goes well ----
+
+def into(scene, case):
+    """QEMU into ramjet."""
+    server, client = certs.pair(scene.folder, case.kind)
+    for turn in range(case.repeat):
+        snapshot = scene.folder / f"{turn}.snap"
+        source = qemu_source(scene, case, client)
+        journey.capture(scene, source, f"file:{snapshot}", *server.ramjet(), rounds=3)
+        journey.compare(snapshot, source)
+        journey.load(scene, snapshot, source, case.channels)
+        source.end()
+        snapshot.unlink()
+
+
+def out_of(scene, case):
+    """ramjet into QEMU."""
+    server, client = certs.pair(scene.folder, case.kind)
+    source = Qemu(scene, "source", case.version, machine=case.machine)
+    source.configure(channels=2)
+    snapshot = scene.folder / "vm.snap"
+    journey.capture(scene, source, f"file:{snapshot}")
+    for _ in range(case.repeat):
+        target = qemu_target(scene, case, server, shape=source.shape)
+        journey.deliver(scene, f"file:{snapshot}", target, case.channels, *client.ramjet(),
+                        "--compress", case.method,
+                        "--set", f"return-path={'on' if case.returns else 'off'}")
+        journey.arrived(target, source)
+        target.end()
+
+
+def into_by_name(scene, case):
+    """The server's certificate is checked for a name that the source is told."""
+    server, client = certs.pair(scene.folder, case.kind)
+    source = qemu_source(scene, case, client)
+    source.configure(tls_hostname=HOST)
+    journey.capture(scene, source, "null:", *server.ramjet())
+
+
+def out_of_by_name(scene, case):
+    authority = certs.Authority(scene.folder)
+    target = qemu_target(scene, case, authority.server("server", hosts=[f"DNS:{HOST}"]))
+    source = Qemu(scene, "source", case.version, machine=case.machine)
+    source.configure(channels=2)
+    snapshot = scene.folder / "vm.snap"
+    journey.capture(scene, source, f"file:{snapshot}")
+    journey.deliver(scene, f"file:{snapshot}", target, case.channels,
+                    *authority.client("client").ramjet(), "--tls-hostname", HOST)
+    journey.arrived(target, source)
+
+
+def into_authorized(scene, case):
+    """The distinguished name decides: a client that may, then one that may not."""
+    authority = certs.Authority(scene.folder)
+    server, client = authority.server("server"), authority.client("client")
+    authz = ["--tls-authz", client.distinguished_name]
+    journey.capture(scene, qemu_source(scene, case, client), "null:", *server.ramjet(), *authz)
+
+    receiver, address = ramjet.recv(scene, "null:", *server.ramjet(), *authz)
+    source = qemu_source(scene, case, authority.client("other"), "other")
+    source.passes(1)
+    source.fails(address)
+    receiver.failed("cn=other", "127.0.0.1")
+
+
+# ---- what must fail ----
+
+def into_wrongly(scene, case):
+    """QEMU's migration into ramjet fails: each says why, and the guest goes on."""
+    wrong = case.wrong(scene.folder)
+    snapshot = scene.folder / "vm.snap"
+    options = wrong.server.ramjet() if wrong.server else []
+    receiver, address = ramjet.recv(scene, f"file:{snapshot}", *options)
+    source = qemu_source(scene, case, wrong.client)
+    source.passes(1)
+    source.fails(address, *wrong.qemu)
+    receiver.failed("127.0.0.1", *wrong.recv)
+    check(not snapshot.exists(), "a snapshot was left behind")
+
+
+def out_of_wrongly(scene, case):
+    """ramjet's into QEMU fails, and says why."""
+    wrong = case.wrong(scene.folder)
+    target = qemu_target(scene, case, wrong.server)
+    options = wrong.client.ramjet() if wrong.client else []
+    sender = ramjet.Ramjet(scene, "send", "--channels", case.channels, *options,
+                           "synth:64M", target.listen())
+    sender.failed("127.0.0.1", *wrong.send)
+
+
+BOTH = ("7.2", "10.0")
+RIGHT = [(kind, channels, returns) for kind in ("X.509", "PSK") for channels in (0, 2, 4)
+         for returns in (False, True)]
+CASES = [
+    *(make(function, version, f"{kind}, {channels} channels{', return path' if returns else ''}",
+           kind=kind, channels=channels, returns=returns)
+      for function in (into, out_of) for version in BOTH for kind, channels, returns in RIGHT),
+    *(make(function, version, f"X.509 and {method}", method=method, channels=4)
+      for function in (into, out_of) for version in BOTH for method in ("zlib", "zstd")),
+    *(make(function, version, "by name") for function in (into_by_name, out_of_by_name)
+      for version in BOTH),
+    *(make(into_authorized, version, "authorized or not") for version in BOTH),
+    *(make(into_wrongly, version, f"refused, {label}", wrong=wrong)
+      for version in BOTH for label, wrong in mistakes.ALL),
+    *(make(out_of_wrongly, version, f"refused, {label}", wrong=wrong)
+      for version in BOTH for label, wrong in mistakes.ALL if wrong is not mistakes.revoked),
+    # A source that waits for nothing closes as soon as it has written. The end must arrive.
+    *(make(function, version, f"10 times, {kind}", machine, kind=kind, channels=4, repeat=10)
+      for function in (into, out_of)
+      for version, machine, kind in (("7.2", None, "X.509"), ("10.0", None, "X.509"),
+                                     ("10.0", "7.2", "X.509"), ("10.0", None, "PSK"))),
+]
+
+
+def run(scene, case):
+    case.run(scene, case)
+
+
+if __name__ == "__main__":
+    sys.exit(table.main(CASES, run, seconds=120))

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""TLS that fails, between two ramjets and with clients that are none: both ends say why, quickly,
+and no target is left behind."""
+
+import os
+import socket
+import sys
+from collections import namedtuple
+
+from lib import certs, mistakes, ramjet, table
+from lib.table import check
+
+Case = namedtuple("Case", "label run channels argument")
+
+
+def refused(scene, case):
+    """Two ramjets, one of which has wrong credentials."""
+    wrong = case.argument(scene.folder)
+    target = scene.folder / "vm.snap"
+    receiver, address = ramjet.recv(scene, f"file:{target}",
+                                    *(wrong.server.ramjet() if wrong.server else []))
+    sender = ramjet.Ramjet(scene, "send", "--channels", case.channels,
+                           *(wrong.client.ramjet() if wrong.client else []), "synth:64M", address)
+    receiver.failed("127.0.0.1", *wrong.recv)
+    sender.failed("127.0.0.1", *wrong.send)
+    check(not target.exists(), "a snapshot was left behind")
+
+
+HELLO = bytes.fromhex("16030102000100" "01fc0303") + bytes(range(32))  # and no more
+PLAIN = b"QEVM\0\0\0\3\7\0\0\0\x0aramjet-1.0"
+
+
+def hostile(scene, case):
+    """A client that connects and sends something else."""
+    server, _ = certs.pair(scene.folder, "X.509")
+    target = scene.folder / "vm.snap"
+    receiver, address = ramjet.recv(scene, f"file:{target}", *server.ramjet())
+    with connect(address) as client:
+        client.sendall(case.argument)
+        client.shutdown(socket.SHUT_WR)
+        receiver.failed("127.0.0.1")
+    check(not target.exists(), "a snapshot was left behind")
+
+
+def silent(scene, case):
+    """A client that begins a handshake and falls silent: for so long, and no longer."""
+    server, _ = certs.pair(scene.folder, "X.509")
+    receiver, address = ramjet.recv(scene, "null:", "--stall-timeout", "300ms",
+                                    "--connect-timeout", "300ms", *server.ramjet())
+    with connect(address) as client:
+        client.sendall(case.argument)
+        receiver.failed("127.0.0.1")
+
+
+def nobody(scene, case):
+    """One that connects and goes without a word is not the source: that may still come."""
+    server, client = certs.pair(scene.folder, "X.509")
+    receiver, address = ramjet.recv(scene, "null:", "--digest", "--json", *server.ramjet())
+    connect(address).close()
+    sender = ramjet.Ramjet(scene, "send", "--digest", "--json", "--channels", case.channels,
+                           *client.ramjet(), "synth:16M", address)
+    check(sender.done()["digest"] == receiver.done()["digest"], "digests differ")
+
+
+def by_name(scene, case):
+    """The name that the destination's certificate must have can be said, and must be right."""
+    authority = certs.Authority(scene.folder)
+    server, client = authority.server("server"), authority.client("client")
+    for name, good in ((certs.HOST, True), ("another.example", False)):
+        receiver, address = ramjet.recv(scene, "null:", *server.ramjet())
+        sender = ramjet.Ramjet(scene, "send", "--tls-hostname", name, *client.ramjet(),
+                               "synth:16M", address)
+        if good:
+            sender.done()
+            receiver.done()
+        else:
+            sender.failed(name)
+            receiver.failed("127.0.0.1")
+
+
+def authorized(scene, case):
+    """Who the source is decides: by its whole distinguished name, or by a pattern of it."""
+    authority = certs.Authority(scene.folder)
+    server, client = authority.server("server"), authority.client("client")
+    for authz, good in ((client.distinguished_name, True), ("*,CN=client", True),
+                        ("C=GB,O=ramjet tests,CN=other", False), ("CN=client", False)):
+        receiver, address = ramjet.recv(scene, "null:", "--tls-authz", authz, *server.ramjet())
+        sender = ramjet.Ramjet(scene, "send", *client.ramjet(), "synth:16M", address)
+        if good:
+            sender.done()
+            receiver.done()
+        else:
+            receiver.failed("cn=client", "127.0.0.1")
+            sender.failed("127.0.0.1")
+
+
+def by_folder(scene, case):
+    """--tls-creds takes a folder with keys, too, as QEMU's tls-creds-psk does."""
+    keys = certs.keys(scene.folder, "keys")
+    receiver, address = ramjet.recv(scene, "null:", "--tls-creds", keys.folder)
+    sender = ramjet.Ramjet(scene, "send", "--tls-creds", keys.folder, "synth:16M", address)
+    sender.done()
+    receiver.done()
+
+
+def bad_files(scene, case):
+    """What is wrong with our own files is said before anything is connected or listens."""
+    authority, other = certs.Authority(scene.folder), certs.Authority(scene.folder, "other")
+    lacking = authority.server("lacking")
+    (lacking.folder / "server-key.pem").unlink()
+    crossed = authority.server("crossed")
+    (crossed.folder / "server-key.pem").write_bytes(
+        (authority.server("server").folder / "server-key.pem").read_bytes())
+    keys = certs.keys(scene.folder, "keys")
+    (keys.folder / "keys.psk").write_text("qemu:nothex\n")
+    for wrong, verb, word in (
+            (lacking, "recv", "server-key.pem"),
+            (crossed, "recv", "server-key.pem"),
+            (authority.server("old", expired=True), "recv", "server-cert.pem"),
+            (authority.client("old-client", expired=True), "send", "client-cert.pem"),
+            (other.client("foreign"), "recv", "server-cert.pem"),
+            (keys, "recv", "keys.psk"),
+            (certs.X509(scene.folder / "absent"), "send", "absent")):
+        words = ["tcp:127.0.0.1:0", "null:"] if verb == "recv" else ["synth:16M", "tcp:127.0.0.1:1"]
+        run = ramjet.Ramjet(scene, verb, *wrong.ramjet(), *words)
+        code = run.wait(5)
+        check(code in (1, 2) and word in run.errors and not run.output,
+              f"{verb} with {wrong.folder.name}: exit code {code}: {run.errors}")
+
+
+def connect(address):
+    _, host, port = address.split(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
+CASES = [
+    *(Case(f"refused, {label}, {channels} channels", refused, channels, wrong)
+      for label, wrong in mistakes.ALL for channels in (0, 2)),
+    Case("hostile, garbage", hostile, 2, os.urandom(4096)),
+    Case("hostile, a web browser", hostile, 2, b"GET / HTTP/1.1\r\nHost: vm.example\r\n\r\n"),
+    Case("hostile, migration without TLS", hostile, 2, PLAIN),
+    Case("hostile, half a handshake", hostile, 2, HELLO),
+    Case("silent, half a handshake", silent, 2, HELLO),
+    Case("nobody, then the source", nobody, 2, None),
+    Case("by name", by_name, 2, None),
+    Case("authorized or not", authorized, 2, None),
+    Case("a folder with keys", by_folder, 2, None),
+    Case("bad files", bad_files, 2, None),
+]
+
+
+def run(scene, case):
+    case.run(scene, case)
+
+
+if __name__ == "__main__":
+    sys.exit(table.main(CASES, run))
