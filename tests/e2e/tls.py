@@ -21,8 +21,8 @@ def refused(scene, case):
                                     *(wrong.server.ramjet() if wrong.server else []))
     sender = ramjet.Ramjet(scene, "send", "--channels", case.channels,
                            *(wrong.client.ramjet() if wrong.client else []), "synth:64M", address)
-    receiver.failed("127.0.0.1", *wrong.recv)
-    sender.failed("127.0.0.1", *wrong.send)
+    receiver.failed(*wrong.recv)
+    sender.failed(*wrong.send)
     check(not target.exists(), "a snapshot was left behind")
 
 
@@ -38,18 +38,18 @@ def hostile(scene, case):
     with connect(address) as client:
         client.sendall(case.argument)
         client.shutdown(socket.SHUT_WR)
-        receiver.failed("127.0.0.1")
+        receiver.failed("the peer")
     check(not target.exists(), "a snapshot was left behind")
 
 
 def silent(scene, case):
     """A client that begins a handshake and falls silent: for so long, and no longer."""
     server, _ = certs.pair(scene.folder, "X.509")
-    receiver, address = ramjet.recv(scene, "null:", "--stall-timeout", "300ms",
-                                    "--connect-timeout", "300ms", *server.ramjet())
+    receiver, address = ramjet.recv(scene, "null:", "--connect-timeout", "300ms",
+                                    *server.ramjet())
     with connect(address) as client:
         client.sendall(case.argument)
-        receiver.failed("127.0.0.1")
+        receiver.failed("0.3 s", "--connect-timeout")
 
 
 def nobody(scene, case):
@@ -75,7 +75,7 @@ def by_name(scene, case):
             receiver.done()
         else:
             sender.failed(name)
-            receiver.failed("127.0.0.1")
+            receiver.failed("the peer refused")
 
 
 def authorized(scene, case):
@@ -90,8 +90,8 @@ def authorized(scene, case):
             sender.done()
             receiver.done()
         else:
-            receiver.failed("cn=client", "127.0.0.1")
-            sender.failed("127.0.0.1")
+            receiver.failed("cn=client", "--tls-authz")
+            sender.failed("the peer refused")
 
 
 def by_folder(scene, case):

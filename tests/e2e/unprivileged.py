@@ -44,9 +44,9 @@ def run(scene, case):
     sent, received = completed(sender.done()), completed(receiver.done())
 
     check(sent["digest"] and sent["digest"] == received["digest"], "digests differ")
-    copied = [channel["copied-sends"] for channel in sent["channels"]]
-    check(len(copied) == case.channels and all(copied),
-          f"loopback copies everything, but the channels say {copied}")
+    # Loopback copies everything. With many channels one may find nothing left to send.
+    copied = [c["copied-sends"] for c in sent["channels"] if c["normal"]]
+    check(copied and all(copied), f"channels with pages have copied {copied} sends")
     missed = sent["ram"]["dirty-sync-missed-zero-copy"]
     check(missed >= 1, f"dirty-sync-missed-zero-copy is {missed}")
 

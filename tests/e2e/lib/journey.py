@@ -53,5 +53,7 @@ def arrived(target, source):
     ram.same_files("memory", target.memory, source.memory)
     if source.shape["devices"]:
         ram.same_files("virtio-mem", target.plugged, source.plugged)
+    complaints = [line for line in target.errors.splitlines() if "warning: hub" not in line]
+    check(not complaints, f"{target.name} complains: {complaints}")
     target.qmp("cont")
     target.passes(3)

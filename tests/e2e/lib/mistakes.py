@@ -7,8 +7,9 @@ from . import certs
 
 @dataclass
 class Mistake:
-    """`server` is the destination's, `client` the source's; None: plain TCP. The words are those
-    that must be in the line of error of each program, beside the peer's address."""
+    """`server` is the destination's, `client` the source's; None: plain TCP. `seen_by` says which
+    of the two notices. The words are those that must be in the line of error of a program."""
+    seen_by: str
     server: object = None
     client: object = None
     recv: tuple = ()
@@ -18,52 +19,65 @@ class Mistake:
 
 def wrong_host(folder):
     authority = certs.Authority(folder)
-    return Mistake(authority.server("server", hosts=["DNS:another.example", "IP:127.0.0.2"]),
-                   authority.client("client"), qemu=("hostname",))
+    return Mistake("client", authority.server("server", hosts=["DNS:another.example", "IP:127.0.0.2"]),
+                   authority.client("client"), recv=("the peer refused", "server-cert.pem"),
+                   send=("another.example", "127.0.0.1"), qemu=("hostname",))
 
 
 def server_of_another_authority(folder):
     authority, other = certs.Authority(folder), certs.Authority(folder, "other")
-    return Mistake(other.server("server", trusting=authority), authority.client("client"))
+    return Mistake("client", other.server("server", trusting=authority),
+                   authority.client("client"),
+                   recv=("the peer refused", "server-cert.pem"), send=("cn=server", "ca-cert.pem"))
 
 
 def client_of_another_authority(folder):
     authority, other = certs.Authority(folder), certs.Authority(folder, "other")
-    return Mistake(authority.server("server"), other.client("client", trusting=authority))
+    return Mistake("server", authority.server("server"),
+                   other.client("client", trusting=authority),
+                   # GnuTLS does not show a certificate of an authority that was not asked for.
+                   recv=("the peer", "certificate"), send=("the peer refused", "client-cert.pem"))
 
 
 def no_certificate(folder):
     authority = certs.Authority(folder)
-    return Mistake(authority.server("server"), authority.trust("client"))
+    return Mistake("server", authority.server("server"), authority.trust("client"),
+                   recv=("no certificate",), send=("the peer refused", "demands a certificate"))
 
 
 def revoked(folder):
     authority = certs.Authority(folder)
     server, client = authority.server("server"), authority.client("client")
     authority.revoke(client, server)
-    return Mistake(server, client, recv=("revoked",))
+    return Mistake("server", server, client, recv=("cn=client", "revoked"),
+                   send=("the peer refused", "client-cert.pem"))
 
 
 def another_key(folder):
-    return Mistake(certs.keys(folder, "server"), certs.keys(folder, "client"))
+    return Mistake("server", certs.keys(folder, "server"), certs.keys(folder, "client"),
+                   recv=("the peer's key", "keys.psk"), send=("the peer refused", "keys.psk"))
 
 
 def unknown_user(folder):
     client = certs.keys(folder, "client", users=("stranger",))
     client.user = "stranger"
-    return Mistake(certs.keys(folder, "server"), client)
+    return Mistake("server", certs.keys(folder, "server"), client, recv=("'stranger'", "keys.psk"),
+                   send=("the peer refused", "user"))
 
 
 def key_for_certificate(folder):
-    return Mistake(certs.pair(folder, "X.509")[0], certs.pair(folder, "PSK")[1])
+    return Mistake("client", certs.pair(folder, "X.509")[0], certs.pair(folder, "PSK")[1],
+                   recv=("the peer",), send=("the peer uses certificates",))
 
 
 def source_without_tls(folder):
-    return Mistake(server=certs.pair(folder, "X.509")[0])
+    return Mistake("server", server=certs.pair(folder, "X.509")[0],
+                   recv=("does not speak tls", "plain qemu migration stream"))
 
 
 def destination_without_tls(folder):
-    return Mistake(client=certs.pair(folder, "X.509")[1])
+    return Mistake("server", client=certs.pair(folder, "X.509")[1],
+                   recv=("speaks tls", "--tls-creds"), send=("tls handshake",))
 
 
 ALL = [
