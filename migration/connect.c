@@ -165,7 +165,6 @@ void connect_path(const struct connect_config *config, const struct channel *c,
     struct tls_channel_info tls = tls_channel_info(c);
     snprintf(ret->tls, sizeof(ret->tls), "%s %s", tls.version, tls.cipher);
     ret->ktls_send = tls.ktls_send;
-    ret->ktls_recv = tls.ktls_recv;
 }
 
 void connect_thread_done(void)

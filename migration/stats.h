@@ -51,7 +51,7 @@ struct path_snapshot {
     int method;         /* enum codec_method; -1: not known yet */
     int level;          /* at which the source packs */
     char tls[96];       /* "TLSv1.3 TLS_AES_128_GCM_SHA256"; "": none */
-    bool ktls_send, ktls_recv;
+    bool ktls_send;     /* encrypted by the kernel */
 };
 
 /* One moment; sums over all channels and main. */

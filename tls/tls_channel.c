@@ -306,10 +306,22 @@ static int flush(struct tls_channel *t, unsigned flags, struct error *err)
     return rc;
 }
 
+/* What is written to the socket leaves as records; see ask_for_ktls(). */
+static int send_by_kernel(struct tls_channel *t, struct iovec *iov, size_t n, unsigned flags,
+                          struct error *err)
+{
+    int rc = channel_sendv(t->below, iov, n, flags & (CHANNEL_NOWAIT | CHANNEL_MORE), err);
+
+    count_sent(t);
+    return rc;
+}
+
 static int send_all(struct tls_channel *t, struct iovec *iov, size_t n, unsigned flags,
                     struct error *err)
 {
     pass_patience(t);
+    if (t->info.ktls_send)
+        return send_by_kernel(t, iov, n, flags, err);
     n = iov_advance(&iov, n, 0);
     while (n > 0) {
         if (encrypt(t, &iov, &n, err) < 0 ||
@@ -393,13 +405,25 @@ static int tls_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned fl
 
 /* --- the end --------------------------------------------------------------------------------- */
 
-static int say_goodbye(struct tls_channel *t, struct error *err)
+/* Only with kTLS it may have to wait, and then the socket's own timeout ends each try. */
+static void write_close_notify(struct tls_channel *t)
 {
+    SSL *ssl = t->session.ssl;
+    uint64_t deadline = deadline_in_ms(atomic_load(&t->base.stall_timeout_ms));
+    int rc;
+
     pthread_mutex_lock(&t->lock);
-    ERR_clear_error();
-    SSL_shutdown(t->session.ssl);
+    do {
+        ERR_clear_error();
+        rc = SSL_shutdown(ssl);
+    } while (rc < 0 && SSL_get_error(ssl, rc) == SSL_ERROR_WANT_WRITE && clock_ns() < deadline);
     ERR_clear_error();
     pthread_mutex_unlock(&t->lock);
+}
+
+static int say_goodbye(struct tls_channel *t, struct error *err)
+{
+    write_close_notify(t);
     pass_patience(t);
     if (flush(t, 0, err) < 0)
         return give_up_sending(t, err);
@@ -536,6 +560,22 @@ static int hear_peer(struct tls_channel *t, bool first, struct error *err)
     return first ? check_is_tls(t->wire.in, len, err) : 0;
 }
 
+/* A client writes to the socket itself: see ask_for_ktls(). `sys` is errno after that. */
+static int explain_write(struct tls_channel *t, int sys, struct error *err)
+{
+    char byte;
+    struct iovec iov = {&byte, 1};
+    size_t len;
+
+    /* An interrupt looks like a broken pipe, and only the channel below knows. */
+    if (channel_recvv(t->below, &iov, 1, 1, CHANNEL_PEEK | CHANNEL_NOWAIT, &len, err) < 0 &&
+        err->kind == ERR_CANCELLED)
+        return -1;
+    errno = sys;
+    err_sys(err, "send");
+    return doubt_peer(err);
+}
+
 /* The peer is told, if it takes that at once. */
 static int refuse_peer(struct tls_channel *t, struct error *err)
 {
@@ -546,25 +586,83 @@ static int refuse_peer(struct tls_channel *t, struct error *err)
     return -1;
 }
 
+static int go_on(struct tls_channel *t, int want, bool first, struct error *err)
+{
+    int sys = errno;
+
+    switch (want) {
+    case SSL_ERROR_NONE:
+    case SSL_ERROR_WANT_WRITE:
+        return flush(t, 0, err) < 0 ? doubt_peer(err) : 0;
+    case SSL_ERROR_WANT_READ:
+        return flush(t, 0, err) < 0 ? doubt_peer(err) : hear_peer(t, first, err);
+    case SSL_ERROR_SYSCALL:
+        return explain_write(t, sys, err);
+    default:
+        return refuse_peer(t, err);
+    }
+}
+
 /* Nobody else knows of the channel yet: no locks. */
 static int shake_hands(struct tls_channel *t, uint64_t deadline, struct error *err)
 {
     SSL *ssl = t->session.ssl;
+    int want;
 
-    for (bool first = true;; first = false) {
-        ERR_clear_error();
-        int rc = SSL_do_handshake(ssl);
+    do {
+        bool first = atomic_load(&t->below->bytes_received) == 0;
 
-        if (rc != 1 && SSL_get_error(ssl, rc) != SSL_ERROR_WANT_READ)
-            return refuse_peer(t, err);
         if (limit_patience(t, deadline, err) < 0)
             return -1;
-        if (flush(t, 0, err) < 0)
-            return doubt_peer(err);
-        if (rc == 1)
-            return 0;
-        if (hear_peer(t, first, err) < 0)
+        ERR_clear_error();
+        want = SSL_get_error(ssl, SSL_do_handshake(ssl));
+        if (go_on(t, want, first, err) < 0)
             return -1;
+    } while (want != SSL_ERROR_NONE);
+    return 0;
+}
+
+/* --- kTLS ------------------------------------------------------------------------------------ */
+
+/*
+ * The library asks the kernel for kTLS through a BIO of its own for sockets, once it has the key.
+ * So a client writes its handshake to the socket, blocking as that is, for nobody else waits yet.
+ * Afterwards the kernel encrypts whatever is sent on the channel below, or, where it cannot, our
+ * own BIO takes over. We never ask for receiving: what the library reads ahead of the kernel, and
+ * the kernel's ways with records that are no data, would need another engine than the one below.
+ */
+static BIO *ask_for_ktls(struct tls_channel *t)
+{
+    const struct tls_config *config = &t->session.creds->config;
+
+    if (config->server || config->no_ktls || t->base.fd < 0)
+        return NULL;
+    SSL_set_options(t->session.ssl, SSL_OP_ENABLE_KTLS);
+    return BIO_new_socket(t->base.fd, BIO_NOCLOSE);
+}
+
+static void set_bios(struct tls_channel *t, BIO *memory)
+{
+    BIO *socket = ask_for_ktls(t);
+
+    if (!socket)
+        BIO_up_ref(memory);
+    SSL_set0_rbio(t->session.ssl, memory);
+    SSL_set0_wbio(t->session.ssl, socket ? socket : memory);
+}
+
+static void settle_ktls(struct tls_channel *t)
+{
+    SSL *ssl = t->session.ssl;
+    BIO *memory = SSL_get_rbio(ssl), *writing = SSL_get_wbio(ssl);
+
+    if (writing == memory)
+        return;
+    atomic_fetch_add(&t->below->bytes_sent, BIO_number_written(writing));
+    t->info.ktls_send = BIO_get_ktls_send(writing);
+    if (!t->info.ktls_send) {
+        BIO_up_ref(memory);
+        SSL_set0_wbio(ssl, memory);
     }
 }
 
@@ -594,7 +692,7 @@ static int start(struct tls_channel *t, const struct tls_creds *creds, struct er
     if (tls_session_init(&t->session, creds, err) < 0 ||
         tls_wire_init(&t->wire, t->below, &bio, err) < 0)
         return -1;
-    SSL_set_bio(t->session.ssl, bio, bio);
+    set_bios(t, bio);
     return 0;
 }
 
@@ -626,6 +724,7 @@ int tls_channel_new(struct channel *below, const struct tls_creds *creds, uint64
         return err_in(err, "TLS handshake");
     }
     describe(t);
+    settle_ktls(t);
     count_sent(t);
     count_received(t);
     t->handshake_bytes = atomic_load(&below->bytes_received);

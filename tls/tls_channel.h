@@ -43,7 +43,9 @@ MUST_USE int tls_channel_new(struct channel *below, const struct tls_creds *cred
 
 struct tls_channel_info {
     const char *version, *cipher; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256" */
-    bool ktls_send, ktls_recv;    /* the kernel encrypts, decrypts */
+    /* The kernel encrypts what we send: asked for by every client, for that is the side that sends
+     * pages. bytes_sent is then counted before that. */
+    bool ktls_send;
 };
 
 /* `c` is a channel of tls_channel_new(). The texts live as long as it. */

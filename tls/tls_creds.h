@@ -12,13 +12,6 @@
 
 #include "base/error.h"
 
-/* Who moves the records. */
-enum tls_io {
-    TLS_IO_AUTO,    /* the socket where the kernel knows TLS (kTLS), else the channel */
-    TLS_IO_CHANNEL, /* the channel below: OpenSSL sees memory only */
-    TLS_IO_SOCKET,  /* OpenSSL, on the channel's descriptor */
-};
-
 struct tls_config {
     bool server;          /* the migration's destination, whichever side listens */
     const char *dir;      /* X.509; or */
@@ -30,7 +23,7 @@ struct tls_config {
      * matching it as a pattern of fnmatch(3), to which a comma inside a value is \2C. NULL: any
      * that the authority has signed. */
     const char *authz;
-    enum tls_io io;
+    bool no_ktls;           /* encrypt here even where the kernel could */
     uint64_t rekey_records; /* sent with one key; 0: as many as AES-GCM bears */
 };
 

@@ -60,7 +60,6 @@ static void path_json(enum verb_bit verb, const struct path_snapshot *p, json_t 
     if (p->tls[0]) {
         json_object_set_new(root, "tls", json_string(p->tls));
         json_object_set_new(root, "ktls-send", json_boolean(p->ktls_send));
-        json_object_set_new(root, "ktls-recv", json_boolean(p->ktls_recv));
     }
 }
 
@@ -135,7 +134,7 @@ static void print_path(const struct path_snapshot *p)
     if (p->method > CODEC_NONE)
         printf(", %s", codec_name((enum codec_method)p->method));
     if (p->tls[0])
-        printf(", %s%s", p->tls, p->ktls_send || p->ktls_recv ? " by the kernel" : "");
+        printf(", %s%s", p->tls, p->ktls_send ? " by the kernel" : "");
     putchar('\n');
 }
 

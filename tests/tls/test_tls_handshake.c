@@ -465,7 +465,7 @@ static void prefers_fewer_rounds(void **state)
             CHECK(strstr(info.cipher, "AES") && strstr(info.cipher, "128") &&
                       strstr(info.cipher, "GCM"),
                   "%s", info.cipher);
-            CHECK(!info.ktls_send && !info.ktls_recv, "no socket, no kTLS");
+            CHECK(end == 0 || !info.ktls_send, "only who sends pages has the kernel encrypt");
             channel_free(pair[end]);
         }
         tls_creds_free(client);
