@@ -10,7 +10,7 @@
 
 #include "base/macros.h"
 
-/* --- names ----------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 /* Where OpenSSL's short name is not the one that GnuTLS prints. */
 static const struct {
@@ -71,7 +71,7 @@ bool tls_cert_dn(X509 *cert, char ret[static TLS_DN_MAX])
     return bio_text(bio, ret, TLS_DN_MAX) && strlen(ret) > 0;
 }
 
-/* --- why a certificate is refused ------------------------------------------------------------ */
+/* --- why a certificate is refused ------------------------------------------------------------- */
 
 static void print_time(const ASN1_TIME *when, char *ret, size_t ret_len)
 {

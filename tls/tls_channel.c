@@ -26,7 +26,6 @@ struct tls_channel {
     /* Set before other threads see it, read-only after. */
     struct channel *below;
     uint64_t records_per_key; /* UINT64_MAX: TLS 1.2 cannot change it */
-    uint64_t handshake_bytes; /* that had been received when it was over */
     struct tls_channel_info info;
 
     /* Taken in this order. */
@@ -71,7 +70,7 @@ static void count_received(struct tls_channel *t)
                           memory_order_relaxed);
 }
 
-/* --- receiving ------------------------------------------------------------------------------- */
+/* --- receiving -------------------------------------------------------------------------------- */
 
 enum arrival {
     ARRIVED,
@@ -92,13 +91,14 @@ static enum arrival arrival_of(struct tls_channel *t, int rc)
                                                                                  : BETWEEN_RECORDS;
     case SSL_ERROR_ZERO_RETURN:
         return CLOSED;
+    case SSL_ERROR_WANT_WRITE:
+        err_set(&t->recv_err, ERR_PEER, "the peer demands more answers than it lets us send");
+        break;
     default:
-        t->base.refused = ERR_GET_REASON(ERR_peek_error()) > SSL_AD_REASON_OFFSET;
-        /* Kept, for OpenSSL says it only once. */
         tls_session_explain(&t->session, &t->recv_err);
-        t->recv_failed = true;
-        return FAILED;
     }
+    t->recv_failed = true; /* kept, for OpenSSL says it only once */
+    return FAILED;
 }
 
 /* Decrypts what has come into iov, which it advances; *ret_len bytes may be none. */
@@ -143,30 +143,12 @@ static enum arrival peek(struct tls_channel *t, const struct iovec *iov, size_t 
     return arrival;
 }
 
-static bool nothing_since_handshake(const struct tls_channel *t)
-{
-    return atomic_load(&t->below->bytes_received) == t->handshake_bytes;
-}
-
-/* Some close without an alert when they do not like what they were shown. */
-static int perhaps_refused(const struct tls_channel *t, struct error *err)
-{
-    const struct tls_creds *c = t->session.creds;
-
-    return err_set(err, ERR_PEER,
-                   "the peer closed the connection right after the TLS handshake: it may have "
-                   "refused %.200s: see what it says itself",
-                   c->config.psk_file ? c->config.psk_file : c->cert_path);
-}
-
 /* The connection has ended without a word. 0 where that may be. */
 static int judge_cut(struct tls_channel *t, enum arrival arrival, size_t missing, unsigned flags,
                      struct error *err)
 {
     if (arrival == INSIDE_RECORD)
         return err_set(err, ERR_PEER, "the connection was cut inside a TLS record");
-    if (!(flags & CHANNEL_MAY_IDLE) && nothing_since_handshake(t))
-        return perhaps_refused(t, err);
     if (!(flags & CHANNEL_MAY_IDLE))
         return err_set(err, ERR_PEER,
                        "the connection was cut (no TLS close_notify), %zu more bytes expected",
@@ -234,7 +216,7 @@ static int tls_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min,
     return rc;
 }
 
-/* --- sending --------------------------------------------------------------------------------- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 /*
  * The next piece to encrypt, of at most `room` records: as it lies where it fills at least one,
@@ -306,6 +288,34 @@ static int flush(struct tls_channel *t, unsigned flags, struct error *err)
     return rc;
 }
 
+static bool peer_has_gone(const struct error *err)
+{
+    return err->kind == ERR_SYSTEM && (err->sys == EPIPE || err->sys == ECONNRESET);
+}
+
+/*
+ * A peer that refuses us says why in an alert before it closes, and a thread that only sends has
+ * not read it. Replaces *err by that where there is one; leaves data where it is. Always -1.
+ */
+static int look_for_alert(struct tls_channel *t, struct error *err)
+{
+    enum arrival arrival;
+    struct error ignored;
+    size_t len = 0;
+    char byte;
+    struct iovec iov = {&byte, 1};
+
+    pthread_mutex_lock(&t->recv_lock); /* a receiver will not be long now */
+    do {
+        arrival = peek(t, &iov, &len);
+    } while ((arrival == BETWEEN_RECORDS || arrival == INSIDE_RECORD) &&
+             tls_wire_fill(&t->wire, CHANNEL_NOWAIT, &len, &ignored) == 0 && len > 0);
+    if (t->recv_failed)
+        *err = t->recv_err;
+    pthread_mutex_unlock(&t->recv_lock);
+    return -1;
+}
+
 /* What is written to the socket leaves as records; see ask_for_ktls(). */
 static int send_by_kernel(struct tls_channel *t, struct iovec *iov, size_t n, unsigned flags,
                           struct error *err)
@@ -313,7 +323,7 @@ static int send_by_kernel(struct tls_channel *t, struct iovec *iov, size_t n, un
     int rc = channel_sendv(t->below, iov, n, flags & (CHANNEL_NOWAIT | CHANNEL_MORE), err);
 
     count_sent(t);
-    return rc;
+    return rc < 0 && peer_has_gone(err) ? look_for_alert(t, err) : rc;
 }
 
 static int send_all(struct tls_channel *t, struct iovec *iov, size_t n, unsigned flags,
@@ -324,50 +334,17 @@ static int send_all(struct tls_channel *t, struct iovec *iov, size_t n, unsigned
         return send_by_kernel(t, iov, n, flags, err);
     n = iov_advance(&iov, n, 0);
     while (n > 0) {
-        if (encrypt(t, &iov, &n, err) < 0 ||
-            flush(t, n > 0 ? flags | CHANNEL_MORE : flags, err) < 0)
-            return -1;
+        if (encrypt(t, &iov, &n, err) < 0)
+            return look_for_alert(t, err); /* after what the receiver met, nothing goes on */
+        if (flush(t, n > 0 ? flags | CHANNEL_MORE : flags, err) < 0)
+            return peer_has_gone(err) ? look_for_alert(t, err) : -1;
     }
     return 0;
-}
-
-static bool peer_has_gone(const struct error *err)
-{
-    return err->kind == ERR_SYSTEM && (err->sys == EPIPE || err->sys == ECONNRESET);
-}
-
-/*
- * A peer that refuses us says why in an alert before it closes, and a thread that only sends has
- * not read it. Replaces *err by that where there is one; leaves data where it is. Where another
- * thread receives, that one will be told, and may be waiting for ever here.
- */
-static void look_for_alert(struct tls_channel *t, struct error *err)
-{
-    enum arrival arrival;
-    struct error ignored;
-    size_t len = 0;
-    char byte;
-    struct iovec iov = {&byte, 1};
-
-    if (pthread_mutex_trylock(&t->recv_lock) != 0)
-        return;
-    do {
-        arrival = peek(t, &iov, &len);
-    } while ((arrival == BETWEEN_RECORDS || arrival == INSIDE_RECORD) &&
-             tls_wire_fill(&t->wire, CHANNEL_NOWAIT, &len, &ignored) == 0 && len > 0);
-    if (t->recv_failed)
-        *err = t->recv_err;
-    pthread_mutex_unlock(&t->recv_lock);
 }
 
 /* Whatever was encrypted and not sent is lost: the peer could make no sense of what follows. */
 static int give_up_sending(struct tls_channel *t, struct error *err)
 {
-    if (peer_has_gone(err)) {
-        look_for_alert(t, err);
-        if (peer_has_gone(err) && nothing_since_handshake(t))
-            perhaps_refused(t, err);
-    }
     t->send_failed = true;
     t->send_err = *err;
     return -1;
@@ -403,7 +380,7 @@ static int tls_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned fl
     return rc;
 }
 
-/* --- the end --------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 /* Only with kTLS it may have to wait, and then the socket's own timeout ends each try. */
 static void write_close_notify(struct tls_channel *t)
@@ -499,7 +476,7 @@ static const struct channel_ops tls_ops = {
     .free = tls_free,
 };
 
-/* --- the handshake --------------------------------------------------------------------------- */
+/* --- the handshake ---------------------------------------------------------------------------- */
 
 #define DOUBT "it may not speak TLS (set tls-creds there, or leave --tls-creds here)"
 
@@ -622,7 +599,7 @@ static int shake_hands(struct tls_channel *t, uint64_t deadline, struct error *e
     return 0;
 }
 
-/* --- kTLS ------------------------------------------------------------------------------------ */
+/* --- kTLS ------------------------------------------------------------------------------------- */
 
 /*
  * The library asks the kernel for kTLS through a BIO of its own for sockets, once it has the key.
@@ -666,7 +643,7 @@ static void settle_ktls(struct tls_channel *t)
     }
 }
 
-/* --- making ---------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 static struct tls_channel *make(struct channel *below)
 {
@@ -727,7 +704,6 @@ int tls_channel_new(struct channel *below, const struct tls_creds *creds, uint64
     settle_ktls(t);
     count_sent(t);
     count_received(t);
-    t->handshake_bytes = atomic_load(&below->bytes_received);
     t->base.throttle = below->throttle;
     below->throttle = NULL; /* or the same bytes would wait twice */
     *ret = &t->base;

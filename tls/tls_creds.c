@@ -25,7 +25,7 @@ static int library_error(struct error *err, const char *what)
     return err_set(err, ERR_SYSTEM, "%s: %s", what, library_reason());
 }
 
-/* --- files of the folder --------------------------------------------------------------------- */
+/* --- files of the folder ---------------------------------------------------------------------- */
 
 static int in_dir(const char *dir, const char *name, char ret[static PATH_MAX], struct error *err)
 {
@@ -65,7 +65,7 @@ static int refuse_cert(const struct tls_creds *c, const char *path, X509 *cert, 
     return -1;
 }
 
-/* --- the authority --------------------------------------------------------------------------- */
+/* --- the authority ---------------------------------------------------------------------------- */
 
 static int check_authority(const struct tls_creds *c, X509 *cert, struct error *err)
 {
@@ -109,7 +109,7 @@ static int load_authorities(struct tls_creds *c, struct error *err)
     return rc;
 }
 
-/* --- revocations ----------------------------------------------------------------------------- */
+/* --- revocations ------------------------------------------------------------------------------ */
 
 /* A list of somebody else would silently revoke nothing. */
 static int check_issuer(const struct tls_creds *c, X509_CRL *crl, struct error *err)
@@ -168,7 +168,7 @@ static int load_revocations(struct tls_creds *c, struct error *err)
     return rc;
 }
 
-/* --- our own certificate --------------------------------------------------------------------- */
+/* --- our own certificate ---------------------------------------------------------------------- */
 
 static int verify_own(const struct tls_creds *c, X509_STORE_CTX *ctx, struct error *err)
 {
@@ -249,7 +249,7 @@ static int load_x509(struct tls_creds *c, struct error *err)
     return load_own(c, err);
 }
 
-/* --- pre-shared keys ------------------------------------------------------------------------- */
+/* --- pre-shared keys -------------------------------------------------------------------------- */
 
 static int load_psk(struct tls_creds *c, struct error *err)
 {
@@ -266,7 +266,7 @@ static int load_psk(struct tls_creds *c, struct error *err)
     return 0;
 }
 
-/* --- the protocol ---------------------------------------------------------------------------- */
+/* --- the protocol ----------------------------------------------------------------------------- */
 
 /*
  * Our server picks by its own order; a client's order counts with GnuTLS servers. AES with 128 bits
@@ -328,7 +328,7 @@ static int make_context(struct tls_creds *c, struct error *err)
     return 0;
 }
 
-/* --- making ---------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 static int check_config(const struct tls_config *config, struct error *err)
 {

@@ -8,7 +8,7 @@
 
 #include "tls/tls_cert.h"
 
-/* --- callbacks ------------------------------------------------------------------------------- */
+/* --- callbacks -------------------------------------------------------------------------------- */
 
 static struct tls_session *session_of(X509_STORE_CTX *store)
 {
@@ -121,7 +121,7 @@ unsigned tls_session_psk_server(SSL *ssl, const char *user, unsigned char *key, 
     return give_key(k, key, key_room);
 }
 
-/* --- making ---------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 /* No server name is sent: QEMU sends none either. */
 static int expect_host(SSL *ssl, const char *hostname)
@@ -158,7 +158,7 @@ void tls_session_done(struct tls_session *s)
     s->ssl = NULL;
 }
 
-/* --- explaining ------------------------------------------------------------------------------ */
+/* --- explaining ------------------------------------------------------------------------------- */
 
 #define ALERT(number) (SSL_AD_REASON_OFFSET + (number))
 
@@ -191,6 +191,9 @@ static const struct reason {
     {SSL_R_UNSUPPORTED_PROTOCOL, 0, "the peer speaks no TLS from 1.2 on", false},
     {SSL_R_VERSION_TOO_LOW, 0, "the peer speaks no TLS from 1.2 on", false},
     {SSL_R_WRONG_VERSION_NUMBER, 0, "the peer sent what is no record of TLS", false},
+    {SSL_R_PACKET_LENGTH_TOO_LONG, 0, "the peer sent a record that is too long", false},
+    {SSL_R_ENCRYPTED_LENGTH_TOO_LONG, 0, "the peer sent a record that is too long", false},
+    {SSL_R_DATA_LENGTH_TOO_LONG, 0, "the peer sent a record that is too long", false},
     {SSL_R_BAD_RECORD_TYPE, 0, "the peer sent what is no record of TLS", false},
     {ALERT(SSL_AD_CERTIFICATE_REQUIRED), 0, "the peer refused: it demands a certificate, as in",
      true},

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- what OpenSSL calls ---------------------------------------------------------------------- */
+/* --- what OpenSSL calls ----------------------------------------------------------------------- */
 
 static int bio_read(BIO *bio, char *to, size_t len, size_t *ret_len)
 {
@@ -38,6 +38,8 @@ static int bio_write(BIO *bio, const char *from, size_t len, size_t *ret_len)
                       : put(w->out, &w->out_len, TLS_WIRE_OUT, from, len);
 
     BIO_clear_retry_flags(bio);
+    if (!ok)
+        BIO_set_retry_write(bio);
     *ret_len = ok ? len : 0;
     return ok;
 }
@@ -50,7 +52,7 @@ static long bio_ctrl(BIO *bio, int command, long number, void *arg)
     return command == BIO_CTRL_FLUSH; /* the sender does */
 }
 
-/* --- making ---------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 static BIO *make_bio(struct tls_wire *w)
 {
@@ -88,7 +90,7 @@ void tls_wire_done(struct tls_wire *w)
     w->in = w->out = NULL;
 }
 
-/* --- receiving and sending ------------------------------------------------------------------- */
+/* --- receiving and sending -------------------------------------------------------------------- */
 
 /* The peer's close is for good: who looks again sees it again. */
 static bool is_closed(struct channel *below)

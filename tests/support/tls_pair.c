@@ -84,7 +84,7 @@ void tls_pair(const struct tls_creds *client, const struct tls_creds *server,
     ret[1] = ends[1].c;
 }
 
-/* --- credentials --------------------------------------------------------------------------- */
+/* --- credentials ------------------------------------------------------------------------------ */
 
 static void write_text(const char *name, const char *text)
 {

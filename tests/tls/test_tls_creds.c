@@ -20,7 +20,7 @@ static const char *dir_of(const char *name)
     return temp_path(path, name);
 }
 
-/* --- X.509 ----------------------------------------------------------------------------------- */
+/* --- X.509 ------------------------------------------------------------------------------------ */
 
 static const struct cert_spec good = {.dn = "O=x,CN=good", .san = "DNS:host"};
 static const struct cert_spec expired = {.dn = "CN=old", .from_days = -9, .days = 2};
@@ -275,7 +275,7 @@ static void prints_names_as_gnutls(void **state)
     }
 }
 
-/* --- pre-shared keys ------------------------------------------------------------------------- */
+/* --- pre-shared keys -------------------------------------------------------------------------- */
 
 #define HEX16  "00112233445566778899aabbccddeeff"
 #define HEX64  HEX16 HEX16 HEX16 HEX16

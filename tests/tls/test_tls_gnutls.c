@@ -14,8 +14,7 @@
 #include "tests/support/tls_pair.h"
 #include "tls/tls_channel.h"
 
-/* --- a program with pipes ----------------------------------------------------------------------
- */
+/* --- a program with pipes --------------------------------------------------------------------- */
 
 struct program {
     pid_t pid;
@@ -74,8 +73,7 @@ static bool is_installed(const char *program)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* --- sockets -----------------------------------------------------------------------------------
- */
+/* --- sockets ---------------------------------------------------------------------------------- */
 
 static int listen_somewhere(char port[static 8])
 {
@@ -102,8 +100,7 @@ static struct channel *dial(const char *port)
     return channel_of_fd(fd, 20000);
 }
 
-/* --- cases -------------------------------------------------------------------------------------
- */
+/* --- cases ------------------------------------------------------------------------------------ */
 
 #define TLS13 "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 #define TLS12 "NORMAL:-VERS-ALL:+VERS-TLS1.2"
@@ -180,19 +177,14 @@ static void check_agreed(const struct gnutls_case *c, const struct channel *tls)
     struct tls_channel_info info = tls_channel_info(tls);
 
     CHECK(strcmp(info.version, c->version) == 0, "%s: %s", c->label, info.version);
-    if (getenv("SHOW_ERRORS"))
-        print_message("%s: %s\n", c->label, info.cipher);
 }
 
 static void check_failed(const struct gnutls_case *c, int rc, const struct error *err)
 {
     check_refused(c->label, rc, err, ERR_PEER, c->refused);
-    if (getenv("SHOW_ERRORS"))
-        print_message("%s: %s\n", c->label, err->text);
 }
 
-/* --- we are the client -------------------------------------------------------------------------
- */
+/* --- we are the client ------------------------------------------------------------------------ */
 
 static struct program start_server(const struct gnutls_case *c, const char *port)
 {
@@ -274,8 +266,7 @@ static void meets_its_server(void **state)
         meet_server(&cases[i]);
 }
 
-/* --- we are the server -------------------------------------------------------------------------
- */
+/* --- we are the server ------------------------------------------------------------------------ */
 
 static struct program start_client(const struct gnutls_case *c, const char *port)
 {

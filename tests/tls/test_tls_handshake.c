@@ -30,7 +30,7 @@ static struct tls_creds *server_creds(void)
     return tls_creds_named((struct tls_config){.server = true, .dir = "good"});
 }
 
-/* --- handshakes ------------------------------------------------------------------------------ */
+/* --- handshakes ------------------------------------------------------------------------------- */
 
 static int send_text(struct channel *c, const char *text, struct error *err)
 {
@@ -222,9 +222,6 @@ static void check_handshake(const struct handshake_case *c, struct tls_end *clie
     } else {
         check_refused(c->label, server->rc, &server->err, ERR_PEER, c->server_error);
         expect_refusal(c->label, client, c->client_error, sends);
-        if (getenv("SHOW_ERRORS"))
-            print_message("%s\n  client: %s\n  server: %s\n", c->label, client->err.text,
-                          server->err.text);
     }
     channel_free(client->c);
     channel_free(server->c);
@@ -276,7 +273,7 @@ static void shakes_hands_or_says_why(void **state)
     }
 }
 
-/* --- strangers ------------------------------------------------------------------------------- */
+/* --- strangers -------------------------------------------------------------------------------- */
 
 #define NOT_HERE "set tls-creds there, or leave --tls-creds here"
 
@@ -392,7 +389,7 @@ static void survives_garbage(void **state)
     tls_creds_free(creds[1]);
 }
 
-/* --- waiting --------------------------------------------------------------------------------- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 static void has_a_deadline(void **state)
 {
@@ -447,7 +444,49 @@ static void can_be_interrupted(void **state)
     tls_creds_free(creds);
 }
 
-/* --- what was agreed ------------------------------------------------------------------------- */
+#define CONNECTIONS 12
+
+struct connection {
+    struct tls_end client, server;
+};
+
+static void *shake_pair(void *arg)
+{
+    struct connection *c = arg;
+
+    tls_shake(&c->client, &c->server);
+    return NULL;
+}
+
+/* As the channels of one migration do, with the same credentials. */
+static void many_shake_hands_at_once(void **state)
+{
+    struct tls_creds *creds[] = {client_creds(), server_creds()};
+    struct connection all[CONNECTIONS] = {0};
+    pthread_t threads[CONNECTIONS];
+
+    (void)state;
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        struct connection *c = &all[i];
+
+        c->client.creds = creds[0];
+        c->server.creds = creds[1];
+        connect_ends(&c->client, &c->server);
+        pthread_create(&threads[i], NULL, shake_pair, c);
+    }
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        pthread_join(threads[i], NULL);
+        OK(all[i].client.rc, all[i].client.err, "client");
+        OK(all[i].server.rc, all[i].server.err, "server");
+        check_both_ways(all[i].client.c, all[i].server.c);
+        channel_free(all[i].client.c);
+        channel_free(all[i].server.c);
+    }
+    tls_creds_free(creds[0]);
+    tls_creds_free(creds[1]);
+}
+
+/* --- what was agreed -------------------------------------------------------------------------- */
 
 static void prefers_fewer_rounds(void **state)
 {
@@ -478,7 +517,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shakes_hands_or_says_why), cmocka_unit_test(refuses_strangers),
         cmocka_unit_test(survives_garbage),         cmocka_unit_test(has_a_deadline),
-        cmocka_unit_test(can_be_interrupted),       cmocka_unit_test(prefers_fewer_rounds),
+        cmocka_unit_test(can_be_interrupted),       cmocka_unit_test(many_shake_hands_at_once),
+        cmocka_unit_test(prefers_fewer_rounds),
     };
 
     signal(SIGPIPE, SIG_IGN);
