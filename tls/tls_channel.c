@@ -42,7 +42,7 @@ struct tls_channel {
     uint64_t records; /* sent with this key */
     uint8_t record[TLS_RECORD];
 
-    /* Under recv_lock. */
+    /* Written under recv_lock and lock, read under either. */
     bool recv_failed;
     struct error recv_err;
 };
@@ -250,11 +250,20 @@ static int change_key_if_due(struct tls_channel *t)
     return SSL_key_update(t->session.ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
 }
 
+/* Why nothing can be encrypted: mostly for what the receiver has met. Under lock. */
+static int explain_encrypt(struct tls_channel *t, struct error *err)
+{
+    if (!t->recv_failed)
+        return tls_session_explain(&t->session, err);
+    *err = t->recv_err;
+    return -1;
+}
+
 /* Encrypts as much of iov as the wire takes. */
 static int encrypt(struct tls_channel *t, struct iovec **iov, size_t *n, struct error *err)
 {
     size_t room, written;
-    int ok = 1;
+    int ok = 1, rc = 0;
 
     pthread_mutex_lock(&t->lock);
     ERR_clear_error();
@@ -266,9 +275,9 @@ static int encrypt(struct tls_channel *t, struct iovec **iov, size_t *n, struct 
              change_key_if_due(t);
     }
     if (!ok)
-        tls_session_explain(&t->session, err);
+        rc = explain_encrypt(t, err);
     pthread_mutex_unlock(&t->lock);
-    return ok ? 0 : -1;
+    return rc;
 }
 
 /* Sends what is encrypted. */
@@ -297,7 +306,7 @@ static bool peer_has_gone(const struct error *err)
  * A peer that refuses us says why in an alert before it closes, and a thread that only sends has
  * not read it. Replaces *err by that where there is one; leaves data where it is. Always -1.
  */
-static int look_for_alert(struct tls_channel *t, struct error *err)
+static int look_for_alert(struct tls_channel *t, unsigned flags, struct error *err)
 {
     enum arrival arrival;
     struct error ignored;
@@ -305,7 +314,11 @@ static int look_for_alert(struct tls_channel *t, struct error *err)
     char byte;
     struct iovec iov = {&byte, 1};
 
-    pthread_mutex_lock(&t->recv_lock); /* a receiver will not be long now */
+    /* The connection is dead, so that a receiver will not be long now. */
+    if (!(flags & CHANNEL_NOWAIT))
+        pthread_mutex_lock(&t->recv_lock);
+    else if (pthread_mutex_trylock(&t->recv_lock) != 0)
+        return -1;
     do {
         arrival = peek(t, &iov, &len);
     } while ((arrival == BETWEEN_RECORDS || arrival == INSIDE_RECORD) &&
@@ -323,7 +336,7 @@ static int send_by_kernel(struct tls_channel *t, struct iovec *iov, size_t n, un
     int rc = channel_sendv(t->below, iov, n, flags & (CHANNEL_NOWAIT | CHANNEL_MORE), err);
 
     count_sent(t);
-    return rc < 0 && peer_has_gone(err) ? look_for_alert(t, err) : rc;
+    return rc < 0 && peer_has_gone(err) ? look_for_alert(t, flags, err) : rc;
 }
 
 static int send_all(struct tls_channel *t, struct iovec *iov, size_t n, unsigned flags,
@@ -335,9 +348,9 @@ static int send_all(struct tls_channel *t, struct iovec *iov, size_t n, unsigned
     n = iov_advance(&iov, n, 0);
     while (n > 0) {
         if (encrypt(t, &iov, &n, err) < 0)
-            return look_for_alert(t, err); /* after what the receiver met, nothing goes on */
+            return -1;
         if (flush(t, n > 0 ? flags | CHANNEL_MORE : flags, err) < 0)
-            return peer_has_gone(err) ? look_for_alert(t, err) : -1;
+            return peer_has_gone(err) ? look_for_alert(t, flags, err) : -1;
     }
     return 0;
 }
@@ -406,6 +419,9 @@ static int say_goodbye(struct tls_channel *t, struct error *err)
         return give_up_sending(t, err);
     if (t->base.fd >= 0)
         shutdown(t->base.fd, SHUT_WR);
+    t->send_failed = true; /* as on a socket from here on */
+    errno = EPIPE;
+    err_sys(&t->send_err, "send");
     return 0;
 }
 

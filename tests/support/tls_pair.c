@@ -100,7 +100,6 @@ void tls_files(void)
     static const struct cert_spec client = {.dn = "C=GB,O=x,CN=client", .usage = "clientAuth"};
     static const struct cert_spec revoked = {
         .dn = "O=x,CN=gone", .san = "DNS:host.example", .serial = 66};
-    static struct authority *ours, *other;
     static const struct cert_spec old = {
         .dn = "CN=old", .san = "DNS:host.example", .from_days = -9, .days = 2};
     static const struct cert_spec crafty = {.dn = "O=a+CN=admin", .usage = "clientAuth"};
@@ -108,6 +107,7 @@ void tls_files(void)
     static const struct cert_spec endless = {.dn = many_parts, .usage = "clientAuth"};
     static const char *const dirs[] = {"good", "nobody", "strict", "gone",
                                        "old",  "crafty", "endless"};
+    static struct authority *ours, *other;
     char path[PATH_MAX];
 
     while (strlen(many_parts) < sizeof(many_parts) - 64)
@@ -118,7 +118,6 @@ void tls_files(void)
         authority_install(ours, temp_path(path, dirs[i]));
     cert_install(ours, &server, temp_path(path, "good"), "server");
     cert_install(ours, &client, temp_path(path, "good"), "client");
-    /* "nobody": a client without a certificate. */
     cert_install(ours, &server, temp_path(path, "strict"), "server");
     cert_install(ours, &client, temp_path(path, "strict"), "client");
     revocation_install(ours, 66, temp_path(path, "strict"));

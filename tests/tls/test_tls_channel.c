@@ -442,6 +442,8 @@ static void sends_after_the_peers_end(void **state)
     tls_pair(client, server, pair);
     atomic_store(&pair[0]->stall_timeout_ms, 1);
     OK(channel_finish(pair[0], &err), err, "finish");
+    check_refused("after the end", channel_send(pair[0], "x", 1, 0, &err), &err, ERR_SYSTEM,
+                  "send");
     OK(channel_recvv(pair[1], &iov, 1, 4, CHANNEL_MAY_IDLE, &got, &err), err, "the end");
     CHECK(got == 0, "%zu bytes", got);
     OK(channel_send(pair[1], "SHUT", 4, 0, &err), err, "the other direction is open");
