@@ -227,7 +227,7 @@ static int spawn(struct arrivals *a, struct channel *c, struct error *err)
     if (reserve_thread(a, err) < 0) {
         free(arrival);
         connect_close(a->group, c);
-        return -1;
+        return a->config.connect->tls && is_stranger(a, err) ? 0 : -1;
     }
     errno = start_detached(arrival);
     if (errno == 0)
@@ -338,6 +338,10 @@ int arrivals_await_main(struct arrivals *a, struct channel **ret, struct error *
     return rc;
 }
 
+/*
+ * Who has not said what it is when the time is over, fails the migration: a channel of it may be
+ * missing. Under TLS that may be any stranger: it goes on, and what is missing will be missed.
+ */
 static int await_greetings(struct arrivals *a, uint64_t patience_ms, struct error *err)
 {
     uint64_t deadline = deadline_in_ms(patience_ms);
@@ -350,7 +354,7 @@ static int await_greetings(struct arrivals *a, uint64_t patience_ms, struct erro
     if (a->group->failed) {
         *err = a->group->err;
         rc = -1;
-    } else if (a->greeting > 0) {
+    } else if (a->greeting > 0 && !a->config.connect->tls) {
         rc = err_set(err, ERR_PEER,
                      "connection: first bytes: incomplete after %.1f s, expected the stream's "
                      "magic or a multifd hello of 64 bytes",
@@ -374,8 +378,8 @@ static void name_stranger(struct arrivals *a, struct error *err)
 
 int arrivals_settle(struct arrivals *a, const struct channel *main, struct error *err)
 {
-    /* A handshake is work for both ends, and there is one for each channel. */
-    bool at_once = main->local && !a->config.connect->tls;
+    /* Under TLS the handshakes are over for the source: what is left of them is on its way. */
+    bool at_once = main->local || a->config.connect->tls;
     uint64_t patience_ms =
         at_once ? a->config.local_patience_ms : a->config.connect->connect_timeout_ms;
 

@@ -17,9 +17,9 @@ struct arrivals_config {
     const struct connect_config *connect; /* the address is where to listen */
     struct channel_group *group;
     struct recv_pool *pool;
-    int n_channels;          /* 0: a multifd connection is refused; < 0: any number */
-    const struct uuid *uuid; /* that hellos must have; NULL: any */
-    uint64_t local_patience_ms;
+    int n_channels;             /* 0: a multifd connection is refused; < 0: any number */
+    const struct uuid *uuid;    /* that hellos must have; NULL: any */
+    uint64_t local_patience_ms; /* for connections that the source has made by now */
 };
 
 struct arrivals;

@@ -14,6 +14,8 @@ uint64_t gate_facts(const struct settings *s, uint64_t world)
         bool holds;
     } facts[] = {
         {FACT_TLS_CREDS, creds},
+        {FACT_TLS_HOSTNAME, settings_text(s, PARAM_TLS_HOSTNAME)[0]},
+        {FACT_TLS_AUTHZ, settings_text(s, PARAM_TLS_AUTHZ)[0]},
         {FACT_TLS, creds || world & IN_SET(FACT_TLS_PSK)},
         {FACT_COMPRESSED, settings_number(s, PARAM_MULTIFD_COMPRESSION) != CODEC_NONE},
         {FACT_DIRECT_IO, settings_number(s, PARAM_DIRECT_IO)},
@@ -32,7 +34,8 @@ uint64_t gate_facts(const struct settings *s, uint64_t world)
 
 uint64_t gate_address_facts(const struct address *a)
 {
-    return transport_many(a) ? 0 : IN_SET(FACT_ONE_CONNECTION);
+    return (transport_many(a) ? 0 : IN_SET(FACT_ONE_CONNECTION)) |
+           (a->scheme == ADDRESS_UNIX ? IN_SET(FACT_UNIX_ADDRESS) : 0);
 }
 
 /* --- what is being set ----------------------------------------------------------------------- */

@@ -17,6 +17,9 @@
 
 #define VERSION_CLEAN_TLS_END 1000
 
+/* A handshake is work for both ends, and there is one for each channel. */
+#define TLS_PATIENCE_MS 5000
+
 struct incoming {
     /* Set before the threads start, read-only after. */
     struct incoming_config config;
@@ -346,6 +349,8 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
     if (!m)
         return err_sys(err, "memory for a migration");
     m->config = *config;
+    if (config->connect.tls)
+        m->config.local_patience_ms = MAX(config->local_patience_ms, TLS_PATIENCE_MS);
     m->landing = landing;
     if (channel_group_init(&m->group, 0, err) < 0) {
         free(m);
@@ -360,7 +365,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
         .method = config->method,
         .join_timeout_ms = config->connect.connect_timeout_ms,
         .stall_timeout_ms = config->connect.stall_timeout_ms,
-        .local_patience_ms = config->local_patience_ms,
+        .local_patience_ms = m->config.local_patience_ms,
     };
     if (recv_pool_new(&pool, &m->pool, err) < 0 || listen_at(m, err) < 0) {
         incoming_free(m);

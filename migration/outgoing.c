@@ -21,6 +21,10 @@
 
 #define RAM_SECTION_ID 1
 
+/* The longest waits for a destination to close when all is sent. */
+#define GOODBYE_MS        5000
+#define GOODBYE_UNREAD_MS 30000
+
 struct outgoing {
     /* Set before the threads start, read-only after. */
     struct outgoing_config config;
@@ -51,6 +55,7 @@ struct outgoing {
     uint32_t verdict;   /* under the group's lock: what SHUT said */
     uint32_t pong;      /* under the group's lock: the last PING that was answered */
     bool cancel_wanted; /* under the group's lock */
+    bool leaving;       /* under the group's lock: all is over but the goodbyes */
 };
 
 static bool understands(const struct outgoing *m, unsigned version)
@@ -349,18 +354,33 @@ static int rounds(struct outgoing *m, struct error *err)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
+/* With the verdict known the wait is a courtesy, without it the destination has yet to read. */
+static uint64_t goodbye_ms(const struct outgoing *m)
+{
+    uint64_t stall_ms = m->config.connect.stall_timeout_ms;
+    uint64_t most = m->config.return_path ? GOODBYE_MS : GOODBYE_UNREAD_MS;
+
+    return stall_ms && stall_ms < most ? stall_ms : most;
+}
+
 /*
  * Under TLS a destination wants to be told that nothing was cut off, and may have sent what nobody
  * reads: closing on that would make TCP throw away what is still on its way to it. All is sent, and
- * where there is a return path all is well: what goes wrong here changes nothing.
+ * where there is a return path all is well: what goes wrong here changes nothing, and who wants to
+ * cancel just leaves.
  */
 static void say_goodbye(struct outgoing *m)
 {
     struct error ignored;
 
-    if (m->sink->ops->finish)
-        (void)!m->sink->ops->finish(m->sink, &ignored);
-    (void)!channel_finish(m->main, &ignored);
+    pthread_mutex_lock(&m->group.lock);
+    m->leaving = true;
+    bool stay = !m->cancel_wanted;
+    pthread_mutex_unlock(&m->group.lock);
+    if (stay && m->sink->ops->finish)
+        (void)!m->sink->ops->finish(m->sink, goodbye_ms(m), &ignored);
+    if (stay)
+        (void)!channel_finish(m->main, goodbye_ms(m), &ignored);
 }
 
 static int switch_over(struct outgoing *m, struct error *err)
@@ -387,7 +407,8 @@ static int switch_over(struct outgoing *m, struct error *err)
         return -1;
     if (m->config.return_path && await_verdict(m, err) < 0)
         return -1;
-    atomic_store(&m->stats.downtime_ns, clock_ns() - m->stopped_ns);
+    atomic_store(&m->stats.end_ns, clock_ns());
+    atomic_store(&m->stats.downtime_ns, atomic_load(&m->stats.end_ns) - m->stopped_ns);
     say_goodbye(m);
     return 0;
 }
@@ -454,7 +475,8 @@ int outgoing_run(struct outgoing *m, struct error *err)
     }
     if (dirty)
         dirty->ops->stop(dirty);
-    atomic_store(&m->stats.end_ns, clock_ns());
+    if (rc < 0)
+        atomic_store(&m->stats.end_ns, clock_ns());
     atomic_store(&m->stats.status, rc == 0                      ? MIGRATION_COMPLETED
                                    : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
                                                                 : MIGRATION_FAILED);
@@ -493,9 +515,13 @@ void outgoing_cancel(struct outgoing *m)
     err_set(&err, ERR_CANCELLED, "cancelled");
     pthread_mutex_lock(&m->group.lock);
     m->cancel_wanted = true;
+    bool leaving = m->leaving;
     pthread_cond_broadcast(&m->group.changed);
     pthread_mutex_unlock(&m->group.lock);
-    channel_group_fail(&m->group, &err);
+    if (leaving)
+        channel_group_close(&m->group);
+    else
+        channel_group_fail(&m->group, &err);
 }
 
 void outgoing_stats(struct outgoing *m, struct migration_snapshot *ret)

@@ -12,6 +12,8 @@
 static const char *const fact_names[] = {
     FACT(TLS_CREDS) = "tls-creds",
     FACT(TLS) = "tls",
+    FACT(TLS_HOSTNAME) = "tls-hostname",
+    FACT(TLS_AUTHZ) = "tls-authz",
     FACT(COMPRESSED) = "compressed",
     FACT(DIRECT_IO) = "direct-io",
     FACT(CPR) = "mode-cpr",
@@ -25,6 +27,7 @@ static const char *const fact_names[] = {
     FACT(SOURCE) = "source",
     FACT(DESTINATION) = "destination",
     FACT(TLS_PSK) = "tls-psk",
+    FACT(TLS_USERNAME) = "tls-username",
     FACT(OUTGOING) = "outgoing-runs",
     FACT(INCOMING) = "incoming-runs",
     FACT(WAITING) = "waits-for-incoming",
@@ -39,6 +42,7 @@ static const char *const fact_names[] = {
     FACT(FILE_ADDRESS) = "file-address",
     FACT(ONE_CONNECTION) = "one-connection",
     FACT(RDMA_ADDRESS) = "rdma-address",
+    FACT(UNIX_ADDRESS) = "unix-address",
     FACT(RAM_PRIVATE) = "private-ram",
     FACT(NOT_LINUX) = "not-linux",
     FACT(NO_USERFAULTFD) = "no-userfaultfd",
@@ -283,6 +287,15 @@ const struct rule rules[] = {
      .why = "multifd-compression packs what multifd sends; use at least one channel, or "
             "--compress none",
      .ours = "QEMU sends uncompressed without a word"},
+    {"R8", AT_START, .when = F(TLS_AUTHZ), .needs = F(TLS_CREDS), .class = GATE_REQUIRES,
+     .why = "tls-authz is about names in certificates; give tls-creds too",
+     .ours = "QEMU takes it without effect"},
+    {"R8", AT_START, .when = F(TLS_HOSTNAME), .needs = F(TLS_CREDS), .class = GATE_REQUIRES,
+     .why = "tls-hostname is a name in a certificate; give tls-creds too",
+     .ours = "QEMU takes it without effect"},
+    {"R8", AT_START, .when = F(TLS_USERNAME), .needs = F(TLS), .class = GATE_REQUIRES,
+     .why = "a user has a key in a file of PSKs; give --tls-psk too",
+     .ours = "QEMU takes it without effect"},
     {"M11", AT_MIGRATE, .when = F(BLOCKED), .class = GATE_BLOCKED,
      .why = "a device of this VM cannot be migrated"},
     {"M12", AT_MIGRATE, .when = F(POISONED), .class = GATE_BLOCKED,
@@ -293,6 +306,9 @@ const struct rule rules[] = {
      .since = "10.0"},
 
     /* --- while connections are made --- */
+    {"M18", AT_MIGRATE, .when = C(ZERO_COPY_SEND) | F(UNIX_ADDRESS), .class = GATE_IO,
+     .why = "a Unix socket cannot send without copying; use tcp, or leave zero-copy-send off",
+     .ours = "QEMU finds out when it has connected"},
     {"M18", AT_CONNECTING, .class = GATE_IO,
      .why = "the socket has no zero-copy, or the memory that may be locked is too little; raise "
             "ulimit -l, or leave zero-copy-send off"},

@@ -16,6 +16,8 @@ enum fact {
     /* Of the settings: gate.c computes them. */
     FACT_TLS_CREDS = CAP_N,
     FACT_TLS, /* by tls-creds or by a PSK */
+    FACT_TLS_HOSTNAME,
+    FACT_TLS_AUTHZ,
     FACT_COMPRESSED,
     FACT_DIRECT_IO,
     FACT_CPR, /* any of the three below */
@@ -31,10 +33,11 @@ enum fact {
     FACT_SOURCE,      /* this program only sends */
     FACT_DESTINATION, /* this program only receives */
     FACT_TLS_PSK,
-    FACT_OUTGOING,  /* an outgoing migration runs: setup … device, postcopy, colo */
-    FACT_INCOMING,  /* an incoming one does */
-    FACT_WAITING,   /* the VM was started to wait for a migration, and none has come */
-    FACT_LISTENING, /* it waits, and has an address already */
+    FACT_TLS_USERNAME, /* a user of a PSK is named */
+    FACT_OUTGOING,     /* an outgoing migration runs: setup … device, postcopy, colo */
+    FACT_INCOMING,     /* an incoming one does */
+    FACT_WAITING,      /* the VM was started to wait for a migration, and none has come */
+    FACT_LISTENING,    /* it waits, and has an address already */
     FACT_POSTMIGRATE,
     FACT_POSTCOPY_PAUSED,
     FACT_RESUME, /* migrate is asked to resume */
@@ -45,6 +48,7 @@ enum fact {
     FACT_FILE_ADDRESS,
     FACT_ONE_CONNECTION, /* exec, or a connected descriptor: it cannot be dialled again */
     FACT_RDMA_ADDRESS,
+    FACT_UNIX_ADDRESS,
     FACT_RAM_PRIVATE, /* a RAM block that is not shared, or has no descriptor */
     /* What the host lacks. */
     FACT_NOT_LINUX,

@@ -10,7 +10,7 @@
 struct order {
     struct ram_round *round; /* NULL: none */
     bool barrier;
-    bool finish;
+    uint64_t finish_ms; /* not 0: the last order, with patience for the peer */
 };
 
 struct worker {
@@ -77,7 +77,7 @@ static void *worker_main(void *arg)
     while (next_order(w, &seen, &order)) {
         if ((order.round && send_channel_round(&w->channel, order.round, &err) < 0) ||
             (order.barrier && send_channel_sync(&w->channel, &err) < 0) ||
-            (order.finish && channel_finish(w->channel.channel, &err) < 0)) {
+            (order.finish_ms && channel_finish(w->channel.channel, order.finish_ms, &err) < 0)) {
             err_in(&err, "channel %zu", w->id);
             channel_group_fail(w->pool->group, &err);
         }
@@ -134,9 +134,9 @@ static int pool_round(struct page_sink *sink, struct ram_round *round, bool barr
     return carry_out((struct send_pool *)sink, &order, err);
 }
 
-static int pool_finish(struct page_sink *sink, struct error *err)
+static int pool_finish(struct page_sink *sink, uint64_t patience_ms, struct error *err)
 {
-    struct order order = {.finish = true};
+    struct order order = {.finish_ms = patience_ms};
 
     return carry_out((struct send_pool *)sink, &order, err);
 }

@@ -18,8 +18,9 @@ struct page_sink_ops {
      * barrier alone. Called by the thread that writes the main stream.
      */
     int (*round)(struct page_sink *sink, struct ram_round *round, bool barrier, struct error *err);
-    /* All is sent and well: ends the sink's own connections in order. NULL: it has none. */
-    int (*finish)(struct page_sink *sink, struct error *err);
+    /* All is sent and well: ends the sink's own connections in order, and waits so long for the
+     * peer to do the same. NULL: it has none. */
+    int (*finish)(struct page_sink *sink, uint64_t patience_ms, struct error *err);
     void (*free)(struct page_sink *sink);
 };
 

@@ -26,8 +26,10 @@ void stream_out_done(struct stream_out *out)
 static void send_collected(struct stream_out *out)
 {
     if (!out->failed && out->n_iov > 0 &&
-        channel_sendv(out->channel, out->iov, out->n_iov, 0, &out->err) < 0)
+        channel_sendv(out->channel, out->iov, out->n_iov, 0, &out->err) < 0) {
+        err_in(&out->err, "main stream");
         out->failed = true;
+    }
     out->n_iov = 0;
     out->n_bytes = 0;
 }

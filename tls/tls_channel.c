@@ -26,6 +26,7 @@ struct tls_channel {
     /* Set before other threads see it, read-only after. */
     struct channel *below;
     uint64_t records_per_key; /* UINT64_MAX: TLS 1.2 cannot change it */
+    uint64_t handshake_bytes; /* that had been received when it was over */
     struct tls_channel_info info;
 
     /* Taken in this order. */
@@ -95,6 +96,7 @@ static enum arrival arrival_of(struct tls_channel *t, int rc)
         err_set(&t->recv_err, ERR_PEER, "the peer demands more answers than it lets us send");
         break;
     default:
+        t->base.refused = ERR_GET_REASON(ERR_peek_error()) > SSL_AD_REASON_OFFSET;
         tls_session_explain(&t->session, &t->recv_err);
     }
     t->recv_failed = true; /* kept, for OpenSSL says it only once */
@@ -143,12 +145,30 @@ static enum arrival peek(struct tls_channel *t, const struct iovec *iov, size_t 
     return arrival;
 }
 
+static bool nothing_since_handshake(const struct tls_channel *t)
+{
+    return atomic_load(&t->below->bytes_received) == t->handshake_bytes;
+}
+
+/* Some close without an alert when they do not like what they were shown. */
+static int perhaps_refused(const struct tls_channel *t, struct error *err)
+{
+    const struct tls_creds *c = t->session.creds;
+
+    return err_set(err, ERR_PEER,
+                   "the peer closed the connection right after the TLS handshake: it may have "
+                   "refused %.200s: see what it says itself",
+                   c->config.psk_file ? c->config.psk_file : c->cert_path);
+}
+
 /* The connection has ended without a word. 0 where that may be. */
 static int judge_cut(struct tls_channel *t, enum arrival arrival, size_t missing, unsigned flags,
                      struct error *err)
 {
     if (arrival == INSIDE_RECORD)
         return err_set(err, ERR_PEER, "the connection was cut inside a TLS record");
+    if (!(flags & CHANNEL_MAY_IDLE) && nothing_since_handshake(t))
+        return perhaps_refused(t, err);
     if (!(flags & CHANNEL_MAY_IDLE))
         return err_set(err, ERR_PEER,
                        "the connection was cut (no TLS close_notify), %zu more bytes expected",
@@ -304,9 +324,11 @@ static bool peer_has_gone(const struct error *err)
 
 /*
  * A peer that refuses us says why in an alert before it closes, and a thread that only sends has
- * not read it. Replaces *err by that where there is one; leaves data where it is. Always -1.
+ * not read it. Replaces *err by that where there is one; leaves data where it is. Where another
+ * thread receives, that one will be told, and may be waiting for ever here: a socket of the host
+ * can be closed for us and open for it. Always -1.
  */
-static int look_for_alert(struct tls_channel *t, unsigned flags, struct error *err)
+static int look_for_alert(struct tls_channel *t, struct error *err)
 {
     enum arrival arrival;
     struct error ignored;
@@ -314,10 +336,7 @@ static int look_for_alert(struct tls_channel *t, unsigned flags, struct error *e
     char byte;
     struct iovec iov = {&byte, 1};
 
-    /* The connection is dead, so that a receiver will not be long now. */
-    if (!(flags & CHANNEL_NOWAIT))
-        pthread_mutex_lock(&t->recv_lock);
-    else if (pthread_mutex_trylock(&t->recv_lock) != 0)
+    if (pthread_mutex_trylock(&t->recv_lock) != 0)
         return -1;
     do {
         arrival = peek(t, &iov, &len);
@@ -325,6 +344,8 @@ static int look_for_alert(struct tls_channel *t, unsigned flags, struct error *e
              tls_wire_fill(&t->wire, CHANNEL_NOWAIT, &len, &ignored) == 0 && len > 0);
     if (t->recv_failed)
         *err = t->recv_err;
+    else if (nothing_since_handshake(t))
+        perhaps_refused(t, err);
     pthread_mutex_unlock(&t->recv_lock);
     return -1;
 }
@@ -336,7 +357,7 @@ static int send_by_kernel(struct tls_channel *t, struct iovec *iov, size_t n, un
     int rc = channel_sendv(t->below, iov, n, flags & (CHANNEL_NOWAIT | CHANNEL_MORE), err);
 
     count_sent(t);
-    return rc < 0 && peer_has_gone(err) ? look_for_alert(t, flags, err) : rc;
+    return rc < 0 && peer_has_gone(err) ? look_for_alert(t, err) : rc;
 }
 
 static int send_all(struct tls_channel *t, struct iovec *iov, size_t n, unsigned flags,
@@ -350,7 +371,7 @@ static int send_all(struct tls_channel *t, struct iovec *iov, size_t n, unsigned
         if (encrypt(t, &iov, &n, err) < 0)
             return -1;
         if (flush(t, n > 0 ? flags | CHANNEL_MORE : flags, err) < 0)
-            return peer_has_gone(err) ? look_for_alert(t, flags, err) : -1;
+            return peer_has_gone(err) ? look_for_alert(t, err) : -1;
     }
     return 0;
 }
@@ -720,6 +741,7 @@ int tls_channel_new(struct channel *below, const struct tls_creds *creds, uint64
     settle_ktls(t);
     count_sent(t);
     count_received(t);
+    t->handshake_bytes = atomic_load(&below->bytes_received);
     t->base.throttle = below->throttle;
     below->throttle = NULL; /* or the same bytes would wait twice */
     *ret = &t->base;

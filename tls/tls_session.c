@@ -24,12 +24,16 @@ static struct tls_session *session_of(X509_STORE_CTX *store)
 static void hide_separators(const char *dn, char *ret)
 {
     for (; *dn; dn++) {
-        bool hidden = dn[0] == '\\' && (dn[1] == ',' || dn[1] == '+');
+        bool escaped = dn[0] == '\\' && dn[1];
 
-        if (hidden)
-            ret = stpcpy(ret, *++dn == ',' ? "\\2C" : "\\2B");
-        else
-            *ret++ = *dn;
+        if (escaped && (dn[1] == ',' || dn[1] == '+')) {
+            ret = stpcpy(ret, dn[1] == ',' ? "\\2C" : "\\2B");
+        } else {
+            *ret++ = dn[0];
+            if (escaped)
+                *ret++ = dn[1];
+        }
+        dn += escaped;
     }
     *ret = 0;
 }

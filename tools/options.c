@@ -219,8 +219,8 @@ static const struct option {
 } table[] = {
     {"--channels", "N", BOTH, set_channels,
      "multifd connections, 0 to 255; 0: main channel only (send: 2; recv: what comes)"},
-    {"--compress", "METHOD", BOTH, set_method,
-     "none, zlib[:LEVEL] or zstd[:LEVEL] (send: none; recv: what comes)"},
+    {"--compress", "METHOD", VERB_SEND, set_method, "none, zlib[:LEVEL] or zstd[:LEVEL] (none)"},
+    {"--compress", "METHOD", VERB_RECV, set_method, "none, zlib or zstd (what comes)"},
     {"--zero-copy", NULL, VERB_SEND, set_zero_copy,
      "the kernel takes pages where they lie (MSG_ZEROCOPY)"},
     {"--zero-copy", NULL, VERB_RECV, NULL, ONLY_SOURCE},
@@ -302,7 +302,6 @@ static int parse_option(enum verb_bit verb, int argc, char **argv, int *at, stru
 static int options_default(struct options *ret, struct error *err)
 {
     *ret = (struct options){
-        .tls_username = "qemu",
         .connect_timeout_ms = 30000,
         .stall_timeout_ms = 30000,
         .local_patience_ms = 1000,
@@ -339,7 +338,8 @@ static uint64_t world_of(enum verb_bit verb, const struct options *o)
 {
     return (verb == VERB_SEND ? IN_SET(FACT_SOURCE) : 0) |
            (verb == VERB_RECV ? IN_SET(FACT_DESTINATION) | IN_SET(FACT_WAITING) : 0) |
-           (o->tls_psk ? IN_SET(FACT_TLS_PSK) : 0);
+           (o->tls_psk ? IN_SET(FACT_TLS_PSK) : 0) |
+           (o->tls_username ? IN_SET(FACT_TLS_USERNAME) : 0);
 }
 
 /*

@@ -26,7 +26,7 @@ struct options {
      * them in. --channels, --compress and others are some of them in shorter words. */
     struct settings settings;
     const char *tls_psk;      /* a file of PSKs; NULL: not said */
-    const char *tls_username; /* whose PSK */
+    const char *tls_username; /* whose PSK; NULL: not said */
     const struct engine *engine;
     uint64_t connect_timeout_ms, stall_timeout_ms;
     uint64_t local_patience_ms; /* the stall timeout where the user sets it, else a short one */

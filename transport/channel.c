@@ -70,8 +70,9 @@ int channel_drain(struct channel *c, struct error *err)
     return c->ops->drain ? c->ops->drain(c, err) : 0;
 }
 
-int channel_finish(struct channel *c, struct error *err)
+int channel_finish(struct channel *c, uint64_t patience_ms, struct error *err)
 {
+    atomic_store(&c->stall_timeout_ms, patience_ms);
     return c->ops->finish ? c->ops->finish(c, err) : 0;
 }
 

@@ -100,8 +100,11 @@ MUST_USE int channel_send_file(struct channel *c, int fd, uint64_t offset, size_
 MUST_USE int channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min,
                            unsigned flags, size_t *ret_len, struct error *err);
 MUST_USE int channel_drain(struct channel *c, struct error *err);
-/* By the thread that sends, after its last byte; waits at most the stall timeout. */
-MUST_USE int channel_finish(struct channel *c, struct error *err);
+/*
+ * By the thread that sends, after its last byte. `patience_ms`, not 0, is the stall timeout from
+ * here on, and how long it waits for the peer to close.
+ */
+MUST_USE int channel_finish(struct channel *c, uint64_t patience_ms, struct error *err);
 void channel_interrupt(struct channel *c);
 /* NULL is fine. Nobody may use the channel any more. */
 void channel_free(struct channel *c);

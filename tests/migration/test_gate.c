@@ -559,8 +559,19 @@ static const struct rule_case {
     {"resume, released", "M17", "CONFLICT", "release-ram=on", NULL, F(RESUME) | F(POSTCOPY_PAUSED),
      AT_MIGRATE},
     {"resume", "M17", NULL, NULL, NULL, F(RESUME) | F(POSTCOPY_PAUSED), AT_MIGRATE},
+    {"ours: by a Unix socket", "M18", "IO", "multifd=on zero-copy-send=on", NULL, F(UNIX_ADDRESS),
+     AT_MIGRATE},
+    {"by another", "M18", NULL, "multifd=on zero-copy-send=on", NULL, 0, AT_MIGRATE},
     {"ours: packs nothing", "R7", "REQUIRES", "multifd-compression=zstd", NULL, 0, AT_MIGRATE},
     {"packs", "R7", NULL, "multifd=on multifd-compression=zstd", NULL, 0, AT_MIGRATE},
+    {"ours: names of nobody", "R8", "REQUIRES", "tls-authz=x", NULL, F(WAITING), AT_INCOMING},
+    {"ours: a key has no name", "R8", "REQUIRES", "tls-authz=x", NULL, F(TLS_PSK) | F(WAITING),
+     AT_INCOMING},
+    {"names in certificates", "R8", NULL, "tls-authz=x tls-creds=x", NULL, F(WAITING), AT_INCOMING},
+    {"ours: a host of nobody", "R8", "REQUIRES", "tls-hostname=x", NULL, 0, AT_MIGRATE},
+    {"a host", "R8", NULL, "tls-hostname=x tls-creds=x", NULL, 0, AT_MIGRATE},
+    {"ours: a user without a key", "R8", "REQUIRES", NULL, NULL, F(TLS_USERNAME), AT_MIGRATE},
+    {"a user", "R8", NULL, NULL, NULL, F(TLS_USERNAME) | F(TLS_PSK), AT_MIGRATE},
     {"not waiting", "I1", "STATE", NULL, NULL, 0, AT_INCOMING},
     {"waiting", "I1", NULL, NULL, NULL, F(WAITING), AT_INCOMING},
     {"a second time", "I2", "STATE", NULL, NULL, F(WAITING) | F(LISTENING), AT_INCOMING},
@@ -749,7 +760,10 @@ static void address_facts(void **state)
     static const struct {
         const char *text;
         uint64_t facts;
-    } cases[] = {{"tcp:h:1", 0}, {"unix:/x", 0}, {"vsock:2:1", 0}, {"fd:0", F(ONE_CONNECTION)}};
+    } cases[] = {{"tcp:h:1", 0},
+                 {"unix:/x", F(UNIX_ADDRESS)},
+                 {"vsock:2:1", 0},
+                 {"fd:0", F(ONE_CONNECTION)}};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -335,7 +335,7 @@ static void close_end(struct channel *c, enum goodbye how)
     struct error err;
 
     if (how == CLOSE_NOTIFY)
-        OK(channel_finish(c, &err), err, "finish");
+        OK(channel_finish(c, 1, &err), err, "finish"); /* nobody is there to close */
     channel_free(c);
 }
 
@@ -352,7 +352,6 @@ static void tells_how_the_peer_closed(void **state)
         tls_pair(client, server, pair);
         OK(channel_send(pair[0], c->text, strlen(c->text), 0, &err), err, "send");
         CHECK(write(pair[0]->fd, c->raw, c->raw_len) == (ssize_t)c->raw_len, "write");
-        atomic_store(&pair[0]->stall_timeout_ms, 1); /* of finish(): we are not there to close */
         close_end(pair[0], c->how);
         for (int again = 0; again < 2; again++) {
             struct iovec iov = {bytes, sizeof(bytes)};
@@ -441,7 +440,7 @@ static void sends_after_the_peers_end(void **state)
     (void)state;
     tls_pair(client, server, pair);
     atomic_store(&pair[0]->stall_timeout_ms, 1);
-    OK(channel_finish(pair[0], &err), err, "finish");
+    OK(channel_finish(pair[0], 20000, &err), err, "finish");
     check_refused("after the end", channel_send(pair[0], "x", 1, 0, &err), &err, ERR_SYSTEM,
                   "send");
     OK(channel_recvv(pair[1], &iov, 1, 4, CHANNEL_MAY_IDLE, &got, &err), err, "the end");
@@ -458,14 +457,14 @@ static void needs_no_patience_to_finish(void **state)
 
     (void)state;
     struct channel *c = channel_and_raw(3, &peer);
-    OK(channel_finish(c, &err), err, "a peer that does not close");
+    OK(channel_finish(c, 3, &err), err, "a peer that does not close");
     CHECK(SSL_read(peer.ssl, &byte, 1) <= 0, "the end");
     CHECK(SSL_get_shutdown(peer.ssl) & SSL_RECEIVED_SHUTDOWN, "close_notify");
     channel_free(c);
     raw_close(&peer);
     c = channel_and_raw(20000, &peer);
     raw_close(&peer);
-    OK(channel_finish(c, &err), err, "a peer that has gone");
+    OK(channel_finish(c, 20000, &err), err, "a peer that has gone");
     channel_free(c);
 }
 
@@ -517,7 +516,7 @@ static void loses_no_tail(void **state)
         OK(tls_channel_new(channel_of_fd(fds[0], 20000), client, DEADLINE_NEVER, &c, &err), err,
            "handshake");
         OK(channel_send(c, bytes, len, 0, &err), err, "send");
-        OK(channel_finish(c, &err), err, "finish");
+        OK(channel_finish(c, 20000, &err), err, "finish");
         channel_free(c);
         pthread_join(thread, NULL);
         CHECK(r.len == len && r.goodbye, "%zu bytes of %zu, goodbye %d", r.len, len, r.goodbye);

@@ -230,7 +230,7 @@ static int talk(struct channel *tls, struct error *err)
             return -1;
         CHECK(strcmp(back, line) == 0, "echo: %s", back);
     }
-    return channel_finish(tls, err);
+    return channel_finish(tls, 20000, err);
 }
 
 static void meet_server(const struct gnutls_case *c)
@@ -312,7 +312,7 @@ static void listen_to(struct program *p, struct channel *tls)
     iov = (struct iovec){got_bytes, 1};
     OK(channel_recvv(tls, &iov, 1, 1, CHANNEL_MAY_IDLE, &got, &err), err, "the end");
     CHECK(got == 0 && !tls->cut, "%zu bytes, cut %d", got, tls->cut);
-    OK(channel_finish(tls, &err), err, "finish");
+    OK(channel_finish(tls, 20000, &err), err, "finish");
 }
 
 static void meet_client(const struct gnutls_case *c)
