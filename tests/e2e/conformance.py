@@ -101,7 +101,11 @@ def run(scene, case):
     for result, engine in zip((sent, received), case.engines):
         busy = [c["id"] for c in result["channels"] if c["packets"]]
         check(len(busy) == case.channels, f"channels {busy} have carried packets")
-        check(result.get("engine", engine) == engine, f"says engine {result.get('engine')}")
+        check(result["engine"] == engine, f"says engine {result['engine']}")
+        method = result.get("multifd-compression", "none")
+        check(method == case.method.partition(":")[0], f"says method {method}")
+        tls = result.get("tls", "no TLS")
+        check((tls == "no TLS") == (case.security == "no TLS"), f"says {tls}")
     if case.zero_copy:
         check(sent["ram"]["dirty-sync-missed-zero-copy"] >= 1, "nothing was sent by zero-copy")
 
