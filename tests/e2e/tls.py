@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """TLS that fails, between two ramjets and with clients that are none: both ends say why, quickly,
-and no target is left behind."""
+and no target is left behind. Strangers that come later disturb nothing."""
 
 import os
 import socket
@@ -8,6 +8,7 @@ import sys
 from collections import namedtuple
 
 from lib import certs, mistakes, ramjet, table
+from lib.scene import until
 from lib.table import check
 
 Case = namedtuple("Case", "label run channels argument")
@@ -21,7 +22,7 @@ def refused(scene, case):
                                     *(wrong.server.ramjet() if wrong.server else []))
     sender = ramjet.Ramjet(scene, "send", "--channels", case.channels,
                            *(wrong.client.ramjet() if wrong.client else []), "synth:64M", address)
-    receiver.failed(*wrong.recv)
+    receiver.failed("from 127.0.0.1:", *wrong.recv)
     sender.failed(*wrong.send)
     check(not target.exists(), "a snapshot was left behind")
 
@@ -38,7 +39,7 @@ def hostile(scene, case):
     with connect(address) as client:
         client.sendall(case.argument)
         client.shutdown(socket.SHUT_WR)
-        receiver.failed("the peer")
+        receiver.failed("from 127.0.0.1:", "the peer")
     check(not target.exists(), "a snapshot was left behind")
 
 
@@ -62,6 +63,27 @@ def nobody(scene, case):
     check(sender.done()["digest"] == receiver.done()["digest"], "digests differ")
 
 
+def strangers(scene, case):
+    """Whoever comes while a migration goes on, and is not let in, does not end it."""
+    authority, other = certs.Authority(scene.folder), certs.Authority(scene.folder, "other")
+    server, client = authority.server("server"), authority.client("client")
+    receiver, address = ramjet.recv(scene, "null:", "--digest", "--json", *server.ramjet())
+    sender = ramjet.Ramjet(scene, "send", "--digest", "--json", "--channels", case.channels,
+                           "--max-bandwidth", "160Mbit", "--progress", "always",
+                           *client.ramjet(), "synth:32M,random=100", address)
+    until(lambda: sender.errors, "the sender's first line of progress")
+    kept = [connect(address) for _ in range(3)]  # the last says nothing, until all is over
+    kept[0].sendall(os.urandom(4096))
+    kept[1].sendall(PLAIN)
+    connect(address).close()
+    unknown = other.client("unknown", trusting=authority)
+    for wrong in (unknown.ramjet(), authority.trust("nobody").ramjet(), []):
+        ramjet.Ramjet(scene, "send", *wrong, "synth:16M", address).failed()
+    check(sender.done()["digest"] == receiver.done()["digest"], "digests differ")
+    for connection in kept:
+        connection.close()
+
+
 def by_name(scene, case):
     """The name that the destination's certificate must have can be said, and must be right."""
     authority = certs.Authority(scene.folder)
@@ -75,7 +97,7 @@ def by_name(scene, case):
             receiver.done()
         else:
             sender.failed(name)
-            receiver.failed("the peer refused")
+            receiver.failed("from 127.0.0.1:", "the peer refused")
 
 
 def authorized(scene, case):
@@ -90,7 +112,7 @@ def authorized(scene, case):
             sender.done()
             receiver.done()
         else:
-            receiver.failed("cn=client", "--tls-authz")
+            receiver.failed("from 127.0.0.1:", "cn=client", "--tls-authz")
             sender.failed("the peer refused")
 
 
@@ -142,6 +164,7 @@ CASES = [
     Case("hostile, half a handshake", hostile, 2, HELLO),
     Case("silent, half a handshake", silent, 2, HELLO),
     Case("nobody, then the source", nobody, 2, None),
+    Case("strangers meanwhile", strangers, 2, None),
     Case("by name", by_name, 2, None),
     Case("authorized or not", authorized, 2, None),
     Case("a folder with keys", by_folder, 2, None),

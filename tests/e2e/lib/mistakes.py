@@ -19,8 +19,9 @@ class Mistake:
 
 def wrong_host(folder):
     authority = certs.Authority(folder)
-    return Mistake("client", authority.server("server", hosts=["DNS:another.example", "IP:127.0.0.2"]),
-                   authority.client("client"), recv=("the peer refused", "server-cert.pem"),
+    server = authority.server("server", hosts=["DNS:another.example", "IP:127.0.0.2"])
+    return Mistake("client", server, authority.client("client"),
+                   recv=("the peer refused", "server-cert.pem"),
                    send=("another.example", "127.0.0.1"), qemu=("hostname",))
 
 
