@@ -39,16 +39,28 @@
         .endm
 
 /*
- * Stores the last word of the page just filled once more, through a new TLB entry. QEMU (7.2 and
- * 10.0 alike, MTTCG) loses a dirty page now and then: when it collects dirty pages just between a
- * vCPU's marking a page and its marking the TLB entry as "need not tell again", it hears no more of
- * that page. One in forty migrations between two QEMUs ended with such a page on a busy machine.
+ * QEMU (7.2 and 10.0 alike, MTTCG) loses a dirty page now and then: when it collects dirty pages
+ * just between a vCPU's marking a page and its marking the TLB entry as "need not tell again", it
+ * hears no more of that page. One in forty migrations between two QEMUs ended with such a page on a
+ * busy machine. So a page is told of before it changes, by stores that change nothing, and again
+ * when it is full: each time through a new TLB entry. The former is for the guest that is stopped
+ * within a page.
  * A change of CR0.WP empties the TLB; paging is off, so it has no other effect.
  */
-        .macro  again
+        .macro  flush
         mov     %cr0, %edx
         xor     $1 << 16, %edx
         mov     %edx, %cr0
+        .endm
+
+        .macro  before
+        orl     $0, (%edi)
+        flush
+        orl     $0, (%edi)
+        .endm
+
+        .macro  again
+        flush
         mov     %eax, -4(%edi)
         .endm
 
@@ -78,6 +90,7 @@ write:
         mov     %ebx, %edx
         content
         page
+        before
         rep stosl
         again
 done:

@@ -21,9 +21,12 @@ def same(what, found, wanted):
         a, b = next(found, b""), next(wanted, b"")
         if a != b:
             check(len(a) == len(b), f"{what}: ends {len(a)}:{len(b)} bytes after {at:#x}")
-            offset = next(o for o in range(0, len(a), PAGE) if a[o:o + PAGE] != b[o:o + PAGE])
-            check(False, f"{what}: page {at + offset:#x} differs: "
-                         f"{a[offset:offset + 16].hex()}…, want {b[offset:offset + 16].hex()}…")
+            wrong = [o for o in range(0, len(a), PAGE) if a[o:o + PAGE] != b[o:o + PAGE]]
+            page, of = wrong[0], range(wrong[0], wrong[0] + PAGE)
+            byte = next(o for o in of if a[o] != b[o]) & ~3
+            check(False, f"{what}: page {at + page:#x} differs (and {len(wrong) - 1} more in this "
+                         f"MiB) in {sum(a[o] != b[o] for o in of)} bytes from {byte - page:#x} on: "
+                         f"{a[byte:byte + 16].hex()}…, want {b[byte:byte + 16].hex()}…")
         if not a:
             return
         at += len(a)
