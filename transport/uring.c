@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdatomic.h>
 
 #include "base/clock.h"
 
@@ -14,6 +15,18 @@
 #define CANCEL     URING_OPS_MAX
 #define OP_MASK    0xffU
 #define LOAN_SHIFT 8
+
+/*
+ * A new ring may lie where another thread's has been. liburing maps and unmaps by system calls of
+ * its own, which no race detector sees: here the end of one comes before the beginning of the next
+ * for it.
+ */
+static atomic_uint rings_made_or_gone;
+
+static void order_rings(void)
+{
+    atomic_fetch_add_explicit(&rings_made_or_gone, 1, memory_order_acq_rel);
+}
 
 int uring_init(struct uring *u, struct zero_copy *zero_copy)
 {
@@ -30,6 +43,7 @@ int uring_init(struct uring *u, struct zero_copy *zero_copy)
     }
     if (rc < 0)
         return rc;
+    order_rings();
     u->open = true;
     u->zero_copy = zero_copy;
     return params.features & IORING_FEAT_EXT_ARG ? 0 : -ENOSYS;
@@ -37,8 +51,10 @@ int uring_init(struct uring *u, struct zero_copy *zero_copy)
 
 void uring_done(struct uring *u)
 {
-    if (u->open)
+    if (u->open) {
+        order_rings();
         io_uring_queue_exit(&u->ring);
+    }
     u->open = false;
 }
 
