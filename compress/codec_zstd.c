@@ -1,6 +1,6 @@
 /*
  * zstd. As QEMU does it, the first packet opens a frame that never ends, and each packet ends on a
- * flush: a frame for each is as fast, and 3 percent larger. Both are legal, and so are frames for
+ * flush: a frame for each is as fast, and 4 percent larger. Both are legal, and so are frames for
  * each page: the unpacker takes frames as they come.
  */
 #include <stdlib.h>

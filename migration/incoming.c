@@ -349,7 +349,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
     if (!m)
         return err_sys(err, "memory for a migration");
     m->config = *config;
-    if (config->connect.tls)
+    if (config->connect.tls && config->local_patience_ms) /* 0 is for ever */
         m->config.local_patience_ms = MAX(config->local_patience_ms, TLS_PATIENCE_MS);
     m->landing = landing;
     if (channel_group_init(&m->group, 0, err) < 0) {

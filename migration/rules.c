@@ -310,8 +310,8 @@ const struct rule rules[] = {
      .why = "a Unix socket cannot send without copying; use tcp, or leave zero-copy-send off",
      .ours = "QEMU finds out when it has connected"},
     {"M18", AT_CONNECTING, .class = GATE_IO,
-     .why = "the socket has no zero-copy, or the memory that may be locked is too little; raise "
-            "ulimit -l, or leave zero-copy-send off"},
+     .why = "the socket has no zero-copy; use another address, or leave zero-copy-send off",
+     .ours = "where too little memory may be locked, packets are copied and counted"},
     {"M19", AT_CONNECTING, .class = GATE_IO,
      .why = "credentials that cannot be read, or are for the other end; a name that is not the "
             "certificate's"},

@@ -37,6 +37,11 @@ int security_open(enum verb_bit verb, const struct options *options, const struc
     }
     if (!config.dir && !config.psk_file)
         return 0;
+    if (config.dir && options->tls_username)
+        return err_set(err, ERR_USAGE, "--tls-username is about PSKs: %s holds certificates", dir);
+    if (config.psk_file && (hostname[0] || config.authz))
+        return err_set(err, ERR_USAGE, "%s is about certificates: %s holds PSKs",
+                       hostname[0] ? "tls-hostname" : "tls-authz", config.psk_file);
     if (verb == VERB_SEND && config.dir && !config.hostname[0])
         return err_set(err, ERR_USAGE,
                        "%s names no host: give the one in the destination's certificate, "

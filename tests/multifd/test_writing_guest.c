@@ -90,7 +90,12 @@ static void one_round(struct pools *p, const char *label)
 
 static void run(const struct writing_case *c, size_t n)
 {
-    struct pools_config config = {.n = n, .method = c->method, .level = c->level};
+    struct pools_config config = {
+        .n = n,
+        .n_expected = (unsigned)n, /* or one that is late would be refused */
+        .method = c->method,
+        .level = c->level,
+    };
     struct writer writers[WRITERS];
     atomic_bool stop = false;
     struct error err;
