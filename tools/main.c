@@ -33,6 +33,13 @@ static const struct verb {
     {"probe", "[options]", "what this host can do",
      "With --rules: the settings by QEMU's names, and the rules between them.\n", VERB_PROBE,
      verb_probe},
+    {"qmp", "SOCKET COMMAND [KEY=VALUE...]", "ask a monitor (QEMU's, too), once",
+     "SOCKET: unix:PATH or tcp:HOST:PORT, where a monitor speaks QMP. The answer is printed as a\n"
+     "line of JSON; a refusal goes to standard error: COMMAND: CLASS: description.\n"
+     "VALUE: JSON (a number, true, false, null, \"text\", [...], {...}), or else a string. Dots "
+     "in\n"
+     "KEY go into objects: props.share=true. One word {...} is all arguments together.\n",
+     VERB_QMP, verb_qmp},
 };
 
 static const struct verb *find_verb(const char *name)

@@ -205,6 +205,19 @@ static int set_rules(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
+static int set_timeout(struct options *o, const char *value, struct error *err)
+{
+    return parse_duration(value, 1000, &o->timeout_ms, err);
+}
+
+static int set_pretty(struct options *o, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    o->pretty = true;
+    return 0;
+}
+
 /* --- the table ------------------------------------------------------------------------------- */
 
 #define ONLY_SOURCE      "set at the source"
@@ -256,6 +269,9 @@ static const struct option {
     {"--digest", NULL, BOTH, set_digest, "XXH64 of every RAM block at the end, for comparing"},
     {"--rules", NULL, VERB_PROBE, set_rules,
      "the settings and the rules between them, instead of the host"},
+    {"--timeout", "TIME", VERB_QMP, set_timeout,
+     "for connecting and for the answer, together; 0: for ever (30s)"},
+    {"--pretty", NULL, VERB_QMP, set_pretty, "the answer indented, over many lines"},
     {"--json", NULL, ALL, set_json, "the result as one JSON object on standard output"},
     {"--progress", "WHEN", BOTH, set_progress,
      "a line per second on standard error: auto (on a terminal), always, never"},
@@ -305,6 +321,7 @@ static int options_default(struct options *ret, struct error *err)
         .connect_timeout_ms = 30000,
         .stall_timeout_ms = 30000,
         .local_patience_ms = 1000,
+        .timeout_ms = 30000,
     };
     settings_init(&ret->settings);
     return engine_find("auto", &ret->engine, err);

@@ -17,6 +17,7 @@ enum verb_bit {
     VERB_SEND = 1 << 1,
     VERB_INFO = 1 << 2,
     VERB_PROBE = 1 << 3,
+    VERB_QMP = 1 << 4,
 };
 
 enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
@@ -34,7 +35,9 @@ struct options {
     struct uuid uuid;
     bool has_uuid;
     bool json, force, digest;
-    bool rules; /* probe: of the gate instead of the host */
+    bool rules;          /* probe: of the gate instead of the host */
+    uint64_t timeout_ms; /* qmp: for the whole exchange; 0: for ever */
+    bool pretty;         /* qmp: the answer over many lines */
     enum progress_mode progress;
 };
 

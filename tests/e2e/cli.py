@@ -80,6 +80,15 @@ USAGE = [
     ["recv", "--set", "tls-hostname=x", "tcp:127.0.0.1:0", "null:"],
     ["help", "settings", "no-such-setting"],
     ["info"],
+    ["qmp"],
+    ["qmp", "unix:/nonexistent/monitor"],
+    ["qmp", "unix:/nonexistent/monitor", ""],
+    ["qmp", "pigeon:x", "query-status"],
+    ["qmp", "unix:/nonexistent/monitor", "stop", "word"],
+    ["qmp", "unix:/nonexistent/monitor", "stop", "{"],
+    ["qmp", "unix:/nonexistent/monitor", "stop", "a=1", "a.b=2"],
+    ["qmp", "--timeout", "never", "unix:/nonexistent/monitor", "stop"],
+    ["qmp", "--json", "unix:/nonexistent/monitor", "stop"],
 ]
 
 
@@ -94,6 +103,7 @@ def usage(scene):
 @case("help and probe")
 def helps(scene):
     for words in (["help"], ["help", "recv"], ["help", "send"], ["help", "info"], ["probe"],
+                  ["help", "qmp"], ["qmp", "--help"],
                   ["help", "settings"], ["help", "settings", "multifd"], ["probe", "--rules"]):
         run = Ramjet(scene, *words)
         check(run.wait(5) == 0 and run.output, f"{words}: exit code {run.wait()}: {run.errors}")
@@ -180,6 +190,7 @@ def methods(scene):
 @case("nobody listens")
 def refused(scene):
     Ramjet(scene, "send", "synth:1M", "tcp:127.0.0.1:1").failed("127.0.0.1:1", "refused")
+    Ramjet(scene, "qmp", "tcp:127.0.0.1:1", "stop").failed("connect to 127.0.0.1:1", "refused")
 
 
 @case("info of a snapshot, and of something else")

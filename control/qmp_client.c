@@ -1,0 +1,298 @@
+#include "control/qmp_client.h"
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "transport/transport.h"
+
+struct qmp_client {
+    int fd;
+    char text[sizeof(((struct address *)0)->text)]; /* the address, for messages */
+    uint64_t deadline;
+    const struct cancel *cancel;
+    bool broken; /* no more is said or heard */
+    uint64_t last_id;
+    char refusal[64];
+
+    uint8_t in[16384]; /* received, and parsed up to `at` */
+    size_t at, len;
+
+    /* The message that is being parsed. */
+    size_t message_len;
+    bool begun; /* something other than white space has come */
+    struct error *failed;
+};
+
+/* --- bytes ----------------------------------------------------------------------------------- */
+
+/*
+ * A socket that is always ready must meet the deadline, too: a monitor that never stops talking is
+ * no better than a silent one.
+ */
+static int wait_for(struct qmp_client *c, short events, struct error *err)
+{
+    if (clock_ns() >= c->deadline) {
+        errno = ETIMEDOUT;
+        return err_sys(err, "gave up waiting");
+    }
+    return cancel_poll(c->cancel, c->fd, events, c->deadline, err);
+}
+
+static int send_all(struct qmp_client *c, const char *bytes, size_t len, struct error *err)
+{
+    while (len) {
+        if (wait_for(c, POLLOUT, err) < 0)
+            return err_in(err, "sending");
+        ssize_t n = send(c->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return err_sys(err, "sending");
+        if (n > 0) {
+            bytes += n;
+            len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+/* The end of the connection is an error: no message may end there. */
+static int receive(struct qmp_client *c, struct error *err)
+{
+    ssize_t n;
+
+    do {
+        if (wait_for(c, POLLIN, err) < 0)
+            return -1;
+        n = recv(c->fd, c->in, sizeof(c->in), MSG_DONTWAIT);
+    } while (n < 0 && (errno == EAGAIN || errno == EINTR));
+    if (n < 0)
+        return err_sys(err, "receiving");
+    if (n == 0)
+        return err_set(err, ERR_PEER, "the monitor closed the connection%s",
+                       c->begun ? " in the middle of a message" : "");
+    c->at = 0;
+    c->len = (size_t)n;
+    return 0;
+}
+
+/* --- messages -------------------------------------------------------------------------------- */
+
+/*
+ * A byte at a time: the parser keeps what it has been given, and what follows the message's last
+ * byte is the next message's.
+ */
+static size_t feed(void *to, size_t room, void *arg)
+{
+    struct qmp_client *c = arg;
+
+    (void)room;
+    if (c->failed->kind)
+        return (size_t)-1;
+    if (c->message_len == QMP_MESSAGE_MAX) {
+        err_set(c->failed, ERR_PEER, "the monitor sent a message of more than %zu bytes",
+                QMP_MESSAGE_MAX);
+        return (size_t)-1;
+    }
+    if (c->at == c->len && receive(c, c->failed) < 0)
+        return (size_t)-1;
+    uint8_t byte = c->in[c->at++];
+    c->message_len++;
+    c->begun = c->begun || !memchr(" \t\r\n", byte, 4);
+    memcpy(to, &byte, 1);
+    return 1;
+}
+
+/*
+ * The next message, whether it is on one line or on many. An object, or NULL.
+ */
+static json_t *next_message(struct qmp_client *c, struct error *err)
+{
+    json_error_t why;
+
+    err->kind = ERR_NONE;
+    c->failed = err;
+    c->message_len = 0;
+    c->begun = false;
+    json_t *message = json_load_callback(feed, c, JSON_DISABLE_EOF_CHECK, &why);
+    c->failed = NULL;
+    if (!message && err->kind == ERR_NONE) {
+        err_printable(why.text);
+        err_set(err, ERR_PEER, "what the monitor sent is not QMP: %s", why.text);
+    } else if (message && !json_is_object(message)) {
+        json_decref(message);
+        message = NULL;
+        err_set(err, ERR_PEER, "what the monitor sent is not QMP: expected an object");
+    }
+    return message;
+}
+
+static int greet(struct qmp_client *c, struct error *err)
+{
+    json_auto_t *message = next_message(c, err);
+
+    if (message && !json_is_object(json_object_get(message, "QMP")))
+        err_set(err, ERR_PEER, "what the monitor sent first is not {\"QMP\": …}");
+    else if (message)
+        return 0;
+    return err_in(err, "no greeting");
+}
+
+/* --- commands -------------------------------------------------------------------------------- */
+
+static int ask(struct qmp_client *c, const char *command, json_t *arguments, struct error *err)
+{
+    json_auto_t *message = json_pack("{s:s, s:O*, s:I}", "execute", command, "arguments", arguments,
+                                     "id", (json_int_t)++c->last_id);
+    char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+
+    if (!text)
+        return err_set(err, ERR_USAGE, "the command or its arguments are not UTF-8");
+    size_t len = strlen(text);
+    text[len] = '\n'; /* in the place of the terminator: QEMU reads lines when a person types */
+    int rc = send_all(c, text, len + 1, err);
+    free(text);
+    return rc;
+}
+
+enum message_kind { MESSAGE_OURS, MESSAGE_OTHER, MESSAGE_EVENT, MESSAGE_WRONG };
+
+/*
+ * An error without id is an answer to what could not be parsed as a command, and only ours was
+ * sent. Every other answer has its command's id.
+ */
+static enum message_kind kind_of(const struct qmp_client *c, const json_t *message)
+{
+    const json_t *id = json_object_get(message, "id"), *error = json_object_get(message, "error");
+
+    if (!error && !json_object_get(message, "return"))
+        return json_object_get(message, "event") ? MESSAGE_EVENT : MESSAGE_WRONG;
+    if (!id)
+        return error ? MESSAGE_OURS : MESSAGE_OTHER;
+    return json_is_integer(id) && (uint64_t)json_integer_value(id) == c->last_id ? MESSAGE_OURS
+                                                                                 : MESSAGE_OTHER;
+}
+
+/* Our command's answer, or NULL. */
+static json_t *answer(struct qmp_client *c, struct error *err)
+{
+    uint64_t n_others = 0;
+
+    for (;;) {
+        json_t *message = next_message(c, err);
+        enum message_kind kind = message ? kind_of(c, message) : MESSAGE_WRONG;
+
+        if (kind == MESSAGE_OURS)
+            return message;
+        if (message && kind == MESSAGE_WRONG)
+            err_set(err, ERR_PEER, "what the monitor sent is neither an answer nor an event");
+        json_decref(message);
+        if (kind == MESSAGE_WRONG)
+            break;
+        n_others += kind == MESSAGE_OTHER;
+    }
+    if (n_others)
+        err_in(err, "%llu answers, none with this command's id", (unsigned long long)n_others);
+    return NULL;
+}
+
+/* The monitor said no. */
+static int refuse(struct qmp_client *c, const char *command, const json_t *error, struct error *err)
+{
+    const char *class = json_string_value(json_object_get(error, "class"));
+    const char *desc = json_string_value(json_object_get(error, "desc"));
+
+    if (!class || !class[0] || !desc) {
+        c->broken = true;
+        err_set(err, ERR_PEER, "an error without class or description");
+        return err_in(err, "%s: %s", c->text, command);
+    }
+    snprintf(c->refusal, sizeof(c->refusal), "%s", class);
+    err_printable(c->refusal);
+    err_set(err, ERR_PEER, "%s: %s: %s", command, c->refusal, desc);
+    err_printable(err->text);
+    return -1;
+}
+
+int qmp_client_execute(struct qmp_client *c, const char *command, json_t *arguments, json_t **ret,
+                       struct error *err)
+{
+    json_auto_t *message = NULL;
+
+    c->refusal[0] = 0;
+    if (c->broken)
+        return err_set(err, ERR_PEER, "%s: %s: the connection has failed before", c->text, command);
+    if (ask(c, command, arguments, err) == 0)
+        message = answer(c, err);
+    if (!message) {
+        c->broken = true;
+        return err_in(err, "%s: %s", c->text, command);
+    }
+    const json_t *error = json_object_get(message, "error");
+    if (error)
+        return refuse(c, command, error, err);
+    if (ret)
+        *ret = json_incref(json_object_get(message, "return"));
+    return 0;
+}
+
+const char *qmp_client_refusal(const struct qmp_client *c)
+{
+    return c->refusal[0] ? c->refusal : NULL;
+}
+
+/* --- the connection -------------------------------------------------------------------------- */
+
+static int dial(struct qmp_client *c, const struct address *to, struct error *err)
+{
+    uint64_t now = clock_ns();
+    struct transport_config config = {.cancel = c->cancel};
+
+    if (c->deadline <= now) { /* 0 ms would be no limit */
+        errno = ETIMEDOUT;
+        return err_sys(err, "connect to %s", c->text);
+    }
+    if (c->deadline != DEADLINE_NEVER)
+        config.connect_timeout_ms = (c->deadline - now + NS_PER_MS - 1) / NS_PER_MS;
+    return transport_dial(to, &config, &c->fd, err);
+}
+
+int qmp_client_open(const struct address *to, uint64_t deadline, const struct cancel *cancel,
+                    struct qmp_client **ret, struct error *err)
+{
+    struct qmp_client *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return err_sys(err, "%s", to->text);
+    c->fd = -1;
+    strcpy(c->text, to->text);
+    c->deadline = deadline;
+    c->cancel = cancel;
+    int rc = dial(c, to, err);
+    if (rc == 0 && (rc = greet(c, err)) < 0)
+        err_in(err, "%s", c->text);
+    if (rc == 0 && (rc = qmp_client_execute(c, "qmp_capabilities", NULL, NULL, err)) < 0 &&
+        qmp_client_refusal(c))
+        err_in(err, "%s", c->text);
+    if (rc < 0)
+        qmp_client_close(c);
+    else
+        *ret = c;
+    return rc;
+}
+
+void qmp_client_close(struct qmp_client *c)
+{
+    if (!c)
+        return;
+    fd_close(&c->fd);
+    free(c);
+}
+
+void qmp_client_set_deadline(struct qmp_client *c, uint64_t deadline)
+{
+    c->deadline = deadline;
+}

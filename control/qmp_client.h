@@ -1,0 +1,53 @@
+/*
+ * control/qmp_client.h: one connection to a VM's monitor that speaks QMP, QEMU's or ours, from the
+ * side that asks. What the commands mean is for the caller to know.
+ *
+ * Protocol: QEMU, docs/interop/qmp-spec.rst. The monitor may be anyone: what it sends is parsed
+ * with limits on size and depth, and nothing waits past the deadline.
+ *
+ * A client belongs to one thread at a time.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "transport/address.h"
+
+/*
+ * Bytes of one message. QEMU's longest answers (query-qmp-schema) have a few hundred thousand;
+ * parsed, a hostile message takes up to a hundred times its length.
+ */
+#define QMP_MESSAGE_MAX ((size_t)4 << 20)
+
+struct qmp_client;
+
+/*
+ * Connects, reads the greeting and leaves negotiation mode. The deadline (base/clock.h) is for
+ * this and for all that follows, until another one is set. `cancel` outlives the client.
+ * Errors name the address: ERR_SYSTEM, with ETIMEDOUT at the deadline; ERR_PEER for a
+ * monitor that is none; ERR_CANCELLED.
+ */
+MUST_USE int qmp_client_open(const struct address *to, uint64_t deadline,
+                             const struct cancel *cancel, struct qmp_client **ret,
+                             struct error *err);
+/* NULL is fine. */
+void qmp_client_close(struct qmp_client *c);
+
+/* For the commands from here on. */
+void qmp_client_set_deadline(struct qmp_client *c, uint64_t deadline);
+
+/*
+ * Executes one command and waits for its answer; events meanwhile are dropped. `arguments`, NULL
+ * or an object, stay the caller's. *ret is what the monitor returned, the caller's to
+ * json_decref(); `ret` may be NULL.
+ *
+ * A refusal by the monitor is ERR_PEER, "COMMAND: CLASS: description", and the next command may
+ * follow: qmp_client_refusal() tells it from all other failures, after which the connection is of
+ * no use and every further command fails.
+ */
+MUST_USE int qmp_client_execute(struct qmp_client *c, const char *command, json_t *arguments,
+                                json_t **ret, struct error *err);
+/* The class ("GenericError") of the error that the last command was refused with, or NULL. */
+const char *qmp_client_refusal(const struct qmp_client *c);

@@ -1,0 +1,62 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <jansson.h>
+
+#include "base/clock.h"
+#include "control/qmp_client.h"
+#include "tools/options.h"
+#include "tools/qmp_arguments.h"
+#include "tools/verbs.h"
+
+static int print(const json_t *value, bool pretty, struct error *err)
+{
+    json_dumpf(value, stdout, JSON_ENCODE_ANY | (pretty ? JSON_INDENT(4) : JSON_COMPACT));
+    putchar('\n');
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return err_sys(err, "writing the answer");
+    return 0;
+}
+
+static int exchange(const struct address *to, const char *command, json_t *arguments,
+                    const struct options *options, struct error *err)
+{
+    struct cancel never = {.fd = -1}; /* nothing to put in order: a signal ends the program */
+    struct qmp_client *client;
+    json_auto_t *answer = NULL;
+
+    if (qmp_client_open(to, deadline_in_ms(options->timeout_ms), &never, &client, err) < 0)
+        return -1;
+    int rc = qmp_client_execute(client, command, arguments, &answer, err);
+    qmp_client_close(client);
+    return rc < 0 ? -1 : print(answer, options->pretty, err);
+}
+
+/* words: SOCKET COMMAND [KEY=VALUE…] */
+static int run(const char *const *words, size_t n, const struct options *options, struct error *err)
+{
+    struct address to;
+    json_auto_t *arguments = NULL;
+
+    if (n < 2 || !words[1][0])
+        return err_set(err, ERR_USAGE, "expected SOCKET and COMMAND; see ramjet help qmp");
+    if (address_parse(words[0], &to, err) < 0 ||
+        qmp_arguments(words + 2, n - 2, &arguments, err) < 0)
+        return -1;
+    return exchange(&to, words[1], arguments, options, err);
+}
+
+int verb_qmp(int argc, char **argv, struct error *err)
+{
+    struct options options;
+    const char **words = calloc((size_t)argc + 1, sizeof(*words));
+    size_t n;
+
+    if (!words)
+        return err_sys(err, "arguments");
+    int rc = options_parse(VERB_QMP, argc, argv, &options, words, (size_t)argc, &n, err);
+    if (rc == 0)
+        rc = run(words, n, &options, err);
+    free(words);
+    return rc;
+}
