@@ -1,0 +1,307 @@
+#include "vmm/machine_kvm.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "ram/digest.h"
+#include "tests/support/test.h"
+
+#define MEMORY     (UINT64_C(16) << 20)
+#define PAGE_WORDS (RAM_PAGE_SIZE / sizeof(uint64_t))
+
+static struct machine_kvm *start(unsigned cpus)
+{
+    struct machine_kvm_config config = {.guest = "counter", .bytes = MEMORY, .cpus = cpus};
+    struct machine_kvm *m;
+    struct error err;
+
+    OK(machine_kvm_new(&config, &m, &err), err, "machine");
+    machine_kvm_resume(m);
+    return m;
+}
+
+/* However long that takes: ctest's patience is the deadline. */
+static void await(struct machine_kvm *m, uint64_t heartbeats, uint64_t errors)
+{
+    struct guest_report *r = machine_kvm_report(m);
+    struct error err;
+
+    if (!guest_report_wait(r, heartbeats, errors, DEADLINE_NEVER)) {
+        OK(guest_report_failure(r, &err), err, "the guest");
+        fail_msg("a wait has ended");
+    }
+}
+
+static struct guest_verdict verdict_of(struct machine_kvm *m)
+{
+    struct guest_verdict verdict;
+
+    guest_report_verdict(machine_kvm_report(m), &verdict);
+    return verdict;
+}
+
+static uint64_t digest_of(struct machine_kvm *m)
+{
+    uint64_t digest;
+    struct error err;
+
+    OK(ram_digest(machine_kvm_memory(m), &digest, &err), err, "digest");
+    return digest;
+}
+
+/* The words of a page, by its number. */
+static uint64_t *page_words(struct machine_kvm *m, uint64_t page)
+{
+    return (uint64_t *)(machine_kvm_memory(m)->host + page * RAM_PAGE_SIZE);
+}
+
+static void counts(void **state)
+{
+    (void)state;
+    for (unsigned cpus = 1; cpus <= 2; cpus++) {
+        struct machine_kvm *m = start(cpus);
+
+        await(m, 50, 0);
+        struct guest_verdict v = verdict_of(m);
+        CHECK(v.heartbeats >= 50 * cpus && v.errors == 0, "%u vCPUs: %" PRIu64 " errors", cpus,
+              v.errors);
+        CHECK(v.pages_verified > 0 && v.pages_written > 0, "%u vCPUs: no pages", cpus);
+        /* A heartbeat is a millisecond: 50 of them are not closer together than one apart. */
+        CHECK(v.longest_gap_us >= 1000, "%u vCPUs: %" PRIu64 " us", cpus, v.longest_gap_us);
+        machine_kvm_free(m);
+    }
+}
+
+/* Paused it changes nothing and says nothing; then it goes on where it was. */
+static void pauses(void **state)
+{
+    (void)state;
+    for (unsigned cpus = 1; cpus <= 2; cpus++) {
+        struct machine_kvm *m = start(cpus);
+
+        await(m, 2, 0);
+        for (unsigned i = 0; i < 20; i++) {
+            machine_kvm_pause(m);
+            struct guest_verdict before = verdict_of(m);
+            uint64_t memory = digest_of(m);
+            CHECK(digest_of(m) == memory, "%u vCPUs, pause %u: memory has changed", cpus, i);
+            struct guest_verdict after = verdict_of(m);
+            CHECK(memcmp(&before, &after, sizeof(after)) == 0, "%u vCPUs: it still speaks", cpus);
+            machine_kvm_resume(m);
+            /* Each of them: one alone may be ahead by more. */
+            await(m, before.heartbeats / cpus + 1, 0);
+        }
+        CHECK(verdict_of(m).errors == 0, "%u vCPUs: %" PRIu64 " errors", cpus,
+              verdict_of(m).errors);
+        machine_kvm_free(m);
+    }
+}
+
+/* Orders that follow each other closely: none is lost, and the end finds it wherever it is. */
+static void takes_any_orders(void **state)
+{
+    struct machine_kvm *m = start(2);
+
+    (void)state;
+    for (unsigned i = 0; i < 1000; i++) {
+        machine_kvm_pause(m);
+        machine_kvm_resume(m);
+    }
+    machine_kvm_resume(m);
+    await(m, 1, 0);
+    machine_kvm_pause(m);
+    machine_kvm_pause(m);
+    CHECK(verdict_of(m).errors == 0, "%" PRIu64 " errors", verdict_of(m).errors);
+    machine_kvm_free(m);
+
+    struct machine_kvm_config config = {.guest = "counter", .bytes = MEMORY, .cpus = 1};
+    struct error err;
+    OK(machine_kvm_new(&config, &m, &err), err, "machine");
+    machine_kvm_pause(m);
+    CHECK(verdict_of(m).heartbeats == 0, "it has never run");
+    machine_kvm_free(m);
+}
+
+/*
+ * A page of this vCPU about half a walk away from where it stands, so that neither this one nor the
+ * two behind it are just being written.
+ */
+static uint64_t quiet_page(struct machine_kvm *m, unsigned vcpu)
+{
+    const struct guest_voice *v = &machine_kvm_report(m)->voices[vcpu];
+    uint64_t walk = page_words(m, v->first_page)[0] & UINT32_MAX, at = 0;
+
+    while (at < v->n_pages && (page_words(m, v->first_page + at)[0] & UINT32_MAX) == walk)
+        at++;
+    return v->first_page + MIN((at + v->n_pages / 2) % v->n_pages, v->n_pages - 3);
+}
+
+static const struct damage_case {
+    const char *label;
+    unsigned cpus, vcpu;
+    size_t word;
+    uint64_t flip;
+} damage_cases[] = {
+    {"a bit of the first word", 1, 0, 0, 1},
+    {"a bit of the last word", 1, 0, PAGE_WORDS - 1, UINT64_C(1) << 43},
+    {"the second vCPU's page", 2, 1, 0, UINT64_C(1) << 63},
+};
+
+static void finds_the_wrong_page(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(damage_cases); i++) {
+        const struct damage_case *c = &damage_cases[i];
+        struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
+        struct machine_kvm *m = start(c->cpus);
+
+        await(m, 20, 0);
+        machine_kvm_pause(m);
+        uint64_t page = quiet_page(m, c->vcpu), expected = page_words(m, page)[c->word];
+        page_words(m, page)[c->word] ^= c->flip;
+        machine_kvm_resume(m);
+        await(m, 0, 1);
+        await(m, verdict_of(m).heartbeats + 20, 1); /* told once, then it counts on */
+        size_t n = guest_report_wrong(machine_kvm_report(m), wrong);
+        CHECK(n == 1, "%s: %zu wrong pages", c->label, n);
+        CHECK(wrong[0].vcpu == c->vcpu && wrong[0].page == page && wrong[0].expected == expected &&
+                  wrong[0].found == (expected ^ c->flip),
+              "%s: vCPU %u tells of page %" PRIu64 ", found %" PRIx64 ", expected %" PRIx64
+              "; it is page %" PRIu64 ", %" PRIx64,
+              c->label, wrong[0].vcpu, wrong[0].page, wrong[0].found, wrong[0].expected, page,
+              expected);
+        machine_kvm_free(m);
+    }
+}
+
+/* A page that is right, but another's; and one that is stale by a walk. */
+static void finds_swapped_and_stale_pages(void **state)
+{
+    struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
+    struct machine_kvm *m = start(1);
+
+    (void)state;
+    await(m, 20, 0);
+    machine_kvm_pause(m);
+    uint64_t page = quiet_page(m, 0);
+    memcpy(page_words(m, page), page_words(m, page + 1), RAM_PAGE_SIZE);
+    page_words(m, page + 2)[0]--;
+    page_words(m, page + 2)[PAGE_WORDS - 1]--;
+    machine_kvm_resume(m);
+    await(m, 0, 2);
+    CHECK(guest_report_wrong(machine_kvm_report(m), wrong) == 2, "more than two wrong pages");
+    CHECK(wrong[0].page == page && wrong[1].page == page + 2, "other pages");
+    CHECK(wrong[1].found == wrong[1].expected - 1, "not stale by one walk");
+    machine_kvm_free(m);
+}
+
+/* A guest that goes wrong ends with a reason; pause and the end still work. */
+static void says_how_a_guest_dies(void **state)
+{
+    struct machine_kvm_config config = {.guest = "counter", .bytes = MEMORY, .cpus = 1};
+    static const struct death_case {
+        const char *label;
+        uint8_t code[16];
+        const char *reason;
+    } cases[] = {
+        {"an undefined instruction", {0x0f, 0x0b}, "died of an exception"},
+        {"a port that is nobody's", {0x66, 0xba, 0xe9, 0x00, 0xef}, "port 0xe9"},
+        {"a byte", {0x66, 0xba, 0x10, 0x05, 0xee}, "1 times 1 bytes at port 0x510"},
+        {"reading a port", {0x66, 0xba, 0x10, 0x05, 0xed}, "IN 1 times 4 bytes"},
+        {"a page that is not its own", {0x31, 0xff, 0x66, 0xba, 0x11, 0x05, 0xef}, "page 0"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct machine_kvm *m;
+        struct error err;
+
+        OK(machine_kvm_new(&config, &m, &err), err, cases[i].label);
+        memcpy(machine_kvm_memory(m)->host + GUEST_IMAGE, cases[i].code, sizeof(cases[i].code));
+        machine_kvm_resume(m);
+        CHECK(!guest_report_wait(machine_kvm_report(m), 1, 0, DEADLINE_NEVER), "%s: a heartbeat",
+              cases[i].label);
+        check_refused(cases[i].label, guest_report_failure(machine_kvm_report(m), &err), &err,
+                      ERR_PEER, cases[i].reason);
+        machine_kvm_pause(m);
+        machine_kvm_resume(m);
+        machine_kvm_free(m);
+    }
+}
+
+static const struct config_case {
+    const char *label;
+    struct machine_kvm_config config;
+    const char *part;
+} config_cases[] = {
+    {"no such guest", {"sheep", MEMORY, 1}, "expected counter"},
+    {"too little", {"counter", UINT64_C(2) << 20, 1}, "from 4M"},
+    {"too much", {"counter", (UINT64_C(3) << 30) + (2 << 20), 1}, "to 3G"},
+    {"an odd length", {"counter", MEMORY + 4096, 1}, "multiple of 2M"},
+    {"no vCPU", {"counter", MEMORY, 0}, "0 vCPUs"},
+    {"too many vCPUs", {"counter", MEMORY, GUEST_CPUS_MAX + 1}, "17 vCPUs"},
+};
+
+static void refuses(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(config_cases); i++) {
+        const struct config_case *c = &config_cases[i];
+        struct machine_kvm *m;
+        struct error err;
+
+        check_refused(c->label, machine_kvm_new(&c->config, &m, &err), &err, ERR_USAGE, c->part);
+    }
+}
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int number)
+{
+    (void)number;
+    caught = 1;
+}
+
+/* A vCPU's thread takes none of the program's signals. */
+static void leaves_signals_alone(void **state)
+{
+    struct machine_kvm *m;
+    sigset_t set, pending;
+    int number;
+
+    (void)state;
+    signal(SIGUSR1, on_signal);
+    m = start(1);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    kill(getpid(), SIGUSR1);
+    machine_kvm_pause(m); /* by then it would have taken it */
+    CHECK(!caught && sigpending(&pending) == 0 && sigismember(&pending, SIGUSR1),
+          "the guest has taken it");
+    CHECK(sigwait(&set, &number) == 0 && number == SIGUSR1, "sigwait");
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    signal(SIGUSR1, SIG_DFL);
+    machine_kvm_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts),
+        cmocka_unit_test(pauses),
+        cmocka_unit_test(takes_any_orders),
+        cmocka_unit_test(finds_the_wrong_page),
+        cmocka_unit_test(finds_swapped_and_stale_pages),
+        cmocka_unit_test(says_how_a_guest_dies),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(leaves_signals_alone),
+    };
+    struct error err;
+
+    if (machine_kvm_usable(&err) < 0)
+        skip_all(err.text);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,22 @@
+/*
+ * vmm/guest_memory.h: a guest's memory as it finds it: page tables, payload and parameters, laid
+ * out as vmm/guest/params.h says. Knows no KVM.
+ */
+#pragma once
+
+#include "ram/block.h"
+#include "vmm/guest/params.h"
+#include "vmm/guest_image.h"
+
+/* The page tables are of 2 MiB pages; above 3 GiB is where x86 has its devices. */
+#define GUEST_MEMORY_UNIT (UINT64_C(2) << 20)
+#define GUEST_MEMORY_MIN  (UINT64_C(4) << 20)
+#define GUEST_MEMORY_MAX  (UINT64_C(3) << 30)
+
+/* A length of guest memory that can be. */
+MUST_USE int guest_memory_check(uint64_t bytes, struct error *err);
+/* Page tables and the payload, in fresh memory from guest-physical 0 on. */
+MUST_USE int guest_memory_load(struct ram_block *b, const struct guest_image *image,
+                               struct error *err);
+/* A vCPU's page of parameters. */
+void guest_memory_params(struct ram_block *b, unsigned vcpu, const struct guest_params *params);

@@ -1,0 +1,323 @@
+#include "vmm/vcpu.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "base/fd.h"
+
+/* Does nothing but end KVM_RUN; a signal of our own, for whoever uses the library has the others.
+ */
+#define KICK (SIGRTMIN + 1)
+
+/* Registers' bits (Intel SDM, volume 3, 2.5, 2.2.1 and 3.4.3). */
+#define CR0_PE         0x1U
+#define CR0_MP         0x2U
+#define CR0_ET         0x10U
+#define CR0_NE         0x20U
+#define CR0_WP         0x10000U
+#define CR0_PG         0x80000000U
+#define CR4_PAE        0x20U
+#define CR4_OSFXSR     0x200U
+#define CR4_OSXMMEXCPT 0x400U
+#define EFER_LME       0x100U
+#define EFER_LMA       0x400U
+#define RFLAGS_ONE     0x2U
+#define RFLAGS_IOPL3   0x3000U
+
+/* Selectors as a 64-bit Linux has them for its programs; no descriptor table is ever read. */
+#define USER_CODE 0x33
+#define USER_DATA 0x2b
+
+enum order { ORDER_PAUSE, ORDER_RUN, ORDER_END };
+
+struct vcpu {
+    /* Set before the thread starts, read-only after. */
+    unsigned index;
+    int fd;
+    struct kvm_run *run; /* immediate_exit: any thread, atomically; else the thread's */
+    size_t run_bytes;
+    const struct vcpu_client *client;
+    pthread_t thread;
+    bool has_thread;
+
+    /* Any thread, under lock. */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    enum order order;
+    bool still; /* outside KVM_RUN until the next order */
+};
+
+/* --- the registers it starts with ------------------------------------------------------------ */
+
+static int set_system_registers(int fd, uint64_t page_tables, struct error *err)
+{
+    struct kvm_segment data = {
+        .limit = UINT32_MAX,
+        .selector = USER_DATA,
+        .type = 3, /* read, write, accessed */
+        .present = 1,
+        .dpl = 3,
+        .db = 1,
+        .s = 1,
+        .g = 1,
+    };
+    struct kvm_segment code = data;
+    struct kvm_sregs s;
+
+    if (kvm_ioctl(fd, KVM_GET_SREGS, &s, "a vCPU's system registers", err) < 0)
+        return -1;
+    code.selector = USER_CODE;
+    code.type = 11; /* execute, read, accessed */
+    code.db = 0;
+    code.l = 1;
+    s.cs = code;
+    s.ds = s.es = s.fs = s.gs = s.ss = data;
+    s.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
+    s.cr3 = page_tables;
+    s.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+    s.efer = EFER_LME | EFER_LMA;
+    s.idt.limit = 0; /* an exception ends the run, it does not wander through memory */
+    return kvm_ioctl(fd, KVM_SET_SREGS, &s, "a vCPU's system registers", err);
+}
+
+static int set_registers(int fd, const struct vcpu_start *start, struct error *err)
+{
+    struct kvm_regs regs = {
+        .rip = start->entry,
+        .rsp = start->stack_top - sizeof(uint64_t), /* where a caller's address would lie */
+        .rdi = start->argument,
+        .rflags = RFLAGS_ONE | RFLAGS_IOPL3,
+    };
+
+    return kvm_ioctl(fd, KVM_SET_REGS, &regs, "a vCPU's registers", err);
+}
+
+/* --- what leaves the guest ------------------------------------------------------------------- */
+
+static int take_port(struct vcpu *v, struct error *err)
+{
+    struct kvm_regs regs;
+
+    if (v->run->io.direction != KVM_EXIT_IO_OUT || v->run->io.size != sizeof(uint32_t) ||
+        v->run->io.count != 1)
+        return err_set(err, ERR_PEER, "%s %u times %u bytes at port 0x%x, expected OUT of 4 bytes",
+                       v->run->io.direction == KVM_EXIT_IO_OUT ? "OUT" : "IN", v->run->io.count,
+                       v->run->io.size, v->run->io.port);
+    if (kvm_ioctl(v->fd, KVM_GET_REGS, &regs, "a vCPU's registers", err) < 0)
+        return -1;
+    const uint64_t words[GUEST_MESSAGE_WORDS] = {regs.rdi, regs.rsi, regs.rcx};
+    return v->client->out(v->client->arg, v->index, v->run->io.port, words, err);
+}
+
+/* Where it was is what helps whoever wrote the payload. */
+static int crashed(struct vcpu *v, const char *how, uint64_t detail, struct error *err)
+{
+    struct kvm_regs regs;
+
+    if (kvm_ioctl(v->fd, KVM_GET_REGS, &regs, "a vCPU's registers", err) < 0)
+        return -1;
+    return err_set(err, ERR_PEER, "%s (0x%" PRIx64 ") at rip 0x%llx", how, detail, regs.rip);
+}
+
+static int take_exit(struct vcpu *v, struct error *err)
+{
+    struct kvm_run *run = v->run;
+
+    switch (run->exit_reason) {
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+        return 0;
+    case KVM_EXIT_IO:
+        return take_port(v, err);
+    case KVM_EXIT_MMIO:
+        return crashed(v, "touched an address without memory", run->mmio.phys_addr, err);
+    case KVM_EXIT_SHUTDOWN:
+        return crashed(v, "died of an exception", run->exit_reason, err);
+    case KVM_EXIT_INTERNAL_ERROR:
+        return crashed(v, "did what KVM cannot do", run->internal.suberror, err);
+    case KVM_EXIT_FAIL_ENTRY:
+        return crashed(v, "cannot be entered", run->fail_entry.hardware_entry_failure_reason, err);
+    default:
+        return crashed(v, "left for a reason that is not ours", run->exit_reason, err);
+    }
+}
+
+/* --- its thread ------------------------------------------------------------------------------ */
+
+/*
+ * Runs until it is kicked. A kick's EINTR comes only after KVM has completed the instruction that
+ * left the guest last: never is an OUT half done where the vCPU stands still.
+ */
+static int run_guest(struct vcpu *v, struct error *err)
+{
+    for (;;) {
+        if (ioctl(v->fd, KVM_RUN, NULL) == 0) {
+            if (take_exit(v, err) < 0)
+                return -1;
+        } else if (errno == EINTR) {
+            return 0;
+        } else if (errno != EAGAIN) {
+            return err_sys(err, "KVM: running it");
+        }
+    }
+}
+
+/* Stands still until it may run; false when it is to end. */
+static bool next_order(struct vcpu *v)
+{
+    pthread_mutex_lock(&v->lock);
+    while (v->order == ORDER_PAUSE) {
+        v->still = true;
+        pthread_cond_broadcast(&v->changed);
+        pthread_cond_wait(&v->changed, &v->lock);
+    }
+    v->still = false;
+    /* Under the lock: a kick that comes later sets it again. */
+    __atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_RELAXED);
+    bool go = v->order == ORDER_RUN;
+    pthread_mutex_unlock(&v->lock);
+    return go;
+}
+
+static void *vcpu_main(void *arg)
+{
+    struct vcpu *v = arg;
+    struct error err;
+
+    while (next_order(v)) {
+        if (run_guest(v, &err) < 0) {
+            err_in(&err, "guest, vCPU %u", v->index);
+            v->client->failed(v->client->arg, v->index, &err);
+            break;
+        }
+    }
+    pthread_mutex_lock(&v->lock);
+    v->order = ORDER_END;
+    v->still = true;
+    pthread_cond_broadcast(&v->changed);
+    pthread_mutex_unlock(&v->lock);
+    return NULL;
+}
+
+static void give_order(struct vcpu *v, enum order order)
+{
+    pthread_mutex_lock(&v->lock);
+    if (v->order != ORDER_END) {
+        v->order = order;
+        if (order == ORDER_RUN)
+            v->still = false;
+        __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELAXED);
+        pthread_cond_broadcast(&v->changed);
+        pthread_kill(v->thread, KICK);
+    }
+    pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_resume(struct vcpu *v)
+{
+    give_order(v, ORDER_RUN);
+}
+
+void vcpu_kick(struct vcpu *v)
+{
+    give_order(v, ORDER_PAUSE);
+}
+
+void vcpu_wait(struct vcpu *v)
+{
+    pthread_mutex_lock(&v->lock);
+    while (!v->still)
+        pthread_cond_wait(&v->changed, &v->lock);
+    pthread_mutex_unlock(&v->lock);
+}
+
+static void on_kick(int number)
+{
+    (void)number; /* KVM_RUN returns: that is all */
+}
+
+/* It takes the kick and no other signal: the program's are for the program's threads. */
+static int start_thread(struct vcpu *v, struct error *err)
+{
+    struct sigaction action = {.sa_handler = on_kick}; /* without SA_RESTART */
+    sigset_t all_but_kick, before;
+
+    sigaction(KICK, &action, NULL);
+    sigfillset(&all_but_kick);
+    sigdelset(&all_but_kick, KICK);
+    pthread_sigmask(SIG_SETMASK, &all_but_kick, &before);
+    errno = pthread_create(&v->thread, NULL, vcpu_main, v);
+    int rc = errno ? err_sys(err, "thread for a vCPU") : 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    v->has_thread = rc == 0;
+    return rc;
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static int map_run(struct vcpu *v, size_t bytes, struct error *err)
+{
+    void *run = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+
+    if (run == MAP_FAILED)
+        return err_sys(err, "KVM: a vCPU's page");
+    v->run = run;
+    v->run_bytes = bytes;
+    return 0;
+}
+
+int vcpu_new(struct kvm *kvm, unsigned index, const struct vcpu_start *start,
+             const struct vcpu_client *client, struct vcpu **ret, struct error *err)
+{
+    struct vcpu *v = calloc(1, sizeof(*v));
+
+    if (!v)
+        return err_sys(err, "memory for a vCPU");
+    v->index = index;
+    v->fd = -1;
+    v->client = client;
+    pthread_mutex_init(&v->lock, NULL);
+    pthread_cond_init(&v->changed, NULL);
+    if (kvm_add_vcpu(kvm, index, &v->fd, err) < 0 || map_run(v, kvm->run_bytes, err) < 0 ||
+        set_system_registers(v->fd, start->page_tables, err) < 0 ||
+        set_registers(v->fd, start, err) < 0 || start_thread(v, err) < 0) {
+        vcpu_free(v);
+        return -1;
+    }
+    *ret = v;
+    return 0;
+}
+
+void vcpu_free(struct vcpu *v)
+{
+    if (!v)
+        return;
+    if (v->has_thread) {
+        give_order(v, ORDER_END);
+        pthread_join(v->thread, NULL);
+    }
+    if (v->run)
+        munmap(v->run, v->run_bytes);
+    fd_close(&v->fd);
+    pthread_cond_destroy(&v->changed);
+    pthread_mutex_destroy(&v->lock);
+    free(v);
+}
+
+int vcpu_tsc_khz(struct vcpu *v, uint64_t *ret, struct error *err)
+{
+    int khz = kvm_ioctl(v->fd, KVM_GET_TSC_KHZ, NULL, "the TSC's rate", err);
+
+    if (khz < 0)
+        return -1;
+    if (khz < 1000)
+        return err_set(err, ERR_SYSTEM, "KVM: a TSC of %d kHz", khz);
+    *ret = (uint64_t)khz;
+    return 0;
+}

@@ -1,0 +1,46 @@
+/*
+ * vmm/vcpu.h: a vCPU and the thread that runs it, at CPL3 in long mode. Knows no message of a
+ * guest: what leaves the guest goes to the client.
+ *
+ * CPL3 because it needs no more: page tables with the user bit, and IOPL 3 for OUT. A KVM that
+ * has to emulate supervisor code (nested without hardware's help) still runs such a guest natively.
+ */
+#pragma once
+
+#include "vmm/guest/ports.h"
+#include "vmm/kvm.h"
+
+struct vcpu_client {
+    /*
+     * On the vCPU's thread: the guest has written 32 bits to a port, with these registers (rdi,
+     * rsi, rcx). Whatever fails here ends the vCPU.
+     */
+    int (*out)(void *arg, unsigned vcpu, uint16_t port,
+               const uint64_t words[static GUEST_MESSAGE_WORDS], struct error *err);
+    /* On the vCPU's thread: it runs no more, for this reason. */
+    void (*failed)(void *arg, unsigned vcpu, const struct error *err);
+    void *arg;
+};
+
+/* Where it starts, as if called with one argument. Addresses in the guest. */
+struct vcpu_start {
+    uint64_t page_tables, entry, stack_top, argument;
+};
+
+struct vcpu;
+
+/* It stands still when this returns. `kvm` and `client` outlive it. */
+MUST_USE int vcpu_new(struct kvm *kvm, unsigned index, const struct vcpu_start *start,
+                      const struct vcpu_client *client, struct vcpu **ret, struct error *err);
+/* Ends the thread, wherever the guest is. NULL is fine. */
+void vcpu_free(struct vcpu *v);
+
+/* All of these on any thread but the vCPU's; they do nothing to one that has failed. */
+void vcpu_resume(struct vcpu *v);
+/* Asks it to stand still; several can be asked before the first is waited for. */
+void vcpu_kick(struct vcpu *v);
+/* After vcpu_kick(): it stands still, no message is half taken, its state can be read. */
+void vcpu_wait(struct vcpu *v);
+
+/* How fast its TSC runs. */
+MUST_USE int vcpu_tsc_khz(struct vcpu *v, uint64_t *ret, struct error *err);
