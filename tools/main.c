@@ -28,6 +28,11 @@ static const struct verb {
      "is written at RATE while it is sent.\n"
      "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N.\n",
      VERB_SEND, verb_send},
+    {"vm", "--guest NAME [options]", "run a guest under KVM that verifies its own memory",
+     "NAME: counter walks its memory and increments a number in every page; each has to hold what\n"
+     "the last walk has left there. It runs until SIGINT or SIGTERM, or for --run-for; the exit\n"
+     "code is 0 when every page was right. Such a guest cannot be migrated yet.\n",
+     VERB_VM, verb_vm},
     {"info", "[options] FILE | raw:DIR", "what a snapshot holds",
      "Blocks, page counts, device sections, machine type.\n", VERB_INFO, verb_info},
     {"probe", "[options]", "what this host can do",

@@ -7,7 +7,7 @@
 #include "tools/units.h"
 
 #define BOTH (VERB_RECV | VERB_SEND)
-#define ALL  (VERB_RECV | VERB_SEND | VERB_INFO | VERB_PROBE)
+#define ALL  (VERB_RECV | VERB_SEND | VERB_INFO | VERB_PROBE | VERB_VM)
 
 /* --- QEMU's settings in other words ---------------------------------------------------------- */
 
@@ -218,6 +218,33 @@ static int set_pretty(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
+static int set_guest(struct options *o, const char *value, struct error *err)
+{
+    (void)err;
+    o->guest = value;
+    return 0;
+}
+
+static int set_memory(struct options *o, const char *value, struct error *err)
+{
+    return parse_size(value, &o->memory_bytes, err);
+}
+
+static int set_cpus(struct options *o, const char *value, struct error *err)
+{
+    uint64_t n;
+
+    if (parse_number(value, 255, &n, err) < 0)
+        return -1;
+    o->cpus = (unsigned)n;
+    return 0;
+}
+
+static int set_run_for(struct options *o, const char *value, struct error *err)
+{
+    return parse_duration(value, 1000, &o->run_for_ms, err);
+}
+
 /* --- the table ------------------------------------------------------------------------------- */
 
 #define ONLY_SOURCE      "set at the source"
@@ -272,6 +299,10 @@ static const struct option {
     {"--timeout", "TIME", VERB_QMP, set_timeout,
      "for connecting and for the answer, together; 0: for ever (30s)"},
     {"--pretty", NULL, VERB_QMP, set_pretty, "the answer indented, over many lines"},
+    {"--guest", "NAME", VERB_VM, set_guest, "what runs: counter"},
+    {"--memory", "SIZE", VERB_VM, set_memory, "of the guest, 4M to 3G in steps of 2M (64M)"},
+    {"--cpus", "N", VERB_VM, set_cpus, "vCPUs, 1 to 16 (1)"},
+    {"--run-for", "TIME", VERB_VM, set_run_for, "then end it; 0: at a signal (0)"},
     {"--json", NULL, ALL, set_json, "the result as one JSON object on standard output"},
     {"--progress", "WHEN", BOTH, set_progress,
      "a line per second on standard error: auto (on a terminal), always, never"},
@@ -322,6 +353,8 @@ static int options_default(struct options *ret, struct error *err)
         .stall_timeout_ms = 30000,
         .local_patience_ms = 1000,
         .timeout_ms = 30000,
+        .memory_bytes = UINT64_C(64) << 20,
+        .cpus = 1,
     };
     settings_init(&ret->settings);
     return engine_find("auto", &ret->engine, err);

@@ -18,6 +18,7 @@ enum verb_bit {
     VERB_INFO = 1 << 2,
     VERB_PROBE = 1 << 3,
     VERB_QMP = 1 << 4,
+    VERB_VM = 1 << 5,
 };
 
 enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
@@ -38,6 +39,10 @@ struct options {
     bool rules;          /* probe: of the gate instead of the host */
     uint64_t timeout_ms; /* qmp: for the whole exchange; 0: for ever */
     bool pretty;         /* qmp: the answer over many lines */
+    /* vm */
+    const char *guest; /* NULL: not said */
+    uint64_t memory_bytes, run_for_ms;
+    unsigned cpus;
     enum progress_mode progress;
 };
 

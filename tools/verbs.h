@@ -11,3 +11,4 @@ int verb_send(int argc, char **argv, struct error *err);
 int verb_info(int argc, char **argv, struct error *err);
 int verb_probe(int argc, char **argv, struct error *err);
 int verb_qmp(int argc, char **argv, struct error *err);
+int verb_vm(int argc, char **argv, struct error *err);

@@ -89,6 +89,16 @@ USAGE = [
     ["qmp", "unix:/nonexistent/monitor", "stop", "a=1", "a.b=2"],
     ["qmp", "--timeout", "never", "unix:/nonexistent/monitor", "stop"],
     ["qmp", "--json", "unix:/nonexistent/monitor", "stop"],
+    ["vm"],
+    ["vm", "--guest", "counter", "more"],
+    ["vm", "--guest", "no-such-guest"],
+    ["vm", "--guest", "counter", "--memory", "2M"],
+    ["vm", "--guest", "counter", "--memory", "5M"],
+    ["vm", "--guest", "counter", "--memory", "4G"],
+    ["vm", "--guest", "counter", "--cpus", "0"],
+    ["vm", "--guest", "counter", "--cpus", "17"],
+    ["vm", "--guest", "counter", "--run-for", "long"],
+    ["vm", "--guest", "counter", "--channels", "2"],
 ]
 
 
@@ -103,7 +113,7 @@ def usage(scene):
 @case("help and probe")
 def helps(scene):
     for words in (["help"], ["help", "recv"], ["help", "send"], ["help", "info"], ["probe"],
-                  ["help", "qmp"], ["qmp", "--help"],
+                  ["help", "qmp"], ["qmp", "--help"], ["help", "vm"],
                   ["help", "settings"], ["help", "settings", "multifd"], ["probe", "--rules"]):
         run = Ramjet(scene, *words)
         check(run.wait(5) == 0 and run.output, f"{words}: exit code {run.wait()}: {run.errors}")

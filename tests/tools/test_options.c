@@ -91,6 +91,24 @@ static void everything(void **state)
 }
 
 /* What is set, in words of the command line and in QEMU's: the same. */
+static void vm_options(void **state)
+{
+    static const char *const nothing[] = {NULL};
+    static const char *const words[] = {"--guest", "counter",        "--memory=1G", "--cpus",
+                                        "16",      "--run-for=1.5s", "--json",      NULL};
+    struct options o;
+    struct error err;
+    size_t n;
+
+    (void)state;
+    OK(parse(VERB_VM, nothing, &o, NULL, 0, &n, &err), err, "nothing");
+    CHECK(!o.guest && o.memory_bytes == 64 << 20 && o.cpus == 1 && o.run_for_ms == 0, "defaults");
+    OK(parse(VERB_VM, words, &o, NULL, 0, &n, &err), err, "all of them");
+    CHECK(strcmp(o.guest, "counter") == 0 && o.memory_bytes == 1 << 30 && o.cpus == 16 &&
+              o.run_for_ms == 1500 && o.json,
+          "other values");
+}
+
 static const struct same_case {
     const char *label;
     enum verb_bit verb;
@@ -220,6 +238,10 @@ static const struct bad_case {
     {"a part of one", VERB_RECV, {"--channel", "2"}, "unknown option '--channel'"},
     {"of another verb", VERB_INFO, {"--max-bandwidth", "1G"}, "unknown option '--max-bandwidth'"},
     {"of another verb", VERB_SEND, {"--force"}, "unknown option '--force'"},
+    {"of another verb", VERB_VM, {"--channels", "2"}, "unknown option '--channels'"},
+    {"of another verb", VERB_SEND, {"--guest", "counter"}, "unknown option '--guest'"},
+    {"vCPUs", VERB_VM, {"--cpus", "256"}, "--cpus: '256'"},
+    {"memory", VERB_VM, {"--memory", "lots"}, "--memory: "},
     {"without its value", VERB_SEND, {"--channels"}, "--channels needs N"},
     {"with a value too many", VERB_RECV, {"--json=yes"}, "--json takes no value"},
     {"one word too many", VERB_RECV, {"a", "b", "c"}, "'c': one word too many"},
@@ -290,7 +312,7 @@ static void refuses(void **state)
 /* Every option that help shows is one that its verb takes: alone, it lacks its value at most. */
 static void help_is_true(void **state)
 {
-    static const enum verb_bit verbs[] = {VERB_RECV, VERB_SEND, VERB_INFO, VERB_PROBE};
+    static const enum verb_bit verbs[] = {VERB_RECV, VERB_SEND, VERB_INFO, VERB_PROBE, VERB_VM};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
@@ -319,10 +341,11 @@ static void help_is_true(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),    cmocka_unit_test(own_settings),
-        cmocka_unit_test(everything),  cmocka_unit_test(same_settings),
-        cmocka_unit_test(tls_options), cmocka_unit_test(starts),
-        cmocka_unit_test(refuses),     cmocka_unit_test(help_is_true),
+        cmocka_unit_test(defaults),     cmocka_unit_test(own_settings),
+        cmocka_unit_test(everything),   cmocka_unit_test(same_settings),
+        cmocka_unit_test(tls_options),  cmocka_unit_test(starts),
+        cmocka_unit_test(vm_options),   cmocka_unit_test(refuses),
+        cmocka_unit_test(help_is_true),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ class Ramjet(Process):
         code = self.wait(seconds)
         check(code == 0, f"{self.name}: exit code {code}: {self.errors.strip()}")
         text = self.output.decode().strip()
-        if text.startswith("listening "):
+        if text.startswith(("listening ", "running ")):
             text = text.partition("\n")[2]
         return json.loads(text) if text.startswith("{") else None
 

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""ramjet vm: a guest under KVM runs until it is told to end, and its verdict is the exit code."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+from lib import ramjet, table
+from lib.ramjet import Ramjet
+from lib.scene import until
+from lib.table import Skip, check
+
+Case = namedtuple("Case", "label run")
+CASES = []
+
+NOBODY = 65534
+PAGE = 4096
+MEMBERS = {"running": bool, "heartbeats": int, "longest-gap-us": int, "pages-verified": int,
+           "pages-written": int, "errors": int}
+
+
+def case(label):
+    """Adds the function below it to the table."""
+    def add(function):
+        CASES.append(Case(label, function))
+        return function
+    return add
+
+
+def demand_kvm(scene):
+    answer = Ramjet(scene, "probe", "--json").done()["kvm"]
+    if answer.startswith("no"):
+        raise Skip(f"no KVM here: {answer}")
+
+
+def vm(scene, *options, memory="16M"):
+    """A guest that runs already."""
+    demand_kvm(scene)
+    guest = Ramjet(scene, "vm", "--guest", "counter", "--memory", memory, *options)
+    check(guest.read(lambda out: b"\n" in out), f"it ended before it ran: {guest.errors}")
+    check(guest.output.startswith(b"running counter, 16 MiB"), f"{guest.output}")
+    return guest
+
+
+def clean(result):
+    found = {name: type(value) for name, value in result.items()}
+    check(found == MEMBERS, f"members are {found}")
+    check(result["running"] and result["errors"] == 0, f"{result}")
+    check(result["heartbeats"] > 0, f"{result}")
+
+
+def ended_by(scene, number):
+    guest = vm(scene, "--json")
+    guest.send_signal(number)
+    clean(guest.done(10))
+    check(not guest.errors, guest.errors)
+
+
+for _number in (signal.SIGINT, signal.SIGTERM):
+    case(f"{_number.name} ends it with its verdict")(lambda scene, n=_number: ended_by(scene, n))
+
+
+@case("two vCPUs, for a while")
+def for_a_while(scene):
+    clean(vm(scene, "--json", "--cpus", 2, "--run-for", "500ms").done(20))
+
+
+@case("the verdict for people")
+def text(scene):
+    guest = vm(scene)
+    guest.send_signal(signal.SIGINT)
+    guest.done(10)
+    for word in (b"heartbeats", b"longest gap", b"pages verified", b"errors          0"):
+        check(word in guest.output, f"no {word} in {guest.output}")
+
+
+def memory_at(run, length):
+    """Where the guest's memory is in the process: its only aligned mapping that holds so much."""
+    maps = Path(f"/proc/{run.pid}/maps").read_text()
+    for edges in re.findall(r"^(\w+)-(\w+) rw", maps, re.MULTILINE):
+        start, end = (int(edge, 16) for edge in edges)
+        if end - start == length and start % (2 << 20) == 0:
+            return start
+    raise Skip("the guest's memory is not a mapping of its own here")
+
+
+@case("wrong pages are an exit code of 1")
+def wrong(scene):
+    guest = vm(scene, "--json")
+    start = memory_at(guest, 16 << 20)
+    pages = range(600, 4000, 400)
+    try:
+        memory = os.open(f"/proc/{guest.pid}/mem", os.O_RDWR)
+    except PermissionError as denied:
+        raise Skip("the memory of another process cannot be written here") from denied
+    try:
+        # The upper byte of a page's first word: its number's, and small.
+        for page in pages:
+            os.pwrite(memory, b"\xee", start + page * PAGE + 7)
+        # Written anew: so the guest has been there, and has seen it.
+        until(lambda: all(os.pread(memory, 1, start + page * PAGE + 7) != b"\xee"
+                          for page in pages), "the guest's next walk")
+    finally:
+        os.close(memory)
+    guest.send_signal(signal.SIGINT)
+    guest.failed("wrong pages", "expected 0x")
+    result = guest.output.decode().splitlines()[-1]
+    # It may just have stood between looking at a page and writing it.
+    check(re.search(r'"errors":[1-9]\b', result), result)
+
+
+@case("without access to KVM")
+def no_access(scene):
+    if os.geteuid() != 0:
+        raise Skip("only root can become nobody")
+    if os.path.exists("/dev/kvm") and os.stat("/dev/kvm").st_mode & 0o006 == 0o006:
+        raise Skip("/dev/kvm is everybody's here")
+    program = shutil.copy(ramjet.binary(), scene.folder)  # the original may be out of reach
+    Ramjet(scene, "vm", "--guest", "counter", user=NOBODY, group=NOBODY, extra_groups=[],
+           program=program).failed("/dev/kvm")
+
+
+def run(scene, chosen):
+    chosen.run(scene)
+
+
+if __name__ == "__main__":
+    sys.exit(table.main(CASES, run))
