@@ -51,7 +51,7 @@ struct guest_report {
 void guest_report_init(struct guest_report *r);
 /*
  * Before the guest runs: the pages from `first_page` on are divided among the vCPUs. n_vcpus: at
- * most GUEST_CPUS_MAX; tsc_khz: at least 1000.
+ * most GUEST_CPUS_MAX; tsc_khz: at least 10000.
  */
 void guest_report_set(struct guest_report *r, unsigned n_vcpus, uint64_t first_page,
                       uint64_t n_pages, uint64_t tsc_khz);

@@ -71,7 +71,7 @@ int kvm_init(struct kvm *k, struct error *err)
     AUTO_FD int system = open(DEVICE, O_RDWR | O_CLOEXEC);
 
     if (system < 0)
-        return err_sys(err, DEVICE);
+        return err_sys(err, "a guest needs KVM: " DEVICE);
     if (check_system(system, err) < 0 || read_cpuid(k, system, err) < 0 ||
         make_vm(k, system, err) < 0) {
         kvm_done(k);

@@ -34,6 +34,9 @@
 #define USER_CODE 0x33
 #define USER_DATA 0x2b
 
+/* Slower was none ever; and what the guest says in ticks fits 63 bits in microseconds. */
+#define TSC_KHZ_MIN 10000
+
 enum order { ORDER_PAUSE, ORDER_RUN, ORDER_END };
 
 struct vcpu {
@@ -316,7 +319,7 @@ int vcpu_tsc_khz(struct vcpu *v, uint64_t *ret, struct error *err)
 
     if (khz < 0)
         return -1;
-    if (khz < 1000)
+    if (khz < TSC_KHZ_MIN)
         return err_set(err, ERR_SYSTEM, "KVM: a TSC of %d kHz", khz);
     *ret = (uint64_t)khz;
     return 0;
