@@ -12,6 +12,8 @@
 
 #define MAGIC_LEN 4 /* what a connection's kind is told by */
 
+#define ROOM_MS 100 /* until the next look whether there is room for a connection */
+
 #define TLS_HANDSHAKE 0x160301 /* a TLS connection's first bytes: record type, version */
 
 struct arrivals {
@@ -227,7 +229,7 @@ static int spawn(struct arrivals *a, struct channel *c, struct error *err)
     if (reserve_thread(a, err) < 0) {
         free(arrival);
         connect_close(a->group, c);
-        return a->config.connect->tls && is_stranger(a, err) ? 0 : -1;
+        return -1;
     }
     errno = start_detached(arrival);
     if (errno == 0)
@@ -239,8 +241,11 @@ static int spawn(struct arrivals *a, struct channel *c, struct error *err)
     return -1;
 }
 
-/* Takes every connection that is waiting now. Any thread. */
-static int accept_waiting(struct arrivals *a, struct error *err)
+/*
+ * Takes every connection that is waiting now. Any thread. *ret_full: there is no room for more, and
+ * those who come behind main under TLS are no reason to fail.
+ */
+static int accept_waiting(struct arrivals *a, bool *ret_full, struct error *err)
 {
     struct channel *c = NULL;
     int rc;
@@ -252,7 +257,16 @@ static int accept_waiting(struct arrivals *a, struct error *err)
             rc = spawn(a, c, err);
     } while (rc == 0 && c);
     pthread_mutex_unlock(&a->accept_lock);
-    return rc;
+    *ret_full = rc < 0 && a->config.connect->tls && is_stranger(a, err);
+    return *ret_full ? 0 : rc;
+}
+
+/* Some of those who fill the room will go. */
+static void await_room(struct arrivals *a)
+{
+    struct pollfd p = {.fd = a->group->cancel.fd, .events = POLLIN};
+
+    poll(&p, 1, ROOM_MS);
 }
 
 /* Sleeps until a connection waits or the group is cancelled; the latter is false. */
@@ -271,14 +285,17 @@ static void *acceptor_main(void *arg)
 {
     struct arrivals *a = arg;
     struct error err;
+    bool full;
 
     while (poll_listener(a)) {
-        if (accept_waiting(a, &err) < 0) {
+        if (accept_waiting(a, &full, &err) < 0) {
             channel_group_fail(a->group, &err);
             break;
         }
         if (a->listener.single)
             break;
+        if (full)
+            await_room(a);
     }
     return NULL;
 }
@@ -379,11 +396,11 @@ static void name_stranger(struct arrivals *a, struct error *err)
 int arrivals_settle(struct arrivals *a, const struct channel *main, struct error *err)
 {
     /* Under TLS the handshakes are over for the source: what is left of them is on its way. */
-    bool at_once = main->local || a->config.connect->tls;
+    bool at_once = main->local || a->config.connect->tls, full;
     uint64_t patience_ms =
         at_once ? a->config.local_patience_ms : a->config.connect->connect_timeout_ms;
 
-    if (accept_waiting(a, err) < 0 || await_greetings(a, patience_ms, err) < 0)
+    if (accept_waiting(a, &full, err) < 0 || await_greetings(a, patience_ms, err) < 0)
         return -1;
     if (recv_pool_complete(a->config.pool, a->config.n_channels > 0, err) == 0)
         return 0;

@@ -329,13 +329,16 @@ int incoming_run(struct incoming *m, struct error *err)
 
 static int listen_at(struct incoming *m, struct error *err)
 {
+    /* Strangers are not waited for without end, whatever the source may be allowed. */
+    uint64_t patience_ms = m->config.connect.tls ? MAX(m->config.local_patience_ms, TLS_PATIENCE_MS)
+                                                 : m->config.local_patience_ms;
     struct arrivals_config config = {
         .connect = &m->config.connect,
         .group = &m->group,
         .pool = m->pool,
         .n_channels = m->config.n_channels,
         .uuid = m->config.uuid,
-        .local_patience_ms = m->config.local_patience_ms,
+        .local_patience_ms = patience_ms,
     };
 
     return arrivals_new(&config, &m->arrivals, err);

@@ -39,6 +39,7 @@ static size_t gather_pages(struct send_channel *c)
  */
 static int send_from_file(struct send_channel *c, size_t n_pieces, struct error *err)
 {
+    channel_reserve(c->channel, iov_total(c->iov, 1 + n_pieces));
     if (channel_sendv(c->channel, c->iov, 1, CHANNEL_MORE, err) < 0)
         return -1;
     for (size_t i = 1; i <= n_pieces; i++) {
@@ -102,6 +103,7 @@ static void encode_packet(struct send_channel *c)
 /* iov[0] is soon written again: only the pages can be borrowed. */
 static int send_borrowed(struct send_channel *c, size_t n_pieces, struct error *err)
 {
+    channel_reserve(c->channel, iov_total(c->iov, 1 + n_pieces));
     if (channel_sendv(c->channel, c->iov, 1, CHANNEL_MORE, err) < 0)
         return -1;
     return channel_sendv(c->channel, c->iov + 1, n_pieces, CHANNEL_BORROW, err);

@@ -29,10 +29,33 @@ void channel_offer_memory(struct channel *c, const struct iovec *iov, size_t n)
         c->ops->offer_memory(c, iov, n);
 }
 
+static bool is_limited(const struct channel *c)
+{
+    return c->throttle && c->throttle->bytes_per_s;
+}
+
+/* What was not reserved is waited for now. */
+static void let_pass(struct channel *c, size_t bytes)
+{
+    size_t passed = MIN(bytes, c->reserved);
+
+    c->reserved -= passed;
+    if (bytes > passed)
+        throttle_take(c->throttle, bytes - passed);
+}
+
+void channel_reserve(struct channel *c, size_t bytes)
+{
+    if (!is_limited(c))
+        return;
+    throttle_take(c->throttle, bytes);
+    c->reserved = bytes;
+}
+
 int channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned flags, struct error *err)
 {
-    if (c->throttle && c->throttle->bytes_per_s && !(flags & CHANNEL_NOWAIT))
-        throttle_take(c->throttle, iov_total(iov, n));
+    if (is_limited(c) && !(flags & CHANNEL_NOWAIT))
+        let_pass(c, iov_total(iov, n));
     return c->ops->sendv(c, iov, n, flags, err);
 }
 
@@ -51,8 +74,8 @@ bool channel_sends_files(const struct channel *c)
 
 int channel_send_file(struct channel *c, int fd, uint64_t offset, size_t len, struct error *err)
 {
-    if (c->throttle && c->throttle->bytes_per_s)
-        throttle_take(c->throttle, len);
+    if (is_limited(c))
+        let_pass(c, len);
     return c->ops->send_file(c, fd, offset, len, err);
 }
 

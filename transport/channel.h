@@ -59,6 +59,9 @@ struct channel {
     bool borrows;              /* CHANNEL_BORROW means what it says: send nothing else with it */
     struct throttle *throttle; /* NULL: no limit; not owned */
 
+    /* The sender's. */
+    size_t reserved; /* bytes that the rate limit has let pass already */
+
     /* Any thread. */
     _Atomic uint64_t stall_timeout_ms; /* the longest silence inside a record; 0 = no limit */
 
@@ -79,6 +82,11 @@ struct channel {
  * offered.
  */
 void channel_offer_memory(struct channel *c, const struct iovec *iov, size_t n);
+/*
+ * Waits until the rate limit lets `bytes` pass, which the sends that follow then do without
+ * waiting: for what is one to the peer and several sends here.
+ */
+void channel_reserve(struct channel *c, size_t bytes);
 /*
  * Sends all of iov. The array is consumed: its contents are undefined afterwards.
  * One thread at a time sends on a channel, one at a time receives.

@@ -107,17 +107,20 @@ static ssize_t uring_send(struct fd_channel *f, struct iovec *iov, size_t n, uns
 {
     struct uring_channel *u = uring_of(f);
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = MIN(n, (size_t)IOV_MAX)};
-    /* Whole, or the kernel would let what is linked go ahead of what is missing. */
-    int how = MSG_NOSIGNAL | MSG_WAITALL | (flags & CHANNEL_NOWAIT ? MSG_DONTWAIT : 0);
-    int more = flags & CHANNEL_MORE ? MSG_MORE : 0;
     bool with_head = u->head_len > 0;
+    int how = MSG_NOSIGNAL | (flags & CHANNEL_NOWAIT ? MSG_DONTWAIT : 0);
+    int more = flags & CHANNEL_MORE ? MSG_MORE : 0;
 
     if (flags & CHANNEL_BORROW && !uring_may_lend(&u->out)) {
         errno = ENOBUFS;
         return -1;
     }
-    if (with_head)
+    /* Whole, or the kernel would let what is linked go ahead of what is missing. Only then: a
+     * socket that encrypts (kTLS) does not know the flag. */
+    if (with_head) {
+        how |= MSG_WAITALL;
         prepare_head(u, how);
+    }
     if (flags & CHANNEL_BORROW)
         prepare_loan(u, &msg, how | more);
     else

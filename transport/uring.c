@@ -28,6 +28,22 @@ static void order_rings(void)
     atomic_fetch_add_explicit(&rings_made_or_gone, 1, memory_order_acq_rel);
 }
 
+/* A ring that may be made and not entered would keep us waiting for ever: one round shows it. */
+static int try_ring(struct uring *u)
+{
+    struct io_uring_cqe *cqe;
+
+    io_uring_prep_nop(io_uring_get_sqe(&u->ring));
+    int rc = io_uring_submit_and_wait(&u->ring, 1);
+    if (rc < 0)
+        return rc;
+    rc = io_uring_peek_cqe(&u->ring, &cqe);
+    if (rc < 0)
+        return rc;
+    io_uring_cqe_seen(&u->ring, cqe);
+    return 0;
+}
+
 int uring_init(struct uring *u, struct zero_copy *zero_copy)
 {
     /* The kernel need not interrupt us for a completion: we wait for it in the kernel anyway. */
@@ -46,7 +62,7 @@ int uring_init(struct uring *u, struct zero_copy *zero_copy)
     order_rings();
     u->open = true;
     u->zero_copy = zero_copy;
-    return params.features & IORING_FEAT_EXT_ARG ? 0 : -ENOSYS;
+    return params.features & IORING_FEAT_EXT_ARG ? try_ring(u) : -ENOSYS;
 }
 
 void uring_done(struct uring *u)
