@@ -21,12 +21,24 @@ void device_state_done(struct device_state *d);
 
 struct machine;
 
-/* Called by the thread in outgoing_run(). */
+/* Why a guest stands still. It runs while there is no reason left. */
+enum machine_hold {
+    MACHINE_PAUSED = 1 << 0, /* its user wants it so */
+    MACHINE_MOVING = 1 << 1, /* a migration has stopped it, or it has not arrived yet */
+};
+
+/* stop() and resume(): any thread. The others: the thread in outgoing_run(). */
 struct machine_ops {
-    /* The guest stands still when this returns. NULL: it always does. */
-    int (*stop)(struct machine *m, struct error *err);
-    /* It runs again: the migration has failed, or was cancelled, behind stop(). NULL as above. */
-    void (*resume)(struct machine *m);
+    /* The guest stands still when this returns, whatever else held it. NULL: it always does. */
+    int (*stop)(struct machine *m, enum machine_hold why, struct error *err);
+    /* Takes a reason back; without it before, nothing happens. NULL as above. */
+    void (*resume)(struct machine *m, enum machine_hold why);
+    /* The guest stands still: makes `devices` what they are now. NULL: they never change. */
+    int (*save)(struct machine *m, struct error *err);
+    /* Takes so many percent, 0 to 99, of all vCPUs' time. NULL: this guest cannot be slowed. */
+    void (*throttle)(struct machine *m, unsigned percent);
+    /* Keeps each vCPU from writing more pages than this makes; 0: no limit. NULL: as above. */
+    void (*limit_dirty)(struct machine *m, uint64_t bytes_per_s);
     void (*free)(struct machine *m);
 };
 

@@ -383,13 +383,22 @@ static void say_goodbye(struct outgoing *m)
         (void)!channel_finish(m->main, goodbye_ms(m), &ignored);
 }
 
+static int stop_guest(struct outgoing *m, struct error *err)
+{
+    const struct machine_ops *ops = m->machine->ops;
+
+    if (ops->stop && ops->stop(m->machine, MACHINE_MOVING, err) < 0)
+        return -1;
+    return ops->save ? ops->save(m->machine, err) : 0;
+}
+
 static int switch_over(struct outgoing *m, struct error *err)
 {
     const struct buf *tail = &m->machine->devices.tail;
     uint64_t since = clock_ns(), rest;
 
     m->stopped_ns = since;
-    if (m->machine->ops->stop && m->machine->ops->stop(m->machine, err) < 0)
+    if (stop_guest(m, err) < 0)
         return err_in(err, "stop the guest");
     atomic_store(&m->stats.status, MIGRATION_DEVICE);
     if (sync_dirty(m, &since, &rest, err) < 0)
@@ -471,7 +480,7 @@ int outgoing_run(struct outgoing *m, struct error *err)
     if (rc < 0) {
         final_error(m, err);
         if (m->stopped_ns && m->machine->ops->resume)
-            m->machine->ops->resume(m->machine);
+            m->machine->ops->resume(m->machine, MACHINE_MOVING);
     }
     if (dirty)
         dirty->ops->stop(dirty);

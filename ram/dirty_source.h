@@ -19,10 +19,13 @@ struct dirty_source_ops {
      */
     int (*sync)(struct dirty_source *s, struct dirty_bitmap *bitmaps, uint64_t *ret_pages,
                 struct error *err);
-    /* Makes writes to these pages noticed again, before they are read; by the thread that claimed
-     * the stripe. NULL: sync has done that. */
+    /*
+     * Makes writes to these pages noticed again, before they are read; by the thread that claimed
+     * the stripe. Bit i of words[i / 64] is page first_page + i, first_page a multiple of 64; of
+     * the other pages what was noticed must not be forgotten. NULL: sync has done that.
+     */
     int (*rearm)(struct dirty_source *s, size_t block, uint64_t first_page, uint64_t n_pages,
-                 struct error *err);
+                 const uint64_t *words, struct error *err);
     /* Also where start() was not called, or failed. */
     void (*stop)(struct dirty_source *s);
 };

@@ -116,5 +116,5 @@ int stripe_take(struct ram_round *r, const struct stripe *s, uint64_t words[STRI
     *ret_any = any != 0;
     if (!any || !r->source || !r->source->ops->rearm)
         return 0;
-    return r->source->ops->rearm(r->source, s->block, s->first_page, s->n_pages, err);
+    return r->source->ops->rearm(r->source, s->block, s->first_page, s->n_pages, words, err);
 }

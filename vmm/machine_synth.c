@@ -28,6 +28,10 @@ struct synth {
     /* The writer's, while it runs. */
     uint64_t random;
     pthread_t writer;
+
+    /* Who stops it and lets it run again, under `control`. */
+    pthread_mutex_t control;
+    unsigned holds; /* enum machine_hold */
     bool writing;
 
     pthread_mutex_t lock;
@@ -156,27 +160,40 @@ static int start_writer(struct synth *s, struct error *err)
     return 0;
 }
 
-static int synth_stop(struct machine *m, struct error *err)
+static void end_writer(struct synth *s)
 {
-    struct synth *s = (struct synth *)m;
-
-    (void)err;
     if (!s->writing)
-        return 0;
+        return;
     pthread_mutex_lock(&s->lock);
     s->stop = true;
     pthread_cond_broadcast(&s->stop_cond);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->writer, NULL);
     s->writing = false;
+}
+
+static int synth_stop(struct machine *m, enum machine_hold why, struct error *err)
+{
+    struct synth *s = (struct synth *)m;
+
+    (void)err;
+    pthread_mutex_lock(&s->control);
+    s->holds |= why;
+    end_writer(s);
+    pthread_mutex_unlock(&s->control);
     return 0;
 }
 
-static void synth_resume(struct machine *m)
+static void synth_resume(struct machine *m, enum machine_hold why)
 {
+    struct synth *s = (struct synth *)m;
     struct error ignored; /* a synthetic guest that cannot run again harms nobody */
 
-    (void)!start_writer((struct synth *)m, &ignored);
+    pthread_mutex_lock(&s->control);
+    s->holds &= ~(unsigned)why;
+    if (!s->holds && !s->writing)
+        (void)!start_writer(s, &ignored);
+    pthread_mutex_unlock(&s->control);
 }
 
 /* --- its dirty log --------------------------------------------------------------------------- */
@@ -225,14 +242,14 @@ static const struct dirty_source_ops log_ops = {
 static void synth_free(struct machine *m)
 {
     struct synth *s = (struct synth *)m;
-    struct error ignored;
 
-    (void)!synth_stop(m, &ignored);
+    end_writer(s);
     dirty_bitmap_done(&s->log);
     ram_map_done(&m->ram);
     device_state_done(&m->devices);
     pthread_cond_destroy(&s->stop_cond);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->control);
     free(s);
 }
 
@@ -261,6 +278,7 @@ int machine_synth(const struct synth_config *config, struct machine **ret, struc
     s->dirty.ops = &log_ops;
     s->config = *config;
     s->random = seed_of(config->seed, UINT64_MAX - 1);
+    pthread_mutex_init(&s->control, NULL);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->stop_cond, NULL);
     strcpy(s->base.config.machine, RAMJET_MACHINE);

@@ -87,12 +87,12 @@ struct arming {
     struct ram_round *round;
     unsigned calls;
     size_t block;
-    uint64_t first, n;
+    uint64_t first, n, word; /* that of page 700 */
     bool fail;
 };
 
 static int rearm(struct dirty_source *s, size_t block, uint64_t first_page, uint64_t n_pages,
-                 struct error *err)
+                 const uint64_t *words, struct error *err)
 {
     struct arming *a = (struct arming *)s;
 
@@ -100,6 +100,7 @@ static int rearm(struct dirty_source *s, size_t block, uint64_t first_page, uint
     a->block = block;
     a->first = first_page;
     a->n = n_pages;
+    a->word = words[188 / 64];
     return a->fail ? err_set(err, ERR_SYSTEM, "cannot be armed") : 0;
 }
 
@@ -125,6 +126,7 @@ static void arms_what_it_takes(void **state)
     assert_true(stripe_claim(&r, &s));
     OK(stripe_take(&r, &s, words, &any, &err), err, "dirty stripe");
     CHECK(any && a.calls == 1 && a.block == 0 && a.first == 512 && a.n == 488, "armed otherwise");
+    CHECK(a.word == UINT64_C(1) << 188 % 64, "other pages are armed");
     CHECK(words[188 / 64] == UINT64_C(1) << 188 % 64, "another page");
     CHECK(!stripe_claim(&r, &s) && !stripe_claim(&r, &s), "goes on behind the end");
     a.fail = true;

@@ -73,17 +73,17 @@ static void notices_every_write(void **state)
     OK(machine_synth(&config, &m, &err), err, "synth");
     assert_non_null(m->dirty);
     /* A machine that stands still is compared with itself later. */
-    OK(m->ops->stop(m, &err), err, "stop");
+    OK(m->ops->stop(m, MACHINE_MOVING, &err), err, "stop");
     OK(m->dirty->ops->start(m->dirty, &err), err, "start");
     uint8_t *copy = malloc(config.bytes);
     memcpy(copy, m->ram.blocks[0].host, config.bytes);
-    m->ops->resume(m);
+    m->ops->resume(m, MACHINE_MOVING);
     OK(dirty_bitmap_init(&dirty, 500, &err), err, "bitmap");
     while (all < 300) { /* until enough was written, however long that takes */
         OK(m->dirty->ops->sync(m->dirty, &dirty, &pages, &err), err, "sync");
         all += pages;
     }
-    OK(m->ops->stop(m, &err), err, "stop");
+    OK(m->ops->stop(m, MACHINE_MOVING, &err), err, "stop");
     OK(m->dirty->ops->sync(m->dirty, &dirty, &pages, &err), err, "last sync");
     for (uint64_t page = 0; page < 500; page++) {
         bool differs = memcmp(copy + page * RAM_PAGE_SIZE,
@@ -124,7 +124,7 @@ static void leaves_signals_alone(void **state)
     sigaddset(&set, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     kill(getpid(), SIGUSR1);
-    OK(m->ops->stop(m, &err), err, "stop"); /* by then it would have taken it */
+    OK(m->ops->stop(m, MACHINE_MOVING, &err), err, "stop"); /* by then it would have taken it */
     CHECK(!caught && sigpending(&now) == 0 && sigismember(&now, SIGUSR1), "the guest has taken it");
     CHECK(sigwait(&set, &number) == 0 && number == SIGUSR1, "sigwait");
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
