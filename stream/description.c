@@ -2,9 +2,8 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "base/bytes.h"
 #include "stream/stream_format.h"
@@ -84,7 +83,7 @@ struct cut {
 
 /* Reads one whole section off `r` and compares it with its entry in the description. */
 static int cut_section(struct reader *r, const json_t *device, struct section *ret,
-                       uint64_t *ret_len, struct error *err)
+                       const uint8_t **ret_body, uint64_t *ret_len, struct error *err)
 {
     const char *name = json_string_value(json_object_get(device, "name"));
     json_int_t instance = json_integer_value(json_object_get(device, "instance_id"));
@@ -105,7 +104,7 @@ static int cut_section(struct reader *r, const json_t *device, struct section *r
     if (s.instance != (uint32_t)instance)
         return err_set(err, ERR_PEER, "device '%.64s': instance %u, the description says %u", name,
                        s.instance, (uint32_t)instance);
-    get_bytes(r, len);
+    *ret_body = get_bytes(r, len);
     uint8_t footer = get_u8(r);
     uint32_t id = get_u32(r);
     if (r->short_of || footer != STREAM_FOOTER || id != s.id)
@@ -126,13 +125,14 @@ static int cut_all(struct cut *cut, const json_t *devices, struct error *err)
     json_array_foreach(devices, i, device)
     {
         struct reader *r = reader_left(&cut->early) ? &cut->early : &cut->tail;
+        const uint8_t *body = NULL;
         struct section s;
         uint64_t len = 0;
 
-        if (cut_section(r, device, &s, &len, err) < 0)
+        if (cut_section(r, device, &s, &body, &len, err) < 0)
             return -1;
         if (cut->visit)
-            cut->visit(cut->arg, &s, len);
+            cut->visit(cut->arg, &s, body, len);
     }
     if (reader_left(&cut->early) || reader_left(&cut->tail))
         return err_set(err, ERR_PEER, "device sections that the description does not list");
@@ -161,16 +161,28 @@ int description_check(const struct buf *early, const struct buf *tail, descripti
     return rc;
 }
 
-int description_append_empty(struct buf *tail, struct error *err)
+static int append(struct buf *tail, const char *json, struct error *err)
 {
-    static const char json[] = "{\"configuration\":{},\"page_size\":4096,\"devices\":[]}";
     uint8_t lead[LEAD_LEN];
     struct writer w = writer_of(lead, sizeof(lead));
 
     put_u8(&w, STREAM_EOF);
     put_u8(&w, STREAM_DESCRIPTION);
-    put_u32(&w, sizeof(json) - 1);
+    put_u32(&w, (uint32_t)strlen(json));
     if (buf_append(tail, lead, sizeof(lead), err) < 0)
         return -1;
-    return buf_append(tail, json, sizeof(json) - 1, err);
+    return buf_append(tail, json, strlen(json), err);
+}
+
+int description_append(struct buf *tail, json_t *devices, struct error *err)
+{
+    json_auto_t *root = json_pack("{s:{}, s:i, s:o}", "configuration", "page_size", 4096, "devices",
+                                  devices ? json_incref(devices) : json_array());
+    char *json = root ? json_dumps(root, JSON_COMPACT) : NULL;
+
+    if (!json)
+        return err_set(err, ERR_SYSTEM, "memory for a description");
+    int rc = append(tail, json, err);
+    free(json);
+    return rc;
 }

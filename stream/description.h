@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,8 +16,9 @@
 #include "base/error.h"
 #include "stream/section.h"
 
-/* Called for each device section in stream order. `body_len` is in bytes. */
-typedef void description_visit(void *arg, const struct section *s, uint64_t body_len);
+/* Called for each device section in stream order; `body` has `body_len` bytes. */
+typedef void description_visit(void *arg, const struct section *s, const uint8_t *body,
+                               uint64_t body_len);
 
 /*
  * Whether `tail` ends in EOF byte and description, to the byte: an answer from the last bytes
@@ -31,5 +33,5 @@ bool description_ends(const struct buf *tail, size_t *ret_json);
 MUST_USE int description_check(const struct buf *early, const struct buf *tail,
                                description_visit *visit, void *arg, struct error *err);
 
-/* Appends EOF byte and the description of a machine without device sections. */
-MUST_USE int description_append_empty(struct buf *tail, struct error *err);
+/* Appends EOF byte and description; `devices` is its array of entries, NULL: there are none. */
+MUST_USE int description_append(struct buf *tail, json_t *devices, struct error *err);

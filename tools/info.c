@@ -39,8 +39,9 @@ static int blocks_json(const struct machine *m, json_t *list, struct error *err)
     return 0;
 }
 
-static void add_device(void *arg, const struct section *s, uint64_t body_len)
+static void add_device(void *arg, const struct section *s, const uint8_t *body, uint64_t body_len)
 {
+    (void)body;
     json_array_append_new(arg, json_pack("{s:s, s:I, s:I, s:I}", "name", s->name, "instance",
                                          (json_int_t)s->instance, "version", (json_int_t)s->version,
                                          "length", (json_int_t)body_len));

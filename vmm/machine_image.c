@@ -77,7 +77,7 @@ int machine_image(const char *spec, struct machine **ret, struct error *err)
     image->fd = -1;
     strcpy(image->base.config.machine, RAMJET_MACHINE);
     if (map_image(image, name, path, err) < 0 ||
-        description_append_empty(&image->base.devices.tail, err) < 0) {
+        description_append(&image->base.devices.tail, NULL, err) < 0) {
         image_free(&image->base);
         return -1;
     }

@@ -284,7 +284,7 @@ int machine_synth(const struct synth_config *config, struct machine **ret, struc
     strcpy(s->base.config.machine, RAMJET_MACHINE);
     if (config->dirty_bytes_per_s)
         s->base.dirty = &s->dirty;
-    if (make_memory(s, err) < 0 || description_append_empty(&s->base.devices.tail, err) < 0) {
+    if (make_memory(s, err) < 0 || description_append(&s->base.devices.tail, NULL, err) < 0) {
         synth_free(&s->base);
         return -1;
     }

@@ -40,7 +40,7 @@ static void source_init(struct source *s)
     *s = (struct source){0};
     for (size_t i = 0; i < BLOCKS; i++)
         memory_fill(memory_add(&s->map, blocks[i].name, blocks[i].pages, false), (unsigned)i, true);
-    OK(description_append_empty(&s->devices.tail, &err), err, "description");
+    OK(description_append(&s->devices.tail, NULL, &err), err, "description");
 }
 
 static void source_done(struct source *s)
