@@ -300,7 +300,7 @@ static const struct option {
      "for connecting and for the answer, together; 0: for ever (30s)"},
     {"--pretty", NULL, VERB_QMP, set_pretty, "the answer indented, over many lines"},
     {"--guest", "NAME", VERB_VM, set_guest, "what runs: counter"},
-    {"--memory", "SIZE", VERB_VM, set_memory, "of the guest, 4M to 3G in steps of 2M (64M)"},
+    {"--memory", "SIZE", VERB_VM, set_memory, "of the guest, 4M to 64G in steps of 2M (64M)"},
     {"--cpus", "N", VERB_VM, set_cpus, "vCPUs, 1 to 16 (1)"},
     {"--run-for", "TIME", VERB_VM, set_run_for, "then end it; 0: at a signal (0)"},
     {"--json", NULL, ALL, set_json, "the result as one JSON object on standard output"},

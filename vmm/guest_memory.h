@@ -8,14 +8,20 @@
 #include "vmm/guest/params.h"
 #include "vmm/guest_image.h"
 
-/* The page tables are of 2 MiB pages; above 3 GiB is where x86 has its devices. */
+/* The page tables are of 2 MiB pages. */
 #define GUEST_MEMORY_UNIT (UINT64_C(2) << 20)
 #define GUEST_MEMORY_MIN  (UINT64_C(4) << 20)
-#define GUEST_MEMORY_MAX  (UINT64_C(3) << 30)
+#define GUEST_MEMORY_MAX  (UINT64_C(64) << 30)
+
+/* Where an offset into the guest's one block is, physically. */
+static inline uint64_t guest_memory_physical(uint64_t offset)
+{
+    return offset < GUEST_LOW_MAX ? offset : offset - GUEST_LOW_MAX + GUEST_HIGH_START;
+}
 
 /* A length of guest memory that can be. */
 MUST_USE int guest_memory_check(uint64_t bytes, struct error *err);
-/* Page tables and the payload, in fresh memory from guest-physical 0 on. */
+/* Page tables, descriptor tables and the payload, in fresh memory of an address from 0 on. */
 MUST_USE int guest_memory_load(struct ram_block *b, const struct guest_image *image,
                                struct error *err);
 /* A vCPU's page of parameters. */

@@ -10,14 +10,31 @@
 #define DEVICE        "/dev/kvm"
 #define CPUID_ENTRIES 256
 
+/* Pages that KVM needs on some hosts, where no guest's memory is: below 4 GiB. */
+#define TSS_PAGES         0xfffbd000UL
+#define IDENTITY_MAP_PAGE 0xfffbc000UL
+
+/* Leaves with a vCPU's own number in them, and the one that tells of vector state. */
+#define LEAF_FEATURES      1U
+#define LEAF_TOPOLOGY      0xbU
+#define LEAF_XSAVE         0xdU
+#define LEAF_TOPOLOGY_V2   0x1fU
+#define FEATURES_APIC_ID   24 /* in EBX, from this bit on */
+#define FEATURES_ECX_XSAVE (1U << 26)
+
+/*
+ * x87, SSE, AVX and AVX-512. What may come beside it is not here to be migrated: a guest would have
+ * to ask for it, and KVM's host process for leave.
+ */
+#define XCR0_KNOWN UINT64_C(0xe7)
+
 static const struct {
     int capability;
     const char *name;
 } needed[] = {
-    {KVM_CAP_USER_MEMORY, "user memory"},
-    {KVM_CAP_EXT_CPUID, "CPUID"},
-    {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
-    {KVM_CAP_GET_TSC_KHZ, "the TSC's rate"},
+    {KVM_CAP_USER_MEMORY, "user memory"},       {KVM_CAP_EXT_CPUID, "CPUID"},
+    {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"}, {KVM_CAP_GET_TSC_KHZ, "the TSC's rate"},
+    {KVM_CAP_IRQCHIP, "interrupt controllers"}, {KVM_CAP_MP_STATE, "a vCPU's run state"},
 };
 
 int kvm_ioctl(int fd, unsigned long request, void *arg, const char *what, struct error *err)
@@ -52,6 +69,39 @@ static int read_cpuid(struct kvm *k, int system, struct error *err)
     return kvm_ioctl(system, KVM_GET_SUPPORTED_CPUID, k->cpuid, "supported CPUID", err);
 }
 
+/* The first part of a leaf, or NULL. */
+static const struct kvm_cpuid_entry2 *find_leaf(const struct kvm *k, uint32_t function)
+{
+    for (uint32_t i = 0; i < k->cpuid->nent; i++) {
+        if (k->cpuid->entries[i].function == function && k->cpuid->entries[i].index == 0)
+            return &k->cpuid->entries[i];
+    }
+    return NULL;
+}
+
+static uint64_t usable_xcr0(const struct kvm *k)
+{
+    const struct kvm_cpuid_entry2 *features = find_leaf(k, LEAF_FEATURES);
+    const struct kvm_cpuid_entry2 *xsave = find_leaf(k, LEAF_XSAVE);
+
+    if (!features || !xsave || !(features->ecx & FEATURES_ECX_XSAVE))
+        return 0;
+    return ((uint64_t)xsave->edx << 32 | xsave->eax) & XCR0_KNOWN;
+}
+
+/* What has to be there before the first vCPU. */
+static int furnish_vm(int vm, struct error *err)
+{
+    uint64_t identity_map = IDENTITY_MAP_PAGE;
+
+    if (ioctl(vm, KVM_SET_TSS_ADDR, TSS_PAGES) < 0)
+        return err_sys(err, "KVM: the TSS's address");
+    if (kvm_ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map, "the identity map's address", err) <
+        0)
+        return -1;
+    return kvm_ioctl(vm, KVM_CREATE_IRQCHIP, NULL, "interrupt controllers", err);
+}
+
 static int make_vm(struct kvm *k, int system, struct error *err)
 {
     int run_bytes = kvm_ioctl(system, KVM_GET_VCPU_MMAP_SIZE, NULL, "size of a vCPU's page", err);
@@ -61,8 +111,9 @@ static int make_vm(struct kvm *k, int system, struct error *err)
     int max = ioctl(system, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
     k->run_bytes = (size_t)run_bytes;
     k->max_vcpus = max > 0 ? (unsigned)max : 1;
+    k->xcr0 = usable_xcr0(k);
     k->vm = kvm_ioctl(system, KVM_CREATE_VM, NULL, "new VM", err);
-    return k->vm < 0 ? -1 : 0;
+    return k->vm < 0 ? -1 : furnish_vm(k->vm, err);
 }
 
 int kvm_init(struct kvm *k, struct error *err)
@@ -101,6 +152,19 @@ int kvm_add_memory(struct kvm *k, unsigned slot, uint64_t guest_address, void *h
     return kvm_ioctl(k->vm, KVM_SET_USER_MEMORY_REGION, &region, "guest memory", err);
 }
 
+/* Its number in its CPUID: that of its local APIC. The table is used by one thread at a time. */
+static void number_cpuid(struct kvm *k, unsigned index)
+{
+    for (uint32_t i = 0; i < k->cpuid->nent; i++) {
+        struct kvm_cpuid_entry2 *e = &k->cpuid->entries[i];
+
+        if (e->function == LEAF_FEATURES)
+            e->ebx = (e->ebx & ((1U << FEATURES_APIC_ID) - 1)) | index << FEATURES_APIC_ID;
+        else if (e->function == LEAF_TOPOLOGY || e->function == LEAF_TOPOLOGY_V2)
+            e->edx = index;
+    }
+}
+
 int kvm_add_vcpu(struct kvm *k, unsigned index, int *ret_fd, struct error *err)
 {
     if (index >= k->max_vcpus)
@@ -108,7 +172,11 @@ int kvm_add_vcpu(struct kvm *k, unsigned index, int *ret_fd, struct error *err)
     AUTO_FD int fd = ioctl(k->vm, KVM_CREATE_VCPU, (unsigned long)index);
     if (fd < 0)
         return err_sys(err, "KVM: new vCPU");
-    if (kvm_ioctl(fd, KVM_SET_CPUID2, k->cpuid, "a vCPU's CPUID", err) < 0)
+    number_cpuid(k, index);
+    /* All but the first would wait for a word from another's local APIC. */
+    struct kvm_mp_state runnable = {.mp_state = KVM_MP_STATE_RUNNABLE};
+    if (kvm_ioctl(fd, KVM_SET_CPUID2, k->cpuid, "a vCPU's CPUID", err) < 0 ||
+        kvm_ioctl(fd, KVM_SET_MP_STATE, &runnable, "a vCPU's run state", err) < 0)
         return -1;
     *ret_fd = fd_take(&fd);
     return 0;

@@ -40,6 +40,18 @@ static void on_failed(void *arg, unsigned vcpu, const struct error *err)
 
 /* --- making it ------------------------------------------------------------------------------- */
 
+/* Two slots of one block where it is long: x86's devices are between. */
+static int add_memory(struct machine_kvm *m, const struct ram_block *b, struct error *err)
+{
+    uint64_t low = MIN(b->used_bytes, (uint64_t)GUEST_LOW_MAX);
+
+    if (kvm_add_memory(&m->kvm, 0, 0, b->host, low, err) < 0)
+        return -1;
+    if (low == b->used_bytes)
+        return 0;
+    return kvm_add_memory(&m->kvm, 1, GUEST_HIGH_START, b->host + low, b->used_bytes - low, err);
+}
+
 static int make_memory(struct machine_kvm *m, uint64_t bytes, const struct guest_image *image,
                        struct error *err)
 {
@@ -48,7 +60,7 @@ static int make_memory(struct machine_kvm *m, uint64_t bytes, const struct guest
     struct ram_block *b = &m->ram.blocks[0];
     if (ram_block_map_anonymous(b, err) < 0 || guest_memory_load(b, image, err) < 0)
         return -1;
-    return kvm_add_memory(&m->kvm, 0, 0, b->host, b->used_bytes, err);
+    return add_memory(m, b, err);
 }
 
 static int make_vcpus(struct machine_kvm *m, unsigned n, struct error *err)
@@ -59,6 +71,10 @@ static int make_vcpus(struct machine_kvm *m, unsigned n, struct error *err)
             .entry = GUEST_IMAGE,
             .stack_top = GUEST_STACKS + (uint64_t)(i + 1) * GUEST_STACK_BYTES,
             .argument = GUEST_PARAMS + (uint64_t)i * RAM_PAGE_SIZE,
+            .gdt_base = GUEST_GDT,
+            .gdt_limit = GUEST_GDT_BYTES - 1,
+            .idt_base = GUEST_IDT,
+            .idt_limit = GUEST_IDT_BYTES - 1,
         };
 
         if (vcpu_new(&m->kvm, i, &start, &m->client, &m->vcpus[i], err) < 0)

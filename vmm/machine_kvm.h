@@ -9,7 +9,7 @@
 
 struct machine_kvm_config {
     const char *guest; /* a payload's name */
-    uint64_t bytes;    /* of memory: a multiple of 2 MiB, from 4 MiB to 3 GiB */
+    uint64_t bytes;    /* of memory: a multiple of 2 MiB, from 4 MiB to 64 GiB */
     unsigned cpus;     /* 1 to GUEST_CPUS_MAX */
 };
 

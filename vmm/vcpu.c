@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "base/fd.h"
+#include "vmm/guest/params.h"
 
 /* Does nothing but end KVM_RUN; a signal of our own, for whoever uses the library has the others.
  */
@@ -25,14 +26,12 @@
 #define CR4_PAE        0x20U
 #define CR4_OSFXSR     0x200U
 #define CR4_OSXMMEXCPT 0x400U
+#define CR4_OSXSAVE    0x40000U
 #define EFER_LME       0x100U
 #define EFER_LMA       0x400U
 #define RFLAGS_ONE     0x2U
+#define RFLAGS_IF      0x200U
 #define RFLAGS_IOPL3   0x3000U
-
-/* Selectors as a 64-bit Linux has them for its programs; no descriptor table is ever read. */
-#define USER_CODE 0x33
-#define USER_DATA 0x2b
 
 /* Slower was none ever; and what the guest says in ticks fits 63 bits in microseconds. */
 #define TSC_KHZ_MIN 10000
@@ -58,11 +57,12 @@ struct vcpu {
 
 /* --- the registers it starts with ------------------------------------------------------------ */
 
-static int set_system_registers(int fd, uint64_t page_tables, struct error *err)
+static int set_system_registers(int fd, const struct vcpu_start *start, uint64_t xcr0,
+                                struct error *err)
 {
     struct kvm_segment data = {
         .limit = UINT32_MAX,
-        .selector = USER_DATA,
+        .selector = GUEST_DATA,
         .type = 3, /* read, write, accessed */
         .present = 1,
         .dpl = 3,
@@ -75,18 +75,28 @@ static int set_system_registers(int fd, uint64_t page_tables, struct error *err)
 
     if (kvm_ioctl(fd, KVM_GET_SREGS, &s, "a vCPU's system registers", err) < 0)
         return -1;
-    code.selector = USER_CODE;
+    code.selector = GUEST_CODE;
     code.type = 11; /* execute, read, accessed */
     code.db = 0;
     code.l = 1;
     s.cs = code;
     s.ds = s.es = s.fs = s.gs = s.ss = data;
     s.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-    s.cr3 = page_tables;
-    s.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+    s.cr3 = start->page_tables;
+    s.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | (xcr0 ? CR4_OSXSAVE : 0);
     s.efer = EFER_LME | EFER_LMA;
-    s.idt.limit = 0; /* an exception ends the run, it does not wander through memory */
+    s.gdt.base = start->gdt_base;
+    s.gdt.limit = start->gdt_limit;
+    s.idt.base = start->idt_base;
+    s.idt.limit = start->idt_limit;
     return kvm_ioctl(fd, KVM_SET_SREGS, &s, "a vCPU's system registers", err);
+}
+
+static int set_vector_state(int fd, uint64_t xcr0, struct error *err)
+{
+    struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs[0].value = xcr0};
+
+    return xcr0 ? kvm_ioctl(fd, KVM_SET_XCRS, &xcrs, "a vCPU's XCR0", err) : 0;
 }
 
 static int set_registers(int fd, const struct vcpu_start *start, struct error *err)
@@ -95,7 +105,7 @@ static int set_registers(int fd, const struct vcpu_start *start, struct error *e
         .rip = start->entry,
         .rsp = start->stack_top - sizeof(uint64_t), /* where a caller's address would lie */
         .rdi = start->argument,
-        .rflags = RFLAGS_ONE | RFLAGS_IOPL3,
+        .rflags = RFLAGS_ONE | RFLAGS_IF | RFLAGS_IOPL3,
     };
 
     return kvm_ioctl(fd, KVM_SET_REGS, &regs, "a vCPU's registers", err);
@@ -288,8 +298,9 @@ int vcpu_new(struct kvm *kvm, unsigned index, const struct vcpu_start *start,
     pthread_mutex_init(&v->lock, NULL);
     pthread_cond_init(&v->changed, NULL);
     if (kvm_add_vcpu(kvm, index, &v->fd, err) < 0 || map_run(v, kvm->run_bytes, err) < 0 ||
-        set_system_registers(v->fd, start->page_tables, err) < 0 ||
-        set_registers(v->fd, start, err) < 0 || start_thread(v, err) < 0) {
+        set_system_registers(v->fd, start, kvm->xcr0, err) < 0 ||
+        set_vector_state(v->fd, kvm->xcr0, err) < 0 || set_registers(v->fd, start, err) < 0 ||
+        start_thread(v, err) < 0) {
         vcpu_free(v);
         return -1;
     }

@@ -25,6 +25,8 @@ struct vcpu_client {
 /* Where it starts, as if called with one argument. Addresses in the guest. */
 struct vcpu_start {
     uint64_t page_tables, entry, stack_top, argument;
+    uint64_t gdt_base, idt_base;
+    uint16_t gdt_limit, idt_limit;
 };
 
 struct vcpu;

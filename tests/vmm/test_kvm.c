@@ -231,6 +231,94 @@ static void says_how_a_guest_dies(void **state)
     }
 }
 
+/*
+ * A guest for interrupts alone: makes a gate, starts its local APIC's timer, periodic, and beats
+ * once per interrupt, with their number for pages verified.
+ */
+__asm__(".pushsection .rodata\n"
+        "timer_guest:\n"
+        "  movabs $0x1000000000, %rbx\n" /* GUEST_LAPIC */
+        "  movl $0x9400, %r8d\n"         /* the gate of vector 0x40 */
+        "  lea timer_guest_tick(%rip), %rax\n"
+        "  mov %ax, (%r8)\n"
+        "  movw $0x33, 2(%r8)\n"
+        "  movw $0xef00, 4(%r8)\n"
+        "  shr $16, %rax\n"
+        "  mov %ax, 6(%r8)\n"
+        "  movl $0x1ff, 0xf0(%rbx)\n"    /* on */
+        "  movl $0xb, 0x3e0(%rbx)\n"     /* each tick counts */
+        "  movl $0x20040, 0x320(%rbx)\n" /* periodic */
+        "  movl $1000000, 0x380(%rbx)\n"
+        "  xor %r12d, %r12d\n"
+        "  xor %ecx, %ecx\n"
+        "  xor %esi, %esi\n"
+        "1: pause\n"
+        "  cmp %r12, %rsi\n"
+        "  je 1b\n"
+        "  mov %r12, %rsi\n"
+        "  rdtsc\n"
+        "  shl $32, %rdx\n"
+        "  lea (%rax, %rdx), %rdi\n"
+        "  mov $0x510, %edx\n"
+        "  out %eax, %dx\n"
+        "  jmp 1b\n"
+        "timer_guest_tick:\n"
+        "  inc %r12\n"
+        "  movl $0, 0xb0(%rbx)\n"
+        "  iretq\n"
+        "timer_guest_end:\n"
+        ".popsection\n");
+extern const uint8_t timer_guest[], timer_guest_end[];
+
+/* Natively, at CPL3, and over pauses. */
+static void takes_timer_interrupts(void **state)
+{
+    (void)state;
+    for (unsigned cpus = 1; cpus <= 2; cpus++) {
+        struct machine_kvm_config config = {.guest = "counter", .bytes = MEMORY, .cpus = cpus};
+        struct machine_kvm *m;
+        struct error err;
+
+        OK(machine_kvm_new(&config, &m, &err), err, "machine");
+        memcpy(machine_kvm_memory(m)->host + GUEST_IMAGE, timer_guest,
+               (size_t)(timer_guest_end - timer_guest));
+        for (unsigned i = 1; i <= 5; i++) {
+            machine_kvm_resume(m);
+            await(m, UINT64_C(20) * i, 0);
+            machine_kvm_pause(m);
+        }
+        machine_kvm_free(m);
+    }
+}
+
+/* What is beyond the devices is there, and each of its pages is another. */
+static void has_memory_beyond_the_devices(void **state)
+{
+    struct machine_kvm_config config = {
+        .guest = "counter", .bytes = (UINT64_C(3) << 30) + MEMORY, .cpus = 1};
+    struct machine_kvm *m;
+    struct error err;
+
+    (void)state;
+    OK(machine_kvm_new(&config, &m, &err), err, "machine");
+    /* Nothing to walk but the end. */
+    struct guest_params *params =
+        (struct guest_params *)(machine_kvm_memory(m)->host + GUEST_PARAMS);
+    params->first_page = (GUEST_LOW_MAX >> RAM_PAGE_BITS) - 1;
+    params->n_pages = (MEMORY >> RAM_PAGE_BITS) + 1;
+    machine_kvm_resume(m);
+    await(m, 50, 0);
+    machine_kvm_pause(m);
+    CHECK(verdict_of(m).errors == 0 && verdict_of(m).pages_written > 2 * params->n_pages,
+          "%" PRIu64 " errors", verdict_of(m).errors);
+    for (uint64_t i = 0; i < params->n_pages; i++) {
+        uint64_t page = params->first_page + i;
+
+        CHECK(page_words(m, page)[0] >> 44 == page, "page %" PRIu64 " was never written", page);
+    }
+    machine_kvm_free(m);
+}
+
 static const struct config_case {
     const char *label;
     struct machine_kvm_config config;
@@ -238,7 +326,7 @@ static const struct config_case {
 } config_cases[] = {
     {"no such guest", {"sheep", MEMORY, 1}, "expected counter"},
     {"too little", {"counter", UINT64_C(2) << 20, 1}, "from 4M"},
-    {"too much", {"counter", (UINT64_C(3) << 30) + (2 << 20), 1}, "to 3G"},
+    {"too much", {"counter", (UINT64_C(64) << 30) + (2 << 20), 1}, "to 64G"},
     {"an odd length", {"counter", MEMORY + 4096, 1}, "multiple of 2M"},
     {"no vCPU", {"counter", MEMORY, 0}, "0 vCPUs"},
     {"too many vCPUs", {"counter", MEMORY, GUEST_CPUS_MAX + 1}, "17 vCPUs"},
@@ -296,6 +384,8 @@ int main(void)
         cmocka_unit_test(finds_the_wrong_page),
         cmocka_unit_test(finds_swapped_and_stale_pages),
         cmocka_unit_test(says_how_a_guest_dies),
+        cmocka_unit_test(takes_timer_interrupts),
+        cmocka_unit_test(has_memory_beyond_the_devices),
         cmocka_unit_test(refuses),
         cmocka_unit_test(leaves_signals_alone),
     };

@@ -4,13 +4,22 @@
  *
  * A payload is a flat image without writable data, linked at GUEST_IMAGE. Each vCPU enters at its
  * first byte as if called by the System V ABI, at CPL3 in long mode: rdi is the address of its
- * own struct guest_params, the stack is its own. All memory is mapped at its physical address,
- * writable and executable. There is no IDT: an exception ends the run.
+ * own struct guest_params, the stack is its own. All memory is mapped from address 0 to its end
+ * without a hole, writable and executable, and so is the vCPU's local APIC at GUEST_LAPIC. Pages
+ * are counted from address 0. (Physically, what is beyond GUEST_LOW_MAX lies at
+ * GUEST_HIGH_START: x86 has its devices between. A guest at CPL3 does not meet that.)
+ *
+ * Interrupts are on, and the IDT is there to be written, empty: who wants an interrupt makes a gate
+ * of type GUEST_GATE with selector GUEST_CODE, which stays at CPL3. A trap gate, because it leaves
+ * IF alone: some hosts cannot give it back with IRETQ at CPL3. An exception ends the run.
  *
  *   0x000000  unused
  *   0x001000  page tables
+ *   0x008000  GDT
+ *   0x009000  IDT
  *   0x010000  a page of parameters for each vCPU
  *   0x020000  a stack for each vCPU
+ *   0x060000  page directories
  *   0x100000  the payload
  *   0x200000  what the payload works on, to the end of memory
  */
@@ -18,15 +27,31 @@
 
 #include <stdint.h>
 
-#define GUEST_PAGE_TABLES 0x1000   /* PML4, PDPT, then a page directory per GiB */
+#define GUEST_PAGE_TABLES 0x1000 /* PML4, PDPT, the local APIC's page directory */
+#define GUEST_GDT         0x8000
+#define GUEST_IDT         0x9000   /* 16 bytes for each vector */
 #define GUEST_PARAMS      0x10000  /* + vCPU * 0x1000 */
-#define GUEST_STACKS      0x20000  /* + vCPU * GUEST_STACK_BYTES */
+#define GUEST_STACKS      0x20000  /* + vCPU * GUEST_STACK_BYTES, and so aligned */
+#define GUEST_DIRECTORIES 0x60000  /* a page directory per GiB */
 #define GUEST_IMAGE       0x100000 /* guest.ld says it, too */
 #define GUEST_WORK        0x200000
+#define GUEST_LAPIC       0x1000000000 /* behind the most memory there can be */
 
 #define GUEST_STACK_BYTES     0x4000
 #define GUEST_IMAGE_MAX_BYTES (GUEST_WORK - GUEST_IMAGE)
 #define GUEST_CPUS_MAX        16
+
+/* Physical addresses. */
+#define GUEST_LOW_MAX    0xc0000000 /* so much from 0 on */
+#define GUEST_HIGH_START 0x100000000
+#define GUEST_LAPIC_PAGE 0xfee00000
+
+/* Selectors as a 64-bit Linux has them for its programs: CPL3. */
+#define GUEST_CODE      0x33
+#define GUEST_DATA      0x2b
+#define GUEST_GDT_BYTES 0x40
+#define GUEST_GATE      0xef   /* present, DPL 3, a 64-bit trap gate */
+#define GUEST_IDT_BYTES 0x1000 /* 256 gates */
 
 #define GUEST_PARAMS_MAGIC 0x316d6172706a6d72 /* "rmjpram1": payload and host are of one build */
 
