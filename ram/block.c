@@ -26,7 +26,8 @@ int ram_map_add(struct ram_map *map, const char *name, uint64_t used_bytes, stru
     if (!blocks)
         return err_sys(err, "memory for a RAM block");
     map->blocks = blocks;
-    blocks[map->n] = (struct ram_block){.used_bytes = used_bytes, .fd = -1};
+    blocks[map->n] =
+        (struct ram_block){.used_bytes = used_bytes, .host_page_bytes = RAM_PAGE_SIZE, .fd = -1};
     strcpy(blocks[map->n].name, name);
     map->n++;
     map->total_bytes += used_bytes;
@@ -48,7 +49,7 @@ void ram_map_done(struct ram_map *map)
         struct ram_block *b = &map->blocks[i];
 
         if (b->mapped)
-            munmap(b->host, b->used_bytes);
+            munmap(b->host, ram_block_mapped_bytes(b));
         free((void *)b->present);
     }
     free(map->blocks);

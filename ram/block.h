@@ -38,6 +38,7 @@ struct ram_block {
     uint64_t used_bytes;               /* multiple of RAM_PAGE_SIZE, not 0 */
     uint8_t *host;                     /* used_bytes of memory, or NULL */
     bool mapped;                       /* host is ours to unmap */
+    uint64_t host_page_bytes;          /* 4096, or of huge pages: host is mapped in whole ones */
     const struct ram_store_ops *store; /* where host is NULL */
     int fd;                            /* the file behind host or store, or -1; not owned */
     uint64_t fd_offset;                /* of the block's first byte in that file */
@@ -85,6 +86,12 @@ MUST_USE int ram_block_map_anonymous(struct ram_block *b, struct error *err);
 MUST_USE int ram_block_track(struct ram_block *b, struct error *err);
 /* Both for every block: memory for a destination. What was made goes with ram_map_done(). */
 MUST_USE int ram_map_anonymous(struct ram_map *map, struct error *err);
+
+/* How much is mapped at host. */
+static inline uint64_t ram_block_mapped_bytes(const struct ram_block *b)
+{
+    return ALIGN_UP(b->used_bytes, b->host_page_bytes);
+}
 
 static inline uint64_t ram_block_pages(const struct ram_block *b)
 {

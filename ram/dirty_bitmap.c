@@ -33,6 +33,20 @@ unsigned dirty_bitmap_merge(struct dirty_bitmap *d, uint64_t word, uint64_t bits
     return (unsigned)__builtin_popcountll(bits & ~old);
 }
 
+uint64_t dirty_bitmap_set_range(struct dirty_bitmap *d, uint64_t first, uint64_t end)
+{
+    uint64_t added = 0;
+
+    while (first < end) {
+        uint64_t in_word = MIN(64 - first % 64, end - first);
+        uint64_t bits = in_word == 64 ? UINT64_MAX : (UINT64_C(1) << in_word) - 1;
+
+        added += dirty_bitmap_merge(d, first / 64, bits << first % 64);
+        first += in_word;
+    }
+    return added;
+}
+
 void dirty_bitmap_set_all(struct dirty_bitmap *d)
 {
     for (uint64_t w = 0; w < dirty_bitmap_words(d); w++)

@@ -31,6 +31,8 @@ static inline void dirty_bitmap_set(struct dirty_bitmap *d, uint64_t page)
 
 /* Adds a whole word of bits; those past the end are dropped. Returns how many were new. */
 unsigned dirty_bitmap_merge(struct dirty_bitmap *d, uint64_t word, uint64_t bits);
+/* Adds pages first to end - 1, none of them past the end. Returns how many were new. */
+uint64_t dirty_bitmap_set_range(struct dirty_bitmap *d, uint64_t first, uint64_t end);
 /* Reads a word and clears it, in one step: no bit that is set meanwhile is lost. */
 static inline uint64_t dirty_bitmap_take(struct dirty_bitmap *d, uint64_t word)
 {

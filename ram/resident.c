@@ -3,41 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "ram/pagemap_scan.h"
 
-/* PAGEMAP_SCAN of Linux 6.7 (include/uapi/linux/fs.h), for older headers. */
-struct scan_region {
-    uint64_t start, end, categories;
-};
-
-struct scan_arg {
-    uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-    uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
-};
-
-#define SCAN_IOCTL   _IOWR('f', 16, struct scan_arg)
-#define SCAN_PRESENT (1U << 3)
-#define SCAN_SWAPPED (1U << 4)
-#define SCAN_ZERO    (1U << 5) /* the shared zero page: read, never written */
 #define SCAN_REGIONS 512
 
 /* A pagemap entry: bit 63 present, bit 62 swapped. */
 #define PAGEMAP_EXISTS (UINT64_C(3) << 62)
 #define PAGEMAP_BATCH  4096
-
-static void set_range(struct dirty_bitmap *d, uint64_t first, uint64_t end)
-{
-    while (first < end) {
-        uint64_t in_word = MIN(64 - first % 64, end - first);
-        uint64_t bits = in_word == 64 ? UINT64_MAX : (UINT64_C(1) << in_word) - 1;
-
-        dirty_bitmap_merge(d, first / 64, bits << first % 64);
-        first += in_word;
-    }
-}
 
 static int scan_once(int fd, struct scan_arg *arg, struct scan_region *regions)
 {
@@ -67,8 +42,8 @@ static int scan_kernel(int fd, const struct ram_block *b, struct dirty_bitmap *r
         if (n < 0)
             return -1;
         for (int i = 0; i < n; i++)
-            set_range(ret, (regions[i].start - base) >> RAM_PAGE_BITS,
-                      (regions[i].end - base) >> RAM_PAGE_BITS);
+            dirty_bitmap_set_range(ret, (regions[i].start - base) >> RAM_PAGE_BITS,
+                                   (regions[i].end - base) >> RAM_PAGE_BITS);
         arg.end = end;
     }
     return 0;
@@ -109,9 +84,10 @@ static int scan_file(const struct ram_block *b, struct dirty_bitmap *ret)
         if (hole < 0)
             return -1;
         if (data < end)
-            set_range(ret, (uint64_t)(data - (off_t)b->fd_offset) >> RAM_PAGE_BITS,
-                      (uint64_t)(MIN(hole, end) - (off_t)b->fd_offset + RAM_PAGE_SIZE - 1) >>
-                          RAM_PAGE_BITS);
+            dirty_bitmap_set_range(
+                ret, (uint64_t)(data - (off_t)b->fd_offset) >> RAM_PAGE_BITS,
+                (uint64_t)(MIN(hole, end) - (off_t)b->fd_offset + RAM_PAGE_SIZE - 1) >>
+                    RAM_PAGE_BITS);
         at = hole;
     }
     return 0;

@@ -31,6 +31,33 @@ static void counts_and_takes(void **state)
     }
 }
 
+static const struct range_case {
+    const char *label;
+    uint64_t first, end, fresh;
+} range_cases[] = {
+    {"one page", 5, 6, 1},           {"none", 9, 9, 0},         {"a word", 64, 128, 64},
+    {"over a border", 120, 140, 12}, {"the same", 120, 140, 0}, {"to the end", 190, 200, 10},
+};
+
+static void sets_ranges(void **state)
+{
+    struct dirty_bitmap d;
+    struct error err;
+
+    (void)state;
+    OK(dirty_bitmap_init(&d, 200, &err), err, "init");
+    for (size_t i = 0; i < ARRAY_LEN(range_cases); i++) {
+        const struct range_case *c = &range_cases[i];
+
+        CHECK(dirty_bitmap_set_range(&d, c->first, c->end) == c->fresh, "%s", c->label);
+        for (uint64_t page = c->first; page < c->end; page++)
+            CHECK(d.words[page / 64] >> page % 64 & 1, "%s: page %llu", c->label,
+                  (unsigned long long)page);
+    }
+    CHECK(dirty_bitmap_count(&d) == 87, "the sum");
+    dirty_bitmap_done(&d);
+}
+
 static const struct merge_case {
     const char *label;
     uint64_t word, bits;
@@ -111,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_and_takes),
         cmocka_unit_test(merges),
+        cmocka_unit_test(sets_ranges),
         cmocka_unit_test(threads_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
