@@ -6,6 +6,17 @@ void device_state_done(struct device_state *d)
     buf_done(&d->tail);
 }
 
+int machine_stop(struct machine *m, enum machine_hold why, struct error *err)
+{
+    return m->ops->stop ? m->ops->stop(m, why, err) : 0;
+}
+
+void machine_resume(struct machine *m, enum machine_hold why)
+{
+    if (m->ops->resume)
+        m->ops->resume(m, why);
+}
+
 void machine_free(struct machine *m)
 {
     if (m)

@@ -35,6 +35,9 @@ struct machine_ops {
     void (*resume)(struct machine *m, enum machine_hold why);
     /* The guest stands still: makes `devices` what they are now. NULL: they never change. */
     int (*save)(struct machine *m, struct error *err);
+    /* It stands still, and its memory is in place: becomes what `devices`, which come from anyone,
+     * say, held by its user where it was. NULL: it is no destination. */
+    int (*load)(struct machine *m, const struct device_state *devices, struct error *err);
     /* Takes so many percent, 0 to 99, of all vCPUs' time. NULL: this guest cannot be slowed. */
     void (*throttle)(struct machine *m, unsigned percent);
     /* Keeps each vCPU from writing more pages than this makes; 0: no limit. NULL: as above. */
@@ -51,6 +54,9 @@ struct machine {
     struct device_state devices;
 };
 
+/* The ops of these names, where there are any. */
+MUST_USE int machine_stop(struct machine *m, enum machine_hold why, struct error *err);
+void machine_resume(struct machine *m, enum machine_hold why);
 /* NULL is fine. */
 void machine_free(struct machine *m);
 

@@ -66,7 +66,7 @@ static int judge(struct guest_report *report, const struct guest_verdict *v, str
     return 0;
 }
 
-static int result(struct machine_kvm *m, const struct options *o, struct error *err)
+static int result(struct machine *m, const struct options *o, struct error *err)
 {
     struct guest_report *report = machine_kvm_report(m);
     struct guest_verdict verdict;
@@ -86,27 +86,26 @@ static void on_interrupt(void *arg)
 }
 
 /* Until a signal, the time that was asked for, or the guest's own end. */
-static int run(struct machine_kvm *m, const struct options *o, struct error *err)
+static int run(struct machine *m, const struct options *o, struct error *err)
 {
     struct guest_report *report = machine_kvm_report(m);
     uint64_t deadline = deadline_in_ms(o->run_for_ms);
 
     if (interrupt_start(on_interrupt, report, err) < 0)
         return -1;
-    machine_kvm_resume(m);
+    machine_resume(m, MACHINE_PAUSED);
     if (guest_report_wait(report, 1, 0, deadline)) {
         print_running(o);
         guest_report_wait(report, UINT64_MAX, 0, deadline);
     }
-    machine_kvm_pause(m);
     interrupt_stop();
-    return 0;
+    return machine_stop(m, MACHINE_PAUSED, err);
 }
 
 int verb_vm(int argc, char **argv, struct error *err)
 {
     struct options options;
-    struct machine_kvm *machine;
+    struct machine *machine;
     size_t n;
 
     if (options_parse(VERB_VM, argc, argv, &options, NULL, 0, &n, err) < 0)
@@ -121,6 +120,6 @@ int verb_vm(int argc, char **argv, struct error *err)
     int rc = run(machine, &options, err);
     if (rc == 0)
         rc = result(machine, &options, err);
-    machine_kvm_free(machine);
+    machine_free(machine);
     return rc;
 }

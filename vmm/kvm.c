@@ -32,9 +32,17 @@ static const struct {
     int capability;
     const char *name;
 } needed[] = {
-    {KVM_CAP_USER_MEMORY, "user memory"},       {KVM_CAP_EXT_CPUID, "CPUID"},
-    {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"}, {KVM_CAP_GET_TSC_KHZ, "the TSC's rate"},
-    {KVM_CAP_IRQCHIP, "interrupt controllers"}, {KVM_CAP_MP_STATE, "a vCPU's run state"},
+    {KVM_CAP_USER_MEMORY, "user memory"},
+    {KVM_CAP_EXT_CPUID, "CPUID"},
+    {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
+    {KVM_CAP_GET_TSC_KHZ, "the TSC's rate"},
+    {KVM_CAP_IRQCHIP, "interrupt controllers"},
+    {KVM_CAP_MP_STATE, "a vCPU's run state"},
+    {KVM_CAP_XSAVE, "XSAVE"},
+    {KVM_CAP_XCRS, "extended control registers"},
+    {KVM_CAP_VCPU_EVENTS, "a vCPU's events"},
+    {KVM_CAP_DEBUGREGS, "debug registers"},
+    {KVM_CAP_ADJUST_CLOCK, "the clock"},
 };
 
 int kvm_ioctl(int fd, unsigned long request, void *arg, const char *what, struct error *err)
@@ -139,17 +147,33 @@ void kvm_done(struct kvm *k)
     *k = (struct kvm){.vm = -1};
 }
 
-int kvm_add_memory(struct kvm *k, unsigned slot, uint64_t guest_address, void *host, uint64_t len,
-                   struct error *err)
+int kvm_set_slot(const struct kvm *k, const struct kvm_slot *slot, uint32_t flags,
+                 struct error *err)
 {
     struct kvm_userspace_memory_region region = {
-        .slot = slot,
-        .guest_phys_addr = guest_address,
-        .memory_size = len,
-        .userspace_addr = (uintptr_t)host,
+        .slot = slot->id,
+        .flags = flags,
+        .guest_phys_addr = slot->guest_address,
+        .memory_size = slot->bytes,
+        .userspace_addr = (uintptr_t)slot->host,
     };
 
     return kvm_ioctl(k->vm, KVM_SET_USER_MEMORY_REGION, &region, "guest memory", err);
+}
+
+int kvm_extension(const struct kvm *k, int capability)
+{
+    int rc = ioctl(k->vm, KVM_CHECK_EXTENSION, capability);
+
+    return rc > 0 ? rc : 0;
+}
+
+int kvm_enable(const struct kvm *k, uint32_t capability, uint64_t argument, const char *what,
+               struct error *err)
+{
+    struct kvm_enable_cap cap = {.cap = capability, .args = {argument}};
+
+    return kvm_ioctl(k->vm, KVM_ENABLE_CAP, &cap, what, err);
 }
 
 /* Its number in its CPUID: that of its local APIC. The table is used by one thread at a time. */

@@ -22,9 +22,23 @@ MUST_USE int kvm_init(struct kvm *k, struct error *err);
 /* Zeroed is fine. */
 void kvm_done(struct kvm *k);
 
-/* Guest memory at `guest_address`, `host` is not owned. All in bytes, page-aligned. */
-MUST_USE int kvm_add_memory(struct kvm *k, unsigned slot, uint64_t guest_address, void *host,
-                            uint64_t len, struct error *err);
+/* A piece of guest memory: where the guest has it, and which pages of which block it is. */
+struct kvm_slot {
+    unsigned id;
+    uint64_t guest_address, bytes; /* page-aligned */
+    void *host;                    /* not owned */
+    size_t block;
+    uint64_t block_page; /* the block's page that lies at guest_address */
+};
+
+/* Adds it, or changes its flags (KVM_MEM_…): the rest of a slot stays as it was added. */
+MUST_USE int kvm_set_slot(const struct kvm *k, const struct kvm_slot *slot, uint32_t flags,
+                          struct error *err);
+/* What a VM says of a KVM_CAP_…: 0 where it has not got it. */
+int kvm_extension(const struct kvm *k, int capability);
+/* Switches a capability of the VM on, with one argument. */
+MUST_USE int kvm_enable(const struct kvm *k, uint32_t capability, uint64_t argument,
+                        const char *what, struct error *err);
 /* A new vCPU's descriptor, the caller's, with its CPUID set, ready to run. */
 MUST_USE int kvm_add_vcpu(struct kvm *k, unsigned index, int *ret_fd, struct error *err);
 

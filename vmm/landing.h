@@ -14,3 +14,8 @@ MUST_USE int landing_file_new(const char *path, bool force, struct landing **ret
 MUST_USE int landing_raw_new(const char *path, bool force, struct landing **ret, struct error *err);
 /* Fresh anonymous memory, dropped at the end. */
 MUST_USE int landing_null_new(struct landing **ret, struct error *err);
+/*
+ * A machine that waits for its guest, whose memory is all zero: it gets pages and devices, and at
+ * the end goes on, unless its user holds it. Not owned: it must outlive the landing.
+ */
+MUST_USE int landing_machine_new(struct machine *m, struct landing **ret, struct error *err);

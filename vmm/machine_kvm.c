@@ -2,23 +2,60 @@
 
 #include <stdlib.h>
 
+#include "vmm/dirty_log.h"
 #include "vmm/guest_memory.h"
+#include "vmm/machine_image.h"
 #include "vmm/vcpu.h"
+#include "vmm/vcpu_brake.h"
+#include "vmm/vm_state.h"
 
 #define BLOCK_NAME "pc.ram"
 
 #define HEARTBEAT_MS 1
 
+/* The brake's reason beside those of enum machine_hold. */
+#define HOLD_BRAKE (1U << 8)
+
+#define SLOTS_MAX 2
+
+/* Its user's hold, which a migration carries over. */
+struct run_state {
+    uint8_t paused;
+};
+
+/* All of it, while it is saved or loaded. */
+struct machine_state {
+    struct run_state run;
+    struct vm_state vm;
+    struct vcpu_state vcpus[GUEST_CPUS_MAX];
+};
+
+#define DEVICES_MAX (1 + VM_DEVICES + GUEST_CPUS_MAX * VCPU_DEVICES)
+
 struct machine_kvm {
+    struct machine base;
+
     /* Set before the guest runs, read-only after. */
-    struct ram_map ram;
     struct kvm kvm;
+    struct kvm_slot slots[SLOTS_MAX];
+    size_t n_slots;
     struct vcpu_client client;
     struct vcpu *vcpus[GUEST_CPUS_MAX];
     unsigned n_vcpus;
+    uint64_t tsc_khz;
 
+    /* Who stops it and lets it run, under `control`; no vCPU's thread takes that. */
+    pthread_mutex_t control;
+    unsigned holds; /* enum machine_hold, HOLD_BRAKE */
+
+    struct vcpu_brake brake;
     struct guest_report report; /* any thread, under its own lock */
 };
+
+static struct machine_kvm *kvm_of(struct machine *m)
+{
+    return CONTAINER_OF(m, struct machine_kvm, base);
+}
 
 /* --- between vCPUs and the report ------------------------------------------------------------ */
 
@@ -40,25 +77,40 @@ static void on_failed(void *arg, unsigned vcpu, const struct error *err)
 
 /* --- making it ------------------------------------------------------------------------------- */
 
+static int add_slot(struct machine_kvm *m, const struct ram_block *b, uint64_t offset, uint64_t end,
+                    struct error *err)
+{
+    struct kvm_slot *slot = &m->slots[m->n_slots];
+
+    *slot = (struct kvm_slot){
+        .id = (unsigned)m->n_slots++,
+        .guest_address = guest_memory_physical(offset),
+        .bytes = end - offset,
+        .host = b->host + offset,
+        .block_page = offset >> RAM_PAGE_BITS,
+    };
+    return kvm_set_slot(&m->kvm, slot, 0, err);
+}
+
 /* Two slots of one block where it is long: x86's devices are between. */
 static int add_memory(struct machine_kvm *m, const struct ram_block *b, struct error *err)
 {
     uint64_t low = MIN(b->used_bytes, (uint64_t)GUEST_LOW_MAX);
 
-    if (kvm_add_memory(&m->kvm, 0, 0, b->host, low, err) < 0)
+    if (add_slot(m, b, 0, low, err) < 0)
         return -1;
-    if (low == b->used_bytes)
-        return 0;
-    return kvm_add_memory(&m->kvm, 1, GUEST_HIGH_START, b->host + low, b->used_bytes - low, err);
+    return low < b->used_bytes ? add_slot(m, b, low, b->used_bytes, err) : 0;
 }
 
-static int make_memory(struct machine_kvm *m, uint64_t bytes, const struct guest_image *image,
-                       struct error *err)
+/* Of a guest that comes in nothing is written: its memory has to be fresh, and what it is comes. */
+static int make_memory(struct machine_kvm *m, const struct machine_kvm_config *config,
+                       const struct guest_image *image, struct error *err)
 {
-    if (ram_map_add(&m->ram, BLOCK_NAME, bytes, err) < 0)
+    if (ram_map_add(&m->base.ram, BLOCK_NAME, config->bytes, err) < 0)
         return -1;
-    struct ram_block *b = &m->ram.blocks[0];
-    if (ram_block_map_anonymous(b, err) < 0 || guest_memory_load(b, image, err) < 0)
+    struct ram_block *b = &m->base.ram.blocks[0];
+    if (ram_block_map_anonymous(b, err) < 0 ||
+        (!config->incoming && guest_memory_load(b, image, err) < 0))
         return -1;
     return add_memory(m, b, err);
 }
@@ -85,20 +137,20 @@ static int make_vcpus(struct machine_kvm *m, unsigned n, struct error *err)
 }
 
 /* The vCPUs are there, because they know their TSC, and stand still. */
-static int brief_guest(struct machine_kvm *m, struct error *err)
+static int brief_guest(struct machine_kvm *m, bool incoming, struct error *err)
 {
-    struct ram_block *b = &m->ram.blocks[0];
-    uint64_t first = GUEST_WORK / RAM_PAGE_SIZE, tsc_khz;
+    struct ram_block *b = &m->base.ram.blocks[0];
+    uint64_t first = GUEST_WORK / RAM_PAGE_SIZE;
 
-    if (vcpu_tsc_khz(m->vcpus[0], &tsc_khz, err) < 0)
+    if (vcpu_tsc_khz(m->vcpus[0], &m->tsc_khz, err) < 0)
         return -1;
-    guest_report_set(&m->report, m->n_vcpus, first, ram_block_pages(b) - first, tsc_khz);
-    for (unsigned i = 0; i < m->n_vcpus; i++) {
+    guest_report_set(&m->report, m->n_vcpus, first, ram_block_pages(b) - first, m->tsc_khz);
+    for (unsigned i = 0; !incoming && i < m->n_vcpus; i++) {
         const struct guest_params params = {
             .magic = GUEST_PARAMS_MAGIC,
             .first_page = m->report.voices[i].first_page,
             .n_pages = m->report.voices[i].n_pages,
-            .heartbeat_ticks = tsc_khz * HEARTBEAT_MS,
+            .heartbeat_ticks = m->tsc_khz * HEARTBEAT_MS,
         };
 
         guest_memory_params(b, i, &params);
@@ -116,7 +168,19 @@ static int check(const struct machine_kvm_config *config, const struct guest_ima
     return guest_image_find(config->guest, ret, err);
 }
 
-int machine_kvm_new(const struct machine_kvm_config *config, struct machine_kvm **ret,
+static const struct machine_ops kvm_ops;
+static void hold_brake(void *arg, bool on);
+
+static int make(struct machine_kvm *m, const struct machine_kvm_config *config,
+                const struct guest_image *image, struct error *err)
+{
+    if (kvm_init(&m->kvm, err) < 0 || make_memory(m, config, image, err) < 0 ||
+        make_vcpus(m, config->cpus, err) < 0 || brief_guest(m, config->incoming, err) < 0)
+        return -1;
+    return dirty_log_new(&m->kvm, m->slots, m->n_slots, &m->base.ram, &m->base.dirty, err);
+}
+
+int machine_kvm_new(const struct machine_kvm_config *config, struct machine **ret,
                     struct error *err)
 {
     const struct guest_image *image;
@@ -126,18 +190,20 @@ int machine_kvm_new(const struct machine_kvm_config *config, struct machine_kvm 
     struct machine_kvm *m = calloc(1, sizeof(*m));
     if (!m)
         return err_sys(err, "memory for a machine");
+    m->base.ops = &kvm_ops;
+    strcpy(m->base.config.machine, RAMJET_MACHINE);
     m->client = (struct vcpu_client){.out = on_out, .failed = on_failed, .arg = m};
+    m->holds = MACHINE_PAUSED | (config->incoming ? MACHINE_MOVING : 0U);
+    pthread_mutex_init(&m->control, NULL);
+    vcpu_brake_init(&m->brake, hold_brake, m);
     guest_report_init(&m->report);
-    if (kvm_init(&m->kvm, err) < 0 || make_memory(m, config->bytes, image, err) < 0 ||
-        make_vcpus(m, config->cpus, err) < 0 || brief_guest(m, err) < 0) {
-        machine_kvm_free(m);
+    if (make(m, config, image, err) < 0) {
+        machine_free(&m->base);
         return -1;
     }
-    *ret = m;
+    *ret = &m->base;
     return 0;
 }
-
-/* --- life ------------------------------------------------------------------------------------ */
 
 int machine_kvm_usable(struct error *err)
 {
@@ -149,26 +215,21 @@ int machine_kvm_usable(struct error *err)
     return 0;
 }
 
-void machine_kvm_free(struct machine_kvm *m)
+struct guest_report *machine_kvm_report(struct machine *m)
 {
-    if (!m)
-        return;
-    for (unsigned i = 0; i < m->n_vcpus; i++)
-        vcpu_free(m->vcpus[i]);
-    kvm_done(&m->kvm);
-    ram_map_done(&m->ram);
-    guest_report_done(&m->report);
-    free(m);
+    return &kvm_of(m)->report;
 }
 
-void machine_kvm_resume(struct machine_kvm *m)
+/* --- running and standing still -------------------------------------------------------------- */
+
+static void run_all(struct machine_kvm *m)
 {
     for (unsigned i = 0; i < m->n_vcpus; i++)
         vcpu_resume(m->vcpus[i]);
 }
 
 /* All are asked before the first is waited for: they stop together. */
-void machine_kvm_pause(struct machine_kvm *m)
+static void hold_all(struct machine_kvm *m)
 {
     for (unsigned i = 0; i < m->n_vcpus; i++)
         vcpu_kick(m->vcpus[i]);
@@ -176,12 +237,140 @@ void machine_kvm_pause(struct machine_kvm *m)
         vcpu_wait(m->vcpus[i]);
 }
 
-struct ram_block *machine_kvm_memory(struct machine_kvm *m)
+static void change_holds(struct machine_kvm *m, unsigned add, unsigned remove)
 {
-    return &m->ram.blocks[0];
+    pthread_mutex_lock(&m->control);
+    unsigned before = m->holds;
+    m->holds = (before | add) & ~remove;
+    if (!before && m->holds)
+        hold_all(m);
+    else if (before && !m->holds)
+        run_all(m);
+    pthread_mutex_unlock(&m->control);
 }
 
-struct guest_report *machine_kvm_report(struct machine_kvm *m)
+static void hold_brake(void *arg, bool on)
 {
-    return &m->report;
+    change_holds(arg, on ? HOLD_BRAKE : 0, on ? 0 : HOLD_BRAKE);
 }
+
+static int kvm_stop(struct machine *base, enum machine_hold why, struct error *err)
+{
+    (void)err;
+    change_holds(kvm_of(base), why, 0);
+    return 0;
+}
+
+static void kvm_resume(struct machine *base, enum machine_hold why)
+{
+    change_holds(kvm_of(base), 0, why);
+}
+
+static void kvm_throttle(struct machine *base, unsigned percent)
+{
+    vcpu_brake_set(&kvm_of(base)->brake, percent);
+}
+
+/* --- what it is ------------------------------------------------------------------------------ */
+
+static const struct field run_fields[] = {FIELD(struct run_state, paused)};
+static const struct field_table run_table = {"run-state", run_fields, ARRAY_LEN(run_fields)};
+
+static size_t list_devices(const struct machine_kvm *m, struct machine_state *s,
+                           struct device ret[static DEVICES_MAX])
+{
+    size_t n = 0;
+
+    ret[n++] = (struct device){"run-state", 0, &run_table, &s->run};
+    vm_state_devices(&s->vm, ret + n);
+    n += VM_DEVICES;
+    for (unsigned i = 0; i < m->n_vcpus; i++, n += VCPU_DEVICES)
+        vcpu_state_devices(&s->vcpus[i], i, ret + n);
+    return n;
+}
+
+static int read_state(struct machine_kvm *m, struct machine_state *s, struct error *err)
+{
+    pthread_mutex_lock(&m->control);
+    s->run.paused = (m->holds & MACHINE_PAUSED) != 0;
+    pthread_mutex_unlock(&m->control);
+    for (unsigned i = 0; i < m->n_vcpus; i++) {
+        if (vcpu_read(m->vcpus[i], &s->vcpus[i], err) < 0)
+            return -1;
+    }
+    return vm_state_read(m->kvm.vm, m->tsc_khz, &s->vm, err);
+}
+
+static int write_state(struct machine_kvm *m, const struct machine_state *s, struct error *err)
+{
+    uint64_t elapsed_ticks;
+
+    if (vm_state_write(m->kvm.vm, &s->vm, m->tsc_khz, &elapsed_ticks, err) < 0)
+        return -1;
+    for (unsigned i = 0; i < m->n_vcpus; i++) {
+        if (vcpu_write(m->vcpus[i], &s->vcpus[i], elapsed_ticks, err) < 0)
+            return -1;
+    }
+    if (s->run.paused)
+        change_holds(m, MACHINE_PAUSED, 0);
+    return 0;
+}
+
+static int kvm_save(struct machine *base, struct error *err)
+{
+    struct machine_kvm *m = kvm_of(base);
+    struct machine_state *s = calloc(1, sizeof(*s));
+    struct device devices[DEVICES_MAX];
+
+    if (!s)
+        return err_sys(err, "memory for the machine's state");
+    size_t n = list_devices(m, s, devices);
+    int rc = read_state(m, s, err);
+    if (rc == 0)
+        rc = devices_save(devices, n, &base->devices.tail, err);
+    free(s);
+    return rc;
+}
+
+static int kvm_load(struct machine *base, const struct device_state *from, struct error *err)
+{
+    struct machine_kvm *m = kvm_of(base);
+    struct machine_state *s = calloc(1, sizeof(*s));
+    struct device devices[DEVICES_MAX];
+
+    if (!s)
+        return err_sys(err, "memory for the machine's state");
+    size_t n = list_devices(m, s, devices);
+    int rc = devices_load(devices, n, &from->early, &from->tail, err);
+    if (rc == 0)
+        rc = write_state(m, s, err);
+    free(s);
+    return rc;
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+static void kvm_free(struct machine *base)
+{
+    struct machine_kvm *m = kvm_of(base);
+
+    vcpu_brake_done(&m->brake);
+    for (unsigned i = 0; i < m->n_vcpus; i++)
+        vcpu_free(m->vcpus[i]);
+    dirty_log_free(base->dirty);
+    kvm_done(&m->kvm);
+    ram_map_done(&base->ram);
+    device_state_done(&base->devices);
+    guest_report_done(&m->report);
+    pthread_mutex_destroy(&m->control);
+    free(m);
+}
+
+static const struct machine_ops kvm_ops = {
+    .stop = kvm_stop,
+    .resume = kvm_resume,
+    .save = kvm_save,
+    .load = kvm_load,
+    .throttle = kvm_throttle,
+    .free = kvm_free,
+};

@@ -7,7 +7,7 @@ int machine_kvm_usable(struct error *err)
     return err_set(err, ERR_SYSTEM, "guests run on x86-64 only");
 }
 
-int machine_kvm_new(const struct machine_kvm_config *config, struct machine_kvm **ret,
+int machine_kvm_new(const struct machine_kvm_config *config, struct machine **ret,
                     struct error *err)
 {
     (void)config;
@@ -15,28 +15,7 @@ int machine_kvm_new(const struct machine_kvm_config *config, struct machine_kvm 
     return machine_kvm_usable(err);
 }
 
-void machine_kvm_free(struct machine_kvm *m)
-{
-    (void)m;
-}
-
-void machine_kvm_resume(struct machine_kvm *m)
-{
-    (void)m;
-}
-
-void machine_kvm_pause(struct machine_kvm *m)
-{
-    (void)m;
-}
-
-struct ram_block *machine_kvm_memory(struct machine_kvm *m)
-{
-    (void)m;
-    return NULL;
-}
-
-struct guest_report *machine_kvm_report(struct machine_kvm *m)
+struct guest_report *machine_kvm_report(struct machine *m)
 {
     (void)m;
     return NULL;

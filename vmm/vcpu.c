@@ -324,6 +324,18 @@ void vcpu_free(struct vcpu *v)
     free(v);
 }
 
+int vcpu_read(struct vcpu *v, struct vcpu_state *ret, struct error *err)
+{
+    return vcpu_state_read(v->fd, ret, err) < 0 ? err_in(err, "vCPU %u", v->index) : 0;
+}
+
+int vcpu_write(struct vcpu *v, const struct vcpu_state *state, uint64_t elapsed_ticks,
+               struct error *err)
+{
+    return vcpu_state_write(v->fd, state, elapsed_ticks, err) < 0 ? err_in(err, "vCPU %u", v->index)
+                                                                  : 0;
+}
+
 int vcpu_tsc_khz(struct vcpu *v, uint64_t *ret, struct error *err)
 {
     int khz = kvm_ioctl(v->fd, KVM_GET_TSC_KHZ, NULL, "the TSC's rate", err);

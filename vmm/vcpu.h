@@ -9,6 +9,7 @@
 
 #include "vmm/guest/ports.h"
 #include "vmm/kvm.h"
+#include "vmm/vcpu_state.h"
 
 struct vcpu_client {
     /*
@@ -43,6 +44,11 @@ void vcpu_resume(struct vcpu *v);
 void vcpu_kick(struct vcpu *v);
 /* After vcpu_kick(): it stands still, no message is half taken, its state can be read. */
 void vcpu_wait(struct vcpu *v);
+
+/* It stands still; see vmm/vcpu_state.h. */
+MUST_USE int vcpu_read(struct vcpu *v, struct vcpu_state *ret, struct error *err);
+MUST_USE int vcpu_write(struct vcpu *v, const struct vcpu_state *state, uint64_t elapsed_ticks,
+                        struct error *err);
 
 /* How fast its TSC runs. */
 MUST_USE int vcpu_tsc_khz(struct vcpu *v, uint64_t *ret, struct error *err);

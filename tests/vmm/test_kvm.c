@@ -11,19 +11,26 @@
 #define MEMORY     (UINT64_C(16) << 20)
 #define PAGE_WORDS (RAM_PAGE_SIZE / sizeof(uint64_t))
 
-static struct machine_kvm *start(unsigned cpus)
+static void pause_guest(struct machine *m)
+{
+    struct error err;
+
+    OK(machine_stop(m, MACHINE_PAUSED, &err), err, "pause");
+}
+
+static struct machine *start(unsigned cpus)
 {
     struct machine_kvm_config config = {.guest = "counter", .bytes = MEMORY, .cpus = cpus};
-    struct machine_kvm *m;
+    struct machine *m;
     struct error err;
 
     OK(machine_kvm_new(&config, &m, &err), err, "machine");
-    machine_kvm_resume(m);
+    machine_resume(m, MACHINE_PAUSED);
     return m;
 }
 
 /* However long that takes: ctest's patience is the deadline. */
-static void await(struct machine_kvm *m, uint64_t heartbeats, uint64_t errors)
+static void await(struct machine *m, uint64_t heartbeats, uint64_t errors)
 {
     struct guest_report *r = machine_kvm_report(m);
     struct error err;
@@ -34,7 +41,7 @@ static void await(struct machine_kvm *m, uint64_t heartbeats, uint64_t errors)
     }
 }
 
-static struct guest_verdict verdict_of(struct machine_kvm *m)
+static struct guest_verdict verdict_of(struct machine *m)
 {
     struct guest_verdict verdict;
 
@@ -42,26 +49,26 @@ static struct guest_verdict verdict_of(struct machine_kvm *m)
     return verdict;
 }
 
-static uint64_t digest_of(struct machine_kvm *m)
+static uint64_t digest_of(struct machine *m)
 {
     uint64_t digest;
     struct error err;
 
-    OK(ram_digest(machine_kvm_memory(m), &digest, &err), err, "digest");
+    OK(ram_digest(&m->ram.blocks[0], &digest, &err), err, "digest");
     return digest;
 }
 
 /* The words of a page, by its number. */
-static uint64_t *page_words(struct machine_kvm *m, uint64_t page)
+static uint64_t *page_words(struct machine *m, uint64_t page)
 {
-    return (uint64_t *)(machine_kvm_memory(m)->host + page * RAM_PAGE_SIZE);
+    return (uint64_t *)(m->ram.blocks[0].host + page * RAM_PAGE_SIZE);
 }
 
 static void counts(void **state)
 {
     (void)state;
     for (unsigned cpus = 1; cpus <= 2; cpus++) {
-        struct machine_kvm *m = start(cpus);
+        struct machine *m = start(cpus);
 
         await(m, 50, 0);
         struct guest_verdict v = verdict_of(m);
@@ -70,7 +77,7 @@ static void counts(void **state)
         CHECK(v.pages_verified > 0 && v.pages_written > 0, "%u vCPUs: no pages", cpus);
         /* A heartbeat is a millisecond: 50 of them are not closer together than one apart. */
         CHECK(v.longest_gap_us >= 1000, "%u vCPUs: %" PRIu64 " us", cpus, v.longest_gap_us);
-        machine_kvm_free(m);
+        machine_free(m);
     }
 }
 
@@ -79,56 +86,56 @@ static void pauses(void **state)
 {
     (void)state;
     for (unsigned cpus = 1; cpus <= 2; cpus++) {
-        struct machine_kvm *m = start(cpus);
+        struct machine *m = start(cpus);
 
         await(m, 2, 0);
         for (unsigned i = 0; i < 20; i++) {
-            machine_kvm_pause(m);
+            pause_guest(m);
             struct guest_verdict before = verdict_of(m);
             uint64_t memory = digest_of(m);
             CHECK(digest_of(m) == memory, "%u vCPUs, pause %u: memory has changed", cpus, i);
             struct guest_verdict after = verdict_of(m);
             CHECK(memcmp(&before, &after, sizeof(after)) == 0, "%u vCPUs: it still speaks", cpus);
-            machine_kvm_resume(m);
+            machine_resume(m, MACHINE_PAUSED);
             /* Each of them: one alone may be ahead by more. */
             await(m, before.heartbeats / cpus + 1, 0);
         }
         CHECK(verdict_of(m).errors == 0, "%u vCPUs: %" PRIu64 " errors", cpus,
               verdict_of(m).errors);
-        machine_kvm_free(m);
+        machine_free(m);
     }
 }
 
 /* Orders that follow each other closely: none is lost, and the end finds it wherever it is. */
 static void takes_any_orders(void **state)
 {
-    struct machine_kvm *m = start(2);
+    struct machine *m = start(2);
 
     (void)state;
     for (unsigned i = 0; i < 1000; i++) {
-        machine_kvm_pause(m);
-        machine_kvm_resume(m);
+        pause_guest(m);
+        machine_resume(m, MACHINE_PAUSED);
     }
-    machine_kvm_resume(m);
+    machine_resume(m, MACHINE_PAUSED);
     await(m, 1, 0);
-    machine_kvm_pause(m);
-    machine_kvm_pause(m);
+    pause_guest(m);
+    pause_guest(m);
     CHECK(verdict_of(m).errors == 0, "%" PRIu64 " errors", verdict_of(m).errors);
-    machine_kvm_free(m);
+    machine_free(m);
 
     struct machine_kvm_config config = {.guest = "counter", .bytes = MEMORY, .cpus = 1};
     struct error err;
     OK(machine_kvm_new(&config, &m, &err), err, "machine");
-    machine_kvm_pause(m);
+    pause_guest(m);
     CHECK(verdict_of(m).heartbeats == 0, "it has never run");
-    machine_kvm_free(m);
+    machine_free(m);
 }
 
 /*
  * A page of this vCPU about half a walk away from where it stands, so that neither this one nor the
  * two behind it are just being written.
  */
-static uint64_t quiet_page(struct machine_kvm *m, unsigned vcpu)
+static uint64_t quiet_page(struct machine *m, unsigned vcpu)
 {
     const struct guest_voice *v = &machine_kvm_report(m)->voices[vcpu];
     uint64_t walk = page_words(m, v->first_page)[0] & UINT32_MAX, at = 0;
@@ -155,13 +162,13 @@ static void finds_the_wrong_page(void **state)
     for (size_t i = 0; i < ARRAY_LEN(damage_cases); i++) {
         const struct damage_case *c = &damage_cases[i];
         struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
-        struct machine_kvm *m = start(c->cpus);
+        struct machine *m = start(c->cpus);
 
         await(m, 20, 0);
-        machine_kvm_pause(m);
+        pause_guest(m);
         uint64_t page = quiet_page(m, c->vcpu), expected = page_words(m, page)[c->word];
         page_words(m, page)[c->word] ^= c->flip;
-        machine_kvm_resume(m);
+        machine_resume(m, MACHINE_PAUSED);
         await(m, 0, 1);
         await(m, verdict_of(m).heartbeats + 20, 1); /* told once, then it counts on */
         size_t n = guest_report_wrong(machine_kvm_report(m), wrong);
@@ -172,7 +179,7 @@ static void finds_the_wrong_page(void **state)
               "; it is page %" PRIu64 ", %" PRIx64,
               c->label, wrong[0].vcpu, wrong[0].page, wrong[0].found, wrong[0].expected, page,
               expected);
-        machine_kvm_free(m);
+        machine_free(m);
     }
 }
 
@@ -180,21 +187,21 @@ static void finds_the_wrong_page(void **state)
 static void finds_swapped_and_stale_pages(void **state)
 {
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
-    struct machine_kvm *m = start(1);
+    struct machine *m = start(1);
 
     (void)state;
     await(m, 20, 0);
-    machine_kvm_pause(m);
+    pause_guest(m);
     uint64_t page = quiet_page(m, 0);
     memcpy(page_words(m, page), page_words(m, page + 1), RAM_PAGE_SIZE);
     page_words(m, page + 2)[0]--;
     page_words(m, page + 2)[PAGE_WORDS - 1]--;
-    machine_kvm_resume(m);
+    machine_resume(m, MACHINE_PAUSED);
     await(m, 0, 2);
     CHECK(guest_report_wrong(machine_kvm_report(m), wrong) == 2, "more than two wrong pages");
     CHECK(wrong[0].page == page && wrong[1].page == page + 2, "other pages");
     CHECK(wrong[1].found == wrong[1].expected - 1, "not stale by one walk");
-    machine_kvm_free(m);
+    machine_free(m);
 }
 
 /* A guest that goes wrong ends with a reason; pause and the end still work. */
@@ -215,19 +222,19 @@ static void says_how_a_guest_dies(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct machine_kvm *m;
+        struct machine *m;
         struct error err;
 
         OK(machine_kvm_new(&config, &m, &err), err, cases[i].label);
-        memcpy(machine_kvm_memory(m)->host + GUEST_IMAGE, cases[i].code, sizeof(cases[i].code));
-        machine_kvm_resume(m);
+        memcpy(m->ram.blocks[0].host + GUEST_IMAGE, cases[i].code, sizeof(cases[i].code));
+        machine_resume(m, MACHINE_PAUSED);
         CHECK(!guest_report_wait(machine_kvm_report(m), 1, 0, DEADLINE_NEVER), "%s: a heartbeat",
               cases[i].label);
         check_refused(cases[i].label, guest_report_failure(machine_kvm_report(m), &err), &err,
                       ERR_PEER, cases[i].reason);
-        machine_kvm_pause(m);
-        machine_kvm_resume(m);
-        machine_kvm_free(m);
+        pause_guest(m);
+        machine_resume(m, MACHINE_PAUSED);
+        machine_free(m);
     }
 }
 
@@ -276,18 +283,18 @@ static void takes_timer_interrupts(void **state)
     (void)state;
     for (unsigned cpus = 1; cpus <= 2; cpus++) {
         struct machine_kvm_config config = {.guest = "counter", .bytes = MEMORY, .cpus = cpus};
-        struct machine_kvm *m;
+        struct machine *m;
         struct error err;
 
         OK(machine_kvm_new(&config, &m, &err), err, "machine");
-        memcpy(machine_kvm_memory(m)->host + GUEST_IMAGE, timer_guest,
+        memcpy(m->ram.blocks[0].host + GUEST_IMAGE, timer_guest,
                (size_t)(timer_guest_end - timer_guest));
         for (unsigned i = 1; i <= 5; i++) {
-            machine_kvm_resume(m);
+            machine_resume(m, MACHINE_PAUSED);
             await(m, UINT64_C(20) * i, 0);
-            machine_kvm_pause(m);
+            pause_guest(m);
         }
-        machine_kvm_free(m);
+        machine_free(m);
     }
 }
 
@@ -296,19 +303,18 @@ static void has_memory_beyond_the_devices(void **state)
 {
     struct machine_kvm_config config = {
         .guest = "counter", .bytes = (UINT64_C(3) << 30) + MEMORY, .cpus = 1};
-    struct machine_kvm *m;
+    struct machine *m;
     struct error err;
 
     (void)state;
     OK(machine_kvm_new(&config, &m, &err), err, "machine");
     /* Nothing to walk but the end. */
-    struct guest_params *params =
-        (struct guest_params *)(machine_kvm_memory(m)->host + GUEST_PARAMS);
+    struct guest_params *params = (struct guest_params *)(m->ram.blocks[0].host + GUEST_PARAMS);
     params->first_page = (GUEST_LOW_MAX >> RAM_PAGE_BITS) - 1;
     params->n_pages = (MEMORY >> RAM_PAGE_BITS) + 1;
-    machine_kvm_resume(m);
+    machine_resume(m, MACHINE_PAUSED);
     await(m, 50, 0);
-    machine_kvm_pause(m);
+    pause_guest(m);
     CHECK(verdict_of(m).errors == 0 && verdict_of(m).pages_written > 2 * params->n_pages,
           "%" PRIu64 " errors", verdict_of(m).errors);
     for (uint64_t i = 0; i < params->n_pages; i++) {
@@ -316,7 +322,7 @@ static void has_memory_beyond_the_devices(void **state)
 
         CHECK(page_words(m, page)[0] >> 44 == page, "page %" PRIu64 " was never written", page);
     }
-    machine_kvm_free(m);
+    machine_free(m);
 }
 
 static const struct config_case {
@@ -324,12 +330,16 @@ static const struct config_case {
     struct machine_kvm_config config;
     const char *part;
 } config_cases[] = {
-    {"no such guest", {"sheep", MEMORY, 1}, "expected counter"},
-    {"too little", {"counter", UINT64_C(2) << 20, 1}, "from 4M"},
-    {"too much", {"counter", (UINT64_C(64) << 30) + (2 << 20), 1}, "to 64G"},
-    {"an odd length", {"counter", MEMORY + 4096, 1}, "multiple of 2M"},
-    {"no vCPU", {"counter", MEMORY, 0}, "0 vCPUs"},
-    {"too many vCPUs", {"counter", MEMORY, GUEST_CPUS_MAX + 1}, "17 vCPUs"},
+    {"no such guest", {.guest = "sheep", .bytes = MEMORY, .cpus = 1}, "expected counter"},
+    {"too little", {.guest = "counter", .bytes = UINT64_C(2) << 20, .cpus = 1}, "from 4M"},
+    {"too much",
+     {.guest = "counter", .bytes = (UINT64_C(64) << 30) + (2 << 20), .cpus = 1},
+     "to 64G"},
+    {"an odd length", {.guest = "counter", .bytes = MEMORY + 4096, .cpus = 1}, "multiple of 2M"},
+    {"no vCPU", {.guest = "counter", .bytes = MEMORY, .cpus = 0}, "0 vCPUs"},
+    {"too many vCPUs",
+     {.guest = "counter", .bytes = MEMORY, .cpus = GUEST_CPUS_MAX + 1},
+     "17 vCPUs"},
 };
 
 static void refuses(void **state)
@@ -337,7 +347,7 @@ static void refuses(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(config_cases); i++) {
         const struct config_case *c = &config_cases[i];
-        struct machine_kvm *m;
+        struct machine *m;
         struct error err;
 
         check_refused(c->label, machine_kvm_new(&c->config, &m, &err), &err, ERR_USAGE, c->part);
@@ -355,7 +365,7 @@ static void on_signal(int number)
 /* A vCPU's thread takes none of the program's signals. */
 static void leaves_signals_alone(void **state)
 {
-    struct machine_kvm *m;
+    struct machine *m;
     sigset_t set, pending;
     int number;
 
@@ -366,13 +376,13 @@ static void leaves_signals_alone(void **state)
     sigaddset(&set, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     kill(getpid(), SIGUSR1);
-    machine_kvm_pause(m); /* by then it would have taken it */
+    pause_guest(m); /* by then it would have taken it */
     CHECK(!caught && sigpending(&pending) == 0 && sigismember(&pending, SIGUSR1),
           "the guest has taken it");
     CHECK(sigwait(&set, &number) == 0 && number == SIGUSR1, "sigwait");
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     signal(SIGUSR1, SIG_DFL);
-    machine_kvm_free(m);
+    machine_free(m);
 }
 
 int main(void)

@@ -1,0 +1,60 @@
+#include "tests/support/move.h"
+
+#include <pthread.h>
+
+#include "migration/incoming.h"
+#include "tests/support/temp.h"
+#include "tests/support/test.h"
+#include "vmm/landing.h"
+
+#define PATIENCE_MS 20000
+
+struct arrival {
+    struct incoming *in;
+    int rc;
+    struct error err;
+};
+
+static void *run_incoming(void *arg)
+{
+    struct arrival *a = arg;
+
+    a->rc = incoming_run(a->in, &a->err);
+    return NULL;
+}
+
+static void connect_of(struct connect_config *ret)
+{
+    char path[PATH_MAX], address[PATH_MAX + 8];
+    struct error err;
+
+    snprintf(address, sizeof(address), "unix:%s", temp_path(path, "move"));
+    OK(address_parse(address, &ret->address, &err), err, "address");
+    OK(engine_find("auto", &ret->engine, &err), err, "engine");
+    ret->connect_timeout_ms = ret->stall_timeout_ms = PATIENCE_MS;
+}
+
+void move_machine(const struct move *move, struct machine *from, struct machine *to)
+{
+    struct incoming_config in = {.n_channels = -1, .method = -1, .local_patience_ms = PATIENCE_MS};
+    struct outgoing_config config = move->config;
+    struct arrival arrival = {0};
+    struct landing *landing;
+    struct outgoing *out;
+    pthread_t thread;
+    struct error err;
+
+    connect_of(&config.connect);
+    in.connect = config.connect;
+    OK(landing_machine_new(to, &landing, &err), err, move->label);
+    OK(incoming_new(&in, landing, &arrival.in, &err), err, move->label);
+    assert_int_equal(pthread_create(&thread, NULL, run_incoming, &arrival), 0);
+    OK(outgoing_new(&config, from, &out, &err), err, move->label);
+    int rc = outgoing_run(out, &err);
+    pthread_join(thread, NULL);
+    OK(arrival.rc, arrival.err, move->label);
+    OK(rc, err, move->label);
+    outgoing_free(out);
+    incoming_free(arrival.in);
+    landing_free(landing);
+}

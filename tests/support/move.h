@@ -1,0 +1,16 @@
+/*
+ * tests/support/move.h: a whole migration between two machines in this process.
+ */
+#pragma once
+
+#include "migration/machine.h"
+#include "migration/outgoing.h"
+
+/* What is said of it; the address and the engine are the move's own. */
+struct move {
+    const char *label;
+    struct outgoing_config config;
+};
+
+/* From one to the other, which waits; neither fails. Both are as the migration leaves them. */
+void move_machine(const struct move *move, struct machine *from, struct machine *to);

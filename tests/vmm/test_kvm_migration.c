@@ -1,0 +1,133 @@
+/* Guests under KVM that move: what they find there, and what they say of it. */
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "tests/support/memory.h"
+#include "tests/support/move.h"
+#include "tests/support/test.h"
+#include "vmm/machine_kvm.h"
+
+#define MEMORY (UINT64_C(24) << 20)
+
+static struct machine *make(unsigned cpus, bool incoming)
+{
+    const struct machine_kvm_config config = {
+        .guest = "counter", .bytes = MEMORY, .cpus = cpus, .incoming = incoming};
+    struct machine *m;
+    struct error err;
+
+    OK(machine_kvm_new(&config, &m, &err), err, "machine");
+    return m;
+}
+
+/* However long that takes: ctest's patience is the deadline. */
+static void await(struct machine *m, uint64_t heartbeats)
+{
+    struct guest_report *r = machine_kvm_report(m);
+    struct error err;
+
+    if (!guest_report_wait(r, heartbeats, 0, DEADLINE_NEVER)) {
+        OK(guest_report_failure(r, &err), err, "the guest");
+        fail_msg("a wait has ended");
+    }
+}
+
+static void check_clean(const char *label, struct machine *m)
+{
+    struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
+    struct guest_report *r = machine_kvm_report(m);
+    struct error err;
+
+    OK(guest_report_failure(r, &err), err, label);
+    if (guest_report_wrong(r, wrong) > 0)
+        fail_msg("%s: page %" PRIu64 ": found 0x%" PRIx64 ", expected 0x%" PRIx64, label,
+                 wrong[0].page, wrong[0].found, wrong[0].expected);
+}
+
+static struct move move_of(const char *label, unsigned n_channels)
+{
+    return (struct move){
+        .label = label,
+        .config = {.n_channels = n_channels, .return_path = true, .downtime_limit_ms = 300},
+    };
+}
+
+/* Lands, held by its user: source and destination hold the same. Then it runs on. */
+static void moves(void **state)
+{
+    (void)state;
+    for (unsigned cpus = 1; cpus <= 2; cpus++) {
+        for (unsigned n_channels = 0; n_channels <= 2; n_channels++) {
+            struct machine *from = make(cpus, false), *to = make(cpus, true);
+            struct move move = move_of("a move", n_channels);
+
+            machine_resume(from, MACHINE_PAUSED);
+            await(from, 5);
+            move_machine(&move, from, to);
+            memory_check_equal(move.label, &from->ram, &to->ram);
+            check_clean("before", from);
+            machine_resume(to, MACHINE_PAUSED);
+            await(to, 20);
+            check_clean("after", to);
+            machine_free(from);
+            machine_free(to);
+        }
+    }
+}
+
+/* The same guest, twenty times, each time to a machine that has never run. */
+static void moves_on_and_on(void **state)
+{
+    struct machine *m = make(2, false);
+    struct move move = move_of("again", 2);
+
+    (void)state;
+    machine_resume(m, MACHINE_PAUSED);
+    await(m, 2);
+    for (unsigned i = 0; i < 20; i++) {
+        struct machine *next = make(2, true);
+
+        machine_resume(next, MACHINE_PAUSED);
+        move_machine(&move, m, next);
+        await(next, 2);
+        check_clean("on and on", next);
+        machine_free(m);
+        m = next;
+    }
+    machine_free(m);
+}
+
+/* Held at the source by its user, it is held at the destination. */
+static void stays_paused(void **state)
+{
+    struct machine *from = make(1, false), *to = make(1, true);
+    struct move move = move_of("paused", 2);
+    struct error err;
+
+    (void)state;
+    machine_resume(from, MACHINE_PAUSED);
+    await(from, 2);
+    OK(machine_stop(from, MACHINE_PAUSED, &err), err, "stop");
+    machine_resume(to, MACHINE_PAUSED);
+    move_machine(&move, from, to);
+    memory_check_equal(move.label, &from->ram, &to->ram);
+    machine_resume(to, MACHINE_PAUSED);
+    await(to, 2);
+    check_clean(move.label, to);
+    machine_free(from);
+    machine_free(to);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(moves),
+        cmocka_unit_test(moves_on_and_on),
+        cmocka_unit_test(stays_paused),
+    };
+    struct error err;
+
+    if (machine_kvm_usable(&err) < 0)
+        skip_all(err.text);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
