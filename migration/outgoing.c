@@ -1,18 +1,16 @@
 #include "migration/outgoing.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "migration/answers.h"
 #include "migration/pace.h"
 #include "multifd/send_pool.h"
 #include "ram/page_inline.h"
 #include "ram/ram_save.h"
 #include "ram/resident.h"
 #include "stream/command.h"
-#include "stream/return_path.h"
 
 /* Versions of machine types from which a destination understands what we may write. */
 #define VERSION_FLUSH_WORD       801
@@ -44,18 +42,13 @@ struct outgoing {
     uint32_t ping;       /* the number of the last PING */
     uint64_t stopped_ns; /* when the guest was stopped; 0: it runs */
 
+    struct answers answers;
+
     /* Under the group's lock. */
     struct channel *main;
     struct page_sink *sink; /* what outgoing_stats() may look at */
-
-    /* The return path's reader. */
-    pthread_t verdict_thread;
-    bool verdict_started;
-    bool verdict_known; /* under the group's lock */
-    uint32_t verdict;   /* under the group's lock: what SHUT said */
-    uint32_t pong;      /* under the group's lock: the last PING that was answered */
-    bool cancel_wanted; /* under the group's lock */
-    bool leaving;       /* under the group's lock: all is over but the goodbyes */
+    bool cancel_wanted;
+    bool leaving; /* all is over but the goodbyes */
 };
 
 static bool understands(const struct outgoing *m, unsigned version)
@@ -65,52 +58,11 @@ static bool understands(const struct outgoing *m, unsigned version)
 
 /* --- the return path ------------------------------------------------------------------------- */
 
-static int bad_verdict(uint32_t verdict, struct error *err)
-{
-    return err_set(err, ERR_PEER,
-                   "the destination has failed: error %u (%s); see what it says itself", verdict,
-                   strerror((int)(verdict & INT32_MAX)));
-}
-
-static int read_verdict(struct outgoing *m, struct stream_in *in, struct error *err)
-{
-    struct return_path_message msg;
-
-    do {
-        if (return_path_recv(in, &msg, err) < 0)
-            return -1;
-        pthread_mutex_lock(&m->group.lock);
-        if (msg.type == RETURN_PONG)
-            m->pong = msg.value;
-        m->verdict_known = msg.type == RETURN_SHUT;
-        m->verdict = m->verdict_known ? msg.value : 0;
-        pthread_cond_broadcast(&m->group.changed);
-        pthread_mutex_unlock(&m->group.lock);
-    } while (msg.type != RETURN_SHUT);
-    return msg.value ? bad_verdict(msg.value, err) : 0;
-}
-
-static void *verdict_main(void *arg)
-{
-    struct outgoing *m = arg;
-    struct stream_in in;
-    struct error err;
-
-    if (stream_in_init(&in, m->main, &err) < 0 || read_verdict(m, &in, &err) < 0)
-        channel_group_fail(&m->group, &err);
-    stream_in_done(&in);
-    return NULL;
-}
-
 static int open_return_path(struct outgoing *m, struct error *err)
 {
     command_out(&m->out, COMMAND_OPEN_RETURN_PATH, NULL, 0);
     command_out_ping(&m->out, ++m->ping);
-    errno = pthread_create(&m->verdict_thread, NULL, verdict_main, m);
-    if (errno)
-        return err_sys(err, "return path: thread");
-    m->verdict_started = true;
-    return 0;
+    return answers_start(&m->answers, &m->group, m->main, err);
 }
 
 /*
@@ -119,24 +71,12 @@ static int open_return_path(struct outgoing *m, struct error *err)
  */
 static int round_trip(struct outgoing *m, struct error *err)
 {
-    int rc = 0;
-
     if (!m->config.return_path)
         return 0;
     command_out_ping(&m->out, ++m->ping);
     if (stream_out_flush(&m->out, err) < 0)
         return -1;
-    pthread_mutex_lock(&m->group.lock);
-    while (m->pong != m->ping && !m->verdict_known && !m->group.failed)
-        channel_group_wait(&m->group, DEADLINE_NEVER);
-    if (m->group.failed) {
-        *err = m->group.err;
-        rc = -1;
-    } else if (m->verdict_known) {
-        rc = err_set(err, ERR_PEER, "return path: SHUT %u before the stream's end", m->verdict);
-    }
-    pthread_mutex_unlock(&m->group.lock);
-    return rc;
+    return answers_await_pong(&m->answers, m->ping, err);
 }
 
 /*
@@ -145,29 +85,10 @@ static int round_trip(struct outgoing *m, struct error *err)
  */
 static int await_verdict(struct outgoing *m, struct error *err)
 {
-    uint64_t stall_ms = m->config.connect.stall_timeout_ms, deadline = DEADLINE_NEVER;
-    bool in_time = true;
-    int rc = 0;
-
-    pthread_mutex_lock(&m->group.lock);
-    while (!m->verdict_known && !m->group.failed && in_time) {
-        if (m->cancel_wanted && deadline == DEADLINE_NEVER)
-            deadline = deadline_in_ms(stall_ms);
-        in_time = channel_group_wait(&m->group, deadline);
-    }
-    if (m->verdict_known) {
-        rc = m->verdict ? bad_verdict(m->verdict, err) : 0;
-    } else if (m->group.failed) {
-        *err = m->group.err;
-        rc = -1;
-    } else {
-        rc = err_set(err, ERR_PEER,
-                     "cancelled too late: the destination has everything, and has given no verdict "
-                     "for %.1f s; it may have the guest",
-                     (double)stall_ms / 1000);
-    }
-    pthread_mutex_unlock(&m->group.lock);
-    return rc;
+    if (!m->config.return_path)
+        return 0;
+    return answers_await_verdict(&m->answers, &m->cancel_wanted, m->config.connect.stall_timeout_ms,
+                                 err);
 }
 
 /* --- setup ----------------------------------------------------------------------------------- */
@@ -414,7 +335,7 @@ static int switch_over(struct outgoing *m, struct error *err)
     out_bytes(&m->out, tail->data, tail->len);
     if (stream_out_flush(&m->out, err) < 0)
         return -1;
-    if (m->config.return_path && await_verdict(m, err) < 0)
+    if (await_verdict(m, err) < 0)
         return -1;
     atomic_store(&m->stats.end_ns, clock_ns());
     atomic_store(&m->stats.downtime_ns, atomic_load(&m->stats.end_ns) - m->stopped_ns);
@@ -460,14 +381,11 @@ static bool is_refused(struct outgoing *m, struct error *err)
 static void final_error(struct outgoing *m, struct error *err)
 {
     channel_group_fail(&m->group, err);
-    if (m->verdict_started)
-        pthread_join(m->verdict_thread, NULL);
-    m->verdict_started = false;
+    answers_end(&m->answers);
     if ((channel_group_check(&m->group, err) < 0 && err->kind == ERR_CANCELLED) ||
         is_refused(m, err))
         return;
-    if (m->verdict_known && m->verdict != 0)
-        bad_verdict(m->verdict, err);
+    (void)answers_failed(&m->answers, err);
 }
 
 int outgoing_run(struct outgoing *m, struct error *err)
@@ -563,9 +481,7 @@ void outgoing_free(struct outgoing *m)
         return;
     if (m->sink)
         m->sink->ops->free(m->sink);
-    /* The verdict has come, or the channel was interrupted: the reader is at its end. */
-    if (m->verdict_started)
-        pthread_join(m->verdict_thread, NULL);
+    answers_end(&m->answers);
     connect_close(&m->group, m->main);
     stream_out_done(&m->out);
     ram_round_done(&m->round);
