@@ -46,6 +46,12 @@ struct incoming {
     _Atomic uint64_t main_normal, main_zero; /* pages in the main stream, for statistics */
 };
 
+static void arrive_at(struct incoming *m, enum migration_status status)
+{
+    atomic_store(&m->stats.status, (int)status);
+    observer_status(&m->config.observer, status);
+}
+
 /* --- the return path ------------------------------------------------------------------------- */
 
 static int reply(struct incoming *m, enum return_message type, uint32_t value, struct error *err)
@@ -186,7 +192,7 @@ static int on_listed(struct ram_load *load, struct error *err)
         recv_pool_expect_goodbyes(m->pool);
     recv_pool_open(m->pool, load->map, m->populate);
     atomic_store(&m->stats.setup_done_ns, clock_ns());
-    atomic_store(&m->stats.status, MIGRATION_ACTIVE);
+    arrive_at(m, MIGRATION_ACTIVE);
     return 0;
 }
 
@@ -302,7 +308,7 @@ static int run(struct incoming *m, struct error *err)
     if (await_main(m, err) < 0)
         return -1;
     atomic_store(&m->stats.start_ns, clock_ns());
-    atomic_store(&m->stats.status, MIGRATION_SETUP);
+    arrive_at(m, MIGRATION_SETUP);
     /* Settled, it succeeds or fails by its commit: a cancel, or a connection that fails, comes too
      * late and must not tell the source otherwise. */
     if (load(m, err) < 0 || channel_group_settle(&m->group, SETTLED_ALL, err) < 0)
@@ -320,10 +326,10 @@ int incoming_run(struct incoming *m, struct error *err)
         (void)!channel_group_check(&m->group, err); /* the first error, not ours that followed */
     }
     atomic_store(&m->stats.end_ns, clock_ns());
-    atomic_store(&m->stats.status, rc == 0                      ? MIGRATION_COMPLETED
-                                   : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
-                                                                : MIGRATION_FAILED);
     arrivals_end(m->arrivals);
+    arrive_at(m, rc == 0                      ? MIGRATION_COMPLETED
+                 : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
+                                              : MIGRATION_FAILED);
     return rc;
 }
 

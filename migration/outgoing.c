@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "migration/answers.h"
 #include "migration/pace.h"
+#include "migration/pause.h"
 #include "multifd/send_pool.h"
 #include "ram/page_inline.h"
 #include "ram/ram_save.h"
@@ -43,8 +44,11 @@ struct outgoing {
     uint64_t stopped_ns; /* when the guest was stopped; 0: it runs */
 
     struct answers answers;
+    struct pause pause;
 
     /* Under the group's lock. */
+    struct outgoing_live live;
+    struct migration_meter meter;
     struct channel *main;
     struct page_sink *sink; /* what outgoing_stats() may look at */
     bool cancel_wanted;
@@ -54,6 +58,50 @@ struct outgoing {
 static bool understands(const struct outgoing *m, unsigned version)
 {
     return m->version == 0 || m->version >= version;
+}
+
+static struct outgoing_live live_now(struct outgoing *m)
+{
+    pthread_mutex_lock(&m->group.lock);
+    struct outgoing_live live = m->live;
+    pthread_mutex_unlock(&m->group.lock);
+    return live;
+}
+
+/* --- the status ------------------------------------------------------------------------------ */
+
+/* From one status to the next, unless a cancel came first, which is the group's failure then. */
+static int move(struct outgoing *m, enum migration_status from, enum migration_status to,
+                struct error *err)
+{
+    int expected = (int)from;
+
+    if (!atomic_compare_exchange_strong(&m->stats.status, &expected, (int)to))
+        return channel_group_check(&m->group, err);
+    observer_status(&m->config.observer, to);
+    return 0;
+}
+
+/* The end, where nothing comes in between any more. */
+static void arrive_at(struct outgoing *m, enum migration_status status)
+{
+    atomic_store(&m->stats.status, (int)status);
+    observer_status(&m->config.observer, status);
+}
+
+/* A cancel counts: whoever asks from now on is told so. */
+static void begin_cancelling(struct outgoing *m)
+{
+    static const enum migration_status cancellable[] = {MIGRATION_SETUP, MIGRATION_ACTIVE,
+                                                        MIGRATION_PRE_SWITCHOVER, MIGRATION_DEVICE};
+    int expected;
+
+    /* In their order: it may move on meanwhile, and never back. */
+    for (size_t i = 0; i < ARRAY_LEN(cancellable); i++) {
+        expected = (int)cancellable[i];
+        if (atomic_compare_exchange_strong(&m->stats.status, &expected, MIGRATION_CANCELLING))
+            return;
+    }
 }
 
 /* --- the return path ------------------------------------------------------------------------- */
@@ -184,7 +232,9 @@ static void begin_round(struct outgoing *m, struct migration_snapshot *ret)
     outgoing_stats(m, ret);
     atomic_store(&m->stats.round_start_pages, ret->normal + ret->zero);
     atomic_store(&m->stats.round_pages, ram_round_dirty_pages(&m->round));
-    atomic_fetch_add(&m->stats.rounds, 1);
+    uint64_t pass = atomic_fetch_add(&m->stats.rounds, 1) + 1;
+    if (pass > 1)
+        observer_pass(&m->config.observer, pass);
 }
 
 /*
@@ -253,6 +303,9 @@ static int sync_dirty(struct outgoing *m, uint64_t *since_ns, uint64_t *ret_byte
                      (uint64_t)((double)pages * (double)NS_PER_S / (double)(now - *since_ns)));
     *since_ns = now;
     *ret_bytes = ram_round_dirty_pages(&m->round) * RAM_PAGE_SIZE;
+    struct outgoing_live live = live_now(m);
+    m->pace.downtime_limit_ms = live.downtime_limit_ms;
+    m->pace.switchover_bytes_per_s = live.switchover_bytes_per_s;
     atomic_store(&m->stats.expected_downtime_ms, pace_expected_ms(&m->pace, *ret_bytes));
     return 0;
 }
@@ -308,20 +361,51 @@ static int stop_guest(struct outgoing *m, struct error *err)
 {
     const struct machine_ops *ops = m->machine->ops;
 
+    m->stopped_ns = clock_ns();
     if (ops->stop && ops->stop(m->machine, MACHINE_MOVING, err) < 0)
+        return err_in(err, "stop the guest");
+    atomic_store(&m->stats.stopped_at_bytes, atomic_load(&m->main->bytes_sent));
+    atomic_store(&m->stats.stopped, true);
+    if (ops->stop)
+        observer_guest(&m->config.observer, false);
+    return 0;
+}
+
+/* Takes that back, where a migration comes to nothing. */
+static void release_guest(struct outgoing *m)
+{
+    const struct machine_ops *ops = m->machine->ops;
+
+    if (!m->stopped_ns || !ops->resume)
+        return;
+    ops->resume(m->machine, MACHINE_MOVING);
+    if (atomic_load(&m->stats.stopped))
+        observer_guest(&m->config.observer, true);
+}
+
+/* The guest is stopped: to the switch-over, with a pause before it if the user wants one. */
+static int enter_device(struct outgoing *m, struct error *err)
+{
+    if (!m->config.pause_before_switchover)
+        return move(m, MIGRATION_ACTIVE, MIGRATION_DEVICE, err);
+    if (move(m, MIGRATION_ACTIVE, MIGRATION_PRE_SWITCHOVER, err) < 0)
         return -1;
-    return ops->save ? ops->save(m->machine, err) : 0;
+    /* With a return path somebody reads there. */
+    if (pause_wait(&m->pause, &m->group, m->config.return_path ? -1 : m->main->fd, err) < 0)
+        return -1;
+    return move(m, MIGRATION_PRE_SWITCHOVER, MIGRATION_DEVICE, err);
 }
 
 static int switch_over(struct outgoing *m, struct error *err)
 {
+    const struct machine_ops *ops = m->machine->ops;
     const struct buf *tail = &m->machine->devices.tail;
     uint64_t since = clock_ns(), rest;
 
-    m->stopped_ns = since;
-    if (stop_guest(m, err) < 0)
-        return err_in(err, "stop the guest");
-    atomic_store(&m->stats.status, MIGRATION_DEVICE);
+    if (stop_guest(m, err) < 0 || enter_device(m, err) < 0)
+        return -1;
+    if (ops->save && ops->save(m->machine, err) < 0)
+        return err_in(err, "the guest's devices");
     if (sync_dirty(m, &since, &rest, err) < 0)
         return -1;
     if (m->version >= VERSION_SWITCHOVER_START)
@@ -352,7 +436,8 @@ static int run(struct outgoing *m, struct error *err)
     if (set_up(m, err) < 0)
         return -1;
     atomic_store(&m->stats.setup_done_ns, clock_ns());
-    atomic_store(&m->stats.status, MIGRATION_ACTIVE);
+    if (move(m, MIGRATION_SETUP, MIGRATION_ACTIVE, err) < 0)
+        return -1;
     if (rounds(m, err) < 0)
         return -1;
     return switch_over(m, err);
@@ -388,25 +473,31 @@ static void final_error(struct outgoing *m, struct error *err)
     (void)answers_failed(&m->answers, err);
 }
 
+/* The guest runs on as if nothing had been; who watches hears the last of it when that is so. */
+static void give_up(struct outgoing *m, struct error *err)
+{
+    final_error(m, err);
+    if (err->kind == ERR_CANCELLED)
+        arrive_at(m, MIGRATION_CANCELLING);
+    release_guest(m);
+}
+
 int outgoing_run(struct outgoing *m, struct error *err)
 {
     struct dirty_source *dirty = m->machine->dirty;
 
     atomic_store(&m->stats.start_ns, clock_ns());
-    atomic_store(&m->stats.status, MIGRATION_SETUP);
+    arrive_at(m, MIGRATION_SETUP);
     int rc = run(m, err);
-    if (rc < 0) {
-        final_error(m, err);
-        if (m->stopped_ns && m->machine->ops->resume)
-            m->machine->ops->resume(m->machine, MACHINE_MOVING);
-    }
+    if (rc < 0)
+        give_up(m, err);
     if (dirty)
         dirty->ops->stop(dirty);
     if (rc < 0)
         atomic_store(&m->stats.end_ns, clock_ns());
-    atomic_store(&m->stats.status, rc == 0                      ? MIGRATION_COMPLETED
-                                   : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
-                                                                : MIGRATION_FAILED);
+    arrive_at(m, rc == 0                      ? MIGRATION_COMPLETED
+                 : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
+                                              : MIGRATION_FAILED);
     return rc;
 }
 
@@ -425,13 +516,34 @@ int outgoing_new(const struct outgoing_config *config, struct machine *machine,
     m->config = *config;
     m->machine = machine;
     m->version = machine_version(machine->config.machine);
-    m->pace.downtime_limit_ms = config->downtime_limit_ms;
+    m->live = config->live;
     atomic_store(&m->stats.total_bytes, machine->ram.total_bytes);
-    if (channel_group_init(&m->group, config->max_bytes_per_s, err) < 0) {
+    if (pause_init(&m->pause, err) < 0 ||
+        channel_group_init(&m->group, config->live.max_bytes_per_s, err) < 0) {
+        pause_done(&m->pause);
         free(m);
         return -1;
     }
     *ret = m;
+    return 0;
+}
+
+void outgoing_update(struct outgoing *m, const struct outgoing_live *live)
+{
+    pthread_mutex_lock(&m->group.lock);
+    m->live = *live;
+    pthread_mutex_unlock(&m->group.lock);
+    throttle_set_rate(&m->group.throttle, live->max_bytes_per_s);
+}
+
+int outgoing_continue(struct outgoing *m, struct error *err)
+{
+    enum migration_status now = (enum migration_status)atomic_load(&m->stats.status);
+
+    if (now != MIGRATION_PRE_SWITCHOVER)
+        return err_set(err, ERR_USAGE, "the migration's status is %s, expected %s",
+                       migration_status_name(now), migration_status_name(MIGRATION_PRE_SWITCHOVER));
+    pause_end(&m->pause);
     return 0;
 }
 
@@ -449,29 +561,41 @@ void outgoing_cancel(struct outgoing *m)
         channel_group_close(&m->group);
     else
         channel_group_fail(&m->group, &err);
+    if (channel_group_check(&m->group, &err) < 0 && err.kind == ERR_CANCELLED)
+        begin_cancelling(m);
+}
+
+/* Under the group's lock: all that channels tell. */
+static void read_channels(struct outgoing *m, struct migration_snapshot *ret)
+{
+    uint64_t sent = 0;
+
+    if (m->main) {
+        sent = atomic_load_explicit(&m->main->bytes_sent, memory_order_relaxed);
+        connect_path(&m->config.connect, m->main, &ret->path);
+        ret->path.level = m->config.level;
+    }
+    ret->wire_bytes = sent;
+    migration_snapshot_main(&m->stats, sent, ret);
+    ret->normal = atomic_load_explicit(&m->counters.normal, memory_order_relaxed);
+    ret->zero = atomic_load_explicit(&m->counters.zero, memory_order_relaxed);
+    for (unsigned id = 0; m->sink && id < m->config.n_channels; id++) {
+        struct channel_traffic traffic;
+        const struct channel_stats *s = send_pool_stats(m->sink, id, &traffic);
+
+        migration_snapshot_add(ret, id, s, &traffic);
+    }
+    if (m->sink && m->config.n_channels)
+        ret->missed_zero_copy = send_pool_missed_zero_copy(m->sink);
 }
 
 void outgoing_stats(struct outgoing *m, struct migration_snapshot *ret)
 {
     migration_stats_read(&m->stats, ret);
     pthread_mutex_lock(&m->group.lock);
-    if (m->main) {
-        ret->wire_bytes = atomic_load_explicit(&m->main->bytes_sent, memory_order_relaxed);
-        connect_path(&m->config.connect, m->main, &ret->path);
-        ret->path.level = m->config.level;
-    }
-    unsigned n_channels = m->sink ? m->config.n_channels : 0;
+    read_channels(m, ret);
+    migration_snapshot_rates(&m->stats, &m->meter, ret);
     pthread_mutex_unlock(&m->group.lock);
-    ret->normal = atomic_load_explicit(&m->counters.normal, memory_order_relaxed);
-    ret->zero = atomic_load_explicit(&m->counters.zero, memory_order_relaxed);
-    for (unsigned id = 0; id < n_channels; id++) {
-        struct channel_traffic traffic;
-        const struct channel_stats *s = send_pool_stats(m->sink, id, &traffic);
-
-        migration_snapshot_add(ret, id, s, &traffic);
-    }
-    if (n_channels)
-        ret->missed_zero_copy = send_pool_missed_zero_copy(m->sink);
     migration_snapshot_remaining(&m->stats, ret);
 }
 
@@ -486,5 +610,6 @@ void outgoing_free(struct outgoing *m)
     stream_out_done(&m->out);
     ram_round_done(&m->round);
     channel_group_done(&m->group);
+    pause_done(&m->pause);
     free(m);
 }

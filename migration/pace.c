@@ -13,11 +13,13 @@ void pace_round(struct pace *p, uint64_t bytes, uint64_t ns)
 
 uint64_t pace_expected_ms(const struct pace *p, uint64_t rest_bytes)
 {
+    double rate = p->switchover_bytes_per_s ? (double)p->switchover_bytes_per_s : p->bytes_per_s;
+
     if (rest_bytes == 0)
         return 0;
-    if (p->bytes_per_s <= 0)
+    if (rate <= 0)
         return UINT64_MAX;
-    double ms = (double)rest_bytes * 1000 / p->bytes_per_s;
+    double ms = (double)rest_bytes * 1000 / rate;
     return ms > 1e15 ? UINT64_MAX : (uint64_t)ms;
 }
 

@@ -8,7 +8,8 @@
 
 struct pace {
     uint64_t downtime_limit_ms;
-    double bytes_per_s; /* measured; 0 = not yet */
+    uint64_t switchover_bytes_per_s; /* what the user knows of the path; 0 = as measured */
+    double bytes_per_s;              /* measured; 0 = not yet */
 };
 
 /* A round moved so many bytes in so much time. Tiny rounds say nothing about the path. */

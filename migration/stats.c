@@ -8,8 +8,9 @@
 
 static const char *const names[] = {
     [MIGRATION_NONE] = "none",           [MIGRATION_SETUP] = "setup",
-    [MIGRATION_ACTIVE] = "active",       [MIGRATION_DEVICE] = "device",
-    [MIGRATION_COMPLETED] = "completed", [MIGRATION_FAILED] = "failed",
+    [MIGRATION_ACTIVE] = "active",       [MIGRATION_PRE_SWITCHOVER] = "pre-switchover",
+    [MIGRATION_DEVICE] = "device",       [MIGRATION_COMPLETED] = "completed",
+    [MIGRATION_FAILED] = "failed",       [MIGRATION_CANCELLING] = "cancelling",
     [MIGRATION_CANCELLED] = "cancelled",
 };
 _Static_assert(ARRAY_LEN(names) == MIGRATION_STATUS_N, "a name for each status");
@@ -38,6 +39,8 @@ void migration_stats_read(const struct migration_stats *s, struct migration_snap
     ret->total_bytes = atomic_load(&s->total_bytes);
     ret->rounds = atomic_load(&s->rounds);
     ret->dirty_pages_per_s = atomic_load(&s->dirty_pages_per_s);
+    ret->throttle_percent = atomic_load(&s->throttle_percent);
+    ret->vcpu_dirty_limit_bytes_per_s = atomic_load(&s->vcpu_dirty_bytes_per_s);
 }
 
 void migration_snapshot_add(struct migration_snapshot *snap, unsigned id,
@@ -70,4 +73,40 @@ void migration_snapshot_remaining(const struct migration_stats *s, struct migrat
     uint64_t round = atomic_load(&s->round_pages);
 
     snap->remaining_bytes = sent < round ? (round - sent) * RAM_PAGE_SIZE : 0;
+}
+
+static uint64_t per_s(uint64_t n, uint64_t ns)
+{
+    return ns ? (uint64_t)((double)n * (double)NS_PER_S / (double)ns) : 0;
+}
+
+void migration_snapshot_rates(const struct migration_stats *s, struct migration_meter *meter,
+                              struct migration_snapshot *snap)
+{
+    uint64_t start = atomic_load(&s->start_ns), end = atomic_load(&s->end_ns);
+    uint64_t now = end ? end : clock_ns(), pages = snap->normal + snap->zero;
+    uint64_t since = meter->at_ns ? meter->at_ns : start;
+
+    if (!start)
+        return;
+    if (!end && now - since >= NS_PER_S)
+        *meter = (struct migration_meter){
+            .at_ns = now,
+            .wire_bytes = snap->wire_bytes,
+            .pages = pages,
+            .bytes_per_s = per_s(snap->wire_bytes - meter->wire_bytes, now - since),
+            .pages_per_s = per_s(pages - meter->pages, now - since),
+        };
+    bool whole = end || !meter->at_ns;
+    snap->wire_bytes_per_s = whole ? per_s(snap->wire_bytes, now - start) : meter->bytes_per_s;
+    snap->pages_per_second = whole ? per_s(pages, now - start) : meter->pages_per_s;
+}
+
+void migration_snapshot_main(const struct migration_stats *s, uint64_t main_bytes,
+                             struct migration_snapshot *snap)
+{
+    bool stopped = atomic_load(&s->stopped);
+
+    snap->precopy_bytes = stopped ? atomic_load(&s->stopped_at_bytes) : main_bytes;
+    snap->downtime_bytes = main_bytes - snap->precopy_bytes;
 }

@@ -16,9 +16,11 @@ enum migration_status {
     MIGRATION_NONE,
     MIGRATION_SETUP,
     MIGRATION_ACTIVE,
+    MIGRATION_PRE_SWITCHOVER,
     MIGRATION_DEVICE,
     MIGRATION_COMPLETED,
     MIGRATION_FAILED,
+    MIGRATION_CANCELLING,
     MIGRATION_CANCELLED,
     MIGRATION_STATUS_N,
 };
@@ -27,7 +29,7 @@ const char *migration_status_name(enum migration_status status);
 
 /* Written by the thread that runs the migration, read by any. Times are clock_ns(); 0 = not yet. */
 struct migration_stats {
-    _Atomic int status;
+    _Atomic int status; /* cancelling: written by who cancels */
     _Atomic uint64_t start_ns, setup_done_ns, end_ns;
     _Atomic uint64_t downtime_ns;       /* at the end */
     _Atomic uint64_t total_bytes;       /* of guest RAM */
@@ -36,6 +38,16 @@ struct migration_stats {
     _Atomic uint64_t round_start_pages; /* that had been sent by then */
     _Atomic uint64_t dirty_pages_per_s;
     _Atomic uint64_t expected_downtime_ms;
+    _Atomic uint64_t stopped_at_bytes; /* what main had sent when the guest was stopped, */
+    _Atomic bool stopped;              /* and that it was */
+    _Atomic unsigned throttle_percent;
+    _Atomic uint64_t vcpu_dirty_bytes_per_s;
+};
+
+/* Rates of the last second or more, by looking twice. Who shares it has a lock. */
+struct migration_meter {
+    uint64_t at_ns, wire_bytes, pages; /* when it was looked at, and what had been sent */
+    uint64_t bytes_per_s, pages_per_s; /* as found then; 0 before */
 };
 
 struct channel_snapshot {
@@ -61,8 +73,12 @@ struct migration_snapshot {
     uint64_t total_bytes, remaining_bytes;
     uint64_t normal, zero; /* pages */
     uint64_t wire_bytes, multifd_bytes;
+    uint64_t precopy_bytes, downtime_bytes;      /* of main, the guest running and stopped */
+    uint64_t wire_bytes_per_s, pages_per_second; /* of late; at the end, of the whole */
     uint64_t rounds, dirty_pages_per_s;
-    uint64_t missed_zero_copy; /* QEMU's dirty-sync-missed-zero-copy */
+    unsigned throttle_percent;             /* taken from the guest by auto-converge; 0: nothing */
+    uint64_t vcpu_dirty_limit_bytes_per_s; /* that dirty-limit has put in force; 0: none */
+    uint64_t missed_zero_copy;             /* QEMU's dirty-sync-missed-zero-copy */
     struct path_snapshot path;
     size_t n_channels;
     struct channel_snapshot channels[MULTIFD_CHANNELS_MAX]; /* n_channels of them, by id */
@@ -76,3 +92,9 @@ void migration_snapshot_add(struct migration_snapshot *snap, unsigned id,
                             const struct channel_traffic *traffic);
 /* After the channels were added: what is left of the present round. */
 void migration_snapshot_remaining(const struct migration_stats *s, struct migration_snapshot *snap);
+/* The same for rates; `meter` is zeroed before the first look. */
+void migration_snapshot_rates(const struct migration_stats *s, struct migration_meter *meter,
+                              struct migration_snapshot *snap);
+/* What main has sent, before and after the guest was stopped. */
+void migration_snapshot_main(const struct migration_stats *s, uint64_t main_bytes,
+                             struct migration_snapshot *snap);

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "migration/configure.h"
 #include "migration/gate.h"
-#include "migration/outgoing.h"
 #include "tools/interrupt.h"
 #include "tools/options.h"
 #include "tools/security.h"
@@ -103,22 +103,14 @@ static int override(struct machine *machine, const struct options *options, stru
 static int configure(struct options *options, const char *dest, struct outgoing_config *ret,
                      struct error *err)
 {
-    const struct settings *s = &options->settings;
-
     if (address_parse(dest, &ret->connect.address, err) < 0)
         return -1;
     if (options_start(options, AT_MIGRATE, gate_address_facts(&ret->connect.address), err) < 0)
         return err_in(err, "%s", dest);
-    ret->connect.zero_copy = settings_on(s, CAP_ZERO_COPY_SEND);
+    outgoing_configure(&options->settings, ret);
     ret->connect.engine = session_engine(&ops, options, ret->connect.zero_copy);
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;
     ret->connect.stall_timeout_ms = options->stall_timeout_ms;
-    ret->n_channels = settings_channels(s);
-    ret->method = (enum codec_method)settings_number(s, PARAM_MULTIFD_COMPRESSION);
-    ret->level = settings_level(s);
-    ret->return_path = settings_on(s, CAP_RETURN_PATH);
-    ret->max_bytes_per_s = settings_number(s, PARAM_MAX_BANDWIDTH);
-    ret->downtime_limit_ms = settings_number(s, PARAM_DOWNTIME_LIMIT);
     return 0;
 }
 

@@ -46,6 +46,7 @@ static void let_pass(struct channel *c, size_t bytes)
 
 void channel_reserve(struct channel *c, size_t bytes)
 {
+    c->reserved = 0;
     if (!is_limited(c))
         return;
     throttle_take(c->throttle, bytes);

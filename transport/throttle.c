@@ -11,13 +11,59 @@ void throttle_init(struct throttle *t, uint64_t bytes_per_s)
 {
     *t = (struct throttle){.bytes_per_s = bytes_per_s};
     pthread_mutex_init(&t->lock, NULL);
-    pthread_cond_init(&t->stop_cond, NULL);
+    pthread_cond_init(&t->changed, NULL);
 }
 
 void throttle_done(struct throttle *t)
 {
-    pthread_cond_destroy(&t->stop_cond);
+    pthread_cond_destroy(&t->changed);
     pthread_mutex_destroy(&t->lock);
+}
+
+/* --- under the lock -------------------------------------------------------------------------- */
+
+/* When the row up to here will have been sent, or was. There is a limit. */
+static uint64_t time_of(const struct throttle *t, uint64_t at)
+{
+    if (at <= t->since_at)
+        return t->since_ns;
+    return t->since_ns +
+           (uint64_t)((double)(at - t->since_at) * (double)NS_PER_S / (double)t->bytes_per_s);
+}
+
+/* How much of the row has been sent by now. */
+static uint64_t sent_by(const struct throttle *t, uint64_t now)
+{
+    double sent = (double)(now - t->since_ns) * (double)t->bytes_per_s / (double)NS_PER_S;
+
+    return sent < (double)(t->reserved - t->since_at) ? t->since_at + (uint64_t)sent : t->reserved;
+}
+
+/* Who has not sent for a while starts anew, with a little credit. */
+static void forget_the_past(struct throttle *t, uint64_t now)
+{
+    uint64_t earliest = t->since_ns ? now - CREDIT_NS : now;
+
+    if (time_of(t, t->reserved) < earliest) {
+        t->since_ns = earliest;
+        t->since_at = t->reserved;
+    }
+}
+
+/* --- any thread ------------------------------------------------------------------------------ */
+
+void throttle_set_rate(struct throttle *t, uint64_t bytes_per_s)
+{
+    pthread_mutex_lock(&t->lock);
+    if (t->bytes_per_s != bytes_per_s) {
+        uint64_t now = clock_ns();
+
+        t->since_at = t->bytes_per_s ? sent_by(t, now) : t->reserved;
+        t->since_ns = now;
+        t->bytes_per_s = bytes_per_s;
+        pthread_cond_broadcast(&t->changed);
+    }
+    pthread_mutex_unlock(&t->lock);
 }
 
 void throttle_take(struct throttle *t, uint64_t bytes)
@@ -25,12 +71,15 @@ void throttle_take(struct throttle *t, uint64_t bytes)
     if (t->bytes_per_s == 0)
         return;
     pthread_mutex_lock(&t->lock);
-    uint64_t now = clock_ns();
-    uint64_t start = t->free_at_ns ? MAX(t->free_at_ns, now - CREDIT_NS) : now;
-    t->free_at_ns = start + (uint64_t)((double)bytes * (double)NS_PER_S / (double)t->bytes_per_s);
-    struct timespec until = deadline_timespec(start);
-    while (!t->stopped && clock_ns() < start)
-        pthread_cond_clockwait(&t->stop_cond, &t->lock, CLOCK_MONOTONIC, &until);
+    if (t->bytes_per_s)
+        forget_the_past(t, clock_ns());
+    uint64_t mine = t->reserved;
+    t->reserved += bytes;
+    while (!t->stopped && t->bytes_per_s && clock_ns() < time_of(t, mine)) {
+        struct timespec until = deadline_timespec(time_of(t, mine));
+
+        pthread_cond_clockwait(&t->changed, &t->lock, CLOCK_MONOTONIC, &until);
+    }
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -38,6 +87,6 @@ void throttle_stop(struct throttle *t)
 {
     pthread_mutex_lock(&t->lock);
     t->stopped = true;
-    pthread_cond_broadcast(&t->stop_cond);
+    pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->lock);
 }

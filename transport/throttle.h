@@ -1,8 +1,9 @@
 /*
  * transport/throttle.h: one rate shared by any number of sending threads.
  *
- * Each sender reserves time for its bytes before it sends them, so the sum over all channels keeps
- * the rate whatever the mix. Waiters are woken by throttle_stop().
+ * Each sender reserves a place for its bytes in one long row before it sends them, so the sum over
+ * all channels keeps the rate whatever the mix. A place in the row becomes a time by the rate of
+ * the moment: who waits when that changes waits by the new one.
  */
 #pragma once
 
@@ -11,15 +12,19 @@
 #include <stdint.h>
 
 struct throttle {
-    uint64_t bytes_per_s; /* 0 = no limit; set before the threads start */
+    _Atomic uint64_t bytes_per_s; /* 0 = no limit; written under the lock */
     pthread_mutex_t lock;
-    pthread_cond_t stop_cond;
-    uint64_t free_at_ns; /* when everything reserved so far will have been sent */
+    pthread_cond_t changed;
+    /* Under the lock. */
+    uint64_t reserved;           /* the row's length, in bytes */
+    uint64_t since_ns, since_at; /* then the row's first `since_at` bytes had been sent */
     bool stopped;
 };
 
 void throttle_init(struct throttle *t, uint64_t bytes_per_s);
 void throttle_done(struct throttle *t);
+/* Any thread, also while others wait. What was sent before counts by the rate it was sent at. */
+void throttle_set_rate(struct throttle *t, uint64_t bytes_per_s);
 /* Waits until `bytes` may be sent. Any thread. */
 void throttle_take(struct throttle *t, uint64_t bytes);
 /* Nobody waits any more, now or later. Any thread. */

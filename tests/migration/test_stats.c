@@ -48,7 +48,8 @@ static void times_are_between_points(void **state)
 static void names_are_qemus(void **state)
 {
     static const char *const want[MIGRATION_STATUS_N] = {
-        "none", "setup", "active", "device", "completed", "failed", "cancelled"};
+        "none",      "setup",  "active",     "pre-switchover", "device",
+        "completed", "failed", "cancelling", "cancelled"};
 
     (void)state;
     for (unsigned i = 0; i < MIGRATION_STATUS_N; i++)

@@ -11,6 +11,13 @@
 
 #define CREDIT_MAX_NS (20 * NS_PER_MS)
 
+/* When all that is reserved will have been sent. */
+static uint64_t free_at_ns(const struct throttle *t)
+{
+    return t->since_ns + (uint64_t)((double)(t->reserved - t->since_at) * (double)NS_PER_S /
+                                    (double)t->bytes_per_s);
+}
+
 static void no_limit_reserves_nothing(void **state)
 {
     struct throttle t;
@@ -18,7 +25,7 @@ static void no_limit_reserves_nothing(void **state)
     (void)state;
     throttle_init(&t, 0);
     throttle_take(&t, UINT64_MAX);
-    assert_int_equal(t.free_at_ns, 0);
+    assert_int_equal(t.reserved, 0);
     throttle_done(&t);
 }
 
@@ -47,14 +54,14 @@ static void reserves_the_rate_exactly(void **state)
         throttle_stop(&t);
         /* Far enough ahead that no credit is given while the test runs. */
         throttle_take(&t, c->bytes_per_s * 3600);
-        uint64_t start = t.free_at_ns;
+        uint64_t start = free_at_ns(&t);
         for (unsigned k = 0; k < c->n; k++) {
             uint64_t len = k % 2 ? c->large : c->small;
 
             throttle_take(&t, len);
             bytes += (double)len;
         }
-        double rate = bytes / ((double)(t.free_at_ns - start) / (double)NS_PER_S);
+        double rate = bytes / ((double)(free_at_ns(&t) - start) / (double)NS_PER_S);
         double off = rate / (double)c->bytes_per_s - 1;
         CHECK(off > -0.001 && off < 0.001, "%s: %.0f bytes/s are reserved, %.3f %% off", c->label,
               rate, off * 100);
@@ -72,8 +79,8 @@ static void idle_earns_a_little_credit_only(void **state)
     uint64_t before = clock_ns();
     throttle_take(&t, 1000000);
     uint64_t after = clock_ns();
-    CHECK(t.free_at_ns >= before - CREDIT_MAX_NS + NS_PER_S, "more credit than 20 ms");
-    CHECK(t.free_at_ns <= after + NS_PER_S, "an idle sender had to wait");
+    CHECK(free_at_ns(&t) >= before - CREDIT_MAX_NS + NS_PER_S, "more credit than 20 ms");
+    CHECK(free_at_ns(&t) <= after + NS_PER_S, "an idle sender had to wait");
     throttle_done(&t);
 }
 
@@ -95,13 +102,13 @@ static void threads_share_one_rate(void **state)
     throttle_init(&shared, 1000000);
     throttle_stop(&shared);
     throttle_take(&shared, 3600 * UINT64_C(1000000));
-    uint64_t start = shared.free_at_ns;
+    uint64_t start = free_at_ns(&shared);
     for (size_t i = 0; i < ARRAY_LEN(threads); i++)
         pthread_create(&threads[i], NULL, take_many, NULL);
     for (size_t i = 0; i < ARRAY_LEN(threads); i++)
         pthread_join(threads[i], NULL);
-    CHECK(shared.free_at_ns - start == 40 * NS_PER_S, "40 s of bytes reserve %llu ns",
-          (unsigned long long)(shared.free_at_ns - start));
+    CHECK(free_at_ns(&shared) - start == 40 * NS_PER_S, "40 s of bytes reserve %llu ns",
+          (unsigned long long)(free_at_ns(&shared) - start));
     throttle_done(&shared);
 }
 
@@ -118,6 +125,40 @@ static void waits_for_what_it_reserved(void **state)
     CHECK(clock_ns() - start >= 100 * NS_PER_MS - CREDIT_MAX_NS, "100 ms of bytes took %llu ns",
           (unsigned long long)(clock_ns() - start));
     throttle_done(&t);
+}
+
+/* What is reserved already waits by the new rate, too. */
+static const struct change_case {
+    const char *label;
+    uint64_t before, after; /* bytes/s */
+    uint64_t reserved;      /* bytes */
+    uint64_t want_ns;       /* from the change on */
+} change_cases[] = {
+    {"ten times faster", 1000, 10000, 3600000, 360 * NS_PER_S},
+    {"ten times slower", 10000, 1000, 3600000, 3600 * NS_PER_S},
+    {"the same", 1000, 1000, 3600000, 3600 * NS_PER_S},
+    {"nothing reserved", 1000, 10, 0, 0},
+};
+
+static void a_new_rate_counts_at_once(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(change_cases); i++) {
+        const struct change_case *c = &change_cases[i];
+        struct throttle t;
+
+        throttle_init(&t, c->before);
+        throttle_stop(&t);
+        throttle_take(&t, c->reserved);
+        uint64_t before = clock_ns();
+        throttle_set_rate(&t, c->after);
+        /* A second of the test's own time is forgiven, at either rate. */
+        uint64_t off = NS_PER_S * MAX(c->before, c->after) / c->after;
+        uint64_t at = free_at_ns(&t);
+        CHECK(at + off >= before + c->want_ns && at <= clock_ns() + c->want_ns,
+              "%s: free in %lld ms", c->label, (long long)(at - before) / (long long)NS_PER_MS);
+        throttle_done(&t);
+    }
 }
 
 static void *take_an_hour(void *arg)
@@ -144,6 +185,44 @@ static void stop_wakes_everyone(void **state)
     throttle_done(&t);
 }
 
+/* Who waits an hour by one rate is let go by another, or by none. */
+static void a_new_rate_wakes_who_waits(void **state)
+{
+    static const uint64_t rates[] = {0, 1000000000};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rates); i++) {
+        struct throttle t;
+        pthread_t thread;
+
+        throttle_init(&t, 1);
+        pthread_create(&thread, NULL, take_an_hour, &t);
+        throttle_set_rate(&t, rates[i]); /* before, while or after it waits */
+        pthread_join(thread, NULL);
+        throttle_done(&t);
+    }
+}
+
+/* A time without a limit leaves nothing behind that would be waited for. */
+static void a_limit_may_come_and_go(void **state)
+{
+    struct throttle t;
+
+    (void)state;
+    throttle_init(&t, 0);
+    throttle_take(&t, UINT64_C(1) << 40);
+    throttle_set_rate(&t, 1000);
+    uint64_t before = clock_ns();
+    throttle_take(&t, 1000);
+    CHECK(free_at_ns(&t) <= clock_ns() + NS_PER_S, "what was free is charged for");
+    throttle_set_rate(&t, 0);
+    throttle_take(&t, UINT64_C(1) << 40);
+    throttle_set_rate(&t, 1000);
+    throttle_take(&t, 0);
+    CHECK(clock_ns() - before < 600 * NS_PER_S, "somebody waited");
+    throttle_done(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +232,9 @@ int main(void)
         cmocka_unit_test(threads_share_one_rate),
         cmocka_unit_test(waits_for_what_it_reserved),
         cmocka_unit_test(stop_wakes_everyone),
+        cmocka_unit_test(a_new_rate_counts_at_once),
+        cmocka_unit_test(a_new_rate_wakes_who_waits),
+        cmocka_unit_test(a_limit_may_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,7 @@ static struct move move_of(const char *label, unsigned n_channels)
 {
     return (struct move){
         .label = label,
-        .config = {.n_channels = n_channels, .return_path = true, .downtime_limit_ms = 300},
+        .config = {.n_channels = n_channels, .return_path = true, .live.downtime_limit_ms = 300},
     };
 }
 

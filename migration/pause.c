@@ -1,0 +1,43 @@
+#include "migration/pause.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int pause_init(struct pause *p, struct error *err)
+{
+    p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return p->fd < 0 ? err_sys(err, "eventfd") : 0;
+}
+
+void pause_done(struct pause *p)
+{
+    if (p->fd >= 0)
+        close(p->fd);
+    p->fd = -1;
+}
+
+void pause_end(struct pause *p)
+{
+    (void)!eventfd_write(p->fd, 1);
+}
+
+int pause_wait(struct pause *p, struct channel_group *group, int watched, struct error *err)
+{
+    struct pollfd fds[] = {
+        {.fd = p->fd, .events = POLLIN},
+        {.fd = group->cancel.fd, .events = POLLIN}, /* the group's failure asks for it */
+        {.fd = watched, .events = POLLRDHUP},
+    };
+
+    while (poll(fds, ARRAY_LEN(fds), -1) < 0) {
+        if (errno != EINTR)
+            return err_sys(err, "poll");
+    }
+    if (channel_group_check(group, err) < 0)
+        return -1;
+    if (fds[2].revents)
+        return err_set(err, ERR_PEER, "the destination has closed the connection");
+    return 0;
+}
