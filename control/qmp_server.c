@@ -1,0 +1,452 @@
+#include "control/qmp_server.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "control/qmp_session.h"
+#include "transport/transport.h"
+
+#define UNREAD_MAX  ((size_t)4 << 20)   /* more of it, and the client is dropped */
+#define UNREAD_FULL ((size_t)256 << 10) /* no more commands are read from it meanwhile */
+#define FAREWELL_MS 1000
+#define MUTE_MS     500 /* after an accept that failed for want of something */
+#define SOCKETS_MAX (QMP_ADDRESSES_MAX * LISTENER_MAX)
+
+struct client {
+    struct qmp_server *server;
+    int fd;
+
+    /* The server's thread's alone. */
+    struct qmp_session session;
+    uint8_t in[16384]; /* received, and heard up to `at` */
+    size_t at, len;
+    bool leaving; /* it says no more, or has said too much: it goes when it has read all */
+    uint64_t leave_by;
+
+    /* Under the server's lock. */
+    struct buf out; /* sent up to `sent` */
+    size_t sent;
+    bool ready;   /* for events */
+    bool dropped; /* it is to go as it is */
+};
+
+struct qmp_server {
+    /* Set before the thread starts, read-only after. */
+    struct qmp_registry registry;
+    struct listener listeners[QMP_ADDRESSES_MAX];
+    size_t n_listeners;
+    int wake; /* an eventfd: there is something new for the thread */
+    pthread_t thread;
+    bool started;
+
+    uint64_t muted_until; /* the thread's */
+
+    /* Only the thread adds and removes; others look, under the lock. */
+    pthread_mutex_t lock;
+    struct client *clients[QMP_CLIENTS_MAX];
+    size_t n_clients;
+    bool stopping;
+};
+
+/* --- what goes out --------------------------------------------------------------------------- */
+
+/* Under the lock. */
+static void queue(struct client *c, const char *text, size_t len)
+{
+    struct error ignored;
+
+    if (c->dropped)
+        return;
+    if (c->out.len - c->sent + len > UNREAD_MAX || buf_append(&c->out, text, len, &ignored) < 0 ||
+        buf_append(&c->out, "\r\n", 2, &ignored) < 0)
+        c->dropped = true;
+}
+
+static void on_say(void *arg, const json_t *message)
+{
+    struct client *c = arg;
+    char *text = json_dumps(message, 0);
+
+    pthread_mutex_lock(&c->server->lock);
+    if (text)
+        queue(c, text, strlen(text));
+    else
+        c->dropped = true;
+    pthread_mutex_unlock(&c->server->lock);
+    free(text);
+}
+
+static void on_ready(void *arg)
+{
+    struct client *c = arg;
+
+    pthread_mutex_lock(&c->server->lock);
+    c->ready = true;
+    pthread_mutex_unlock(&c->server->lock);
+}
+
+static const struct qmp_session_ops session_ops = {.say = on_say, .ready = on_ready};
+
+/* What the socket takes without waiting. */
+static void send_queued(struct client *c)
+{
+    pthread_mutex_lock(&c->server->lock);
+    while (!c->dropped && c->sent < c->out.len) {
+        ssize_t n =
+            send(c->fd, c->out.data + c->sent, c->out.len - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            c->dropped = errno != EAGAIN;
+            break;
+        }
+        c->sent += (size_t)n;
+    }
+    if (c->sent == c->out.len)
+        c->sent = c->out.len = 0;
+    pthread_mutex_unlock(&c->server->lock);
+}
+
+/* Makes room at the front, when most of what is there was sent. */
+static void compact(struct client *c)
+{
+    pthread_mutex_lock(&c->server->lock);
+    if (c->sent > c->out.len / 2) {
+        memmove(c->out.data, c->out.data + c->sent, c->out.len - c->sent);
+        c->out.len -= c->sent;
+        c->sent = 0;
+    }
+    pthread_mutex_unlock(&c->server->lock);
+}
+
+static size_t unread(struct client *c)
+{
+    pthread_mutex_lock(&c->server->lock);
+    size_t n = c->out.len - c->sent;
+    pthread_mutex_unlock(&c->server->lock);
+    return n;
+}
+
+static void wake(struct qmp_server *s)
+{
+    (void)!eventfd_write(s->wake, 1); /* full, it is awake already */
+}
+
+void qmp_server_event(struct qmp_server *s, const char *name, json_t *data)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    json_auto_t *event =
+        json_pack("{s:{s:I, s:I}, s:s, s:o*}", "timestamp", "seconds", (json_int_t)now.tv_sec,
+                  "microseconds", (json_int_t)now.tv_nsec / 1000, "event", name, "data", data);
+    char *text = event ? json_dumps(event, 0) : NULL;
+
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; text && i < s->n_clients; i++) {
+        if (s->clients[i]->ready)
+            queue(s->clients[i], text, strlen(text));
+    }
+    pthread_mutex_unlock(&s->lock);
+    free(text);
+    wake(s);
+}
+
+/* --- what comes in --------------------------------------------------------------------------- */
+
+static void leave(struct client *c)
+{
+    if (!c->leaving)
+        c->leave_by = deadline_in_ms(FAREWELL_MS);
+    c->leaving = true;
+}
+
+/* Nothing more comes when it has closed its end; what it said before counts. */
+static void receive(struct client *c)
+{
+    ssize_t n = recv(c->fd, c->in, sizeof(c->in), MSG_DONTWAIT);
+
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        leave(c);
+    c->at = 0;
+    c->len = n > 0 ? (size_t)n : 0;
+}
+
+/* Until the client has more to read than it should. */
+static void hear(struct client *c)
+{
+    while (c->at < c->len && !c->session.over && unread(c) < UNREAD_FULL)
+        c->at += qmp_session_feed(&c->session, c->in + c->at, c->len - c->at);
+    if (c->session.over)
+        leave(c);
+}
+
+static void drop(struct client *c)
+{
+    pthread_mutex_lock(&c->server->lock);
+    c->dropped = true;
+    pthread_mutex_unlock(&c->server->lock);
+}
+
+/* --- clients --------------------------------------------------------------------------------- */
+
+static void client_free(struct client *c)
+{
+    fd_close(&c->fd);
+    qmp_session_done(&c->session);
+    buf_done(&c->out);
+    free(c);
+}
+
+static void add_client(struct qmp_server *s, int *fd)
+{
+    static const char full[] = "{\"error\": {\"class\": \"GenericError\", \"desc\": \"too many "
+                               "clients; close another one first\"}}\r\n";
+    struct client *c = s->n_clients < QMP_CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
+
+    if (!c) {
+        (void)!send(*fd, full, sizeof(full) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return;
+    }
+    c->server = s;
+    c->fd = fd_take(fd);
+    qmp_session_init(&c->session, &s->registry, &session_ops, c);
+    qmp_session_greet(&c->session);
+    pthread_mutex_lock(&s->lock);
+    s->clients[s->n_clients++] = c;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void accept_clients(struct qmp_server *s, struct listener *l)
+{
+    const struct transport_config config = {0};
+    struct error ignored;
+
+    for (;;) {
+        AUTO_FD int fd = -1;
+
+        if (listener_accept(l, &config, &fd, &ignored) < 0) {
+            s->muted_until = deadline_in_ms(MUTE_MS); /* the connection still waits there */
+            return;
+        }
+        if (fd < 0)
+            return;
+        add_client(s, &fd);
+    }
+}
+
+static bool is_gone(struct client *c)
+{
+    pthread_mutex_lock(&c->server->lock);
+    bool dropped = c->dropped;
+    pthread_mutex_unlock(&c->server->lock);
+    return dropped || (c->leaving && (unread(c) == 0 || clock_ns() >= c->leave_by));
+}
+
+static void remove_gone(struct qmp_server *s)
+{
+    for (size_t i = s->n_clients; i > 0; i--) {
+        struct client *c = s->clients[i - 1];
+
+        if (!is_gone(c))
+            continue;
+        pthread_mutex_lock(&s->lock);
+        s->clients[i - 1] = s->clients[--s->n_clients];
+        pthread_mutex_unlock(&s->lock);
+        client_free(c);
+    }
+}
+
+static void serve(struct client *c, short events)
+{
+    if (events & (POLLIN | POLLHUP | POLLERR) && c->at == c->len && !c->leaving)
+        receive(c);
+    do {
+        hear(c);
+        send_queued(c);
+    } while (c->at < c->len && !c->session.over && unread(c) < UNREAD_FULL);
+    compact(c);
+}
+
+/* --- the thread ------------------------------------------------------------------------------ */
+
+/* What the thread waits for: the wake, then listeners, then clients. */
+struct wait {
+    struct pollfd fds[1 + SOCKETS_MAX + QMP_CLIENTS_MAX];
+    size_t n, first_client, n_clients;
+    uint64_t until;
+};
+
+static void add_wait(struct wait *w, int fd, short events)
+{
+    w->fds[w->n++] = (struct pollfd){.fd = fd, .events = events};
+}
+
+static void prepare(struct qmp_server *s, struct wait *w)
+{
+    bool muted = clock_ns() < s->muted_until;
+
+    *w = (struct wait){.until = muted ? s->muted_until : DEADLINE_NEVER};
+    add_wait(w, s->wake, POLLIN);
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        for (size_t j = 0; j < s->listeners[i].n; j++)
+            add_wait(w, s->listeners[i].fds[j], muted ? 0 : POLLIN);
+    }
+    w->first_client = w->n;
+    w->n_clients = s->n_clients;
+    for (size_t i = 0; i < s->n_clients; i++) {
+        struct client *c = s->clients[i];
+        short events = unread(c) ? POLLOUT : 0;
+
+        if (!c->leaving && c->at == c->len)
+            events |= POLLIN;
+        if (c->leaving)
+            w->until = MIN(w->until, c->leave_by);
+        add_wait(w, c->fd, events);
+    }
+}
+
+static bool is_stopping(struct qmp_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool stopping = s->stopping;
+    pthread_mutex_unlock(&s->lock);
+    return stopping;
+}
+
+static void serve_all(struct qmp_server *s, const struct wait *w)
+{
+    eventfd_t ignored;
+
+    if (w->fds[0].revents)
+        (void)!eventfd_read(s->wake, &ignored);
+    for (size_t i = 0; i < w->n_clients; i++)
+        serve(s->clients[i], w->fds[w->first_client + i].revents);
+    remove_gone(s);
+    for (size_t i = 0; i < s->n_listeners && clock_ns() >= s->muted_until; i++)
+        accept_clients(s, &s->listeners[i]);
+}
+
+/* What was said before the end is worth a moment: the answer to quit is among it. */
+static void take_leave(struct qmp_server *s)
+{
+    struct wait w;
+    uint64_t deadline = deadline_in_ms(FAREWELL_MS);
+
+    for (;;) {
+        for (size_t i = 0; i < s->n_clients; i++) {
+            leave(s->clients[i]);
+            send_queued(s->clients[i]);
+        }
+        remove_gone(s);
+        if (s->n_clients == 0 || clock_ns() >= deadline)
+            break;
+        prepare(s, &w);
+        (void)!poll(w.fds + w.first_client, w.n_clients, deadline_poll_ms(deadline));
+    }
+    for (size_t i = 0; i < s->n_clients; i++)
+        drop(s->clients[i]);
+    remove_gone(s);
+}
+
+static void *server_main(void *arg)
+{
+    struct qmp_server *s = arg;
+    struct wait w;
+
+    while (!is_stopping(s)) {
+        prepare(s, &w);
+        if (poll(w.fds, w.n, deadline_poll_ms(w.until)) >= 0)
+            serve_all(s, &w);
+    }
+    take_leave(s);
+    return NULL;
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+int qmp_server_new(const struct qmp_registry *registry, struct qmp_server **ret, struct error *err)
+{
+    struct qmp_server *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return err_sys(err, "memory for a monitor");
+    s->registry = *registry;
+    s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->wake < 0) {
+        err_sys(err, "monitor: eventfd");
+        free(s);
+        return -1;
+    }
+    pthread_mutex_init(&s->lock, NULL);
+    *ret = s;
+    return 0;
+}
+
+int qmp_server_listen(struct qmp_server *s, const struct address *at, struct error *err)
+{
+    if (at->scheme == ADDRESS_FD)
+        return err_set(err, ERR_USAGE, "a monitor at %s: expected unix:PATH or tcp:HOST:PORT",
+                       at->text);
+    if (s->n_listeners == QMP_ADDRESSES_MAX)
+        return err_set(err, ERR_USAGE, "a monitor at %s: expected at most %d addresses", at->text,
+                       QMP_ADDRESSES_MAX);
+    if (transport_listen(at, &s->listeners[s->n_listeners], err) < 0)
+        return err_in(err, "monitor");
+    s->n_listeners++;
+    return 0;
+}
+
+const char *qmp_server_address(const struct qmp_server *s, size_t i)
+{
+    return i < s->n_listeners ? s->listeners[i].text : NULL;
+}
+
+int qmp_server_start(struct qmp_server *s, struct error *err)
+{
+    sigset_t all, before;
+
+    /* A thread inherits the mask: the program's signals are for the program's threads. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    errno = pthread_create(&s->thread, NULL, server_main, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (errno)
+        return err_sys(err, "monitor: thread");
+    s->started = true;
+    return 0;
+}
+
+void qmp_server_stop(struct qmp_server *s)
+{
+    if (!s || !s->started)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stopping = true;
+    pthread_mutex_unlock(&s->lock);
+    wake(s);
+    pthread_join(s->thread, NULL);
+    s->started = false;
+}
+
+void qmp_server_free(struct qmp_server *s)
+{
+    if (!s)
+        return;
+    qmp_server_stop(s);
+    for (size_t i = 0; i < s->n_listeners; i++)
+        listener_done(&s->listeners[i]);
+    fd_close(&s->wake);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}

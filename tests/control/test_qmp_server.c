@@ -1,0 +1,368 @@
+/* The monitor's connections: many clients, slow ones, rude ones, and the end. */
+#include "control/qmp_server.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "control/qmp_client.h"
+#include "tests/support/temp.h"
+#include "tests/support/test.h"
+#include "transport/transport.h"
+
+#define NEGOTIATE "{\"execute\": \"qmp_capabilities\"}\n"
+
+static const struct cancel never = {.fd = -1};
+
+/* --- a monitor ------------------------------------------------------------------------------- */
+
+static int run_long(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    static char text[65537];
+
+    (void)arg;
+    (void)arguments;
+    (void)err;
+    memset(text, 'x', sizeof(text) - 1);
+    *ret = json_string(text);
+    return 0;
+}
+
+static int run_count(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    _Atomic unsigned *n = arg;
+
+    (void)arguments;
+    (void)err;
+    *ret = json_integer((*n)++);
+    return 0;
+}
+
+static const struct qmp_command commands[] = {
+    {.name = "long", .run = run_long},
+    {.name = "count", .run = run_count},
+};
+
+struct monitor {
+    _Atomic unsigned n;
+    struct qmp_table table;
+    struct qmp_server *server;
+    struct address at, tcp;
+    char path[PATH_MAX];
+};
+
+static void parse(const char *text, struct address *ret)
+{
+    struct error err;
+
+    OK(address_parse(text, ret, &err), err, text);
+}
+
+static void monitor_start(struct monitor *m)
+{
+    char text[300];
+    struct error err;
+
+    *m = (struct monitor){.n = 0};
+    m->table = (struct qmp_table){commands, ARRAY_LEN(commands), &m->n};
+    const struct qmp_registry registry = {&m->table, 1, "test"};
+    OK(qmp_server_new(&registry, &m->server, &err), err, "server");
+    snprintf(text, sizeof(text), "unix:%s", temp_path(m->path, "qmp"));
+    parse(text, &m->at);
+    OK(qmp_server_listen(m->server, &m->at, &err), err, text);
+    parse("tcp:127.0.0.1:0", &m->tcp);
+    OK(qmp_server_listen(m->server, &m->tcp, &err), err, "tcp");
+    parse(qmp_server_address(m->server, 1), &m->tcp);
+    assert_null(qmp_server_address(m->server, 2));
+    OK(qmp_server_start(m->server, &err), err, "start");
+}
+
+static void monitor_end(struct monitor *m)
+{
+    qmp_server_free(m->server);
+    CHECK(access(m->path, F_OK) < 0, "the socket's path was left behind");
+}
+
+/* --- clients --------------------------------------------------------------------------------- */
+
+static int dial(const struct address *to)
+{
+    const struct transport_config config = {.cancel = &never};
+    struct error err;
+    int fd;
+
+    OK(transport_dial(to, &config, &fd, &err), err, "dial");
+    return fd;
+}
+
+static bool readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, 20000 * TEST_SLOWNESS) == 1;
+}
+
+static void put(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* Reads until `part` has come, or the end; what has come, terminated, is the caller's. */
+static struct buf hear(int fd, const char *part)
+{
+    struct buf heard = {0};
+    struct error err;
+    char bytes[65536];
+    ssize_t n;
+
+    do {
+        CHECK(readable(fd), "nothing came; expected %s", part ? part : "the end");
+        n = recv(fd, bytes, sizeof(bytes), 0);
+        OK(buf_append(&heard, bytes, n > 0 ? (size_t)n : 0, &err), err, "heard");
+        OK(buf_append(&heard, "", 1, &err), err, "heard");
+        heard.len--;
+        if (part && strstr((char *)heard.data, part))
+            return heard;
+    } while (n > 0);
+    CHECK(!part, "the connection ended; expected %s in: %s", part, (char *)heard.data);
+    return heard;
+}
+
+static void expect(int fd, const char *part)
+{
+    struct buf heard = hear(fd, part);
+
+    buf_done(&heard);
+}
+
+static struct qmp_client *open_client(const struct address *at)
+{
+    struct qmp_client *c;
+    struct error err;
+
+    OK(qmp_client_open(at, deadline_in_ms(20000 * TEST_SLOWNESS), &never, &c, &err), err, "client");
+    return c;
+}
+
+static json_int_t counted(struct qmp_client *c)
+{
+    struct error err;
+    json_t *answer;
+
+    OK(qmp_client_execute(c, "count", NULL, &answer, &err), err, "count");
+    json_int_t n = json_integer_value(answer);
+    json_decref(answer);
+    return n;
+}
+
+/* --- tests ----------------------------------------------------------------------------------- */
+
+static void test_many_clients(void **state)
+{
+    struct qmp_client *clients[QMP_CLIENTS_MAX];
+    struct monitor m;
+
+    (void)state;
+    monitor_start(&m);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+        clients[i] = open_client(i % 2 ? &m.at : &m.tcp);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+        assert_int_equal(counted(clients[i]), i);
+    AUTO_FD int fd = dial(&m.at);
+    struct buf heard = hear(fd, NULL);
+    CHECK(strstr((char *)heard.data, "too many clients"), "%s", (char *)heard.data);
+    buf_done(&heard);
+    qmp_client_close(clients[7]);
+    /* When its end has been noticed there is room again; until then one is told so. */
+    for (bool in = false; !in;) {
+        AUTO_FD int again = dial(&m.at);
+
+        heard = hear(again, "}\r\n");
+        in = strstr((char *)heard.data, "\"QMP\"");
+        buf_done(&heard);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        if (i != 7)
+            qmp_client_close(clients[i]);
+    }
+    monitor_end(&m);
+}
+
+static void test_events(void **state)
+{
+    struct monitor m;
+
+    (void)state;
+    monitor_start(&m);
+    AUTO_FD int ready = dial(&m.at), stranger = dial(&m.tcp);
+    put(ready, NEGOTIATE);
+    expect(ready, "{\"return\": {}}\r\n");
+    expect(stranger, "\"capabilities\": []}}\r\n");
+    qmp_server_event(m.server, "STOP", NULL);
+    qmp_server_event(m.server, "MIGRATION", json_pack("{s:s}", "status", "setup"));
+    struct buf heard = hear(ready, "setup");
+    const char *stop = strstr((char *)heard.data, "\"event\": \"STOP\"}\r\n");
+    const char *timestamp = strstr((char *)heard.data, "{\"timestamp\": {\"seconds\": ");
+    CHECK(stop && timestamp && timestamp < stop &&
+              strstr(stop, "\"event\": \"MIGRATION\", \"data\": {\"status\": \"setup\"}}\r\n"),
+          "%s", (char *)heard.data);
+    buf_done(&heard);
+    put(stranger, NEGOTIATE);
+    heard = hear(stranger, "}\r\n");
+    CHECK(strcmp((char *)heard.data, "{\"return\": {}}\r\n") == 0,
+          "heard before it had negotiated: %s", (char *)heard.data);
+    buf_done(&heard);
+    monitor_end(&m);
+}
+
+/* Commands without end, and nothing read: nobody else waits, and memory stays what it is. */
+static void test_slow_reader(void **state)
+{
+    struct monitor m;
+    size_t n_sent = 0;
+
+    (void)state;
+    monitor_start(&m);
+    AUTO_FD int slow = dial(&m.at);
+    expect(slow, "\"QMP\"");
+    put(slow, NEGOTIATE);
+    struct qmp_client *other = open_client(&m.at);
+    while (send(slow, "{\"execute\":\"long\"}\n", 19, MSG_DONTWAIT | MSG_NOSIGNAL) == 19)
+        n_sent++;
+    for (unsigned i = 0; i < 10; i++)
+        counted(other);
+    /* It has answers still to come; when it reads, they come. */
+    for (size_t left = strlen("{\"return\": {}}\r\n") +
+                       n_sent * (65536 + strlen("{\"return\": \"\"}\r\n"));
+         left > 0;) {
+        static char bytes[65536];
+        ssize_t n = readable(slow) ? recv(slow, bytes, MIN(left, sizeof(bytes)), 0) : -1;
+
+        CHECK(n > 0, "%zu bytes of %zu answers did not come", left, n_sent);
+        left -= (size_t)n;
+    }
+    qmp_client_close(other);
+    monitor_end(&m);
+}
+
+/* Events do not wait for a client that never reads: it is dropped, and nobody else. */
+static void test_never_reads(void **state)
+{
+    char text[65537];
+    struct monitor m;
+
+    (void)state;
+    memset(text, 'e', sizeof(text) - 1);
+    text[sizeof(text) - 1] = 0;
+    monitor_start(&m);
+    AUTO_FD int silent = dial(&m.at);
+    put(silent, NEGOTIATE);
+    expect(silent, "{\"return\": {}}\r\n");
+    struct qmp_client *other = open_client(&m.at);
+    for (unsigned i = 0; i < 128; i++) {
+        qmp_server_event(m.server, "E", json_pack("{s:s}", "text", text));
+        counted(other); /* which reads what came meanwhile */
+    }
+    struct buf heard = hear(silent, NULL); /* it ends */
+    CHECK(heard.len < 128 * sizeof(text), "%zu bytes were kept for it", heard.len);
+    buf_done(&heard);
+    counted(other);
+    qmp_client_close(other);
+    monitor_end(&m);
+}
+
+/* What was said before its end is answered: echo … | nc does that. */
+static void test_half_closed(void **state)
+{
+    struct monitor m;
+
+    (void)state;
+    monitor_start(&m);
+    AUTO_FD int fd = dial(&m.tcp);
+    put(fd, NEGOTIATE "{\"execute\": \"count\", \"id\": 5}");
+    shutdown(fd, SHUT_WR);
+    struct buf heard = hear(fd, NULL);
+    CHECK(strstr((char *)heard.data, "{\"return\": 0, \"id\": 5}\r\n"), "%s", (char *)heard.data);
+    buf_done(&heard);
+    AUTO_FD int deep = dial(&m.tcp);
+    for (unsigned i = 0; i < 200; i++)
+        put(deep, "[");
+    heard = hear(deep, NULL);
+    CHECK(strstr((char *)heard.data, "nested too deep"), "%s", (char *)heard.data);
+    buf_done(&heard);
+    monitor_end(&m);
+}
+
+/* Clients in every state, and the monitor goes. */
+static void test_end(void **state)
+{
+    struct monitor m;
+    struct error err;
+
+    (void)state;
+    monitor_start(&m);
+    AUTO_FD int fresh = dial(&m.at), half = dial(&m.at), full = dial(&m.at);
+    put(half, "{\"execute\":");
+    put(full, NEGOTIATE "{\"execute\":\"long\"}{\"execute\":\"long\"}{\"execute\":\"long\"}"
+                        "{\"execute\":\"long\"}{\"execute\":\"long\"}{\"execute\":\"long\"}");
+    expect(full, "xxx");
+    qmp_server_event(m.server, "SHUTDOWN", NULL);
+    qmp_server_stop(m.server);
+    qmp_server_event(m.server, "LATE", NULL);
+    struct buf heard = hear(half, NULL);
+    buf_done(&heard);
+    check_refused("another one at the same path", qmp_server_listen(m.server, &m.at, &err), &err,
+                  ERR_SYSTEM, "monitor: listen on");
+    struct address fd_address;
+    parse("fd:0", &fd_address);
+    check_refused("a descriptor", qmp_server_listen(m.server, &fd_address, &err), &err, ERR_USAGE,
+                  "expected unix:PATH");
+    monitor_end(&m);
+    qmp_server_free(NULL);
+}
+
+static void *tell(void *arg)
+{
+    struct monitor *m = arg;
+
+    for (unsigned i = 0; i < 2000; i++)
+        qmp_server_event(m->server, "TICK", NULL);
+    return NULL;
+}
+
+/* Events from other threads while clients come and go. */
+static void test_coming_and_going(void **state)
+{
+    struct monitor m;
+    pthread_t threads[2];
+
+    (void)state;
+    monitor_start(&m);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, tell, &m), 0);
+    for (unsigned i = 0; i < 50; i++) {
+        struct qmp_client *c = open_client(i % 2 ? &m.at : &m.tcp);
+
+        assert_int_equal(counted(c), i);
+        qmp_client_close(c);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        pthread_join(threads[i], NULL);
+    monitor_end(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_many_clients),     cmocka_unit_test(test_events),
+        cmocka_unit_test(test_slow_reader),      cmocka_unit_test(test_never_reads),
+        cmocka_unit_test(test_half_closed),      cmocka_unit_test(test_end),
+        cmocka_unit_test(test_coming_and_going),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
