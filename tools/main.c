@@ -33,6 +33,14 @@ static const struct verb {
      "the last walk has left there. It runs until SIGINT or SIGTERM, or for --run-for; the exit\n"
      "code is 0 when every page was right. Such a guest cannot be migrated yet.\n",
      VERB_VM, verb_vm},
+    {"migrate", "[options] FROM TO", "drive two running VMs (QEMUs, too) by their monitors",
+     "FROM, TO: unix:PATH or tcp:HOST:PORT, where a VM's monitor speaks QMP. TO was started with\n"
+     "-incoming defer, or listens already. Sets both sides alike, migrates, shows how it goes, "
+     "and\n"
+     "waits until the guest is at TO. SIGINT cancels: the guest stays at FROM.\n"
+     "By default multifd, return-path and no limit of bandwidth are set; what else is not said\n"
+     "stays as the VMs have it.\n",
+     VERB_MIGRATE, verb_migrate},
     {"info", "[options] FILE | raw:DIR", "what a snapshot holds",
      "Blocks, page counts, device sections, machine type.\n", VERB_INFO, verb_info},
     {"probe", "[options]", "what this host can do",
@@ -60,7 +68,7 @@ static void help(FILE *to)
 {
     fprintf(to, "ramjet moves the memory of a running VM over many connections at once.\n\n");
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-        fprintf(to, "  ramjet %-6s %-30s %s\n", verbs[i].name, verbs[i].synopsis, verbs[i].summary);
+        fprintf(to, "  ramjet %-7s %-30s %s\n", verbs[i].name, verbs[i].synopsis, verbs[i].summary);
     fprintf(to, "  ramjet help VERB | settings [NAME]\n\nExit codes: 0 done, 1 failed, 2 usage.\n");
 }
 

@@ -7,7 +7,8 @@
 #include "tools/units.h"
 
 #define BOTH (VERB_RECV | VERB_SEND)
-#define ALL  (VERB_RECV | VERB_SEND | VERB_INFO | VERB_PROBE | VERB_VM)
+#define OUT  (VERB_SEND | VERB_MIGRATE)
+#define ALL  (VERB_RECV | VERB_SEND | VERB_INFO | VERB_PROBE | VERB_VM | VERB_MIGRATE)
 
 /* --- QEMU's settings in other words ---------------------------------------------------------- */
 
@@ -210,6 +211,46 @@ static int set_timeout(struct options *o, const char *value, struct error *err)
     return parse_duration(value, 1000, &o->timeout_ms, err);
 }
 
+static int set_cancel_after(struct options *o, const char *value, struct error *err)
+{
+    return parse_duration(value, 1000, &o->cancel_after_ms, err);
+}
+
+static int set_listen(struct options *o, const char *value, struct error *err)
+{
+    if (!value[0])
+        return err_set(err, ERR_USAGE, "expected a host's name or address");
+    o->listen_host = value;
+    return 0;
+}
+
+static int set_uri(struct options *o, const char *value, struct error *err)
+{
+    struct address a;
+
+    if (address_parse(value, &a, err) < 0)
+        return -1;
+    if (a.scheme == ADDRESS_FD)
+        return err_set(err, ERR_USAGE, "'%.40s': a descriptor is not the same in two programs",
+                       value);
+    o->uri = value;
+    return 0;
+}
+
+static int set_tls_creds_from(struct options *o, const char *value, struct error *err)
+{
+    (void)err;
+    o->tls_creds_from = value;
+    return 0;
+}
+
+static int set_tls_creds_to(struct options *o, const char *value, struct error *err)
+{
+    (void)err;
+    o->tls_creds_to = value;
+    return 0;
+}
+
 static int set_pretty(struct options *o, const char *value, struct error *err)
 {
     (void)value;
@@ -257,20 +298,30 @@ static const struct option {
     int (*set)(struct options *o, const char *value, struct error *err); /* NULL: refused */
     const char *help; /* of one that is refused: what the user is told */
 } table[] = {
-    {"--channels", "N", BOTH, set_channels,
-     "multifd connections, 0 to 255; 0: main channel only (send: 2; recv: what comes)"},
-    {"--compress", "METHOD", VERB_SEND, set_method, "none, zlib[:LEVEL] or zstd[:LEVEL] (none)"},
+    {"--channels", "N", BOTH | OUT, set_channels,
+     "multifd connections, 0 to 255; 0: main channel only (2; recv: what comes)"},
+    {"--compress", "METHOD", OUT, set_method, "none, zlib[:LEVEL] or zstd[:LEVEL] (none)"},
     {"--compress", "METHOD", VERB_RECV, set_method, "none, zlib or zstd (what comes)"},
-    {"--zero-copy", NULL, VERB_SEND, set_zero_copy,
+    {"--zero-copy", NULL, OUT, set_zero_copy,
      "the kernel takes pages where they lie (MSG_ZEROCOPY)"},
     {"--zero-copy", NULL, VERB_RECV, NULL, ONLY_SOURCE},
     {"--engine", "NAME", BOTH, set_engine, "how bytes are moved: auto, socket or uring (auto)"},
-    {"--max-bandwidth", "RATE", VERB_SEND, set_bandwidth,
+    {"--max-bandwidth", "RATE", OUT, set_bandwidth,
      "over all connections, as 200M (bytes/s) or 10Gbit (no limit)"},
     {"--max-bandwidth", NULL, VERB_RECV, NULL, ONLY_SOURCE},
-    {"--downtime-limit", "TIME", VERB_SEND, set_downtime,
+    {"--downtime-limit", "TIME", OUT, set_downtime,
      "stop the guest when the rest takes no longer (300ms)"},
     {"--downtime-limit", NULL, VERB_RECV, NULL, ONLY_SOURCE},
+    {"--listen", "HOST", VERB_MIGRATE, set_listen,
+     "where TO listens, at any port (127.0.0.1 if both monitors are on this host)"},
+    {"--uri", "URI", VERB_MIGRATE, set_uri,
+     "where TO listens, in full; if it does already, where FROM reaches it"},
+    {"--connect-timeout", "TIME", VERB_MIGRATE, set_connect_timeout,
+     "for connecting to a monitor; 0: for ever (30s)"},
+    {"--stall-timeout", "TIME", VERB_MIGRATE, set_stall_timeout,
+     "for a monitor's answer, for cancelling, and for TO to take over; 0: for ever (30s)"},
+    {"--timeout", "TIME", VERB_MIGRATE, set_cancel_after,
+     "cancel what has not ended by then; 0: never (0)"},
     {"--connect-timeout", "TIME", BOTH, set_connect_timeout,
      "for connecting, or for the source to come; 0: for ever (30s)"},
     {"--stall-timeout", "TIME", BOTH, set_stall_timeout,
@@ -278,10 +329,14 @@ static const struct option {
      "host and must have written already)"},
     {"--tls-creds", "DIR", BOTH, set_tls_creds,
      "TLS, with the certificates of a folder, or its keys.psk, by QEMU's file names"},
-    {"--tls-hostname", "NAME", VERB_SEND, set_tls_hostname,
+    {"--tls-creds", "CREDS", VERB_MIGRATE, set_tls_creds,
+     "TLS: a folder for ramjet vm, the id of an object for QEMU"},
+    {"--tls-creds-from", "CREDS", VERB_MIGRATE, set_tls_creds_from, "for FROM, where they differ"},
+    {"--tls-creds-to", "CREDS", VERB_MIGRATE, set_tls_creds_to, "for TO"},
+    {"--tls-hostname", "NAME", OUT, set_tls_hostname,
      "the name in the destination's certificate (the host of the address)"},
     {"--tls-hostname", NULL, VERB_RECV, NULL, ONLY_SOURCE},
-    {"--tls-authz", "NAME", VERB_RECV, set_tls_authz,
+    {"--tls-authz", "NAME", VERB_RECV | VERB_MIGRATE, set_tls_authz,
      "who the source must be by its certificate (anyone)"},
     {"--tls-authz", NULL, VERB_SEND, NULL, ONLY_DESTINATION},
     {"--tls-psk", "FILE", BOTH, set_tls_psk, "TLS, with the PSKs of a file as QEMU has it"},
@@ -290,7 +345,7 @@ static const struct option {
     {"--machine", "TYPE", BOTH, set_machine,
      "send: call the machine so; recv: refuse any other, by its full name"},
     {"--uuid", "UUID", BOTH, set_uuid, "send: the VM's; recv: refuse any other"},
-    {"--set", "NAME=VALUE", BOTH, set_setting,
+    {"--set", "NAME=VALUE", BOTH | OUT, set_setting,
      "any capability or parameter by QEMU's name; ramjet help settings shows them"},
     {"--force", NULL, VERB_RECV, set_force, "replace a target that exists"},
     {"--digest", NULL, BOTH, set_digest, "XXH64 of every RAM block at the end, for comparing"},
@@ -304,7 +359,7 @@ static const struct option {
     {"--cpus", "N", VERB_VM, set_cpus, "vCPUs, 1 to 16 (1)"},
     {"--run-for", "TIME", VERB_VM, set_run_for, "then end it; 0: at a signal (0)"},
     {"--json", NULL, ALL, set_json, "the result as one JSON object on standard output"},
-    {"--progress", "WHEN", BOTH, set_progress,
+    {"--progress", "WHEN", BOTH | OUT, set_progress,
      "a line per second on standard error: auto (on a terminal), always, never"},
     {"--cpus", NULL, BOTH, NULL, "not in this build; use taskset"},
 };
@@ -393,6 +448,16 @@ static uint64_t world_of(enum verb_bit verb, const struct options *o)
 }
 
 /*
+ * Two VMs, perhaps of another make, know by themselves what they have. Here only what goes together
+ * nowhere is refused.
+ */
+static bool is_for_all(enum verb_bit verb, const struct refusal *refusal)
+{
+    return verb != VERB_MIGRATE || refusal->class == GATE_CONFLICT ||
+           refusal->class == GATE_REQUIRES;
+}
+
+/*
  * What was said, over the defaults. Where it clashes with capabilities that are only our defaults,
  * these give way: it is as if they were off unless said.
  */
@@ -408,9 +473,11 @@ static int check_settings(enum verb_bit verb, struct options *o, struct error *e
         whole.capabilities = 0;
         rc = gate_set(&whole, &o->settings, world, &refusal, err);
     }
-    if (rc == 0)
-        o->settings = whole;
-    return rc;
+    if (rc < 0 && is_for_all(verb, &refusal))
+        return -1;
+    settings_overlay(&whole, &o->settings);
+    o->settings = whole;
+    return 0;
 }
 
 int options_parse(enum verb_bit verb, int argc, char **argv, struct options *ret, const char **args,

@@ -19,6 +19,7 @@ enum verb_bit {
     VERB_PROBE = 1 << 3,
     VERB_QMP = 1 << 4,
     VERB_VM = 1 << 5,
+    VERB_MIGRATE = 1 << 6,
 };
 
 enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
@@ -39,6 +40,10 @@ struct options {
     bool rules;          /* probe: of the gate instead of the host */
     uint64_t timeout_ms; /* qmp: for the whole exchange; 0: for ever */
     bool pretty;         /* qmp: the answer over many lines */
+    /* migrate; NULL: not said */
+    const char *listen_host, *uri;
+    const char *tls_creds_from, *tls_creds_to; /* of one end only, over the setting tls-creds */
+    uint64_t cancel_after_ms;                  /* 0: never */
     /* vm */
     const char *guest; /* NULL: not said */
     uint64_t memory_bytes, run_for_ms;

@@ -13,7 +13,7 @@
 
 /* One per process, as its terminal is. */
 static struct {
-    bool running, terminal, stop;
+    bool running, stop;
     progress_read *read;
     void *arg;
     pthread_t thread;
@@ -21,6 +21,28 @@ static struct {
     pthread_cond_t stop_cond;
     struct migration_snapshot before, now; /* the thread's */
 } progress = {.lock = PTHREAD_MUTEX_INITIALIZER, .stop_cond = PTHREAD_COND_INITIALIZER};
+
+/* --- a line ---------------------------------------------------------------------------------- */
+
+bool progress_wanted(enum progress_mode mode)
+{
+    return mode == PROGRESS_ALWAYS || (mode == PROGRESS_AUTO && isatty(STDERR_FILENO));
+}
+
+void progress_show(const char *line)
+{
+    /* Carriage return and "erase to the end of the line", on a terminal only. */
+    fprintf(stderr, isatty(STDERR_FILENO) ? "\r%s\033[K" : "%s\n", line);
+    fflush(stderr);
+}
+
+void progress_clear(void)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K");
+}
+
+/* --- of a migration in this process ---------------------------------------------------------- */
 
 static double gb_per_s(uint64_t bytes, double seconds)
 {
@@ -74,9 +96,7 @@ static void show(double seconds)
     if (progress.now.status == MIGRATION_NONE)
         return;
     format_line(line, sizeof(line), seconds);
-    /* Carriage return and "erase to the end of the line", on a terminal only. */
-    fprintf(stderr, progress.terminal ? "\r%s\033[K" : "%s\n", line);
-    fflush(stderr);
+    progress_show(line);
 }
 
 static bool next_second(uint64_t at)
@@ -107,8 +127,7 @@ static void *progress_main(void *arg)
 
 int progress_start(enum progress_mode mode, progress_read *read, void *arg, struct error *err)
 {
-    progress.terminal = isatty(STDERR_FILENO);
-    if (mode == PROGRESS_NEVER || (mode == PROGRESS_AUTO && !progress.terminal))
+    if (!progress_wanted(mode))
         return 0;
     progress.read = read;
     progress.arg = arg;
@@ -129,6 +148,5 @@ void progress_stop(void)
     pthread_mutex_unlock(&progress.lock);
     pthread_join(progress.thread, NULL);
     progress.running = false;
-    if (progress.terminal)
-        fprintf(stderr, "\r\033[K");
+    progress_clear();
 }

@@ -15,3 +15,9 @@ MUST_USE int progress_start(enum progress_mode mode, progress_read *read, void *
                             struct error *err);
 /* Leaves the terminal's line clean. */
 void progress_stop(void);
+
+/* The same line by hand, for whoever reads figures by itself: of one thread, as the terminal is
+ * one. */
+bool progress_wanted(enum progress_mode mode);
+void progress_show(const char *line);
+void progress_clear(void);

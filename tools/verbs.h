@@ -12,3 +12,4 @@ int verb_info(int argc, char **argv, struct error *err);
 int verb_probe(int argc, char **argv, struct error *err);
 int verb_qmp(int argc, char **argv, struct error *err);
 int verb_vm(int argc, char **argv, struct error *err);
+int verb_migrate(int argc, char **argv, struct error *err);

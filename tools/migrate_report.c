@@ -1,0 +1,157 @@
+#include "tools/migrate_report.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "tools/monitor.h"
+
+/* --- while it runs --------------------------------------------------------------------------- */
+
+/* Adds to a line as much as there is room for. */
+static void PRINTF(2, 3) more(char line[static MIGRATE_LINE_MAX], const char *format, ...)
+{
+    size_t len = strlen(line);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line + len, MIGRATE_LINE_MAX - len, format, args);
+    va_end(args);
+}
+
+static double megabytes(uint64_t bytes)
+{
+    return (double)bytes / 1e6;
+}
+
+static uint64_t page_size(const json_t *ram)
+{
+    uint64_t size = json_count(ram, "page-size");
+
+    return size ? size : 4096;
+}
+
+static double gb_per_s(const json_t *before, const json_t *now, double seconds)
+{
+    uint64_t was = json_count(json_object_get(before, "ram"), "transferred");
+    uint64_t is = json_count(json_object_get(now, "ram"), "transferred");
+
+    return seconds > 0 && is > was ? (double)(is - was) / seconds / 1e9 : 0;
+}
+
+void migrate_line(const json_t *before, const json_t *now, double seconds,
+                  char ret[static MIGRATE_LINE_MAX])
+{
+    const json_t *ram = json_object_get(now, "ram");
+    uint64_t expected = json_count(now, "expected-downtime");
+    uint64_t throttle = json_count(now, "cpu-throttle-percentage");
+    char status[MONITOR_WORD_MAX];
+
+    json_word(now, "status", "starting", status, sizeof(status));
+    snprintf(ret, MIGRATE_LINE_MAX, "%s", status);
+    if (!ram)
+        return;
+    more(ret, " round %" PRIu64 ", %.2f GB/s, %.0f MB left", json_count(ram, "dirty-sync-count"),
+         gb_per_s(before, now, seconds), megabytes(json_count(ram, "remaining")));
+    more(ret, ", dirty %.0f MB/s", megabytes(json_count(ram, "dirty-pages-rate") * page_size(ram)));
+    if (expected)
+        more(ret, ", downtime would be %" PRIu64 " ms", expected);
+    if (throttle)
+        more(ret, ", vCPUs slowed by %" PRIu64 " %%", throttle);
+}
+
+/* --- the result for programs ----------------------------------------------------------------- */
+
+static json_t *vm_json(const char *address, const char *state)
+{
+    return json_pack("{s:s, s:s?}", "address", address, "run-state", state);
+}
+
+/* query-migrate's members as they are, and beside them what this program knows. */
+static void print_json(const struct migrate_result *r)
+{
+    json_t *root = json_copy(r->migration);
+
+    json_object_set_new(root, "uri", json_string(r->uri));
+    json_object_set_new(root, "from", vm_json(r->from, r->from_state));
+    json_object_set_new(root, "to", vm_json(r->to, r->to_state));
+    if (r->guest)
+        json_object_set(root, "guest", r->guest);
+    if (r->failure)
+        json_object_set_new(root, "error-desc", json_string(r->failure));
+    json_dumpf(root, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(root);
+}
+
+/* --- the result for people ------------------------------------------------------------------- */
+
+static void print_pages(const json_t *migration, const json_t *ram)
+{
+    printf("  pages: %" PRIu64 " with data, %" PRIu64 " zero; rounds: %" PRIu64 "; setup %" PRIu64
+           " ms\n",
+           json_count(ram, "normal"), json_count(ram, "duplicate"),
+           json_count(ram, "dirty-sync-count"), json_count(migration, "setup-time"));
+}
+
+static void print_downtime(const json_t *migration, const json_t *guest)
+{
+    uint64_t own_us = json_count(guest, "last-move-gap-us");
+
+    printf("  downtime: %" PRIu64 " ms", json_count(migration, "downtime"));
+    if (own_us)
+        printf("; by the guest's own clock %.1f ms", (double)own_us / 1000);
+    putchar('\n');
+}
+
+static void print_guest(const json_t *guest)
+{
+    if (guest)
+        printf("  guest: %" PRIu64 " pages verified, %" PRIu64 " wrong\n",
+               json_count(guest, "pages-verified"), json_count(guest, "errors"));
+}
+
+static void print_channels(const json_t *channels)
+{
+    size_t i;
+    json_t *c;
+
+    if (json_array_size(channels))
+        printf("  channel        MB    packets  with data       zero  wait ms  codec ms\n");
+    json_array_foreach(channels, i, c)
+    {
+        printf("  %7" PRIu64 " %9.1f %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %8" PRIu64
+               " %9" PRIu64 "\n",
+               json_count(c, "id"), megabytes(json_count(c, "bytes")), json_count(c, "packets"),
+               json_count(c, "normal"), json_count(c, "zero"), json_count(c, "wait-ms"),
+               json_count(c, "codec-ms"));
+    }
+}
+
+static void print_text(const struct migrate_result *r)
+{
+    const json_t *ram = json_object_get(r->migration, "ram");
+    double seconds = (double)json_count(r->migration, "total-time") / 1000;
+    uint64_t bytes = json_count(ram, "transferred");
+
+    printf("migrate: completed: %.2f GiB of RAM in %.2f s, %.1f MB on the wire, %.2f GB/s\n",
+           (double)json_count(ram, "total") / (double)(1 << 30), seconds, megabytes(bytes),
+           seconds > 0 ? (double)bytes / seconds / 1e9 : 0);
+    print_pages(r->migration, ram);
+    print_downtime(r->migration, r->guest);
+    print_channels(json_object_get(r->migration, "channels"));
+    print_guest(r->guest);
+    printf("  TO is %s, FROM is %s\n", r->to_state ? r->to_state : "silent",
+           r->from_state ? r->from_state : "silent");
+}
+
+int migrate_print(const struct migrate_result *r, bool json, struct error *err)
+{
+    if (json)
+        print_json(r);
+    else if (!r->failure)
+        print_text(r);
+    return fflush(stdout) != 0 || ferror(stdout) ? err_sys(err, "standard output") : 0;
+}

@@ -1,0 +1,147 @@
+#include "tools/monitor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* A signal is waited for between commands: an answer that was cut off would end the connection. */
+static const struct cancel never = {.fd = -1};
+
+/* --- what answers hold ----------------------------------------------------------------------- */
+
+void json_word(const json_t *object, const char *member, const char *otherwise, char *ret,
+               size_t size)
+{
+    const char *text = json_string_value(json_object_get(object, member));
+
+    snprintf(ret, size, "%s", text ? text : otherwise);
+    err_printable(ret);
+}
+
+uint64_t json_count(const json_t *object, const char *member)
+{
+    const json_t *value = json_object_get(object, member);
+    double number = json_number_value(value);
+
+    if (json_is_integer(value))
+        return json_integer_value(value) < 0 ? 0 : (uint64_t)json_integer_value(value);
+    return number >= 0 && number < 0x1p63 ? (uint64_t)number : 0;
+}
+
+/* --- the connection -------------------------------------------------------------------------- */
+
+int monitor_open(struct monitor *m, const char *name, const char *address,
+                 uint64_t connect_timeout_ms, uint64_t patience_ms, struct error *err)
+{
+    *m = (struct monitor){.name = name, .patience_ms = patience_ms};
+    if (address_parse(address, &m->at, err) < 0 ||
+        qmp_client_open(&m->at, deadline_in_ms(connect_timeout_ms), &never, &m->client, err) < 0)
+        return err_in(err, "%s", name);
+    return 0;
+}
+
+void monitor_close(struct monitor *m)
+{
+    qmp_client_close(m->client);
+    json_decref(m->capabilities);
+    json_decref(m->parameters);
+    *m = (struct monitor){0};
+}
+
+int monitor_ask(struct monitor *m, const char *command, json_t *arguments, json_t **ret,
+                struct error *err)
+{
+    qmp_client_set_deadline(m->client, deadline_in_ms(m->patience_ms));
+    int rc = qmp_client_execute(m->client, command, arguments, ret, err);
+    json_decref(arguments);
+    return rc < 0 ? err_in(err, "%s", m->name) : 0;
+}
+
+bool monitor_refused(const struct monitor *m)
+{
+    return qmp_client_refusal(m->client);
+}
+
+static int ask_for_object(struct monitor *m, const char *command, json_t **ret, struct error *err)
+{
+    json_t *answer;
+
+    if (monitor_ask(m, command, NULL, &answer, err) < 0)
+        return -1;
+    if (!json_is_object(answer)) {
+        json_decref(answer);
+        return err_set(err, ERR_PEER, "%s: %s: the answer is no object", m->name, command);
+    }
+    *ret = answer;
+    return 0;
+}
+
+/* --- questions ------------------------------------------------------------------------------- */
+
+int monitor_run_state(struct monitor *m, char ret[static MONITOR_WORD_MAX], struct error *err)
+{
+    json_auto_t *status = NULL;
+
+    if (ask_for_object(m, "query-status", &status, err) < 0)
+        return -1;
+    json_word(status, "status", "unknown", ret, MONITOR_WORD_MAX);
+    return 0;
+}
+
+int monitor_migration(struct monitor *m, json_t **ret, struct error *err)
+{
+    return ask_for_object(m, "query-migrate", ret, err);
+}
+
+/* "QEMU 7.2.22". Ours says so in `package`. */
+static int learn_version(struct monitor *m, struct error *err)
+{
+    json_auto_t *answer = NULL;
+
+    if (ask_for_object(m, "query-version", &answer, err) < 0)
+        return -1;
+    const json_t *qemu = json_object_get(answer, "qemu");
+    snprintf(m->version, sizeof(m->version), "QEMU %u.%u.%u", (unsigned)json_count(qemu, "major"),
+             (unsigned)json_count(qemu, "minor"), (unsigned)json_count(qemu, "micro"));
+    return 0;
+}
+
+/* From [{"capability": NAME, "state": BOOL}, …] to {NAME: BOOL, …}. */
+static int learn_capabilities(struct monitor *m, struct error *err)
+{
+    json_auto_t *answer = NULL;
+    json_t *entry;
+    size_t i;
+
+    if (monitor_ask(m, "query-migrate-capabilities", NULL, &answer, err) < 0)
+        return -1;
+    json_decref(m->capabilities);
+    m->capabilities = json_object();
+    json_array_foreach(answer, i, entry)
+    {
+        const char *name = json_string_value(json_object_get(entry, "capability"));
+
+        if (name)
+            json_object_set(m->capabilities, name, json_object_get(entry, "state"));
+    }
+    return 0;
+}
+
+static int learn_parameters(struct monitor *m, struct error *err)
+{
+    json_t *answer;
+
+    if (ask_for_object(m, "query-migrate-parameters", &answer, err) < 0)
+        return -1;
+    json_decref(m->parameters);
+    m->parameters = answer;
+    return 0;
+}
+
+int monitor_learn(struct monitor *m, struct error *err)
+{
+    if (learn_version(m, err) < 0 || learn_capabilities(m, err) < 0)
+        return -1;
+    return learn_parameters(m, err);
+}

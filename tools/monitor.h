@@ -1,0 +1,56 @@
+/*
+ * tools/monitor.h: one of the two VMs that `ramjet migrate` drives, seen through its monitor. It
+ * may be a QEMU of any age or one of ours: what it answers is looked at before it is believed.
+ *
+ * A monitor belongs to one thread. Every error begins with its name.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/error.h"
+#include "control/qmp_client.h"
+
+#define MONITOR_WORD_MAX 40 /* of a run state or a status, with its terminator */
+
+struct monitor {
+    const char *name; /* "FROM" or "TO" */
+    struct address at;
+    struct qmp_client *client; /* NULL: not open */
+    uint64_t patience_ms;      /* for one answer; 0: for ever */
+    char version[MONITOR_WORD_MAX];
+    json_t *capabilities; /* {"multifd": false, …}: monitor_learn() */
+    json_t *parameters;   /* {"downtime-limit": 300, …} */
+};
+
+/* `connect_timeout_ms` is for connecting and for the greeting; 0: for ever. monitor_close() it. */
+MUST_USE int monitor_open(struct monitor *m, const char *name, const char *address,
+                          uint64_t connect_timeout_ms, uint64_t patience_ms, struct error *err);
+/* One that is all zeros is fine. */
+void monitor_close(struct monitor *m);
+
+/*
+ * Executes a command. `arguments`, NULL or an object, is taken over. *ret, unless `ret` is NULL,
+ * is the caller's. What the monitor refuses is ERR_PEER; monitor_refused() tells that from a
+ * connection that has failed.
+ */
+MUST_USE int monitor_ask(struct monitor *m, const char *command, json_t *arguments, json_t **ret,
+                         struct error *err);
+bool monitor_refused(const struct monitor *m);
+
+/* query-status: "running", "inmigrate", … */
+MUST_USE int monitor_run_state(struct monitor *m, char ret[static MONITOR_WORD_MAX],
+                               struct error *err);
+/* query-migrate, always an object. The caller's. */
+MUST_USE int monitor_migration(struct monitor *m, json_t **ret, struct error *err);
+/* Asks for version, capabilities and parameters; once more for their present values. */
+MUST_USE int monitor_learn(struct monitor *m, struct error *err);
+
+/* A member that is a string, as far as it fits, fit to be printed; else `otherwise`. */
+void json_word(const json_t *object, const char *member, const char *otherwise, char *ret,
+               size_t size);
+/* A member that is a number that is not negative; else 0. */
+uint64_t json_count(const json_t *object, const char *member);
