@@ -18,6 +18,8 @@ struct qmp_client {
     bool broken; /* no more is said or heard */
     uint64_t last_id;
     char refusal[64];
+    void (*on_event)(void *arg, const char *name, const json_t *message);
+    void *event_arg;
 
     uint8_t in[16384]; /* received, and parsed up to `at` */
     size_t at, len;
@@ -176,6 +178,14 @@ static enum message_kind kind_of(const struct qmp_client *c, const json_t *messa
                                                                                  : MESSAGE_OTHER;
 }
 
+static void hand_on(struct qmp_client *c, const json_t *message)
+{
+    const char *name = json_string_value(json_object_get(message, "event"));
+
+    if (c->on_event && name)
+        c->on_event(c->event_arg, name, message);
+}
+
 /* Our command's answer, or NULL. */
 static json_t *answer(struct qmp_client *c, struct error *err)
 {
@@ -189,6 +199,8 @@ static json_t *answer(struct qmp_client *c, struct error *err)
             return message;
         if (message && kind == MESSAGE_WRONG)
             err_set(err, ERR_PEER, "what the monitor sent is neither an answer nor an event");
+        if (kind == MESSAGE_EVENT)
+            hand_on(c, message);
         json_decref(message);
         if (kind == MESSAGE_WRONG)
             break;
@@ -236,6 +248,37 @@ int qmp_client_execute(struct qmp_client *c, const char *command, json_t *argume
         return refuse(c, command, error, err);
     if (ret)
         *ret = json_incref(json_object_get(message, "return"));
+    return 0;
+}
+
+void qmp_client_set_events(struct qmp_client *c,
+                           void (*on_event)(void *arg, const char *name, const json_t *message),
+                           void *arg)
+{
+    c->on_event = on_event;
+    c->event_arg = arg;
+}
+
+int qmp_client_await_event(struct qmp_client *c, struct error *err)
+{
+    enum message_kind kind;
+
+    if (c->broken)
+        return err_set(err, ERR_PEER, "%s: the connection has failed before", c->text);
+    do {
+        json_auto_t *message = next_message(c, err);
+
+        kind = message ? kind_of(c, message) : MESSAGE_WRONG;
+        if (message && kind == MESSAGE_WRONG)
+            err_set(err, ERR_PEER, "what the monitor sent is neither an answer nor an event");
+        if (kind == MESSAGE_WRONG) {
+            /* Where no message has begun, giving up leaves nothing half read. */
+            c->broken = message || c->begun || err->sys != ETIMEDOUT;
+            return err_in(err, "%s: waiting for an event", c->text);
+        }
+        if (kind == MESSAGE_EVENT)
+            hand_on(c, message);
+    } while (kind != MESSAGE_EVENT);
     return 0;
 }
 

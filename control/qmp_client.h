@@ -6,6 +6,9 @@
  * with limits on size and depth, and nothing waits past the deadline.
  *
  * A client belongs to one thread at a time.
+ *
+ * Integers are int64_t: of one past 2^63 - 1 the parser makes an error, and the connection is of no
+ * use behind it. A QEMU has such a figure only where it was set so (max-bandwidth).
  */
 #pragma once
 
@@ -39,7 +42,20 @@ void qmp_client_close(struct qmp_client *c);
 void qmp_client_set_deadline(struct qmp_client *c, uint64_t deadline);
 
 /*
- * Executes one command and waits for its answer; events meanwhile are dropped. `arguments`, NULL
+ * What the monitor tells unasked: whole messages, which stay the client's; on_event is called by
+ * the thread that executes or waits, and must not use the client. NULL, as at the start: dropped.
+ */
+void qmp_client_set_events(struct qmp_client *c,
+                           void (*on_event)(void *arg, const char *name, const json_t *message),
+                           void *arg);
+/*
+ * Waits for one event, which on_event gets, before the deadline. ERR_SYSTEM with ETIMEDOUT where
+ * none has come; the next call may follow, unless the monitor is in the middle of a message.
+ */
+MUST_USE int qmp_client_await_event(struct qmp_client *c, struct error *err);
+
+/*
+ * Executes one command and waits for its answer; events meanwhile go to on_event. `arguments`, NULL
  * or an object, stay the caller's. *ret is what the monitor returned, the caller's to
  * json_decref(); `ret` may be NULL.
  *

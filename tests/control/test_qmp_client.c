@@ -382,6 +382,56 @@ static void test_nobody(void **state)
                   "connect to unix:/nonexistent/monitor: Connection timed out");
 }
 
+/* --- events ---------------------------------------------------------------------------------- */
+
+#define MIGRATION(status) "{\"event\": \"MIGRATION\", \"data\": {\"status\": \"" status "\"}}\r\n"
+
+/* What has come, "NAME status|…". */
+static void note_event(void *arg, const char *name, const json_t *message)
+{
+    const char *status =
+        json_string_value(json_object_get(json_object_get(message, "data"), "status"));
+    char *heard = arg;
+
+    strcat(strcat(heard, name), " ");
+    strcat(strcat(heard, status ? status : "-"), "|");
+}
+
+static void test_events(void **state)
+{
+    struct monitor m = {.says = READY EVENT MIGRATION("setup") "{\"return\": {}, \"id\": 2}\r\n"
+                                                               "{\"event\": 1}" MIGRATION("active")
+                                                                   EVENT};
+    struct address at;
+    struct qmp_client *c;
+    struct error err;
+    char heard[256] = "";
+
+    (void)state;
+    monitor_start(&m, &at);
+    OK(qmp_client_open(&at, soon(), &never, &c, &err), err, "open");
+    qmp_client_set_events(c, note_event, heard);
+    OK(qmp_client_execute(c, "a", NULL, NULL, &err), err, "a");
+    assert_string_equal(heard, "STOP -|MIGRATION setup|");
+    OK(qmp_client_await_event(c, &err), err, "an event without a name");
+    OK(qmp_client_await_event(c, &err), err, "an event");
+    OK(qmp_client_await_event(c, &err), err, "an event");
+    assert_string_equal(heard, "STOP -|MIGRATION setup|MIGRATION active|STOP -|");
+    qmp_client_set_deadline(c, deadline_in_ms(20));
+    check_refused("no event", qmp_client_await_event(c, &err), &err, ERR_SYSTEM,
+                  "waiting for an event: gave up waiting");
+    qmp_client_set_deadline(c, soon());
+    assert_int_equal(say(m.fd, "{\"return\": {}, \"id\": 3}"), true);
+    OK(qmp_client_execute(c, "b", NULL, NULL, &err), err, "after a wait for nothing");
+    assert_int_equal(say(m.fd, "{\"event\":"), true);
+    qmp_client_set_deadline(c, deadline_in_ms(20));
+    check_refused("half an event", qmp_client_await_event(c, &err), &err, ERR_SYSTEM, "gave up");
+    check_refused("later", qmp_client_await_event(c, &err), &err, ERR_PEER, "has failed before");
+    qmp_client_close(c);
+    monitor_end(&m, &at);
+    buf_done(&m.heard);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_large_answer), cmocka_unit_test(test_large_command),
         cmocka_unit_test(test_hostile),      cmocka_unit_test(test_broken),
         cmocka_unit_test(test_cancel),       cmocka_unit_test(test_nobody),
+        cmocka_unit_test(test_events),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

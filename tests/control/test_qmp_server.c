@@ -236,8 +236,8 @@ static void test_slow_reader(void **state)
     for (unsigned i = 0; i < 10; i++)
         counted(other);
     /* It has answers still to come; when it reads, they come. */
-    for (size_t left = strlen("{\"return\": {}}\r\n") +
-                       n_sent * (65536 + strlen("{\"return\": \"\"}\r\n"));
+    for (size_t left =
+             strlen("{\"return\": {}}\r\n") + n_sent * (65536 + strlen("{\"return\": \"\"}\r\n"));
          left > 0;) {
         static char bytes[65536];
         ssize_t n = readable(slow) ? recv(slow, bytes, MIN(left, sizeof(bytes)), 0) : -1;
