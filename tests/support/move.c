@@ -34,20 +34,18 @@ static void connect_of(struct connect_config *ret)
     ret->connect_timeout_ms = ret->stall_timeout_ms = PATIENCE_MS;
 }
 
-void move_machine(const struct move *move, struct machine *from, struct machine *to)
+void move_to_landing(const struct move *move, struct machine *from, struct landing *to)
 {
     struct incoming_config in = {.n_channels = -1, .method = -1, .local_patience_ms = PATIENCE_MS};
     struct outgoing_config config = move->config;
     struct arrival arrival = {0};
-    struct landing *landing;
     struct outgoing *out;
     pthread_t thread;
     struct error err;
 
     connect_of(&config.connect);
     in.connect = config.connect;
-    OK(landing_machine_new(to, &landing, &err), err, move->label);
-    OK(incoming_new(&in, landing, &arrival.in, &err), err, move->label);
+    OK(incoming_new(&in, to, &arrival.in, &err), err, move->label);
     assert_int_equal(pthread_create(&thread, NULL, run_incoming, &arrival), 0);
     OK(outgoing_new(&config, from, &out, &err), err, move->label);
     int rc = outgoing_run(out, &err);
@@ -56,5 +54,14 @@ void move_machine(const struct move *move, struct machine *from, struct machine 
     OK(rc, err, move->label);
     outgoing_free(out);
     incoming_free(arrival.in);
+}
+
+void move_machine(const struct move *move, struct machine *from, struct machine *to)
+{
+    struct landing *landing;
+    struct error err;
+
+    OK(landing_machine_new(to, &landing, &err), err, move->label);
+    move_to_landing(move, from, landing);
     landing_free(landing);
 }

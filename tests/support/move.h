@@ -14,3 +14,5 @@ struct move {
 
 /* From one to the other, which waits; neither fails. Both are as the migration leaves them. */
 void move_machine(const struct move *move, struct machine *from, struct machine *to);
+/* The same, to any landing. */
+void move_to_landing(const struct move *move, struct machine *from, struct landing *to);

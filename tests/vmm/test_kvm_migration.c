@@ -4,8 +4,12 @@
 #include "base/clock.h"
 #include "tests/support/memory.h"
 #include "tests/support/move.h"
+#include "tests/support/temp.h"
 #include "tests/support/test.h"
+#include "vmm/landing.h"
 #include "vmm/machine_kvm.h"
+#include "vmm/machine_snapshot.h"
+#include "vmm/restore.h"
 
 #define MEMORY (UINT64_C(24) << 20)
 
@@ -118,12 +122,89 @@ static void stays_paused(void **state)
     machine_free(to);
 }
 
+/* Into a snapshot, and from there into any number of machines. */
+static void goes_on_from_a_file(void **state)
+{
+    struct machine *from = make(2, false), *snapshot;
+    struct move move = move_of("to a file", 2);
+    struct landing *landing;
+    char path[PATH_MAX];
+    struct error err;
+
+    (void)state;
+    machine_resume(from, MACHINE_PAUSED);
+    await(from, 5);
+    OK(landing_file_new(temp_path(path, "snapshot"), false, &landing, &err), err, "file");
+    move_to_landing(&move, from, landing);
+    landing_free(landing);
+    OK(machine_snapshot_file(path, &snapshot, &err), err, "snapshot");
+    for (unsigned i = 0; i < 2; i++) {
+        struct machine *to = make(2, true);
+
+        OK(landing_machine_new(to, &landing, &err), err, "landing");
+        OK(restore(snapshot, landing, &err), err, "restore");
+        memory_check_equal("from a file", &from->ram, &to->ram);
+        machine_resume(to, MACHINE_PAUSED);
+        await(to, 5);
+        check_clean("from a file", to);
+        landing_free(landing);
+        machine_free(to);
+    }
+    machine_free(snapshot);
+    machine_free(from);
+}
+
+struct misfit {
+    const char *label;
+    struct machine_kvm_config config;
+    const char *part;
+};
+
+static const struct misfit misfits[] = {
+    {"more memory",
+     {.guest = "counter", .bytes = 2 * MEMORY, .cpus = 1, .incoming = true},
+     "give both machines the same memory"},
+    {"more vCPUs",
+     {.guest = "counter", .bytes = MEMORY, .cpus = 2, .incoming = true},
+     "'vcpu-mp-state' 1: the stream has no section"},
+};
+
+/* What is not of this machine does not run here. */
+static void refuses_what_does_not_fit(void **state)
+{
+    struct machine *from = make(1, false), *snapshot;
+    struct move move = move_of("to a file", 0);
+    struct landing *landing;
+    char path[PATH_MAX];
+    struct error err;
+
+    (void)state;
+    OK(landing_file_new(temp_path(path, "misfit"), false, &landing, &err), err, "file");
+    move_to_landing(&move, from, landing);
+    landing_free(landing);
+    OK(machine_snapshot_file(path, &snapshot, &err), err, "snapshot");
+    for (size_t i = 0; i < ARRAY_LEN(misfits); i++) {
+        struct machine *to;
+
+        OK(machine_kvm_new(&misfits[i].config, &to, &err), err, misfits[i].label);
+        OK(landing_machine_new(to, &landing, &err), err, "landing");
+        check_refused(misfits[i].label, restore(snapshot, landing, &err), &err, ERR_PEER,
+                      misfits[i].part);
+        landing_free(landing);
+        machine_free(to);
+    }
+    machine_free(snapshot);
+    machine_free(from);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moves),
         cmocka_unit_test(moves_on_and_on),
         cmocka_unit_test(stays_paused),
+        cmocka_unit_test(goes_on_from_a_file),
+        cmocka_unit_test(refuses_what_does_not_fit),
     };
     struct error err;
 
