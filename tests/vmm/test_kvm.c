@@ -342,6 +342,27 @@ static const struct config_case {
      "17 vCPUs"},
 };
 
+/* Half of its time: it stands still for as long as it runs, which is 10 ms, and notices. Let go, it
+ * runs at once, also out of the longest hold. */
+static void is_slowed_down(void **state)
+{
+    struct machine *m = start(2);
+
+    (void)state;
+    await(m, 2, 0);
+    m->ops->throttle(m, 50);
+    for (uint64_t seen = 2; verdict_of(m).longest_gap_us < 10000; seen++)
+        await(m, seen, 0);
+    m->ops->throttle(m, 99);
+    await(m, verdict_of(m).heartbeats + 2, 0);
+    m->ops->throttle(m, 0);
+    await(m, verdict_of(m).heartbeats + 50, 0);
+    pause_guest(m);
+    m->ops->throttle(m, 50);
+    CHECK(verdict_of(m).errors == 0, "%" PRIu64 " errors", verdict_of(m).errors);
+    machine_free(m);
+}
+
 static void refuses(void **state)
 {
     (void)state;
@@ -396,6 +417,7 @@ int main(void)
         cmocka_unit_test(says_how_a_guest_dies),
         cmocka_unit_test(takes_timer_interrupts),
         cmocka_unit_test(has_memory_beyond_the_devices),
+        cmocka_unit_test(is_slowed_down),
         cmocka_unit_test(refuses),
         cmocka_unit_test(leaves_signals_alone),
     };
