@@ -36,15 +36,17 @@ static void print_text(struct guest_report *report, const struct guest_verdict *
 {
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
     size_t n = guest_report_wrong(report, wrong);
+    char text[GUEST_WRONG_TEXT];
 
     printf("heartbeats      %" PRIu64 "\n", v->heartbeats);
     printf("longest gap     %.3f ms, by the guest's clock\n", (double)v->longest_gap_us / 1000);
     printf("pages verified  %" PRIu64 "\n", v->pages_verified);
     printf("pages written   %" PRIu64 "\n", v->pages_written);
     printf("errors          %" PRIu64 "\n", v->errors);
-    for (size_t i = 0; i < n; i++)
-        printf("  page %" PRIu64 ": found 0x%016" PRIx64 ", expected 0x%016" PRIx64 " (vCPU %u)\n",
-               wrong[i].page, wrong[i].found, wrong[i].expected, wrong[i].vcpu);
+    for (size_t i = 0; i < n; i++) {
+        guest_report_describe(&wrong[i], text, sizeof(text));
+        printf("  %s\n", text);
+    }
 }
 
 /* --- how it ends ----------------------------------------------------------------------------- */
@@ -53,14 +55,20 @@ static void print_text(struct guest_report *report, const struct guest_verdict *
 static int judge(struct guest_report *report, const struct guest_verdict *v, struct error *err)
 {
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
+    char first[GUEST_WRONG_TEXT] = "told before it came here";
+    uint64_t code;
 
     if (guest_report_failure(report, err) < 0)
         return -1;
     if (guest_report_wrong(report, wrong) > 0)
-        return err_set(err, ERR_PEER,
-                       "wrong pages found by the guest: %" PRIu64 "; the first: page %" PRIu64
-                       ", found 0x%" PRIx64 ", expected 0x%" PRIx64,
-                       v->errors, wrong[0].page, wrong[0].found, wrong[0].expected);
+        guest_report_describe(&wrong[0], first, sizeof(first));
+    if (v->errors)
+        return err_set(err, ERR_PEER, "errors found by the guest: %" PRIu64 "; the first: %s",
+                       v->errors, first);
+    if (guest_report_ended(report, &code) && code)
+        return err_set(err, ERR_PEER, "the guest has ended itself with %" PRIu64, code);
+    if (guest_report_ended(report, &code))
+        return 0;
     if (v->heartbeats == 0)
         return err_set(err, ERR_PEER, "the guest was ended before it said anything");
     return 0;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "vmm/dirty_log.h"
 #include "vmm/guest_memory.h"
 #include "vmm/machine_image.h"
@@ -11,7 +12,8 @@
 
 #define BLOCK_NAME "pc.ram"
 
-#define HEARTBEAT_MS 1
+#define HEARTBEAT_MS      1
+#define GUEST_WAIT_MAX_MS 1000
 
 /* The brake's reason beside those of enum machine_hold. */
 #define HOLD_BRAKE (1U << 8)
@@ -26,11 +28,13 @@ struct run_state {
 /* All of it, while it is saved or loaded. */
 struct machine_state {
     struct run_state run;
+    struct serial_state serial;
+    struct guest_report_state guest;
     struct vm_state vm;
     struct vcpu_state vcpus[GUEST_CPUS_MAX];
 };
 
-#define DEVICES_MAX (1 + VM_DEVICES + GUEST_CPUS_MAX * VCPU_DEVICES)
+#define DEVICES_MAX (3 + VM_DEVICES + GUEST_CPUS_MAX * VCPU_DEVICES)
 
 struct machine_kvm {
     struct machine base;
@@ -50,6 +54,7 @@ struct machine_kvm {
 
     struct vcpu_brake brake;
     struct guest_report report; /* any thread, under its own lock */
+    struct serial serial;       /* the same */
 };
 
 static struct machine_kvm *kvm_of(struct machine *m)
@@ -59,12 +64,40 @@ static struct machine_kvm *kvm_of(struct machine *m)
 
 /* --- between vCPUs and the report ------------------------------------------------------------ */
 
+/* So long at once: an interrupt that comes meanwhile waits. */
+static uint64_t wait_ns(const struct guest_report *r, uint64_t ticks)
+{
+    return MIN(ticks, r->tsc_khz * GUEST_WAIT_MAX_MS) * NS_PER_MS / r->tsc_khz;
+}
+
 static int on_out(void *arg, unsigned vcpu, uint16_t port,
                   const uint64_t words[static GUEST_MESSAGE_WORDS], struct error *err)
 {
     struct machine_kvm *m = arg;
 
-    return guest_report_take(&m->report, vcpu, port, words, err);
+    if (port == GUEST_PORT_WAIT) {
+        vcpu_sleep(m->vcpus[vcpu], wait_ns(&m->report, words[0]));
+        return 0;
+    }
+    if (guest_report_take(&m->report, vcpu, port, words, err) < 0)
+        return -1;
+    if (port == GUEST_PORT_EXIT) /* nothing comes behind it */
+        vcpu_sleep(m->vcpus[vcpu], DEADLINE_NEVER / 2);
+    return 0;
+}
+
+static int on_byte(void *arg, uint16_t port, bool is_out, uint8_t *byte, struct error *err)
+{
+    struct machine_kvm *m = arg;
+
+    if (port < GUEST_PORT_SERIAL || port - GUEST_PORT_SERIAL >= SERIAL_PORTS)
+        return err_set(err, ERR_PEER, "%s of a byte at port 0x%x, which is nobody's",
+                       is_out ? "OUT" : "IN", port);
+    if (is_out)
+        serial_write(&m->serial, port - GUEST_PORT_SERIAL, *byte);
+    else
+        *byte = serial_read(&m->serial, port - GUEST_PORT_SERIAL);
+    return 0;
 }
 
 static void on_failed(void *arg, unsigned vcpu, const struct error *err)
@@ -192,11 +225,12 @@ int machine_kvm_new(const struct machine_kvm_config *config, struct machine **re
         return err_sys(err, "memory for a machine");
     m->base.ops = &kvm_ops;
     strcpy(m->base.config.machine, RAMJET_MACHINE);
-    m->client = (struct vcpu_client){.out = on_out, .failed = on_failed, .arg = m};
+    m->client = (struct vcpu_client){.out = on_out, .byte = on_byte, .failed = on_failed, .arg = m};
     m->holds = MACHINE_PAUSED | (config->incoming ? MACHINE_MOVING : 0U);
     pthread_mutex_init(&m->control, NULL);
     vcpu_brake_init(&m->brake, hold_brake, m);
     guest_report_init(&m->report);
+    serial_init(&m->serial, config->serial_sink, config->serial_arg);
     if (make(m, config, image, err) < 0) {
         machine_free(&m->base);
         return -1;
@@ -276,12 +310,36 @@ static void kvm_throttle(struct machine *base, unsigned percent)
 static const struct field run_fields[] = {FIELD(struct run_state, paused)};
 static const struct field_table run_table = {"run-state", run_fields, ARRAY_LEN(run_fields)};
 
+static const struct field serial_fields[] = {
+    FIELD(struct serial_state, ier), FIELD(struct serial_state, fcr),
+    FIELD(struct serial_state, lcr), FIELD(struct serial_state, mcr),
+    FIELD(struct serial_state, scr), FIELD(struct serial_state, dll),
+    FIELD(struct serial_state, dlm)};
+static const struct field_table serial_table = {"serial", serial_fields, ARRAY_LEN(serial_fields)};
+
+static const struct field voice_fields[] = {
+    FIELD(struct guest_voice_state, heartbeats), FIELD(struct guest_voice_state, tsc),
+    FIELD(struct guest_voice_state, verified), FIELD(struct guest_voice_state, written)};
+static const struct field_table voice_table = {"voice", voice_fields, ARRAY_LEN(voice_fields)};
+
+static const struct field guest_fields[] = {
+    FIELD(struct guest_report_state, n_vcpus),
+    FIELD(struct guest_report_state, longest_gap_us),
+    FIELD(struct guest_report_state, moves),
+    FIELD(struct guest_report_state, errors),
+    FIELD_ARRAY(struct guest_report_state, facts),
+    FIELD_STRUCTS(struct guest_report_state, voices, &voice_table),
+};
+static const struct field_table guest_table = {"guest", guest_fields, ARRAY_LEN(guest_fields)};
+
 static size_t list_devices(const struct machine_kvm *m, struct machine_state *s,
                            struct device ret[static DEVICES_MAX])
 {
     size_t n = 0;
 
     ret[n++] = (struct device){"run-state", 0, &run_table, &s->run};
+    ret[n++] = (struct device){"serial", 0, &serial_table, &s->serial};
+    ret[n++] = (struct device){"guest", 0, &guest_table, &s->guest};
     vm_state_devices(&s->vm, ret + n);
     n += VM_DEVICES;
     for (unsigned i = 0; i < m->n_vcpus; i++, n += VCPU_DEVICES)
@@ -294,6 +352,8 @@ static int read_state(struct machine_kvm *m, struct machine_state *s, struct err
     pthread_mutex_lock(&m->control);
     s->run.paused = (m->holds & MACHINE_PAUSED) != 0;
     pthread_mutex_unlock(&m->control);
+    s->serial = m->serial.state;
+    guest_report_get_state(&m->report, &s->guest);
     for (unsigned i = 0; i < m->n_vcpus; i++) {
         if (vcpu_read(m->vcpus[i], &s->vcpus[i], err) < 0)
             return -1;
@@ -305,6 +365,9 @@ static int write_state(struct machine_kvm *m, const struct machine_state *s, str
 {
     uint64_t elapsed_ticks;
 
+    if (guest_report_set_state(&m->report, &s->guest, err) < 0)
+        return err_in(err, "device 'guest' 0");
+    m->serial.state = s->serial;
     if (vm_state_write(m->kvm.vm, &s->vm, m->tsc_khz, &elapsed_ticks, err) < 0)
         return -1;
     for (unsigned i = 0; i < m->n_vcpus; i++) {
@@ -362,6 +425,7 @@ static void kvm_free(struct machine *base)
     ram_map_done(&base->ram);
     device_state_done(&base->devices);
     guest_report_done(&m->report);
+    serial_done(&m->serial);
     pthread_mutex_destroy(&m->control);
     free(m);
 }

@@ -6,12 +6,15 @@
 
 #include "migration/machine.h"
 #include "vmm/guest_report.h"
+#include "vmm/serial.h"
 
 struct machine_kvm_config {
-    const char *guest; /* a payload's name */
-    uint64_t bytes;    /* of memory: a multiple of 2 MiB, from 4 MiB to 64 GiB */
-    unsigned cpus;     /* 1 to GUEST_CPUS_MAX */
-    bool incoming;     /* it waits for its guest: held as MACHINE_MOVING, too */
+    const char *guest;        /* a payload's name */
+    uint64_t bytes;           /* of memory: a multiple of 2 MiB, from 4 MiB to 64 GiB */
+    unsigned cpus;            /* 1 to GUEST_CPUS_MAX */
+    bool incoming;            /* it waits for its guest: held as MACHINE_MOVING, too */
+    serial_sink *serial_sink; /* where the serial port's bytes go; NULL: nowhere */
+    void *serial_arg;
 };
 
 /* 0 where this process can have a VM, else why not, as ERR_SYSTEM. */

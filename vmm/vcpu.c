@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "vmm/guest/params.h"
 
@@ -113,9 +114,24 @@ static int set_registers(int fd, const struct vcpu_start *start, struct error *e
 
 /* --- what leaves the guest ------------------------------------------------------------------- */
 
+static int take_bytes(struct vcpu *v, struct error *err)
+{
+    bool is_out = v->run->io.direction == KVM_EXIT_IO_OUT;
+    uint8_t *bytes = (uint8_t *)v->run + v->run->io.data_offset;
+
+    for (uint32_t i = 0; i < v->run->io.count; i++) {
+        if (v->client->byte(v->client->arg, v->run->io.port, is_out, &bytes[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int take_port(struct vcpu *v, struct error *err)
 {
     struct kvm_regs regs;
+
+    if (v->run->io.size == 1)
+        return take_bytes(v, err);
 
     if (v->run->io.direction != KVM_EXIT_IO_OUT || v->run->io.size != sizeof(uint32_t) ||
         v->run->io.count != 1)
@@ -247,6 +263,18 @@ void vcpu_wait(struct vcpu *v)
     pthread_mutex_lock(&v->lock);
     while (!v->still)
         pthread_cond_wait(&v->changed, &v->lock);
+    pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_sleep(struct vcpu *v, uint64_t ns)
+{
+    uint64_t deadline = clock_ns() + ns;
+    struct timespec until = deadline_timespec(deadline);
+
+    pthread_mutex_lock(&v->lock);
+    /* Set by every order, under the lock. */
+    while (!__atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED) && clock_ns() < deadline)
+        pthread_cond_clockwait(&v->changed, &v->lock, CLOCK_MONOTONIC, &until);
     pthread_mutex_unlock(&v->lock);
 }
 

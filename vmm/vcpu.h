@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "vmm/guest/ports.h"
 #include "vmm/kvm.h"
 #include "vmm/vcpu_state.h"
@@ -18,6 +20,8 @@ struct vcpu_client {
      */
     int (*out)(void *arg, unsigned vcpu, uint16_t port,
                const uint64_t words[static GUEST_MESSAGE_WORDS], struct error *err);
+    /* On the vCPU's thread: one byte from or to a device's port. Whatever fails ends the vCPU. */
+    int (*byte)(void *arg, uint16_t port, bool is_out, uint8_t *byte, struct error *err);
     /* On the vCPU's thread: it runs no more, for this reason. */
     void (*failed)(void *arg, unsigned vcpu, const struct error *err);
     void *arg;
@@ -49,6 +53,9 @@ void vcpu_wait(struct vcpu *v);
 MUST_USE int vcpu_read(struct vcpu *v, struct vcpu_state *ret, struct error *err);
 MUST_USE int vcpu_write(struct vcpu *v, const struct vcpu_state *state, uint64_t elapsed_ticks,
                         struct error *err);
+
+/* On the vCPU's thread, from out(): sleeps for that long, or until it gets an order. */
+void vcpu_sleep(struct vcpu *v, uint64_t ns);
 
 /* How fast its TSC runs. */
 MUST_USE int vcpu_tsc_khz(struct vcpu *v, uint64_t *ret, struct error *err);

@@ -88,7 +88,7 @@ def memory_at(run, length):
     raise Skip("the guest's memory is not a mapping of its own here")
 
 
-@case("wrong pages are an exit code of 1")
+@case("errors found are an exit code of 1")
 def wrong(scene):
     guest = vm(scene, "--json")
     start = memory_at(guest, 16 << 20)
@@ -107,7 +107,7 @@ def wrong(scene):
     finally:
         os.close(memory)
     guest.send_signal(signal.SIGINT)
-    guest.failed("wrong pages", "expected 0x")
+    guest.failed("errors found", "expected 0x")
     result = guest.output.decode().splitlines()[-1]
     # It may just have stood between looking at a page and writing it.
     check(re.search(r'"errors":[1-9]\b', result), result)

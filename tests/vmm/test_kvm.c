@@ -215,7 +215,7 @@ static void says_how_a_guest_dies(void **state)
     } cases[] = {
         {"an undefined instruction", {0x0f, 0x0b}, "died of an exception"},
         {"a port that is nobody's", {0x66, 0xba, 0xe9, 0x00, 0xef}, "port 0xe9"},
-        {"a byte", {0x66, 0xba, 0x10, 0x05, 0xee}, "1 times 1 bytes at port 0x510"},
+        {"a byte", {0x66, 0xba, 0x10, 0x05, 0xee}, "a byte at port 0x510"},
         {"reading a port", {0x66, 0xba, 0x10, 0x05, 0xed}, "IN 1 times 4 bytes"},
         {"a page that is not its own", {0x31, 0xff, 0x66, 0xba, 0x11, 0x05, 0xef}, "page 0"},
     };
@@ -277,18 +277,27 @@ __asm__(".pushsection .rodata\n"
         ".popsection\n");
 extern const uint8_t timer_guest[], timer_guest_end[];
 
+/* A machine with this code instead of its guest, at its first instruction. */
+static struct machine *machine_with(const uint8_t *code, const uint8_t *end, unsigned cpus,
+                                    serial_sink *sink, void *arg)
+{
+    struct machine_kvm_config config = {
+        .guest = "counter", .bytes = MEMORY, .cpus = cpus, .serial_sink = sink, .serial_arg = arg};
+    struct machine *m;
+    struct error err;
+
+    OK(machine_kvm_new(&config, &m, &err), err, "machine");
+    memcpy(m->ram.blocks[0].host + GUEST_IMAGE, code, (size_t)(end - code));
+    return m;
+}
+
 /* Natively, at CPL3, and over pauses. */
 static void takes_timer_interrupts(void **state)
 {
     (void)state;
     for (unsigned cpus = 1; cpus <= 2; cpus++) {
-        struct machine_kvm_config config = {.guest = "counter", .bytes = MEMORY, .cpus = cpus};
-        struct machine *m;
-        struct error err;
+        struct machine *m = machine_with(timer_guest, timer_guest_end, cpus, NULL, NULL);
 
-        OK(machine_kvm_new(&config, &m, &err), err, "machine");
-        memcpy(m->ram.blocks[0].host + GUEST_IMAGE, timer_guest,
-               (size_t)(timer_guest_end - timer_guest));
         for (unsigned i = 1; i <= 5; i++) {
             machine_resume(m, MACHINE_PAUSED);
             await(m, UINT64_C(20) * i, 0);
@@ -296,6 +305,91 @@ static void takes_timer_interrupts(void **state)
         }
         machine_free(m);
     }
+}
+
+/* A guest that waits as long as it may between two heartbeats. */
+__asm__(".pushsection .rodata\n"
+        "waiting_guest:\n"
+        "  xor %esi, %esi\n"
+        "  xor %ecx, %ecx\n"
+        "1: rdtsc\n"
+        "  shl $32, %rdx\n"
+        "  lea (%rax, %rdx), %rdi\n"
+        "  mov $0x510, %edx\n"
+        "  out %eax, %dx\n"
+        "  mov $-1, %rdi\n"
+        "  mov $0x513, %edx\n"
+        "  out %eax, %dx\n"
+        "  jmp 1b\n"
+        "waiting_guest_end:\n"
+        ".popsection\n");
+extern const uint8_t waiting_guest[], waiting_guest_end[];
+
+/* A wait is a second; each order ends one at once. */
+static void ends_a_wait_by_an_order(void **state)
+{
+    struct machine *m = machine_with(waiting_guest, waiting_guest_end, 2, NULL, NULL);
+    uint64_t before = clock_ns();
+
+    (void)state;
+    machine_resume(m, MACHINE_PAUSED);
+    for (unsigned i = 1; i <= 20; i++) {
+        await(m, i, 0);
+        pause_guest(m);
+        machine_resume(m, MACHINE_PAUSED);
+    }
+    CHECK(clock_ns() - before < 10 * NS_PER_S, "20 waits were waited for");
+    before = clock_ns();
+    machine_free(m);
+    CHECK(clock_ns() - before < NS_PER_S / 2, "a wait has held up the end");
+}
+
+/* A guest that asks whether the serial port is ready, writes to it and ends with 5. */
+__asm__(".pushsection .rodata\n"
+        "talking_guest:\n"
+        "  mov $0x3fd, %edx\n"
+        "  in %dx, %al\n"
+        "  cmp $0x60, %al\n"
+        "  jne 1f\n"
+        "  lea 2f(%rip), %rsi\n"
+        "  mov $5, %ecx\n"
+        "  mov $0x3f8, %edx\n"
+        "  rep outsb\n"
+        "  mov $5, %edi\n"
+        "  mov $0x516, %edx\n"
+        "1: out %eax, %dx\n"
+        "  jmp 1b\n"
+        "2: .ascii \"hello\"\n"
+        "talking_guest_end:\n"
+        ".popsection\n");
+extern const uint8_t talking_guest[], talking_guest_end[];
+
+struct text {
+    char bytes[64];
+    size_t len;
+};
+
+static void take_byte(void *arg, uint8_t byte)
+{
+    struct text *text = arg;
+
+    if (text->len < sizeof(text->bytes))
+        text->bytes[text->len++] = (char)byte;
+}
+
+static void talks_and_ends_itself(void **state)
+{
+    struct text text = {0};
+    struct machine *m = machine_with(talking_guest, talking_guest_end, 1, take_byte, &text);
+    uint64_t code;
+
+    (void)state;
+    machine_resume(m, MACHINE_PAUSED);
+    CHECK(!guest_report_wait(machine_kvm_report(m), 1, 0, DEADLINE_NEVER), "a heartbeat");
+    CHECK(guest_report_ended(machine_kvm_report(m), &code) && code == 5, "it has not ended");
+    pause_guest(m);
+    CHECK(text.len == 5 && memcmp(text.bytes, "hello", 5) == 0, "%zu bytes", text.len);
+    machine_free(m);
 }
 
 /* What is beyond the devices is there, and each of its pages is another. */
@@ -325,28 +419,29 @@ static void has_memory_beyond_the_devices(void **state)
     machine_free(m);
 }
 
+#define GUEST(name, memory, vcpus)                                                                 \
+    {                                                                                              \
+        .guest = (name), .bytes = (memory), .cpus = (vcpus)                                        \
+    }
+
 static const struct config_case {
     const char *label;
     struct machine_kvm_config config;
     const char *part;
 } config_cases[] = {
-    {"no such guest", {.guest = "sheep", .bytes = MEMORY, .cpus = 1}, "expected counter"},
-    {"too little", {.guest = "counter", .bytes = UINT64_C(2) << 20, .cpus = 1}, "from 4M"},
-    {"too much",
-     {.guest = "counter", .bytes = (UINT64_C(64) << 30) + (2 << 20), .cpus = 1},
-     "to 64G"},
-    {"an odd length", {.guest = "counter", .bytes = MEMORY + 4096, .cpus = 1}, "multiple of 2M"},
-    {"no vCPU", {.guest = "counter", .bytes = MEMORY, .cpus = 0}, "0 vCPUs"},
-    {"too many vCPUs",
-     {.guest = "counter", .bytes = MEMORY, .cpus = GUEST_CPUS_MAX + 1},
-     "17 vCPUs"},
+    {"no such guest", GUEST("sheep", MEMORY, 1), "expected counter"},
+    {"too little", GUEST("counter", UINT64_C(2) << 20, 1), "from 4M"},
+    {"too much", GUEST("counter", (UINT64_C(64) << 30) + (2 << 20), 1), "to 64G"},
+    {"an odd length", GUEST("counter", MEMORY + 4096, 1), "multiple of 2M"},
+    {"no vCPU", GUEST("counter", MEMORY, 0), "0 vCPUs"},
+    {"too many vCPUs", GUEST("counter", MEMORY, GUEST_CPUS_MAX + 1), "17 vCPUs"},
 };
 
 /* Half of its time: it stands still for as long as it runs, which is 10 ms, and notices. Let go, it
  * runs at once, also out of the longest hold. */
 static void is_slowed_down(void **state)
 {
-    struct machine *m = start(2);
+    struct machine *m = start(1);
 
     (void)state;
     await(m, 2, 0);
@@ -416,6 +511,8 @@ int main(void)
         cmocka_unit_test(finds_swapped_and_stale_pages),
         cmocka_unit_test(says_how_a_guest_dies),
         cmocka_unit_test(takes_timer_interrupts),
+        cmocka_unit_test(ends_a_wait_by_an_order),
+        cmocka_unit_test(talks_and_ends_itself),
         cmocka_unit_test(has_memory_beyond_the_devices),
         cmocka_unit_test(is_slowed_down),
         cmocka_unit_test(refuses),

@@ -6,16 +6,51 @@
  * and its words stand in registers, so that a guest can tell of broken memory without trusting it.
  * Whatever comes is checked by the host: a message that cannot be true ends the guest's run.
  *
- *   port                  | rdi             | rsi                   | rcx
- *   GUEST_PORT_HEARTBEAT  | the guest's TSC | pages verified so far | pages written so far
- *   GUEST_PORT_WRONG_PAGE | page number     | word found            | word expected
+ *   port                   | rdi             | rsi                   | rcx
+ *   GUEST_PORT_HEARTBEAT   | the guest's TSC | pages verified so far | pages written so far
+ *   GUEST_PORT_WRONG_PAGE  | page number     | word found            | word expected
+ *   GUEST_PORT_WRONG_STATE | which           | word found            | word expected
+ *   GUEST_PORT_WAIT        | ticks of the TSC
+ *   GUEST_PORT_SWEPT       | the guest's TSC | pages
+ *   GUEST_PORT_FACT        | which           | value
+ *   GUEST_PORT_EXIT        | exit code
  *
- * Both are each vCPU's own: its TSC, its counts since it started, a page of its own range. Page
- * numbers are guest-physical addresses divided by 4096. There is nothing to read from a port.
+ * All are each vCPU's own: its TSC, its counts since it started, a page of its own range. Page
+ * numbers are the guest's addresses divided by 4096.
+ *
+ * WRONG_STATE is for what is no memory: `which` is a GUEST_STATE in its lowest byte, and the number
+ * of a register in the next. WAIT is HLT for who may not: it returns after that time or earlier; an
+ * interrupt of that while is taken then. SWEPT says that all of the vCPU's pages were
+ * verified, and when it began with them. EXIT ends the guest, all of it.
+ *
+ * A byte at a time there is a serial port at GUEST_PORT_SERIAL (vmm/serial.h); it is the only one
+ * that can be read.
  */
 #pragma once
 
-#define GUEST_PORT_HEARTBEAT  0x510
-#define GUEST_PORT_WRONG_PAGE 0x511
+#define GUEST_PORT_HEARTBEAT   0x510
+#define GUEST_PORT_WRONG_PAGE  0x511
+#define GUEST_PORT_WRONG_STATE 0x512
+#define GUEST_PORT_WAIT        0x513
+#define GUEST_PORT_SWEPT       0x514
+#define GUEST_PORT_FACT        0x515
+#define GUEST_PORT_EXIT        0x516
+#define GUEST_PORT_SERIAL      0x3f8
 
 #define GUEST_MESSAGE_WORDS 3
+
+#define GUEST_STATE_GENERAL         1 /* a general register */
+#define GUEST_STATE_VECTOR          2 /* a part of a vector register */
+#define GUEST_STATE_MASK            3 /* a mask register of AVX-512 */
+#define GUEST_STATE_MXCSR           4
+#define GUEST_STATE_TIMER           5 /* interrupts so far; how many there must be */
+#define GUEST_STATE_TSC             6 /* the TSC; one that was read before */
+#define GUEST_STATE_LEDGER          7 /* writes that the ledger knows of; those that were made */
+#define GUEST_STATE_COUNT           8
+#define GUEST_STATE_KIND(which)     ((which)&0xff)
+#define GUEST_STATE_INDEX(which)    ((which) >> 8 & 0xff)
+#define GUEST_STATE_OF(kind, index) ((kind) | (index) << 8)
+
+#define GUEST_FACT_WRITE  0 /* what it writes with: a GUEST_WRITE of params.h */
+#define GUEST_FACT_VECTOR 1 /* bytes of a vector register */
+#define GUEST_FACT_COUNT  2
