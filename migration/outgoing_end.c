@@ -1,0 +1,117 @@
+#include "migration/outgoing_inside.h"
+
+#include "base/clock.h"
+#include "stream/command.h"
+
+/* The longest waits for a destination to close when all is sent. */
+#define GOODBYE_MS        5000
+#define GOODBYE_UNREAD_MS 30000
+
+/*
+ * The destination may take as long as it likes to commit: its connection is watched by the
+ * transport. But who asked for a cancel, which comes too late now, does not wait for ever.
+ */
+static int await_verdict(struct outgoing *m, struct error *err)
+{
+    if (!m->config.return_path)
+        return 0;
+    return answers_await_verdict(&m->answers, &m->cancel_wanted, m->config.connect.stall_timeout_ms,
+                                 err);
+}
+
+/* With the verdict known the wait is a courtesy, without it the destination has yet to read. */
+static uint64_t goodbye_ms(const struct outgoing *m)
+{
+    uint64_t stall_ms = m->config.connect.stall_timeout_ms;
+    uint64_t most = m->config.return_path ? GOODBYE_MS : GOODBYE_UNREAD_MS;
+
+    return stall_ms && stall_ms < most ? stall_ms : most;
+}
+
+/*
+ * Under TLS a destination wants to be told that nothing was cut off, and may have sent what nobody
+ * reads: closing on that would make TCP throw away what is still on its way to it. All is sent, and
+ * where there is a return path all is well: what goes wrong here changes nothing, and who wants to
+ * cancel just leaves.
+ */
+static void say_goodbye(struct outgoing *m)
+{
+    struct error ignored;
+
+    pthread_mutex_lock(&m->group.lock);
+    m->leaving = true;
+    bool stay = !m->cancel_wanted;
+    pthread_mutex_unlock(&m->group.lock);
+    if (stay && m->sink->ops->finish)
+        (void)!m->sink->ops->finish(m->sink, goodbye_ms(m), &ignored);
+    if (stay)
+        (void)!channel_finish(m->main, goodbye_ms(m), &ignored);
+}
+
+static int stop_guest(struct outgoing *m, struct error *err)
+{
+    const struct machine_ops *ops = m->machine->ops;
+
+    m->stopped_ns = clock_ns();
+    if (ops->stop && ops->stop(m->machine, MACHINE_MOVING, err) < 0)
+        return err_in(err, "stop the guest");
+    atomic_store(&m->stats.stopped_at_bytes, atomic_load(&m->main->bytes_sent));
+    atomic_store(&m->stats.stopped, true);
+    if (ops->stop)
+        observer_guest(&m->config.observer, false);
+    return 0;
+}
+
+void outgoing_release_guest(struct outgoing *m)
+{
+    const struct machine_ops *ops = m->machine->ops;
+
+    if (!m->stopped_ns || !ops->resume)
+        return;
+    ops->resume(m->machine, MACHINE_MOVING);
+    if (atomic_load(&m->stats.stopped))
+        observer_guest(&m->config.observer, true);
+}
+
+/* The guest is stopped: to the switch-over, with a pause before it if the user wants one. */
+static int enter_device(struct outgoing *m, struct error *err)
+{
+    if (!m->config.pause_before_switchover)
+        return outgoing_move(m, MIGRATION_ACTIVE, MIGRATION_DEVICE, err);
+    if (outgoing_move(m, MIGRATION_ACTIVE, MIGRATION_PRE_SWITCHOVER, err) < 0)
+        return -1;
+    /* With a return path somebody reads there. */
+    if (pause_wait(&m->pause, &m->group, m->config.return_path ? -1 : m->main->fd, err) < 0)
+        return -1;
+    return outgoing_move(m, MIGRATION_PRE_SWITCHOVER, MIGRATION_DEVICE, err);
+}
+
+int outgoing_switch_over(struct outgoing *m, struct error *err)
+{
+    const struct machine_ops *ops = m->machine->ops;
+    const struct buf *tail = &m->machine->devices.tail;
+
+    if (stop_guest(m, err) < 0 || enter_device(m, err) < 0)
+        return -1;
+    if (ops->save && ops->save(m->machine, err) < 0)
+        return err_in(err, "the guest's devices");
+    if (outgoing_sync(m, err) < 0)
+        return -1;
+    if (m->version >= VERSION_SWITCHOVER_START)
+        command_out(&m->out, COMMAND_SWITCHOVER_START, NULL, 0);
+    if (outgoing_round(m, true, err) < 0)
+        return -1;
+    /* With the device tail the destination has all it needs, and may go on: a cancel from here on
+     * could make two guests of one. */
+    if (channel_group_settle(&m->group, SETTLED_CANCEL, err) < 0)
+        return -1;
+    out_bytes(&m->out, tail->data, tail->len);
+    if (stream_out_flush(&m->out, err) < 0)
+        return -1;
+    if (await_verdict(m, err) < 0)
+        return -1;
+    atomic_store(&m->stats.end_ns, clock_ns());
+    atomic_store(&m->stats.downtime_ns, atomic_load(&m->stats.end_ns) - m->stopped_ns);
+    say_goodbye(m);
+    return 0;
+}

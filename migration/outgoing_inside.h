@@ -1,0 +1,79 @@
+/*
+ * migration/outgoing_inside.h: what the source's files share. Nobody else includes it: outgoing.h
+ * is for others. outgoing.c has its life, and what any thread may ask; the others are one phase
+ * each.
+ */
+#pragma once
+
+#include "migration/answers.h"
+#include "migration/outgoing.h"
+#include "migration/pace.h"
+#include "migration/pause.h"
+#include "ram/page_inline.h"
+#include "ram/page_sink.h"
+#include "ram/ram_save.h"
+#include "stream/stream_out.h"
+
+/* Versions of machine types from which a destination understands what we may write. */
+#define VERSION_FLUSH_WORD       801
+#define VERSION_ZEROS_IN_PACKETS 900
+#define VERSION_SWITCHOVER_START 1000
+
+struct outgoing {
+    /* Set before the threads start, read-only after. */
+    struct outgoing_config config;
+    struct machine *machine;
+    unsigned version; /* of the machine type; 0: not QEMU's, everything is understood */
+    struct connect_greeting greeting;
+
+    struct channel_group group;
+    struct migration_stats stats;
+    struct page_counters counters; /* of pages on the main stream */
+
+    /* The running thread's alone. */
+    struct stream_out out;
+    struct ram_round round;
+    struct ram_save save;
+    struct pace pace;
+    uint32_t ping;       /* the number of the last PING */
+    uint64_t synced_ns;  /* when the dirty log was last read, or started */
+    uint64_t rest_bytes; /* that were to be sent then */
+    uint64_t stopped_ns; /* when the guest was stopped; 0: it runs */
+
+    struct answers answers;
+    struct pause pause;
+
+    /* Under the group's lock. */
+    struct outgoing_live live;
+    struct migration_meter meter;
+    struct channel *main;
+    struct page_sink *sink; /* what outgoing_stats() may look at */
+    bool cancel_wanted;
+    bool leaving; /* all is over but the goodbyes */
+};
+
+static inline bool understands(const struct outgoing *m, unsigned version)
+{
+    return m->version == 0 || m->version >= version;
+}
+
+/* What may change, as it is now. */
+struct outgoing_live outgoing_live_now(struct outgoing *m);
+/* From one status to the next, unless a cancel came first, which is the group's failure then. */
+MUST_USE int outgoing_move(struct outgoing *m, enum migration_status from, enum migration_status to,
+                           struct error *err);
+
+/* outgoing_setup.c: all channels, and the stream through RAM's first section. */
+MUST_USE int outgoing_set_up(struct outgoing *m, struct error *err);
+
+/* outgoing_rounds.c: rounds until it is time to stop the guest, */
+MUST_USE int outgoing_rounds(struct outgoing *m, struct error *err);
+/* what the guest wrote since the last round, it may run or be stopped, */
+MUST_USE int outgoing_sync(struct outgoing *m, struct error *err);
+/* and one round. */
+MUST_USE int outgoing_round(struct outgoing *m, bool last, struct error *err);
+
+/* outgoing_end.c: stops the guest, sends the rest, and says goodbye. */
+MUST_USE int outgoing_switch_over(struct outgoing *m, struct error *err);
+/* Lets the guest run again, where that has come to nothing. */
+void outgoing_release_guest(struct outgoing *m);

@@ -1,0 +1,101 @@
+#include "migration/outgoing_inside.h"
+
+#include "multifd/send_pool.h"
+#include "stream/command.h"
+
+#define RAM_SECTION_ID 1
+
+/* --- channels -------------------------------------------------------------------------------- */
+
+static int dial_main(struct outgoing *m, struct error *err)
+{
+    struct channel *main;
+
+    if (connect_dial(&m->config.connect, &m->group, &main, err) < 0)
+        return err_in(err, "main channel");
+    pthread_mutex_lock(&m->group.lock);
+    m->main = main;
+    pthread_mutex_unlock(&m->group.lock);
+    return 0;
+}
+
+static int greet(struct channel *c, const struct connect_greeting *greeting, size_t id,
+                 struct error *err)
+{
+    const struct outgoing *m = CONTAINER_OF(greeting, struct outgoing, greeting);
+
+    return send_pool_greet(c, &m->config.uuid, id, err);
+}
+
+static int make_pool(struct outgoing *m, struct page_sink **ret, struct error *err)
+{
+    struct channel *channels[MULTIFD_CHANNELS_MAX];
+
+    m->greeting.say = greet;
+    if (connect_dial_many(&m->config.connect, &m->group, &m->greeting, channels,
+                          m->config.n_channels, err) < 0)
+        return -1;
+    struct send_pool_config config = {
+        .group = &m->group,
+        .method = m->config.method,
+        .level = m->config.level,
+        .zeros_on_main = !understands(m, VERSION_ZEROS_IN_PACKETS),
+        .channels = channels,
+        .n = m->config.n_channels,
+    };
+    return send_pool_new(&config, ret, err);
+}
+
+static int make_sink(struct outgoing *m, struct error *err)
+{
+    struct page_sink *sink;
+    int rc = m->config.n_channels ? make_pool(m, &sink, err)
+                                  : page_inline_new(&m->out, &m->counters, &sink, err);
+
+    if (rc < 0)
+        return -1;
+    pthread_mutex_lock(&m->group.lock);
+    m->sink = sink;
+    pthread_mutex_unlock(&m->group.lock);
+    return 0;
+}
+
+/* --- the stream's beginning ------------------------------------------------------------------ */
+
+static enum ram_flush flush_style(const struct outgoing *m)
+{
+    if (m->config.n_channels == 0)
+        return RAM_FLUSH_NONE;
+    return understands(m, VERSION_FLUSH_WORD) ? RAM_FLUSH_WORD : RAM_FLUSH_SECTION;
+}
+
+static int open_return_path(struct outgoing *m, struct error *err)
+{
+    command_out(&m->out, COMMAND_OPEN_RETURN_PATH, NULL, 0);
+    command_out_ping(&m->out, ++m->ping);
+    return answers_start(&m->answers, &m->group, m->main, err);
+}
+
+/*
+ * All channels are there, hellos included, before main's first byte. Main itself comes first: under
+ * TLS a QEMU takes the first handshake for main's.
+ */
+int outgoing_set_up(struct outgoing *m, struct error *err)
+{
+    if (dial_main(m, err) < 0)
+        return -1;
+    if (stream_out_init(&m->out, m->main, err) < 0 || make_sink(m, err) < 0)
+        return -1;
+    m->save = (struct ram_save){
+        .out = &m->out,
+        .map = &m->machine->ram,
+        .sink = m->sink,
+        .flush = flush_style(m),
+        .section_id = RAM_SECTION_ID,
+    };
+    configuration_out(&m->out, &m->machine->config);
+    if (m->config.return_path && open_return_path(m, err) < 0)
+        return -1;
+    out_bytes(&m->out, m->machine->devices.early.data, m->machine->devices.early.len);
+    return ram_save_start(&m->save, err);
+}
