@@ -25,6 +25,7 @@ static int read_all(struct answers *a, struct stream_in *in, struct error *err)
         pthread_mutex_lock(&a->group->lock);
         if (msg.type == RETURN_PONG)
             a->pong = msg.value;
+        a->acked |= msg.type == RETURN_SWITCHOVER_ACK;
         a->known = msg.type == RETURN_SHUT;
         a->verdict = a->known ? msg.value : 0;
         pthread_cond_broadcast(&a->group->changed);
@@ -74,22 +75,49 @@ bool answers_failed(const struct answers *a, struct error *err)
 
 /* --- those who wait -------------------------------------------------------------------------- */
 
+/* Under the lock: nothing has ended that must not end yet. */
+static int check_going_on(const struct answers *a, struct error *err)
+{
+    if (a->group->failed) {
+        *err = a->group->err;
+        return -1;
+    }
+    return a->known
+               ? err_set(err, ERR_PEER, "return path: SHUT %u before the stream's end", a->verdict)
+               : 0;
+}
+
 int answers_await_pong(struct answers *a, uint32_t ping, struct error *err)
 {
     struct channel_group *g = a->group;
-    int rc = 0;
 
     pthread_mutex_lock(&g->lock);
     while (a->pong != ping && !a->known && !g->failed)
         channel_group_wait(g, DEADLINE_NEVER);
-    if (g->failed) {
-        *err = g->err;
-        rc = -1;
-    } else if (a->known) {
-        rc = err_set(err, ERR_PEER, "return path: SHUT %u before the stream's end", a->verdict);
-    }
+    int rc = check_going_on(a, err);
     pthread_mutex_unlock(&g->lock);
     return rc;
+}
+
+int answers_await_ack(struct answers *a, uint64_t deadline, struct error *err)
+{
+    struct channel_group *g = a->group;
+    bool in_time = true;
+
+    pthread_mutex_lock(&g->lock);
+    while (!a->acked && !a->known && !g->failed && in_time)
+        in_time = channel_group_wait(g, deadline);
+    int rc = check_going_on(a, err);
+    pthread_mutex_unlock(&g->lock);
+    return rc;
+}
+
+bool answers_acked(struct answers *a)
+{
+    pthread_mutex_lock(&a->group->lock);
+    bool acked = a->acked;
+    pthread_mutex_unlock(&a->group->lock);
+    return acked;
 }
 
 int answers_await_verdict(struct answers *a, const bool *hurry, uint64_t stall_ms,

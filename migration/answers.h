@@ -23,6 +23,7 @@ struct answers {
     bool known;       /* SHUT has come, */
     uint32_t verdict; /* and said this: 0, or an error number */
     uint32_t pong;    /* the last PING that was answered */
+    bool acked;       /* SWITCHOVER_ACK: the guest may be stopped */
 };
 
 /* Reads from here on, behind OPEN_RETURN_PATH. A failure, or an error that the destination tells,
@@ -31,6 +32,9 @@ MUST_USE int answers_start(struct answers *a, struct channel_group *group, struc
                            struct error *err);
 /* Waits for the answer to a PING: no clock. */
 MUST_USE int answers_await_pong(struct answers *a, uint32_t ping, struct error *err);
+/* Waits for SWITCHOVER_ACK until the deadline: 0 also where it has not come. */
+MUST_USE int answers_await_ack(struct answers *a, uint64_t deadline, struct error *err);
+bool answers_acked(struct answers *a);
 /*
  * Waits for SHUT, as long as it takes. From the moment when *hurry is set, under the group's lock
  * and with a broadcast, no longer than `stall_ms`, where that is not 0.

@@ -5,7 +5,6 @@
 #include "base/macros.h"
 
 #define NO_POSTCOPY "there is no postcopy in this build; migrate by precopy"
-#define NO_THROTTLE "nothing slows the guest down in this build; raise downtime-limit instead"
 #define NO_DISKS    "there are no disks here; move them by other means"
 #define NO_RDMA     "there is no RDMA in this build; use tcp"
 
@@ -16,14 +15,13 @@ const struct capability_info capabilities[] = {
     [CAP_RDMA_PIN_ALL] = {"rdma-pin-all", "2.0", NULL, SIDE_BOTH,
                           "pin all memory at the start of an RDMA migration", NO_RDMA},
     [CAP_AUTO_CONVERGE] = {"auto-converge", "1.6", NULL, SIDE_SOURCE,
-                           "slow all vCPUs down when the migration does not converge", NO_THROTTLE},
+                           "slow all vCPUs down when the migration does not converge", NULL},
     [CAP_ZERO_BLOCKS] = {"zero-blocks", "1.6", "11.0", SIDE_SOURCE,
                          "leftover of block migration, without effect", NO_DISKS},
     [CAP_COMPRESS] = {"compress", "2.4", "9.1", SIDE_BOTH,
                       "zlib page by page in threads of the main channel",
                       "QEMU has removed it; use multifd and multifd-compression"},
-    [CAP_EVENTS] = {"events", "2.4", NULL, SIDE_EACH, "MIGRATION and MIGRATION_PASS events",
-                    "there is no monitor in this build that could send events; use --progress"},
+    [CAP_EVENTS] = {"events", "2.4", NULL, SIDE_EACH, "MIGRATION and MIGRATION_PASS events", NULL},
     [CAP_POSTCOPY_RAM] = {"postcopy-ram", "2.6", NULL, SIDE_BOTH,
                           "let the guest run at the destination before all memory is there",
                           NO_POSTCOPY},
@@ -35,9 +33,7 @@ const struct capability_info capabilities[] = {
     [CAP_RETURN_PATH] = {"return-path", "2.10", NULL, SIDE_SOURCE,
                          "the destination talks back; the source waits for its verdict", NULL},
     [CAP_PAUSE_BEFORE_SWITCHOVER] = {"pause-before-switchover", "2.11", NULL, SIDE_SOURCE,
-                                     "stop before the switch-over until migrate-continue",
-                                     "there is no monitor in this build that could say "
-                                     "migrate-continue"},
+                                     "stop before the switch-over until migrate-continue", NULL},
     [CAP_DIRTY_BITMAPS] = {"dirty-bitmaps", "2.12", NULL, SIDE_BOTH,
                            "the disks' dirty bitmaps in the stream", NO_DISKS},
     [CAP_POSTCOPY_BLOCKTIME] = {"postcopy-blocktime", "3.0", NULL, SIDE_DESTINATION,
@@ -58,10 +54,9 @@ const struct capability_info capabilities[] = {
     [CAP_POSTCOPY_PREEMPT] = {"postcopy-preempt", "7.1", NULL, SIDE_BOTH,
                               "a connection of its own for pages that vCPUs wait for", NO_POSTCOPY},
     [CAP_SWITCHOVER_ACK] = {"switchover-ack", "8.1", NULL, SIDE_BOTH,
-                            "stop the guest only when the destination says that it is ready",
-                            "the source does not wait in this build; recv answers one that does"},
+                            "stop the guest only when the destination says that it is ready", NULL},
     [CAP_DIRTY_LIMIT] = {"dirty-limit", "8.1", NULL, SIDE_SOURCE,
-                         "slow single vCPUs down by their dirty rate", NO_THROTTLE},
+                         "slow single vCPUs down by their dirty rate", NULL},
     [CAP_MAPPED_RAM] = {"mapped-ram", "9.0", NULL, SIDE_BOTH, "pages at fixed places in a file",
                         "a migration does not go into a file in this build; use recv with a "
                         "target file:PATH, which writes mapped-ram"},

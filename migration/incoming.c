@@ -91,16 +91,25 @@ static void farewell(void *arg, const struct error *err)
     pthread_mutex_unlock(&m->reply_lock);
 }
 
+static bool is_ours(const char *machine)
+{
+    return strncmp(machine, "ramjet-", 7) == 0;
+}
+
 /*
  * A source with switchover-ack on keeps its guest running until it is told that this end is ready;
- * one without does not mind. Sources before 8.1 do not know the message, and with machine types
- * from 11.1 on only devices that we have not are waited for.
+ * one without does not mind. Sources before 8.1 do not know the message: it is sent for older types
+ * of machine only where the user says that the capability is on. With those from 11.1 on only
+ * devices that we have not are waited for.
  */
 static bool wants_switchover_ack(const struct incoming *m)
 {
-    unsigned version = machine_version(m->stream.config.machine);
+    const char *machine = m->stream.config.machine;
+    unsigned version = machine_version(machine);
 
-    return version >= VERSION_SWITCHOVER_ACK && version <= VERSION_SWITCHOVER_ACK_LAST;
+    if (version > VERSION_SWITCHOVER_ACK_LAST)
+        return false;
+    return m->config.switchover_ack || version >= VERSION_SWITCHOVER_ACK || is_ours(machine);
 }
 
 static int open_reply(struct incoming *m, struct error *err)
@@ -175,7 +184,7 @@ static bool clean_ends(const struct incoming *m)
 {
     const char *machine = m->stream.config.machine;
 
-    return machine_version(machine) >= VERSION_CLEAN_TLS_END || strncmp(machine, "ramjet-", 7) == 0;
+    return machine_version(machine) >= VERSION_CLEAN_TLS_END || is_ours(machine);
 }
 
 static int on_listed(struct ram_load *load, struct error *err)

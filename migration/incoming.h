@@ -13,11 +13,12 @@ struct incoming_config {
     struct connect_config connect; /* the address is where to listen */
     /* For what a source on this host must have written already, instead of the timeouts above. */
     uint64_t local_patience_ms;
-    int n_channels;                     /* pinned, 0 … 255; -1: read off the connections */
-    int method;                         /* pinned, enum codec_method; -1: read off the packets */
-    const char *machine;                /* pinned: the full versioned name; NULL: any */
-    const struct uuid *uuid;            /* pinned; NULL: any */
-    unsigned populate_threads;          /* helpers that build memory ahead; 0: none */
+    int n_channels;            /* pinned, 0 … 255; -1: read off the connections */
+    int method;                /* pinned, enum codec_method; -1: read off the packets */
+    bool switchover_ack;       /* say that this end is ready, whatever the type of machine */
+    const char *machine;       /* pinned: the full versioned name; NULL: any */
+    const struct uuid *uuid;   /* pinned; NULL: any */
+    unsigned populate_threads; /* helpers that build memory ahead; 0: none */
     struct migration_observer observer; /* hears setup, active, and how it ended */
 };
 

@@ -13,6 +13,14 @@ struct outgoing_live outgoing_live_now(struct outgoing *m)
     return live;
 }
 
+/* For the switch-over there is what the user says is there, even if less is allowed before. */
+void outgoing_limit(struct outgoing *m)
+{
+    uint64_t limit = m->live.max_bytes_per_s, there = m->live.switchover_bytes_per_s;
+
+    throttle_set_rate(&m->group.throttle, limit && m->switching ? MAX(limit, there) : limit);
+}
+
 /* --- the status ------------------------------------------------------------------------------ */
 
 int outgoing_move(struct outgoing *m, enum migration_status from, enum migration_status to,
@@ -46,6 +54,12 @@ static void begin_cancelling(struct outgoing *m)
         if (atomic_compare_exchange_strong(&m->stats.status, &expected, MIGRATION_CANCELLING))
             return;
     }
+}
+
+void outgoing_tell_converge(struct outgoing *m)
+{
+    atomic_store(&m->stats.throttle_percent, m->converge.percent);
+    atomic_store(&m->stats.vcpu_dirty_bytes_per_s, m->converge.vcpu_bytes_per_s);
 }
 
 static int run(struct outgoing *m, struct error *err)
@@ -110,6 +124,9 @@ int outgoing_run(struct outgoing *m, struct error *err)
     atomic_store(&m->stats.start_ns, clock_ns());
     arrive_at(m, MIGRATION_SETUP);
     int rc = run(m, err);
+    /* Also of a guest that is somewhere else now: it may be let run on here. */
+    converge_end(&m->converge);
+    outgoing_tell_converge(m);
     if (rc < 0)
         give_up(m, err);
     if (dirty)
@@ -122,6 +139,13 @@ int outgoing_run(struct outgoing *m, struct error *err)
     return rc;
 }
 
+static enum converge_by converge_by(const struct outgoing_config *config)
+{
+    if (config->dirty_limit)
+        return CONVERGE_LIMIT;
+    return config->auto_converge ? CONVERGE_THROTTLE : CONVERGE_NOT;
+}
+
 int outgoing_new(const struct outgoing_config *config, struct machine *machine,
                  struct outgoing **ret, struct error *err)
 {
@@ -131,13 +155,20 @@ int outgoing_new(const struct outgoing_config *config, struct machine *machine,
     if (config->n_channels > 0 && !transport_many(&config->connect.address))
         return err_set(err, ERR_USAGE, "%s is one connection: it carries --channels 0 only",
                        config->connect.address.text);
+    if (config->switchover_ack && !config->return_path)
+        return err_set(err, ERR_USAGE, "switchover-ack comes back on the return path: ask for it");
     struct outgoing *m = calloc(1, sizeof(*m));
     if (!m)
         return err_sys(err, "memory for a migration");
+    if (converge_init(&m->converge, converge_by(config), machine, err) < 0) {
+        free(m);
+        return -1;
+    }
     m->config = *config;
     m->machine = machine;
     m->version = machine_version(machine->config.machine);
     m->live = config->live;
+    pace_update(&m->pace, &config->live);
     atomic_store(&m->stats.total_bytes, machine->ram.total_bytes);
     if (pause_init(&m->pause, err) < 0 ||
         channel_group_init(&m->group, config->live.max_bytes_per_s, err) < 0) {
@@ -153,8 +184,8 @@ void outgoing_update(struct outgoing *m, const struct outgoing_live *live)
 {
     pthread_mutex_lock(&m->group.lock);
     m->live = *live;
+    outgoing_limit(m);
     pthread_mutex_unlock(&m->group.lock);
-    throttle_set_rate(&m->group.throttle, live->max_bytes_per_s);
 }
 
 int outgoing_continue(struct outgoing *m, struct error *err)

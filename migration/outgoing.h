@@ -8,22 +8,10 @@
 #include "base/uuid.h"
 #include "compress/codec.h"
 #include "migration/connect.h"
+#include "migration/live.h"
 #include "migration/machine.h"
 #include "migration/observer.h"
 #include "migration/stats.h"
-
-/* What may change while a migration runs. */
-struct outgoing_live {
-    uint64_t max_bytes_per_s;        /* over all connections; 0: no limit */
-    uint64_t downtime_limit_ms;      /* the guest is stopped when the rest takes no longer */
-    uint64_t switchover_bytes_per_s; /* at which the rest will be sent; 0: as measured */
-    /* Of auto-converge and dirty-limit: what the guest may write anew, of what was sent. */
-    unsigned throttle_trigger_percent;
-    /* Of auto-converge: what is taken from its vCPUs at first, in addition, and at most. */
-    unsigned throttle_initial_percent, throttle_increment_percent, throttle_max_percent;
-    bool throttle_tailslow;          /* add no more than is needed */
-    uint64_t vcpu_dirty_bytes_per_s; /* of dirty-limit: what each vCPU may write */
-};
 
 struct outgoing_config {
     struct connect_config connect;

@@ -86,6 +86,14 @@ static int enter_device(struct outgoing *m, struct error *err)
     return outgoing_move(m, MIGRATION_PRE_SWITCHOVER, MIGRATION_DEVICE, err);
 }
 
+static void begin_switching(struct outgoing *m)
+{
+    pthread_mutex_lock(&m->group.lock);
+    m->switching = true;
+    outgoing_limit(m);
+    pthread_mutex_unlock(&m->group.lock);
+}
+
 int outgoing_switch_over(struct outgoing *m, struct error *err)
 {
     const struct machine_ops *ops = m->machine->ops;
@@ -95,6 +103,7 @@ int outgoing_switch_over(struct outgoing *m, struct error *err)
         return -1;
     if (ops->save && ops->save(m->machine, err) < 0)
         return err_in(err, "the guest's devices");
+    begin_switching(m);
     if (outgoing_sync(m, err) < 0)
         return -1;
     if (m->version >= VERSION_SWITCHOVER_START)

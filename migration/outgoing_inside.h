@@ -6,6 +6,7 @@
 #pragma once
 
 #include "migration/answers.h"
+#include "migration/converge.h"
 #include "migration/outgoing.h"
 #include "migration/pace.h"
 #include "migration/pause.h"
@@ -35,9 +36,13 @@ struct outgoing {
     struct ram_round round;
     struct ram_save save;
     struct pace pace;
-    uint32_t ping;       /* the number of the last PING */
-    uint64_t synced_ns;  /* when the dirty log was last read, or started */
-    uint64_t rest_bytes; /* that were to be sent then */
+    struct converge converge;
+    uint32_t ping;                /* the number of the last PING */
+    uint64_t sent_bytes, sent_ns; /* of the last round: whole pages, and how long it took */
+    uint64_t synced_ns;           /* when the dirty log was last read, or started */
+    uint64_t written_bytes;       /* that it found new */
+    uint64_t rest_bytes;          /* that were to be sent then */
+    uint64_t ready_ns;   /* since when only the destination's word is missing; 0: it is not */
     uint64_t stopped_ns; /* when the guest was stopped; 0: it runs */
 
     struct answers answers;
@@ -45,6 +50,7 @@ struct outgoing {
 
     /* Under the group's lock. */
     struct outgoing_live live;
+    bool switching; /* the switch-over has begun */
     struct migration_meter meter;
     struct channel *main;
     struct page_sink *sink; /* what outgoing_stats() may look at */
@@ -57,11 +63,16 @@ static inline bool understands(const struct outgoing *m, unsigned version)
     return m->version == 0 || m->version >= version;
 }
 
+/* Under the group's lock, after a change: puts the rate limit in force. */
+void outgoing_limit(struct outgoing *m);
 /* What may change, as it is now. */
 struct outgoing_live outgoing_live_now(struct outgoing *m);
 /* From one status to the next, unless a cancel came first, which is the group's failure then. */
 MUST_USE int outgoing_move(struct outgoing *m, enum migration_status from, enum migration_status to,
                            struct error *err);
+
+/* Lets statistics know what is in force. */
+void outgoing_tell_converge(struct outgoing *m);
 
 /* outgoing_setup.c: all channels, and the stream through RAM's first section. */
 MUST_USE int outgoing_set_up(struct outgoing *m, struct error *err);

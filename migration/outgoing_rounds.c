@@ -4,6 +4,12 @@
 #include "ram/resident.h"
 #include "stream/command.h"
 
+/* The last of QEMU's machine types whose destination says once that it is ready. */
+#define VERSION_SWITCHOVER_ACK_LAST 1100
+
+/* While only that is missing, rounds are no more frequent than this. */
+#define ACK_ROUND_MS 100
+
 /*
  * Returns when the destination has read all that was sent so far: what lies in buffers on the way
  * is not moved yet, and a path is only as fast as its end.
@@ -76,7 +82,9 @@ int outgoing_round(struct outgoing *m, bool last, struct error *err)
         return 0;
     if (round_trip(m, err) < 0)
         return -1;
-    pace_round(&m->pace, round_bytes(m, &before), clock_ns() - start);
+    m->sent_bytes = round_bytes(m, &before);
+    m->sent_ns = clock_ns() - start;
+    pace_round(&m->pace, m->sent_bytes, m->sent_ns);
     return 0;
 }
 
@@ -93,25 +101,74 @@ int outgoing_sync(struct outgoing *m, struct error *err)
         atomic_store(&m->stats.dirty_pages_per_s,
                      (uint64_t)((double)pages * (double)NS_PER_S / (double)(now - m->synced_ns)));
     m->synced_ns = now;
+    m->written_bytes = pages * RAM_PAGE_SIZE;
     m->rest_bytes = ram_round_dirty_pages(&m->round) * RAM_PAGE_SIZE;
-    m->pace.downtime_limit_ms = live.downtime_limit_ms;
-    m->pace.switchover_bytes_per_s = live.switchover_bytes_per_s;
+    pace_update(&m->pace, &live);
     atomic_store(&m->stats.expected_downtime_ms, pace_expected_ms(&m->pace, m->rest_bytes));
     return 0;
+}
+
+/* Slows the guest down where the round that is over says so. */
+static void converge(struct outgoing *m)
+{
+    struct outgoing_live live = outgoing_live_now(m);
+
+    converge_round(&m->converge, &live, m->written_bytes, m->sent_bytes, m->sent_ns);
+    outgoing_tell_converge(m);
+}
+
+/* Whether the destination is one that will say that it is ready: newer types of machine say it of
+ * devices only that nobody has here. */
+static bool expects_ack(const struct outgoing *m)
+{
+    return m->config.switchover_ack && m->version <= VERSION_SWITCHOVER_ACK_LAST;
+}
+
+/*
+ * Nothing but the destination's word is missing: waits for it a little while before the next round.
+ * A destination that says nothing of it, most likely because the capability is off there, is not
+ * waited for without end.
+ */
+static int await_ack(struct outgoing *m, struct error *err)
+{
+    uint64_t stall_ms = m->config.connect.stall_timeout_ms, now = clock_ns();
+
+    if (m->ready_ns == 0)
+        m->ready_ns = now;
+    if (stall_ms && now - m->ready_ns > stall_ms * NS_PER_MS)
+        return err_set(err, ERR_PEER,
+                       "switchover-ack: for %.1f s nothing but the destination's word has been "
+                       "missing; is the capability on there, too?",
+                       (double)stall_ms / 1000);
+    return answers_await_ack(&m->answers, deadline_in_ms(ACK_ROUND_MS), err);
+}
+
+/* *ret: it is time to stop the guest. */
+static int decide(struct outgoing *m, bool *ret, struct error *err)
+{
+    *ret = pace_time_to_stop(&m->pace, m->rest_bytes);
+    if (!*ret || !expects_ack(m) || answers_acked(&m->answers))
+        return 0;
+    *ret = false; /* also where it comes while we wait: the guest goes on writing meanwhile */
+    return await_ack(m, err);
 }
 
 int outgoing_rounds(struct outgoing *m, struct error *err)
 {
     struct dirty_source *dirty = m->machine->dirty;
+    bool stop = false;
 
     if (dirty && dirty->ops->start(dirty, err) < 0)
         return err_in(err, "dirty log");
     m->synced_ns = clock_ns();
     if (mark_first_round(m, err) < 0)
         return -1;
-    do {
-        if (outgoing_round(m, false, err) < 0 || outgoing_sync(m, err) < 0)
+    while (!stop) {
+        if (outgoing_round(m, false, err) < 0 || outgoing_sync(m, err) < 0 ||
+            decide(m, &stop, err) < 0)
             return -1;
-    } while (!pace_time_to_stop(&m->pace, m->rest_bytes));
+        if (!stop)
+            converge(m);
+    }
     return 0;
 }

@@ -5,6 +5,15 @@
 /* Below this a round's time is latency and wake-ups. */
 #define MEANINGFUL_BYTES (UINT64_C(1) << 20)
 
+void pace_update(struct pace *p, const struct outgoing_live *live)
+{
+    if (p->max_bytes_per_s != live->max_bytes_per_s)
+        p->bytes_per_s = 0;
+    p->max_bytes_per_s = live->max_bytes_per_s;
+    p->downtime_limit_ms = live->downtime_limit_ms;
+    p->switchover_bytes_per_s = live->switchover_bytes_per_s;
+}
+
 void pace_round(struct pace *p, uint64_t bytes, uint64_t ns)
 {
     if (ns > 0 && (bytes >= MEANINGFUL_BYTES || p->bytes_per_s == 0))

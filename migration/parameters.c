@@ -14,7 +14,6 @@
 #define MI (KI * KI)
 
 #define NO_ANNOUNCE "there is no network card here that could announce itself"
-#define NO_THROTTLE "nothing slows the guest down in this build; raise downtime-limit instead"
 #define NO_POSTCOPY "there is no postcopy in this build; migrate by precopy"
 #define NO_CPR      "only mode normal is in this build"
 #define NO_DISKS    "there are no disks here; move them by other means"
@@ -75,19 +74,15 @@ const struct parameter_info parameters[] = {
                              .effect = "by which each gap is longer", .unbuilt = NO_ANNOUNCE},
     [PARAM_THROTTLE_TRIGGER_THRESHOLD] = {"throttle-trigger-threshold", "5.0", NUMBER(1, 100, 50),
                                           LIVE, .unit = "%",
-                                          .effect = "of what was sent, dirtied anew: slow down",
-                                          .unbuilt = NO_THROTTLE},
+                                          .effect = "of what was sent, dirtied anew: slow down"},
     [PARAM_CPU_THROTTLE_INITIAL] = {"cpu-throttle-initial", "2.7", NUMBER(1, 99, 20), LIVE,
-                                    .unit = "%", .effect = "of time taken from vCPUs at first",
-                                    .unbuilt = NO_THROTTLE},
+                                    .unit = "%", .effect = "of time taken from vCPUs at first"},
     [PARAM_CPU_THROTTLE_INCREMENT] = {"cpu-throttle-increment", "2.7", NUMBER(1, 99, 10), LIVE,
-                                      .unit = "%", .effect = "taken in addition each time",
-                                      .unbuilt = NO_THROTTLE},
+                                      .unit = "%", .effect = "taken in addition each time"},
     [PARAM_CPU_THROTTLE_TAILSLOW] = {"cpu-throttle-tailslow", "5.1", SWITCH(0), LIVE,
-                                     .effect = "smaller steps at the end", .unbuilt = NO_THROTTLE},
+                                     .effect = "smaller steps at the end"},
     [PARAM_MAX_CPU_THROTTLE] = {"max-cpu-throttle", "3.1", NUMBER(1, 99, 99), LIVE, .unit = "%",
-                                .effect = "taken at most; not below cpu-throttle-initial",
-                                .unbuilt = NO_THROTTLE},
+                                .effect = "taken at most; not below cpu-throttle-initial"},
     [PARAM_TLS_CREDS] = {"tls-creds", "2.7", TEXT(4095), BOTH,
                          .effect = "credentials; empty: no TLS",
                          .ours = "a folder with QEMU's file names, not the id of an object"},
@@ -101,8 +96,7 @@ const struct parameter_info parameters[] = {
                              .unit = "bytes/s", .effect = "over all connections; 0: no limit"},
     [PARAM_AVAIL_SWITCHOVER_BANDWIDTH] =
         {"avail-switchover-bandwidth", "8.2", SIZE(0, UINT64_MAX, 0), LIVE, .unit = "bytes/s",
-         .effect = "taken to be there for the switch-over; 0: as measured",
-         .unbuilt = "the path is measured in this build; set downtime-limit"},
+         .effect = "taken to be there for the switch-over; 0: as measured"},
     [PARAM_DOWNTIME_LIMIT] = {"downtime-limit", "2.8", NUMBER(0, 2000000, 300), LIVE, .unit = "ms",
                               .effect = "stop the guest when the rest takes no longer"},
     [PARAM_X_CHECKPOINT_DELAY] = {"x-checkpoint-delay", "2.8", NUMBER(0, UINT32_MAX, 20000), LIVE,
@@ -135,12 +129,12 @@ const struct parameter_info parameters[] = {
                                     .effect = "aliases of disks and their dirty bitmaps",
                                     .unbuilt = NO_DISKS},
     [PARAM_VCPU_DIRTY_LIMIT] = {"vcpu-dirty-limit", "8.1", NUMBER(1, UINT64_MAX, 1), LIVE,
-                                .unit = "MB/s", .effect = "that a vCPU may dirty under dirty-limit",
-                                .unbuilt = NO_THROTTLE},
-    [PARAM_X_VCPU_DIRTY_LIMIT_PERIOD] = {"x-vcpu-dirty-limit-period", "8.1", NUMBER(1, 1000, 1000),
-                                         SOURCE, .unit = "ms",
-                                         .effect = "between measurements under dirty-limit",
-                                         .unbuilt = NO_THROTTLE},
+                                .unit = "MB/s",
+                                .effect = "that a vCPU may dirty under dirty-limit"},
+    [PARAM_X_VCPU_DIRTY_LIMIT_PERIOD] =
+        {"x-vcpu-dirty-limit-period", "8.1", NUMBER(1, 1000, 1000), SOURCE, .unit = "ms",
+         .effect = "between measurements under dirty-limit",
+         .unbuilt = "each round is a measurement in this build; leave it alone"},
     [PARAM_MODE] = {"mode", "8.2", ENUM(modes, MODE_CPR_EXEC, MODE_NORMAL), BOTH,
                     .effect = "migrate, or restart the program around the guest",
                     .unbuilt = NO_CPR},

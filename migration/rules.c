@@ -227,6 +227,17 @@ const struct rule rules[] = {
     {"R6", AT_SET, .when = F(SOURCE) | F(OTHER_END), .class = GATE_STATE,
      .why = "set at the destination", .ours = "QEMU takes it at a source, without effect"},
 
+    {"R9", AT_CAPABILITIES, .when = F(SOURCE) | C(PAUSE_BEFORE_SWITCHOVER), .class = GATE_STATE,
+     .why = "pause-before-switchover: this program has no monitor that would be told to "
+            "migrate-continue; use a VM that has one",
+     .ours = "every QEMU has a monitor"},
+    {"R9", AT_CAPABILITIES, .when = F(SOURCE) | C(EVENTS), .class = GATE_STATE,
+     .why = "events: this program has no monitor that would send them; use --progress",
+     .ours = "every QEMU has a monitor"},
+    {"R9", AT_CAPABILITIES, .when = F(DESTINATION) | C(EVENTS), .class = GATE_STATE,
+     .why = "events: this program has no monitor that would send them; use --progress",
+     .ours = "every QEMU has a monitor"},
+
     /* --- migrate and migrate-incoming: not now --- */
     {"M8", AT_MIGRATE, .when = F(OUTGOING), .class = GATE_BUSY,
      .why = "a migration runs already; wait for it or cancel it"},

@@ -37,6 +37,10 @@ struct synth {
     pthread_mutex_t lock;
     pthread_cond_t stop_cond;
     atomic_bool stop; /* set under lock */
+
+    /* Any thread: what a migration leaves of the rate. */
+    _Atomic unsigned throttle_percent;
+    _Atomic uint64_t limit_bytes_per_s; /* 0: none */
 };
 
 /* xorshift64*: good enough for noise, and fast. */
@@ -125,17 +129,41 @@ static bool next_tick(struct synth *s, uint64_t tick)
     return go;
 }
 
+/* Bytes per second as the guest may write them now. */
+static double rate_of(struct synth *s)
+{
+    double limit = (double)atomic_load(&s->limit_bytes_per_s);
+    double rate =
+        (double)s->config.dirty_bytes_per_s * (100 - atomic_load(&s->throttle_percent)) / 100;
+
+    return limit > 0 ? MIN(rate, limit) : rate;
+}
+
+/* It is to write at another rate than this, or not at all. */
+static bool is_changed(struct synth *s, double rate)
+{
+    return atomic_load_explicit(&s->stop, memory_order_relaxed) || rate_of(s) != rate;
+}
+
 static void *writer_main(void *arg)
 {
     struct synth *s = arg;
-    uint64_t start = clock_ns(), written = 0;
+    uint64_t last = clock_ns();
+    double due = 0, rate = rate_of(s); /* due in pages */
 
-    for (uint64_t tick = start; next_tick(s, tick); tick += TICK_NS) {
-        uint64_t due = (uint64_t)((double)s->config.dirty_bytes_per_s *
-                                  (double)(clock_ns() - start) / (double)NS_PER_S / RAM_PAGE_SIZE);
+    for (uint64_t tick = last; next_tick(s, tick); tick += TICK_NS) {
+        uint64_t now = clock_ns();
 
-        for (; written < due && !atomic_load_explicit(&s->stop, memory_order_relaxed); written++)
+        due += rate * (double)(now - last) / (double)NS_PER_S / RAM_PAGE_SIZE;
+        last = now;
+        for (; due >= 1 && !is_changed(s, rate); due--)
             write_page(s);
+        if (!is_changed(s, rate))
+            continue;
+        /* What a guest that is slowed down has not managed to write it does not make up for. */
+        rate = rate_of(s);
+        last = clock_ns();
+        due = 0;
     }
     return NULL;
 }
@@ -194,6 +222,17 @@ static void synth_resume(struct machine *m, enum machine_hold why)
     if (!s->holds && !s->writing)
         (void)!start_writer(s, &ignored);
     pthread_mutex_unlock(&s->control);
+}
+
+static void synth_throttle(struct machine *m, unsigned percent)
+{
+    atomic_store(&((struct synth *)m)->throttle_percent, percent);
+}
+
+/* It counts as one vCPU. */
+static void synth_limit_dirty(struct machine *m, uint64_t bytes_per_s)
+{
+    atomic_store(&((struct synth *)m)->limit_bytes_per_s, bytes_per_s);
 }
 
 /* --- its dirty log --------------------------------------------------------------------------- */
@@ -256,6 +295,8 @@ static void synth_free(struct machine *m)
 static const struct machine_ops synth_ops = {
     .stop = synth_stop,
     .resume = synth_resume,
+    .throttle = synth_throttle,
+    .limit_dirty = synth_limit_dirty,
     .free = synth_free,
 };
 

@@ -83,7 +83,9 @@ static const struct {
 /* What QEMU may have left out of a build, by a rule of its own. */
 static const char *const left_out[] = {"block", "x-colo"};
 
-static const char *const built[] = {"multifd", "return-path", "validate-uuid", "zero-copy-send"};
+static const char *const built[] = {
+    "auto-converge", "dirty-limit",    "events",        "multifd",       "pause-before-switchover",
+    "return-path",   "switchover-ack", "validate-uuid", "zero-copy-send"};
 
 static bool in_list(const char *const *list, size_t n, const char *name)
 {
@@ -215,18 +217,18 @@ static const struct edge_case {
     {"announce-max", "-1", "0", "100000", "100001", "1ms", "550", false},
     {"announce-rounds", "-1", "0", "1000", "1001", "", "5", false},
     {"announce-step", "0", "1", "10000", "10001", "1.5", "100", false},
-    {"throttle-trigger-threshold", "0", "1", "100", "101", "half", "50", false},
-    {"cpu-throttle-initial", "0", "1", "99", "100", "on", "20", false},
-    {"cpu-throttle-increment", "0", "1", "99", "100", "5%", "10", false},
-    {"cpu-throttle-tailslow", "2", "on", "true", "yes", "1", "off", false},
-    {"max-cpu-throttle", "0", "20", "99", "100", " 50", "99", false},
+    {"throttle-trigger-threshold", "0", "1", "100", "101", "half", "50", true},
+    {"cpu-throttle-initial", "0", "1", "99", "100", "on", "20", true},
+    {"cpu-throttle-increment", "0", "1", "99", "100", "5%", "10", true},
+    {"cpu-throttle-tailslow", "2", "on", "true", "yes", "1", "off", true},
+    {"max-cpu-throttle", "0", "20", "99", "100", " 50", "99", true},
     {"tls-creds", NULL, "", "/etc/pki/qemu", NULL, NULL, "", true},
     {"tls-hostname", NULL, "", "host.example", NULL, NULL, "", true},
     {"tls-authz", NULL, "", "CN=*", NULL, NULL, "", true},
     {"max-bandwidth", "-1", "0", "18446744073709551615", "18446744073709551616", "10Gbit",
      "134217728", true},
     {"avail-switchover-bandwidth", "-1", "0", "18446744073709551615", "18446744073709551616",
-     "fast", "0", false},
+     "fast", "0", true},
     {"downtime-limit", "-1", "0", "2000000", "2000001", "300ms", "300", true},
     {"x-checkpoint-delay", "-1", "0", "4294967295", "4294967296", "x", "20000", false},
     {"multifd-channels", "0", "1", "255", "256", "many", "2", true},
@@ -239,7 +241,7 @@ static const struct edge_case {
     {"max-postcopy-bandwidth", "-1", "0", "18446744073709551615", "18446744073709551616", "x", "0",
      false},
     {"block-bitmap-mapping", NULL, "", "[]", NULL, NULL, "", false},
-    {"vcpu-dirty-limit", "0", "1", "18446744073709551615", "18446744073709551616", "x", "1", false},
+    {"vcpu-dirty-limit", "0", "1", "18446744073709551615", "18446744073709551616", "x", "1", true},
     {"x-vcpu-dirty-limit-period", "0", "1", "1000", "1001", "x", "1000", false},
     {"direct-io", "2", "on", "true", "yes", "1", "off", false},
     {"cpr-exec-command", NULL, "", "qemu", NULL, NULL, "", false},
@@ -496,6 +498,11 @@ static const struct rule_case {
     {"the destination's", "R6", "STATE", NULL, "tls-authz=x", F(SOURCE), SET},
     {"both's", "R6", NULL, NULL, "multifd=on multifd-channels=4 tls-creds=x", F(DESTINATION), SET},
     {"a VM is both", "R6", NULL, NULL, "return-path=on tls-authz=x", 0, SET},
+    {"nobody says go on", "R9", "STATE", NULL, "pause-before-switchover=on", F(SOURCE), SET},
+    {"nobody sends events", "R9", "STATE", NULL, "events=on", F(SOURCE), SET},
+    {"nobody sends events", "R9", "STATE", NULL, "events=on", F(DESTINATION), SET},
+    {"a VM has a monitor", "R9", NULL, NULL, "pause-before-switchover=on events=on", 0, SET},
+    {"off", "R9", NULL, NULL, "pause-before-switchover=off events=off", F(SOURCE), SET},
 
     {"no main", "M1", "ADDRESS", NULL, NULL, F(BAD_CHANNELS), AT_MIGRATE},
     {"no main", "M1", "ADDRESS", NULL, NULL, F(BAD_CHANNELS) | F(WAITING), AT_INCOMING},
