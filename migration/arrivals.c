@@ -334,7 +334,7 @@ int arrivals_start(struct arrivals *a, struct error *err)
 int arrivals_await_main(struct arrivals *a, struct channel **ret, struct error *err)
 {
     uint64_t timeout_ms = a->config.connect->connect_timeout_ms;
-    uint64_t deadline = deadline_in_ms(timeout_ms);
+    uint64_t deadline = a->config.main_any_time ? DEADLINE_NEVER : deadline_in_ms(timeout_ms);
     bool in_time = true;
     int rc = 0;
 

@@ -248,7 +248,7 @@ static int check_uuid(struct incoming *m, struct error *err)
 
     /* The channels' UUID is the VM's, also where the configuration does not name it. */
     if (recv_pool_channels(m->pool, &uuid) == 0 || !uuid_is_set(&uuid)) {
-        if (m->config.uuid && !c->has_uuid)
+        if (m->config.uuid && !m->config.uuid_may_lack && !c->has_uuid)
             return uuid_expect(&(struct uuid){0}, m->config.uuid, "the whole stream", err);
         return 0;
     }
@@ -353,6 +353,7 @@ static int listen_at(struct incoming *m, struct error *err)
         .pool = m->pool,
         .n_channels = m->config.n_channels,
         .uuid = m->config.uuid,
+        .main_any_time = m->config.main_any_time,
         .local_patience_ms = patience_ms,
     };
 

@@ -18,6 +18,8 @@ struct incoming_config {
     bool switchover_ack;       /* say that this end is ready, whatever the type of machine */
     const char *machine;       /* pinned: the full versioned name; NULL: any */
     const struct uuid *uuid;   /* pinned; NULL: any */
+    bool uuid_may_lack;        /* a stream that names none is taken, too, as QEMU does */
+    bool main_any_time;        /* wait for the source until it comes */
     unsigned populate_threads; /* helpers that build memory ahead; 0: none */
     struct migration_observer observer; /* hears setup, active, and how it ended */
 };

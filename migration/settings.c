@@ -1,6 +1,8 @@
 #include "migration/settings.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "compress/codec.h"
 
@@ -99,6 +101,40 @@ void settings_overlay(struct settings *s, const struct settings *change)
     }
     s->said_capabilities |= change->said_capabilities;
     s->said_parameters |= change->said_parameters;
+}
+
+/* --- copies ---------------------------------------------------------------------------------- */
+
+static bool is_text(size_t id)
+{
+    return parameters[id].kind == KIND_TEXT || parameters[id].kind == KIND_LIST;
+}
+
+int settings_copy(const struct settings *s, struct settings *ret, struct error *err)
+{
+    struct settings copy = *s;
+    bool whole = true;
+
+    for (size_t i = 0; i < PARAM_N; i++) {
+        if (is_text(i))
+            whole = (copy.parameters[i].text = strdup(s->parameters[i].text)) && whole;
+    }
+    if (!whole) {
+        err_sys(err, "memory for settings");
+        settings_copy_done(&copy);
+        return -1;
+    }
+    *ret = copy;
+    return 0;
+}
+
+void settings_copy_done(struct settings *copy)
+{
+    for (size_t i = 0; i < PARAM_N; i++) {
+        if (is_text(i))
+            free((char *)copy->parameters[i].text);
+    }
+    *copy = (struct settings){0};
 }
 
 /* --- looking --------------------------------------------------------------------------------- */

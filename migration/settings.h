@@ -33,6 +33,12 @@ MUST_USE int settings_say_capability(struct settings *s, enum capability id, boo
 MUST_USE int settings_say_parameter(struct settings *s, enum parameter id,
                                     union parameter_value value, struct refusal *ret,
                                     struct error *err);
+/*
+ * A copy whose texts are its own: for who keeps settings longer than the text they were read from.
+ * Text of the copy lives until settings_copy_done(), which a zeroed one may see, too.
+ */
+MUST_USE int settings_copy(const struct settings *s, struct settings *ret, struct error *err);
+void settings_copy_done(struct settings *copy);
 /* What `change` says stands over what `s` has. */
 void settings_overlay(struct settings *s, const struct settings *change);
 

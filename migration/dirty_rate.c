@@ -1,0 +1,235 @@
+#include "migration/dirty_rate.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+#define GIB (UINT64_C(1) << 30)
+
+/* The guest writes while we look: what is torn was written, and that is the question. */
+#define GUEST __attribute__((no_sanitize("thread")))
+
+struct sample {
+    const uint8_t *page;
+    uint64_t hash;
+};
+
+struct dirty_rate {
+    /* Set before the thread starts, read-only after. */
+    struct dirty_rate_config config;
+    pthread_t thread;
+    bool started;
+
+    /* The thread's. */
+    struct sample *samples;
+    size_t n_samples, room;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stopping;
+    enum dirty_rate_status status;
+    uint64_t bytes_per_s;
+};
+
+/* --- waiting --------------------------------------------------------------------------------- */
+
+/* Until the time is over, or somebody wants it to be. Returns how long it was. */
+static uint64_t let_pass(struct dirty_rate *d)
+{
+    uint64_t start = clock_ns(), deadline = deadline_in_ms(d->config.calc_ms), now;
+    struct timespec until = deadline_timespec(deadline);
+
+    pthread_mutex_lock(&d->lock);
+    while (!d->stopping && clock_ns() < deadline)
+        pthread_cond_clockwait(&d->changed, &d->lock, CLOCK_MONOTONIC, &until);
+    pthread_mutex_unlock(&d->lock);
+    now = clock_ns();
+    return now > start ? now - start : 1;
+}
+
+static uint64_t per_second(uint64_t bytes, uint64_t ns)
+{
+    return (uint64_t)((double)bytes * (double)NS_PER_S / (double)ns);
+}
+
+/* --- by pages chosen at random --------------------------------------------------------------- */
+
+/* FNV-1a, a word at a time: a page that has changed and hashes alike is no matter here. */
+GUEST static uint64_t hash_page(const uint8_t *page)
+{
+    const volatile uint64_t *words = (const volatile uint64_t *)page;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < RAM_PAGE_SIZE / sizeof(*words); i++)
+        hash = (hash ^ words[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static uint64_t samples_of(const struct dirty_rate *d, const struct ram_block *b)
+{
+    uint64_t n = (uint64_t)((double)b->used_bytes / (double)GIB * d->config.sample_pages);
+
+    return b->host ? MIN(MAX(n, UINT64_C(1)), ram_block_pages(b)) : 0;
+}
+
+static void choose(struct dirty_rate *d, const struct ram_block *b, uint64_t *random)
+{
+    for (uint64_t n = samples_of(d, b); n > 0 && d->n_samples < d->room; n--) {
+        *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        uint64_t page = (*random >> 20) % ram_block_pages(b);
+        const uint8_t *at = b->host + (page << RAM_PAGE_BITS);
+
+        d->samples[d->n_samples++] = (struct sample){at, hash_page(at)};
+    }
+}
+
+static int measure_by_samples(struct dirty_rate *d, uint64_t *ret, struct error *err)
+{
+    const struct ram_map *ram = &d->config.machine->ram;
+    uint64_t random = clock_ns(), changed = 0;
+
+    for (size_t i = 0; i < ram->n; i++)
+        d->room += samples_of(d, &ram->blocks[i]);
+    d->samples = calloc(d->room ? d->room : 1, sizeof(*d->samples));
+    if (!d->samples)
+        return err_sys(err, "memory for samples");
+    for (size_t i = 0; i < ram->n; i++)
+        choose(d, &ram->blocks[i], &random);
+    uint64_t ns = let_pass(d);
+    for (size_t i = 0; i < d->n_samples; i++)
+        changed += hash_page(d->samples[i].page) != d->samples[i].hash;
+    double part = d->n_samples ? (double)changed / (double)d->n_samples : 0;
+    *ret = per_second((uint64_t)((double)ram->total_bytes * part), ns);
+    return 0;
+}
+
+/* --- by the dirty log ------------------------------------------------------------------------ */
+
+static void bitmaps_free(struct dirty_bitmap *bitmaps, size_t n)
+{
+    for (size_t i = 0; bitmaps && i < n; i++)
+        dirty_bitmap_done(&bitmaps[i]);
+    free(bitmaps);
+}
+
+static int bitmaps_new(const struct ram_map *ram, struct dirty_bitmap **ret, struct error *err)
+{
+    struct dirty_bitmap *bitmaps = calloc(ram->n ? ram->n : 1, sizeof(*bitmaps));
+    int rc = bitmaps ? 0 : err_sys(err, "memory for bitmaps");
+
+    for (size_t i = 0; rc == 0 && i < ram->n; i++)
+        rc = dirty_bitmap_init(&bitmaps[i], ram_block_pages(&ram->blocks[i]), err);
+    if (rc < 0)
+        bitmaps_free(bitmaps, ram->n);
+    else
+        *ret = bitmaps;
+    return rc;
+}
+
+/* What was noticed before the first look is no news: only what the second one finds counts. */
+static int measure_by_log(struct dirty_rate *d, uint64_t *ret, struct error *err)
+{
+    struct dirty_source *log = d->config.machine->dirty;
+    const struct ram_map *ram = &d->config.machine->ram;
+    struct dirty_bitmap *bitmaps;
+    uint64_t pages = 0, ns = 1;
+
+    if (bitmaps_new(ram, &bitmaps, err) < 0)
+        return -1;
+    int rc = log->ops->start(log, err);
+    if (rc == 0) {
+        ns = let_pass(d);
+        rc = log->ops->sync(log, bitmaps, &pages, err);
+    }
+    log->ops->stop(log);
+    bitmaps_free(bitmaps, ram->n);
+    *ret = per_second(pages * RAM_PAGE_SIZE, ns);
+    return rc;
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static void *measure_main(void *arg)
+{
+    struct dirty_rate *d = arg;
+    struct error ignored; /* that it failed is all that is asked for */
+    uint64_t rate = 0;
+    int rc = d->config.mode == DIRTY_RATE_LOG ? measure_by_log(d, &rate, &ignored)
+                                              : measure_by_samples(d, &rate, &ignored);
+
+    pthread_mutex_lock(&d->lock);
+    d->status = rc < 0 ? DIRTY_RATE_FAILED : DIRTY_RATE_MEASURED;
+    d->bytes_per_s = rate;
+    pthread_mutex_unlock(&d->lock);
+    return NULL;
+}
+
+static int start_thread(struct dirty_rate *d, struct error *err)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    errno = pthread_create(&d->thread, NULL, measure_main, d);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (errno)
+        return err_sys(err, "dirty rate: thread");
+    d->started = true;
+    return 0;
+}
+
+int dirty_rate_start(const struct dirty_rate_config *config, struct dirty_rate **ret,
+                     struct error *err)
+{
+    if (config->mode == DIRTY_RATE_LOG && !config->machine->dirty)
+        return err_set(err, ERR_USAGE, "this machine keeps no dirty log; use mode page-sampling");
+    struct dirty_rate *d = calloc(1, sizeof(*d));
+    if (!d)
+        return err_sys(err, "memory for a measurement");
+    d->config = *config;
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_cond_init(&d->changed, NULL);
+    if (start_thread(d, err) < 0) {
+        dirty_rate_free(d);
+        return -1;
+    }
+    *ret = d;
+    return 0;
+}
+
+enum dirty_rate_status dirty_rate_read(struct dirty_rate *d, uint64_t *ret_bytes_per_s)
+{
+    pthread_mutex_lock(&d->lock);
+    enum dirty_rate_status status = d->status;
+    if (status == DIRTY_RATE_MEASURED)
+        *ret_bytes_per_s = d->bytes_per_s;
+    pthread_mutex_unlock(&d->lock);
+    return status;
+}
+
+void dirty_rate_stop(struct dirty_rate *d)
+{
+    if (!d->started)
+        return;
+    pthread_mutex_lock(&d->lock);
+    d->stopping = true;
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+    pthread_join(d->thread, NULL);
+    d->started = false;
+}
+
+void dirty_rate_free(struct dirty_rate *d)
+{
+    if (!d)
+        return;
+    dirty_rate_stop(d);
+    free(d->samples);
+    pthread_cond_destroy(&d->changed);
+    pthread_mutex_destroy(&d->lock);
+    free(d);
+}
