@@ -1,0 +1,135 @@
+#include "control/address_json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "control/qmp_command.h"
+
+/* --- in -------------------------------------------------------------------------------------- */
+
+static const struct qmp_argument inet_members[] = {{"transport", QMP_STRING, false},
+                                                   {"type", QMP_STRING, false},
+                                                   {"host", QMP_STRING, false},
+                                                   {"port", QMP_STRING, false}};
+static const struct qmp_argument unix_members[] = {
+    {"transport", QMP_STRING, false}, {"type", QMP_STRING, false}, {"path", QMP_STRING, false}};
+static const struct qmp_argument vsock_members[] = {{"transport", QMP_STRING, false},
+                                                    {"type", QMP_STRING, false},
+                                                    {"cid", QMP_STRING, false},
+                                                    {"port", QMP_STRING, false}};
+
+/* A type of socket, and the URI that says the same. */
+static const struct {
+    const char *type;
+    const struct qmp_argument *members;
+    size_t n;
+    const char *prefix, *first, *second; /* PREFIX:FIRST[:SECOND] */
+} sockets[] = {
+    {"inet", inet_members, ARRAY_LEN(inet_members), "tcp", "host", "port"},
+    {"unix", unix_members, ARRAY_LEN(unix_members), "unix", "path", NULL},
+    {"vsock", vsock_members, ARRAY_LEN(vsock_members), "vsock", "cid", "port"},
+};
+
+static const char *text_of(const json_t *object, const char *member)
+{
+    const char *text = member ? json_string_value(json_object_get(object, member)) : NULL;
+
+    return text ? text : "";
+}
+
+/* An IPv6 number stands in brackets in a URI, and without in JSON. */
+static int uri_of(const json_t *addr, size_t i, char *ret, size_t room, struct error *err)
+{
+    const char *first = text_of(addr, sockets[i].first), *second = text_of(addr, sockets[i].second);
+    bool bracket = strcmp(sockets[i].prefix, "tcp") == 0 && strchr(first, ':');
+    int len = snprintf(ret, room, "%s:%s%s%s%s%s", sockets[i].prefix, bracket ? "[" : "", first,
+                       bracket ? "]" : "", sockets[i].second ? ":" : "", second);
+
+    if (len < 0 || (size_t)len >= room)
+        return err_set(err, ERR_USAGE, "Parameter 'addr': %s is too long", sockets[i].first);
+    return 0;
+}
+
+static int read_addr(const json_t *addr, struct address *ret, struct error *err)
+{
+    const char *transport = text_of(addr, "transport"), *type = text_of(addr, "type");
+    char uri[sizeof(ret->text)];
+
+    if (strcmp(transport, "socket") != 0)
+        return err_set(err, ERR_USAGE, "Parameter 'transport': '%.40s': expected socket",
+                       transport);
+    for (size_t i = 0; i < ARRAY_LEN(sockets); i++) {
+        if (strcmp(type, sockets[i].type) != 0)
+            continue;
+        if (qmp_check(addr, sockets[i].members, sockets[i].n, err) < 0 ||
+            uri_of(addr, i, uri, sizeof(uri), err) < 0)
+            return -1;
+        return address_parse(uri, ret, err);
+    }
+    return err_set(err, ERR_USAGE, "Parameter 'type': '%.40s': expected inet, unix or vsock", type);
+}
+
+static const struct qmp_argument channel_members[] = {{"channel-type", QMP_STRING, false},
+                                                      {"addr", QMP_OBJECT, false}};
+
+/* The main channel's address; any other is one too many. */
+static int read_channels(const json_t *list, struct address *ret, bool *ret_one, struct error *err)
+{
+    const json_t *channel = json_array_get(list, 0);
+
+    *ret_one = false;
+    if (json_array_size(list) != 1)
+        return 0;
+    if (!json_is_object(channel))
+        return err_set(err, ERR_USAGE, "Parameter 'channels' expects objects in its list");
+    if (qmp_check(channel, channel_members, ARRAY_LEN(channel_members), err) < 0)
+        return -1;
+    const char *type = text_of(channel, "channel-type");
+    if (strcmp(type, "cpr") == 0)
+        return 0;
+    if (strcmp(type, "main") != 0)
+        return err_set(err, ERR_USAGE, "Parameter 'channel-type': '%.40s': expected main", type);
+    *ret_one = true;
+    return read_addr(json_object_get(channel, "addr"), ret, err);
+}
+
+int address_of_json(const json_t *arguments, struct address *ret, bool *ret_one, struct error *err)
+{
+    const json_t *uri = json_object_get(arguments, "uri");
+    const json_t *channels = json_object_get(arguments, "channels");
+
+    if (!uri)
+        return read_channels(channels, ret, ret_one, err);
+    *ret_one = json_array_size(channels) == 0;
+    if (*ret_one && address_parse(json_string_value(uri), ret, err) < 0)
+        return -1;
+    if (*ret_one && ret->scheme == ADDRESS_FD)
+        return err_set(err, ERR_USAGE, "%s: a monitor names no descriptors; use tcp, unix or vsock",
+                       ret->text);
+    return 0;
+}
+
+/* --- out ------------------------------------------------------------------------------------- */
+
+json_t *address_json(const char *text)
+{
+    struct address a;
+    struct error ignored;
+    char cid[16], port[16];
+
+    if (address_parse(text, &a, &ignored) < 0)
+        return NULL;
+    switch (a.scheme) {
+    case ADDRESS_TCP:
+        return json_pack("{s:s, s:s, s:s}", "type", "inet", "host", a.host, "port", a.port);
+    case ADDRESS_UNIX:
+        return json_pack("{s:s, s:s}", "type", "unix", "path", a.path);
+    case ADDRESS_VSOCK:
+        snprintf(cid, sizeof(cid), "%u", a.cid);
+        snprintf(port, sizeof(port), "%u", a.vsock_port);
+        return json_pack("{s:s, s:s, s:s}", "type", "vsock", "cid", cid, "port", port);
+    default:
+        return json_pack("{s:s, s:s}", "type", "fd", "str", text + strlen("fd:"));
+    }
+}

@@ -1,0 +1,156 @@
+#include "control/migrate_commands.h"
+
+#include <string.h>
+
+#include "base/macros.h"
+#include "control/address_json.h"
+#include "control/migrate_report.h"
+#include "control/settings_json.h"
+
+/* --- settings -------------------------------------------------------------------------------- */
+
+static const struct qmp_argument capabilities_arguments[] = {{"capabilities", QMP_LIST, false}};
+
+static int set_capabilities(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    struct settings change;
+
+    (void)ret;
+    if (capabilities_of_json(json_object_get(arguments, "capabilities"), &change, err) < 0)
+        return -1;
+    return vm_set(arg, &change, err);
+}
+
+static int set_parameters(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    struct settings change;
+
+    (void)ret;
+    if (parameters_of_json(arguments, &change, err) < 0)
+        return -1;
+    return vm_set(arg, &change, err);
+}
+
+static int query_settings(struct vm *vm, json_t *(*show)(const struct settings *s), json_t **ret,
+                          struct error *err)
+{
+    struct settings s;
+
+    if (vm_settings(vm, &s, err) < 0)
+        return -1;
+    *ret = show(&s);
+    settings_copy_done(&s);
+    return 0;
+}
+
+static int query_capabilities(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    (void)arguments;
+    return query_settings(arg, capabilities_json, ret, err);
+}
+
+static int query_parameters(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    (void)arguments;
+    return query_settings(arg, parameters_json, ret, err);
+}
+
+/* --- starting -------------------------------------------------------------------------------- */
+
+/* detach changes nothing, in QEMU neither, which had it up to 10.x; clients still say it. */
+static const struct qmp_argument migrate_arguments[] = {
+    {"uri", QMP_STRING, true},
+    {"channels", QMP_LIST, true},
+    {"resume", QMP_BOOL, true},
+    {"detach", QMP_BOOL, true},
+};
+
+static int migrate(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    struct address to;
+    bool one;
+
+    (void)ret;
+    if (address_of_json(arguments, &to, &one, err) < 0)
+        return -1;
+    uint64_t world = (one ? 0 : IN_SET(FACT_BAD_CHANNELS)) |
+                     (json_is_true(json_object_get(arguments, "resume")) ? IN_SET(FACT_RESUME) : 0);
+    return vm_migrate(arg, one ? &to : NULL, world, err);
+}
+
+static const struct qmp_argument incoming_arguments[] = {
+    {"uri", QMP_STRING, true},
+    {"channels", QMP_LIST, true},
+    {"exit-on-error", QMP_BOOL, true},
+};
+
+static int migrate_incoming(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    struct address at;
+    bool one, exit_on_error = !json_is_false(json_object_get(arguments, "exit-on-error"));
+
+    (void)ret;
+    if (address_of_json(arguments, &at, &one, err) < 0)
+        return -1;
+    return vm_incoming(arg, one ? &at : NULL, one ? 0 : IN_SET(FACT_BAD_CHANNELS), exit_on_error,
+                       err);
+}
+
+/* --- under way ------------------------------------------------------------------------------- */
+
+static int migrate_cancel(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    (void)arguments;
+    (void)ret;
+    (void)err;
+    vm_cancel(arg);
+    return 0;
+}
+
+static const struct qmp_argument continue_arguments[] = {{"state", QMP_STRING, false}};
+
+/* There is one status that it can leave. */
+static int migrate_continue(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    const char *state = json_string_value(json_object_get(arguments, "state"));
+    const char *expected = migration_status_name(MIGRATION_PRE_SWITCHOVER);
+
+    (void)ret;
+    if (strcmp(state, expected) != 0)
+        return err_set(err, ERR_USAGE, "Parameter 'state': '%.40s': expected %s", state, expected);
+    return vm_continue(arg, err);
+}
+
+static int query_migrate(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    struct vm_migration m;
+
+    (void)arguments;
+    (void)err;
+    vm_migration(arg, &m);
+    *ret = migrate_report(&m);
+    return 0;
+}
+
+/* --- the table ------------------------------------------------------------------------------- */
+
+#define ARGUMENTS(list) .arguments = list, .n_arguments = ARRAY_LEN(list)
+
+static const struct qmp_command commands[] = {
+    {.name = "migrate", .run = migrate, ARGUMENTS(migrate_arguments)},
+    {.name = "migrate-incoming", .run = migrate_incoming, ARGUMENTS(incoming_arguments)},
+    {.name = "migrate_cancel", .run = migrate_cancel},
+    {.name = "migrate-continue", .run = migrate_continue, ARGUMENTS(continue_arguments)},
+    {.name = "migrate-set-capabilities",
+     .run = set_capabilities,
+     ARGUMENTS(capabilities_arguments)},
+    {.name = "query-migrate-capabilities", .run = query_capabilities},
+    {.name = "migrate-set-parameters", .run = set_parameters, .any_arguments = true},
+    {.name = "query-migrate-parameters", .run = query_parameters},
+    {.name = "query-migrate", .run = query_migrate},
+};
+
+struct qmp_table migrate_commands(struct vm *vm)
+{
+    return (struct qmp_table){commands, ARRAY_LEN(commands), vm};
+}

@@ -1,0 +1,827 @@
+#include "control/vm.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "migration/configure.h"
+#include "migration/credentials.h"
+#include "migration/incoming.h"
+#include "migration/outgoing.h"
+
+/* A migration and its thread; either engine's. */
+struct job {
+    /* Set before the thread starts. */
+    struct vm *vm;
+    struct outgoing *outgoing; /* one of the two */
+    struct incoming *incoming;
+    struct landing *landing;
+    struct tls_creds *tls;
+    bool exit_on_error;
+    bool joinable;
+    pthread_t thread;
+
+    /* Under the VM's lock. */
+    bool alive;                   /* until the engine is freed */
+    bool open;                    /* others may call the engine, */
+    unsigned users;               /* and so many do */
+    bool arrived;                 /* incoming: the source is there */
+    enum migration_status status; /* the last that was told */
+    struct error failure;         /* ERR_NONE: it has not failed */
+    struct migration_snapshot last;
+};
+
+struct vm {
+    /* Set before any thread starts, read-only after. */
+    struct vm_config config;
+    char *name;
+    struct uuid uuid;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+
+    /* Under the lock. */
+    struct settings settings; /* its texts its own */
+    bool started;             /* the guest has run, here or elsewhere */
+    bool paused;              /* by its user */
+    bool moving;              /* stopped by a migration, or not arrived yet */
+    bool waiting;             /* for a migration */
+    bool moved;               /* its guest was migrated away */
+    bool runs;                /* as the last event has told */
+    bool quitting, told_over;
+    struct job *out, *in; /* NULL: there was none */
+    struct dirty_rate *rate;
+    struct vm_dirty_rate rate_asked;
+    void (*event)(void *arg, const char *name, json_t *data);
+    void *event_arg;
+};
+
+/* --- events ---------------------------------------------------------------------------------- */
+
+/* Under the lock, which keeps them in the order of what they tell. */
+static void tell(struct vm *vm, const char *name, json_t *data)
+{
+    if (vm->event)
+        vm->event(vm->event_arg, name, data);
+    else
+        json_decref(data);
+}
+
+static void tell_migration(struct vm *vm, const char *name, json_t *data)
+{
+    if (settings_on(&vm->settings, CAP_EVENTS))
+        tell(vm, name, data);
+    else
+        json_decref(data);
+}
+
+static void tell_status(struct vm *vm, enum migration_status status)
+{
+    tell_migration(vm, "MIGRATION", json_pack("{s:s}", "status", migration_status_name(status)));
+}
+
+/* After any change of what keeps the guest from running. */
+static void tell_whether_it_runs(struct vm *vm)
+{
+    bool runs = !vm->paused && !vm->moving;
+
+    if (runs != vm->runs)
+        tell(vm, runs ? "RESUME" : "STOP", NULL);
+    vm->runs = runs;
+    vm->started |= runs;
+}
+
+void vm_set_events(struct vm *vm, void (*event)(void *arg, const char *name, json_t *data),
+                   void *arg)
+{
+    pthread_mutex_lock(&vm->lock);
+    vm->event = event;
+    vm->event_arg = arg;
+    pthread_mutex_unlock(&vm->lock);
+}
+
+/* --- the guest ------------------------------------------------------------------------------- */
+
+static void resume(struct vm *vm, enum machine_hold why)
+{
+    struct machine *m = vm->config.machine;
+
+    if (m->ops->resume)
+        m->ops->resume(m, why);
+}
+
+static const char *run_state(const struct vm *vm)
+{
+    if (vm->waiting)
+        return "inmigrate";
+    if (vm->moved)
+        return "postmigrate";
+    if (vm->moving)
+        return "finish-migrate";
+    if (!vm->paused)
+        return "running";
+    return vm->started ? "paused" : "prelaunch";
+}
+
+const char *vm_run_state(struct vm *vm, bool *ret_running)
+{
+    pthread_mutex_lock(&vm->lock);
+    const char *name = run_state(vm);
+    *ret_running = vm->runs;
+    pthread_mutex_unlock(&vm->lock);
+    return name;
+}
+
+const char *vm_name(const struct vm *vm)
+{
+    return vm->name;
+}
+
+const struct uuid *vm_uuid(const struct vm *vm)
+{
+    return &vm->uuid;
+}
+
+struct machine *vm_machine(const struct vm *vm)
+{
+    return vm->config.machine;
+}
+
+int vm_stop(struct vm *vm, struct error *err)
+{
+    struct machine *m = vm->config.machine;
+
+    pthread_mutex_lock(&vm->lock);
+    int rc = m->ops->stop ? m->ops->stop(m, MACHINE_PAUSED, err) : 0;
+    if (rc == 0) {
+        vm->paused = true;
+        tell_whether_it_runs(vm);
+    }
+    pthread_mutex_unlock(&vm->lock);
+    return rc < 0 ? err_in(err, "stop the guest") : 0;
+}
+
+void vm_cont(struct vm *vm)
+{
+    pthread_mutex_lock(&vm->lock);
+    if (vm->moved) { /* what has gone runs there; who asks for it here must know why */
+        vm->moved = vm->moving = false;
+        resume(vm, MACHINE_MOVING);
+    }
+    vm->paused = false;
+    resume(vm, MACHINE_PAUSED);
+    tell_whether_it_runs(vm);
+    pthread_mutex_unlock(&vm->lock);
+}
+
+/* --- a migration's engine -------------------------------------------------------------------- */
+
+/*
+ * From here to give_back() the engine stays. It is not called under our lock, since it has its own
+ * and calls us. NULL where there is none, or no longer.
+ */
+static struct job *borrow(struct vm *vm, struct job *const *which)
+{
+    pthread_mutex_lock(&vm->lock);
+    struct job *job = *which;
+    if (job && job->open)
+        job->users++;
+    else
+        job = NULL;
+    pthread_mutex_unlock(&vm->lock);
+    return job;
+}
+
+static void give_back(struct job *job)
+{
+    pthread_mutex_lock(&job->vm->lock);
+    job->users--;
+    pthread_cond_broadcast(&job->vm->changed);
+    pthread_mutex_unlock(&job->vm->lock);
+}
+
+static void job_cancel(struct vm *vm, struct job *const *which)
+{
+    struct job *job = borrow(vm, which);
+
+    if (!job)
+        return;
+    if (job->outgoing)
+        outgoing_cancel(job->outgoing);
+    else
+        incoming_cancel(job->incoming);
+    give_back(job);
+}
+
+static void job_stats(const struct job *job, struct migration_snapshot *ret)
+{
+    if (job->outgoing)
+        outgoing_stats(job->outgoing, ret);
+    else
+        incoming_stats(job->incoming, ret);
+}
+
+static void free_engine(struct job *job)
+{
+    outgoing_free(job->outgoing);
+    incoming_free(job->incoming);
+    landing_free(job->landing);
+    job->outgoing = NULL;
+    job->incoming = NULL;
+    job->landing = NULL;
+}
+
+/* The thread has not started, or was joined, and nobody has borrowed it. NULL is fine. */
+static void job_free(struct job *job)
+{
+    if (!job)
+        return;
+    free_engine(job);
+    tls_creds_free(job->tls);
+    free(job);
+}
+
+static bool is_final(enum migration_status status)
+{
+    return status == MIGRATION_COMPLETED || status == MIGRATION_FAILED ||
+           status == MIGRATION_CANCELLED;
+}
+
+/* Under the lock: who has heard that a migration is over shall find that it is. */
+static void settle(struct vm *vm, struct job *const *which)
+{
+    while (*which && (*which)->alive && is_final((*which)->status))
+        pthread_cond_wait(&vm->changed, &vm->lock);
+}
+
+/* Under the lock: in the place of one that is no longer alive, whose thread needs no lock. */
+static void job_replace(struct job **which, struct job *by)
+{
+    if (*which && (*which)->joinable)
+        pthread_join((*which)->thread, NULL);
+    job_free(*which);
+    *which = by;
+}
+
+/* Under the lock: true once, when the owner is to be told. */
+static bool is_over(struct vm *vm)
+{
+    bool runs = (vm->out && vm->out->alive) || (vm->in && vm->in->alive);
+    bool over = vm->quitting && !runs && !vm->told_over;
+
+    vm->told_over |= over;
+    return over;
+}
+
+/* Nobody calls the engine when this returns, and nobody will. */
+static void shut_out(struct job *job)
+{
+    pthread_mutex_lock(&job->vm->lock);
+    job->open = false;
+    while (job->users)
+        pthread_cond_wait(&job->vm->changed, &job->vm->lock);
+    pthread_mutex_unlock(&job->vm->lock);
+}
+
+/*
+ * The thread's last: after it the job is only what is remembered of it. Behind the lock's release
+ * the thread needs nothing of the VM: whoever has the lock may join it.
+ */
+static void job_end(struct job *job, int rc, const struct error *err)
+{
+    struct vm *vm = job->vm;
+    bool failed = rc < 0 && err->kind != ERR_CANCELLED, fatal = failed && job->exit_on_error;
+
+    job_stats(job, &job->last);
+    shut_out(job);
+    free_engine(job);
+    pthread_mutex_lock(&vm->lock);
+    if (failed)
+        job->failure = *err;
+    vm->quitting |= fatal;
+    job->alive = false;
+    bool over = is_over(vm);
+    pthread_cond_broadcast(&vm->changed);
+    pthread_mutex_unlock(&vm->lock);
+    if (over)
+        vm->config.over(vm->config.arg, fatal ? err : NULL);
+}
+
+static int job_start(struct job *job, void *(*main)(void *), struct error *err)
+{
+    sigset_t all, before;
+
+    /* A thread inherits the mask: the program's signals are for the program's threads. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    errno = pthread_create(&job->thread, NULL, main, job);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (errno)
+        return err_sys(err, "migration: thread");
+    job->joinable = true;
+    return 0;
+}
+
+static struct job *job_new(struct vm *vm, struct error *err)
+{
+    struct job *job = calloc(1, sizeof(*job));
+
+    if (!job) {
+        err_sys(err, "memory for a migration");
+        return NULL;
+    }
+    job->vm = vm;
+    job->alive = job->open = true;
+    job->status = MIGRATION_SETUP;
+    return job;
+}
+
+/* What both ends need to connect; a notice about the engine has no place to go. */
+static struct connect_config connect_config(const struct vm *vm, const struct job *job,
+                                            const struct address *address, bool zero_copy)
+{
+    char ignored[ENGINE_NOTICE_LEN];
+
+    return (struct connect_config){
+        .address = *address,
+        .engine = engine_choose(vm->config.engine, zero_copy, ignored),
+        .tls = job->tls,
+        .connect_timeout_ms = vm->config.connect_timeout_ms,
+        .stall_timeout_ms = vm->config.stall_timeout_ms,
+    };
+}
+
+static int open_credentials(const struct vm *vm, struct job *job, bool server,
+                            const struct address *address, struct error *err)
+{
+    const struct credentials_config config = {
+        .server = server, .settings = &vm->settings, .address = address};
+
+    return credentials_open(&config, &job->tls, err);
+}
+
+/* --- what holds ------------------------------------------------------------------------------ */
+
+/* Under the lock. */
+static uint64_t world_of(const struct vm *vm)
+{
+    bool in = vm->in && vm->in->alive;
+
+    return vm->config.host_facts | (vm->out && vm->out->alive ? IN_SET(FACT_OUTGOING) : 0) |
+           (in ? IN_SET(FACT_LISTENING) : 0) | (in && vm->in->arrived ? IN_SET(FACT_INCOMING) : 0) |
+           (vm->waiting ? IN_SET(FACT_WAITING) : 0) | (vm->moved ? IN_SET(FACT_POSTMIGRATE) : 0);
+}
+
+static int may_start(struct vm *vm, enum moment moment, const struct address *address,
+                     uint64_t world, struct error *err)
+{
+    struct refusal ignored;
+
+    if (vm->quitting)
+        return err_set(err, ERR_USAGE, "this VM is about to end");
+    world |= world_of(vm) | (address ? gate_address_facts(address) : 0);
+    return gate_start(&vm->settings, moment, world, &ignored, err);
+}
+
+/* --- out ------------------------------------------------------------------------------------- */
+
+static void out_status(void *arg, enum migration_status status)
+{
+    struct job *job = arg;
+    struct vm *vm = job->vm;
+
+    pthread_mutex_lock(&vm->lock);
+    job->status = status;
+    vm->moved = status == MIGRATION_COMPLETED;
+    tell_status(vm, status);
+    pthread_mutex_unlock(&vm->lock);
+}
+
+static void out_pass(void *arg, uint64_t pass)
+{
+    const struct job *job = arg;
+
+    pthread_mutex_lock(&job->vm->lock);
+    tell_migration(job->vm, "MIGRATION_PASS", json_pack("{s:I}", "pass", (json_int_t)pass));
+    pthread_mutex_unlock(&job->vm->lock);
+}
+
+static void out_guest(void *arg, bool running)
+{
+    const struct job *job = arg;
+
+    pthread_mutex_lock(&job->vm->lock);
+    job->vm->moving = !running;
+    tell_whether_it_runs(job->vm);
+    pthread_mutex_unlock(&job->vm->lock);
+}
+
+static void *out_main(void *arg)
+{
+    struct job *job = arg;
+    struct error err;
+    int rc = outgoing_run(job->outgoing, &err);
+
+    job_end(job, rc, &err);
+    return NULL;
+}
+
+/* Under the lock. What is set goes along; of the machine, only what its stream says of it. */
+static int out_prepare(struct vm *vm, struct job *job, const struct address *to, struct error *err)
+{
+    struct machine *m = vm->config.machine;
+    bool zero_copy = settings_on(&vm->settings, CAP_ZERO_COPY_SEND);
+    struct outgoing_config config = {
+        .connect = connect_config(vm, job, to, zero_copy),
+        .uuid = vm->uuid,
+        .observer = {.status = out_status, .pass = out_pass, .guest = out_guest, .arg = job},
+    };
+
+    outgoing_configure(&vm->settings, &config);
+    m->config.uuid = vm->uuid;
+    m->config.has_uuid = settings_on(&vm->settings, CAP_VALIDATE_UUID) && uuid_is_set(&vm->uuid);
+    return outgoing_new(&config, m, &job->outgoing, err);
+}
+
+int vm_migrate(struct vm *vm, const struct address *to, uint64_t world, struct error *err)
+{
+    struct job *job = NULL;
+
+    pthread_mutex_lock(&vm->lock);
+    settle(vm, &vm->out);
+    int rc = may_start(vm, AT_MIGRATE, to, world, err);
+    if (rc == 0 && vm->rate) /* it may have the dirty log */
+        dirty_rate_stop(vm->rate);
+    if (rc == 0)
+        rc = (job = job_new(vm, err)) ? 0 : -1;
+    if (rc == 0)
+        rc = open_credentials(vm, job, false, to, err);
+    if (rc == 0)
+        rc = out_prepare(vm, job, to, err);
+    if (rc == 0)
+        rc = job_start(job, out_main, err);
+    if (rc == 0)
+        job_replace(&vm->out, job);
+    else
+        job_free(job);
+    pthread_mutex_unlock(&vm->lock);
+    return rc;
+}
+
+void vm_cancel(struct vm *vm)
+{
+    job_cancel(vm, &vm->out);
+}
+
+int vm_continue(struct vm *vm, struct error *err)
+{
+    struct job *job = borrow(vm, &vm->out);
+
+    if (!job)
+        return err_set(err, ERR_USAGE, "no migration runs");
+    int rc = outgoing_continue(job->outgoing, err);
+    give_back(job);
+    return rc;
+}
+
+/* --- in -------------------------------------------------------------------------------------- */
+
+/* The guest is here: it runs, unless its user does not want it to. */
+static void arrive(struct vm *vm)
+{
+    vm->waiting = vm->moving = false;
+    vm->started = true;
+    resume(vm, MACHINE_MOVING);
+    tell_whether_it_runs(vm);
+}
+
+/* That it listens was told as setup, as QEMU does; the engine says so when the source is there. */
+static void in_status(void *arg, enum migration_status status)
+{
+    struct job *job = arg;
+    struct vm *vm = job->vm;
+
+    pthread_mutex_lock(&vm->lock);
+    job->arrived = true;
+    job->status = status;
+    if (status == MIGRATION_COMPLETED)
+        arrive(vm);
+    if (status != MIGRATION_SETUP)
+        tell_status(vm, status);
+    pthread_mutex_unlock(&vm->lock);
+}
+
+static void *in_main(void *arg)
+{
+    struct job *job = arg;
+    struct error err;
+    int rc = incoming_run(job->incoming, &err);
+
+    job_end(job, rc, &err);
+    return NULL;
+}
+
+/* What was said is pinned; all else is read off the connections. */
+static int in_prepare(struct vm *vm, struct job *job, const struct address *at, struct error *err)
+{
+    const struct settings *s = &vm->settings;
+    bool pinned =
+        settings_said_capability(s, CAP_MULTIFD) || settings_said(s, PARAM_MULTIFD_CHANNELS);
+    struct incoming_config config = {
+        .connect = connect_config(vm, job, at, false),
+        .local_patience_ms = vm->config.local_patience_ms,
+        .n_channels = pinned ? (int)settings_channels(s) : -1,
+        .method = settings_said(s, PARAM_MULTIFD_COMPRESSION)
+                      ? (int)settings_number(s, PARAM_MULTIFD_COMPRESSION)
+                      : -1,
+        .machine = vm->config.machine->config.machine,
+        .uuid = uuid_is_set(&vm->uuid) ? &vm->uuid : NULL,
+        .uuid_may_lack = true,
+        .main_any_time = true,
+        .populate_threads = vm->config.populate_threads,
+        .observer = {.status = in_status, .arg = job},
+    };
+
+    if (vm->config.land(vm->config.arg, &job->landing, err) < 0)
+        return -1;
+    return incoming_new(&config, job->landing, &job->incoming, err);
+}
+
+int vm_incoming(struct vm *vm, const struct address *at, uint64_t world, bool exit_on_error,
+                struct error *err)
+{
+    struct job *job = NULL;
+
+    pthread_mutex_lock(&vm->lock);
+    settle(vm, &vm->in);
+    int rc = may_start(vm, AT_INCOMING, at, world, err);
+    if (rc == 0)
+        rc = (job = job_new(vm, err)) ? 0 : -1;
+    if (rc == 0)
+        rc = open_credentials(vm, job, true, at, err);
+    if (rc == 0)
+        rc = in_prepare(vm, job, at, err);
+    if (rc == 0) {
+        job->exit_on_error = exit_on_error;
+        rc = job_start(job, in_main, err);
+    }
+    if (rc == 0) {
+        job_replace(&vm->in, job);
+        tell_status(vm, MIGRATION_SETUP);
+    } else {
+        job_free(job);
+    }
+    pthread_mutex_unlock(&vm->lock);
+    return rc;
+}
+
+void vm_listening(struct vm *vm, char ret[static VM_ADDRESS_LEN])
+{
+    struct job *job = borrow(vm, &vm->in);
+
+    ret[0] = 0;
+    if (!job)
+        return;
+    strncat(ret, incoming_address(job->incoming), VM_ADDRESS_LEN - 1);
+    give_back(job);
+}
+
+/* --- settings -------------------------------------------------------------------------------- */
+
+int vm_settings(struct vm *vm, struct settings *ret, struct error *err)
+{
+    pthread_mutex_lock(&vm->lock);
+    int rc = settings_copy(&vm->settings, ret, err);
+    pthread_mutex_unlock(&vm->lock);
+    return rc;
+}
+
+static int let_in(struct vm *vm, const struct settings *change, struct outgoing_live *ret_live,
+                  struct error *err)
+{
+    struct settings want = vm->settings, owned;
+    struct refusal ignored;
+
+    if (gate_set(&want, change, world_of(vm), &ignored, err) < 0 ||
+        settings_copy(&want, &owned, err) < 0)
+        return -1;
+    settings_copy_done(&vm->settings);
+    vm->settings = owned;
+    outgoing_live_of(&owned, ret_live);
+    return 0;
+}
+
+int vm_set(struct vm *vm, const struct settings *change, struct error *err)
+{
+    struct outgoing_live live;
+
+    pthread_mutex_lock(&vm->lock);
+    settle(vm, &vm->out);
+    settle(vm, &vm->in);
+    int rc = let_in(vm, change, &live, err);
+    pthread_mutex_unlock(&vm->lock);
+    struct job *job = rc == 0 ? borrow(vm, &vm->out) : NULL;
+    if (!job)
+        return rc;
+    outgoing_update(job->outgoing, &live);
+    give_back(job);
+    return 0;
+}
+
+/* --- what is known --------------------------------------------------------------------------- */
+
+/* Under the lock; false where the engine itself has to be asked. */
+static bool remember(struct vm *vm, struct vm_migration *ret)
+{
+    const struct job *job = vm->out ? vm->out : vm->in;
+
+    if (!job)
+        return true;
+    ret->outgoing = job == vm->out;
+    ret->status = job->status;
+    if (job->alive)
+        return false;
+    ret->now = job->last;
+    if (job->failure.kind != ERR_NONE)
+        strcpy(ret->failure, job->failure.text);
+    return true;
+}
+
+/* False where its engine has just gone. What it says is newer than what it has told. */
+static bool look(struct vm *vm, struct vm_migration *ret)
+{
+    struct job *job = borrow(vm, ret->outgoing ? &vm->out : &vm->in);
+
+    if (!job)
+        return false;
+    job_stats(job, &ret->now);
+    if (ret->now.status != MIGRATION_NONE)
+        ret->status = ret->now.status;
+    give_back(job);
+    return true;
+}
+
+void vm_migration(struct vm *vm, struct vm_migration *ret)
+{
+    bool known;
+
+    memset(ret, 0, sizeof(*ret));
+    do {
+        pthread_mutex_lock(&vm->lock);
+        settle(vm, &vm->out);
+        settle(vm, &vm->in);
+        known = remember(vm, ret);
+        pthread_mutex_unlock(&vm->lock);
+    } while (!known && !look(vm, ret));
+    vm_listening(vm, ret->listening);
+}
+
+/* --- the dirty rate -------------------------------------------------------------------------- */
+
+/* Under the lock. */
+static int measure(struct vm *vm, const struct dirty_rate_config *config, struct error *err)
+{
+    uint64_t rate;
+
+    if (vm->rate && dirty_rate_read(vm->rate, &rate) == DIRTY_RATE_MEASURING)
+        return err_set(err, ERR_USAGE, "a measurement runs already; wait for its end");
+    if (config->mode == DIRTY_RATE_LOG && vm->out && vm->out->alive)
+        return err_set(err, ERR_USAGE,
+                       "a migration has the dirty log; use mode page-sampling, or query-migrate's "
+                       "dirty-pages-rate");
+    dirty_rate_free(vm->rate);
+    vm->rate = NULL;
+    return dirty_rate_start(config, &vm->rate, err);
+}
+
+int vm_measure(struct vm *vm, enum dirty_rate_mode mode, uint64_t calc_ms, unsigned sample_pages,
+               struct error *err)
+{
+    const struct dirty_rate_config config = {.machine = vm->config.machine,
+                                             .mode = mode,
+                                             .calc_ms = calc_ms,
+                                             .sample_pages = sample_pages};
+
+    pthread_mutex_lock(&vm->lock);
+    settle(vm, &vm->out);
+    int rc = measure(vm, &config, err);
+    if (rc == 0)
+        vm->rate_asked = (struct vm_dirty_rate){.started = true,
+                                                .start_s = clock_ns() / NS_PER_S,
+                                                .calc_ms = calc_ms,
+                                                .mode = mode,
+                                                .sample_pages = sample_pages};
+    pthread_mutex_unlock(&vm->lock);
+    return rc;
+}
+
+void vm_dirty_rate(struct vm *vm, struct vm_dirty_rate *ret)
+{
+    pthread_mutex_lock(&vm->lock);
+    *ret = vm->rate_asked;
+    if (vm->rate)
+        ret->status = dirty_rate_read(vm->rate, &ret->bytes_per_s);
+    pthread_mutex_unlock(&vm->lock);
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static int hold(struct vm *vm, struct error *err)
+{
+    struct machine *m = vm->config.machine;
+
+    if (!m->ops->stop)
+        return 0;
+    if (m->ops->stop(m, MACHINE_PAUSED, err) < 0)
+        return -1;
+    return vm->waiting ? m->ops->stop(m, MACHINE_MOVING, err) : 0;
+}
+
+static int fill(struct vm *vm, struct error *err)
+{
+    struct settings standard;
+
+    settings_init(&standard);
+    if (vm->config.name && !(vm->name = strdup(vm->config.name)))
+        return err_sys(err, "memory for a name");
+    return settings_copy(&standard, &vm->settings, err);
+}
+
+int vm_new(const struct vm_config *config, struct vm **ret, struct error *err)
+{
+    struct vm *vm = calloc(1, sizeof(*vm));
+
+    if (!vm)
+        return err_sys(err, "memory for a VM");
+    vm->config = *config;
+    if (!config->engine && engine_find("auto", &vm->config.engine, err) < 0) {
+        free(vm);
+        return -1;
+    }
+    if (config->uuid)
+        vm->uuid = *config->uuid;
+    vm->waiting = vm->moving = config->waiting;
+    vm->paused = true;
+    pthread_mutex_init(&vm->lock, NULL);
+    pthread_cond_init(&vm->changed, NULL);
+    if (fill(vm, err) < 0 || hold(vm, err) < 0) {
+        vm_free(vm);
+        return -1;
+    }
+    *ret = vm;
+    return 0;
+}
+
+void vm_start(struct vm *vm, bool paused)
+{
+    if (!paused)
+        vm_cont(vm);
+}
+
+void vm_quit(struct vm *vm, const char *reason)
+{
+    pthread_mutex_lock(&vm->lock);
+    bool first = !vm->quitting;
+    vm->quitting = true;
+    if (first)
+        tell(vm, "SHUTDOWN", json_pack("{s:b, s:s}", "guest", 0, "reason", reason));
+    pthread_mutex_unlock(&vm->lock);
+    if (!first)
+        return;
+    job_cancel(vm, &vm->out);
+    job_cancel(vm, &vm->in);
+    pthread_mutex_lock(&vm->lock);
+    bool over = is_over(vm);
+    pthread_mutex_unlock(&vm->lock);
+    if (over)
+        vm->config.over(vm->config.arg, NULL);
+}
+
+static void job_finish(struct vm *vm, struct job **which)
+{
+    job_cancel(vm, which);
+    if (*which && (*which)->joinable)
+        pthread_join((*which)->thread, NULL);
+    job_free(*which);
+    *which = NULL;
+}
+
+void vm_free(struct vm *vm)
+{
+    if (!vm)
+        return;
+    pthread_mutex_lock(&vm->lock);
+    vm->quitting = vm->told_over = true;
+    pthread_mutex_unlock(&vm->lock);
+    job_finish(vm, &vm->out);
+    job_finish(vm, &vm->in);
+    dirty_rate_free(vm->rate);
+    settings_copy_done(&vm->settings);
+    free(vm->name);
+    pthread_cond_destroy(&vm->changed);
+    pthread_mutex_destroy(&vm->lock);
+    free(vm);
+}

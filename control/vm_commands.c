@@ -1,0 +1,78 @@
+#include "control/vm_commands.h"
+
+#include "base/macros.h"
+
+static int query_status(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    bool running;
+    const char *state = vm_run_state(arg, &running);
+
+    (void)arguments;
+    (void)err;
+    *ret = json_pack("{s:s, s:b}", "status", state, "running", running);
+    return 0;
+}
+
+static int query_name(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    (void)arguments;
+    (void)err;
+    *ret = json_pack("{s:s*}", "name", vm_name(arg));
+    return 0;
+}
+
+static int query_uuid(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    char text[UUID_TEXT_LEN];
+
+    (void)arguments;
+    (void)err;
+    uuid_format(vm_uuid(arg), text);
+    *ret = json_pack("{s:s}", "UUID", text);
+    return 0;
+}
+
+static int stop(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    (void)arguments;
+    (void)ret;
+    return vm_stop(arg, err);
+}
+
+static int cont(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    (void)arguments;
+    (void)ret;
+    (void)err;
+    vm_cont(arg);
+    return 0;
+}
+
+/* The answer goes first: there may be nobody left to send it. */
+static int quit(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    (void)arg;
+    (void)arguments;
+    (void)ret;
+    (void)err;
+    return 0;
+}
+
+static void after_quit(void *arg)
+{
+    vm_quit(arg, "host-qmp-quit");
+}
+
+static const struct qmp_command commands[] = {
+    {.name = "query-status", .run = query_status},
+    {.name = "query-name", .run = query_name},
+    {.name = "query-uuid", .run = query_uuid},
+    {.name = "stop", .run = stop},
+    {.name = "cont", .run = cont},
+    {.name = "quit", .run = quit, .after = after_quit},
+};
+
+struct qmp_table vm_commands(struct vm *vm)
+{
+    return (struct qmp_table){commands, ARRAY_LEN(commands), vm};
+}
