@@ -1,0 +1,318 @@
+#include "vmm/memory_backing.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <linux/memfd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/fd.h"
+#include "vmm/numa_bind.h"
+
+#define MIB(n) (UINT64_C(n) << 20)
+#define GIB(n) (UINT64_C(n) << 30)
+
+#define STAT_BLOCK 512 /* st_blocks is in these */
+
+static const struct huge_size {
+    const char *name;
+    uint64_t bytes;
+} huge_sizes[] = {
+    {"2M", MIB(2)},
+    {"1G", GIB(1)},
+};
+
+/* --- what the user says ---------------------------------------------------------------------- */
+
+static int parse_nothing(const char *rest, struct memory_backing_config *ret)
+{
+    (void)ret;
+    return rest ? -1 : 0;
+}
+
+static int parse_huge_size(const char *rest, struct memory_backing_config *ret)
+{
+    for (size_t i = 0; i < ARRAY_LEN(huge_sizes); i++) {
+        if (strcmp(rest ? rest : huge_sizes[0].name, huge_sizes[i].name) != 0)
+            continue;
+        ret->page_bytes = huge_sizes[i].bytes;
+        return 0;
+    }
+    return -1;
+}
+
+static int parse_path(const char *rest, struct memory_backing_config *ret)
+{
+    ret->path = rest;
+    return rest && rest[0] ? 0 : -1;
+}
+
+static const struct {
+    const char *name;
+    int (*parse)(const char *rest, struct memory_backing_config *ret);
+} kinds[] = {
+    [MEMORY_ANON] = {"anon", parse_nothing},
+    [MEMORY_MEMFD] = {"memfd", parse_nothing},
+    [MEMORY_HUGETLB] = {"hugetlb", parse_huge_size},
+    [MEMORY_FILE] = {"file", parse_path},
+};
+static_assert(ARRAY_LEN(kinds) == MEMORY_KINDS, "a row for each kind");
+
+int memory_backing_parse(const char *text, struct memory_backing_config *ret, struct error *err)
+{
+    size_t len = strcspn(text, ":");
+    const char *rest = text[len] ? text + len + 1 : NULL;
+
+    for (size_t i = 0; i < MEMORY_KINDS; i++) {
+        struct memory_backing_config config = {.kind = (enum memory_kind)i};
+
+        if (strlen(kinds[i].name) != len || strncmp(text, kinds[i].name, len) != 0)
+            continue;
+        if (kinds[i].parse(rest, &config) < 0)
+            break;
+        *ret = config;
+        return 0;
+    }
+    return err_set(err, ERR_USAGE, "memory '%s', expected " MEMORY_BACKING_SYNTAX, text);
+}
+
+/* --- huge pages ------------------------------------------------------------------------------ */
+
+/* One of the numbers that the kernel shows, in the folder `where`; 0 where it shows none. */
+static uint64_t huge_pages(const char *where, uint64_t page_bytes, const char *what)
+{
+    char path[160], text[32] = "";
+
+    snprintf(path, sizeof(path), "%s/hugepages-%" PRIu64 "kB/%s", where, page_bytes >> 10, what);
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+        return 0;
+    return strtoull(text, NULL, 10);
+}
+
+/* Free, and not promised to somebody. */
+static uint64_t huge_pages_free(uint64_t page_bytes)
+{
+    uint64_t there = huge_pages("/sys/kernel/mm/hugepages", page_bytes, "free_hugepages");
+    uint64_t promised = huge_pages("/sys/kernel/mm/hugepages", page_bytes, "resv_hugepages");
+
+    return there - MIN(there, promised);
+}
+
+static uint64_t huge_pages_on(uint64_t page_bytes, const struct numa_nodes *nodes)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < NUMA_NODES_MAX; i++) {
+        char where[64];
+
+        snprintf(where, sizeof(where), "/sys/devices/system/node/node%u/hugepages", i);
+        if (numa_nodes_has(nodes, i))
+            sum += huge_pages(where, page_bytes, "free_hugepages");
+    }
+    return sum;
+}
+
+static int too_few(uint64_t page_bytes, uint64_t needed, uint64_t there, const char *where,
+                   struct error *err)
+{
+    return err_set(err, ERR_SYSTEM,
+                   "%" PRIu64 " huge pages of %" PRIu64 " MiB needed%s, %" PRIu64
+                   " free: raise %s/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages",
+                   needed, page_bytes >> 20, where, there,
+                   page_bytes == MIB(2) ? "vm.nr_hugepages, which is " : "", page_bytes >> 10);
+}
+
+/* --- memory of a file ------------------------------------------------------------------------ */
+
+/* Of huge pages all are promised now: one that is missing later would end the process. */
+static int map_shared(struct ram_block *b, int fd, struct error *err)
+{
+    bool huge = b->host_page_bytes > RAM_PAGE_SIZE;
+    uint64_t len = ram_block_mapped_bytes(b);
+    void *host =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | (huge ? 0 : MAP_NORESERVE), fd, 0);
+
+    if (host == MAP_FAILED && huge && errno == ENOMEM)
+        return too_few(b->host_page_bytes, len / b->host_page_bytes,
+                       huge_pages_free(b->host_page_bytes), "", err);
+    if (host == MAP_FAILED)
+        return err_sys(err, "%" PRIu64 " MiB of memory", len >> 20);
+    b->host = host;
+    b->mapped = true;
+    return 0;
+}
+
+static int map_anon(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
+                    struct error *err)
+{
+    (void)config;
+    (void)ret_fd;
+    return ram_block_map_anonymous(b, err);
+}
+
+static int map_memfd_of(struct ram_block *b, unsigned flags, int *ret_fd, struct error *err)
+{
+    AUTO_FD int fd = memfd_create("guest", MFD_CLOEXEC | flags);
+
+    if (fd < 0)
+        return err_sys(err, "memfd");
+    if (ftruncate(fd, (off_t)ram_block_mapped_bytes(b)) < 0)
+        return err_sys(err, "memfd of %" PRIu64 " MiB", ram_block_mapped_bytes(b) >> 20);
+    if (map_shared(b, fd, err) < 0)
+        return -1;
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+static int map_memfd(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
+                     struct error *err)
+{
+    (void)config;
+    if (map_memfd_of(b, 0, ret_fd, err) < 0)
+        return -1;
+    b->fd = *ret_fd; /* its holes are what was never touched */
+    return 0;
+}
+
+/* The file of huge pages has no holes to ask for, but all that is in it was put there through the
+ * mapping: b->fd stays -1, and the page tables are asked. */
+static int map_hugetlb(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
+                       struct error *err)
+{
+    unsigned size_bits = (unsigned)__builtin_ctzll(config->page_bytes);
+
+    b->host_page_bytes = config->page_bytes;
+    return map_memfd_of(b, MFD_HUGETLB | size_bits << MFD_HUGE_SHIFT, ret_fd, err);
+}
+
+/* --- a file with a name ---------------------------------------------------------------------- */
+
+static int open_file(const char *path, int *ret_fd, bool *ret_created, struct error *err)
+{
+    AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool created = fd >= 0;
+
+    if (!created && errno == EEXIST)
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK); /* not waiting for a pipe's other end */
+    if (fd < 0)
+        return err_sys(err, "open");
+    *ret_created = created;
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+/* What a file must not be: memory that somebody uses, or that is not zero. */
+static int check_file(int fd, const struct stat *st, struct error *err)
+{
+    if (!S_ISREG(st->st_mode))
+        return err_set(err, ERR_USAGE, "not a regular file");
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return err_sys(err, "in use by another guest");
+    /* A file of huge pages knows no holes, and says that all of it is data. */
+    if (st->st_blocks > 0 && (lseek(fd, 0, SEEK_DATA) >= 0 || errno != ENXIO))
+        return err_set(err, ERR_USAGE,
+                       "holds data, but a guest's memory starts as zeros: remove "
+                       "the file, or name another one");
+    return 0;
+}
+
+/* Memory that a file system cannot give when it is touched ends the process: ask before. */
+static int check_space(const struct statfs *fs, uint64_t bytes, struct error *err)
+{
+    uint64_t there = (uint64_t)fs->f_bavail * (uint64_t)fs->f_bsize;
+
+    if (fs->f_blocks && bytes > there) /* none at all: it has no limit */
+        return err_set(err, ERR_SYSTEM,
+                       "not enough space: %" PRIu64 " MiB needed, %" PRIu64 " MiB free",
+                       bytes >> 20, there >> 20);
+    return 0;
+}
+
+static int fit_file(int fd, struct ram_block *b, struct error *err)
+{
+    struct statfs fs;
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+        return err_sys(err, "what file this is");
+    if (check_file(fd, &st, err) < 0)
+        return -1;
+    bool huge = fs.f_type == HUGETLBFS_MAGIC;
+    if (huge)
+        b->host_page_bytes = (uint64_t)fs.f_bsize;
+    uint64_t bytes = ram_block_mapped_bytes(b);
+    if (st.st_size != 0 && (uint64_t)st.st_size != bytes)
+        return err_set(err, ERR_USAGE, "%llu bytes long, expected %" PRIu64 " or an empty file",
+                       (unsigned long long)st.st_size, bytes);
+    uint64_t filled = (uint64_t)st.st_blocks * STAT_BLOCK; /* space that is set aside */
+    if (!huge && check_space(&fs, bytes - MIN(bytes, filled), err) < 0)
+        return -1;
+    if (st.st_size == 0 && ftruncate(fd, (off_t)bytes) < 0)
+        return err_sys(err, "making it %" PRIu64 " MiB long", bytes >> 20);
+    if (map_shared(b, fd, err) < 0)
+        return -1;
+    b->fd = huge ? -1 : fd; /* as in map_hugetlb() */
+    return 0;
+}
+
+static int map_file(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
+                    struct error *err)
+{
+    AUTO_FD int fd = -1;
+    bool created = false;
+
+    if (open_file(config->path, &fd, &created, err) < 0 || fit_file(fd, b, err) < 0) {
+        if (created)
+            unlink(config->path);
+        return err_in(err, "%s", config->path);
+    }
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+/* --- all of them ----------------------------------------------------------------------------- */
+
+static int (*const maps[])(const struct memory_backing_config *config, struct ram_block *b,
+                           int *ret_fd, struct error *err) = {
+    [MEMORY_ANON] = map_anon,
+    [MEMORY_MEMFD] = map_memfd,
+    [MEMORY_HUGETLB] = map_hugetlb,
+    [MEMORY_FILE] = map_file,
+};
+static_assert(ARRAY_LEN(maps) == MEMORY_KINDS, "a function for each kind");
+
+static int bind_to(const struct numa_nodes *nodes, const struct ram_block *b, struct error *err)
+{
+    uint64_t len = ram_block_mapped_bytes(b), huge = b->host_page_bytes;
+
+    /* They are promised, but not where: one that is missing there would end the process. */
+    if (huge > RAM_PAGE_SIZE && huge_pages_on(huge, nodes) < len / huge)
+        return too_few(huge, len / huge, huge_pages_on(huge, nodes), " on these nodes", err);
+    return numa_bind_memory(nodes, b->host, len, err);
+}
+
+int memory_backing_map(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
+                       struct error *err)
+{
+    struct numa_nodes nodes;
+    AUTO_FD int fd = -1;
+
+    if (config->numa && numa_nodes_parse(config->numa, &nodes, err) < 0)
+        return -1;
+    if (maps[config->kind](config, b, &fd, err) < 0 ||
+        (config->numa && bind_to(&nodes, b, err) < 0)) {
+        b->fd = -1; /* it is closed here */
+        return err_in(err, "memory, %s", kinds[config->kind].name);
+    }
+    *ret_fd = fd_take(&fd);
+    return 0;
+}

@@ -1,0 +1,42 @@
+/*
+ * vmm/memory_backing.h: what a guest's memory is made of: kinds by name, NUMA nodes, and an error
+ * that says what to do. Knows no KVM.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "ram/block.h"
+
+enum memory_kind {
+    MEMORY_ANON,    /* of this process alone, advised to be in huge pages */
+    MEMORY_MEMFD,   /* shared, without a name */
+    MEMORY_HUGETLB, /* in huge pages that were set aside */
+    MEMORY_FILE,    /* shared, a file: on tmpfs, hugetlbfs or a disk */
+    MEMORY_KINDS,
+};
+
+struct memory_backing_config {
+    enum memory_kind kind;
+    uint64_t page_bytes; /* MEMORY_HUGETLB: 2 MiB or 1 GiB */
+    const char *path;    /* MEMORY_FILE */
+    const char *numa;    /* the nodes that it must be on, "0,2-3"; NULL: any */
+};
+
+#define MEMORY_BACKING_SYNTAX "anon|memfd|hugetlb[:2M|1G]|file:PATH"
+
+/* All but `numa`, out of MEMORY_BACKING_SYNTAX; `path` points into `text`. ERR_USAGE. */
+MUST_USE int memory_backing_parse(const char *text, struct memory_backing_config *ret,
+                                  struct error *err);
+
+/*
+ * Gives the block memory that is zero, bound before anything is touched, and nothing is populated;
+ * it goes with ram_map_done(). A file that is missing or empty is made as long as the block; one
+ * with another length, or with data in it, is refused and left as it is. It stays behind with what
+ * the guest wrote.
+ * *ret_fd: the file behind the memory, the caller's, or -1; it outlives the block, because b->fd
+ * may be the same.
+ */
+MUST_USE int memory_backing_map(const struct memory_backing_config *config, struct ram_block *b,
+                                int *ret_fd, struct error *err);

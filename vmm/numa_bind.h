@@ -1,0 +1,32 @@
+/*
+ * vmm/numa_bind.h: memory on chosen NUMA nodes, by libnuma. numa_bind_absent.c is the build without
+ * that library.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define NUMA_NODES_MAX 1024
+
+struct numa_nodes {
+    unsigned long words[NUMA_NODES_MAX / (8 * sizeof(unsigned long))];
+};
+
+static inline bool numa_nodes_has(const struct numa_nodes *n, unsigned node)
+{
+    size_t bits = 8 * sizeof(n->words[0]);
+
+    return n->words[node / bits] >> node % bits & 1;
+}
+
+/* 0 where this build and this kernel can, else why not, as ERR_SYSTEM. */
+MUST_USE int numa_usable(struct error *err);
+/* "0,2-3". ERR_USAGE: not such a list, or a node that is not there for this process. */
+MUST_USE int numa_nodes_parse(const char *text, struct numa_nodes *ret, struct error *err);
+/* What is touched from now on comes from these nodes only; of what is shared, for everybody. */
+MUST_USE int numa_bind_memory(const struct numa_nodes *nodes, void *host, size_t len,
+                              struct error *err);
