@@ -16,7 +16,7 @@
 #include "tools/verbs.h"
 
 #define TICK_MS   50   /* between two looks at a migration: QEMU sends no events unless asked to */
-#define SETTLE_MS 2000 /* for a destination to notice that the source has given up */
+#define SETTLE_MS 2000 /* for a VM to be done with a migration that has failed */
 
 /* A migration from one VM into another, by their monitors. */
 struct drive {
@@ -73,6 +73,18 @@ static void PRINTF(2, 3) add(struct error *err, const char *format, ...)
     va_end(args);
 }
 
+/* --- waiting --------------------------------------------------------------------------------- */
+
+/* A signal ends the wait, unless one has been heeded: `interrupts` is then NULL. */
+static void tick(const struct cancel *interrupts)
+{
+    static const struct cancel never = {.fd = -1};
+    struct error ignored;
+
+    (void)!cancel_poll(interrupts ? interrupts : &never, -1, 0, clock_ns() + TICK_MS * NS_PER_MS,
+                       &ignored);
+}
+
 /* --- before: are these two what they should be? ---------------------------------------------- */
 
 /* A VM's run state that no migration starts from, and what to do. */
@@ -83,6 +95,46 @@ static const struct {
     {"postmigrate", "has been migrated away; the command cont makes it an ordinary VM again"},
     {"finish-migrate", "is being migrated"},
 };
+
+static int holds_on(struct monitor *m, bool *ret, struct error *err)
+{
+    json_auto_t *instances = NULL;
+    json_t *instance;
+    size_t i;
+
+    *ret = false;
+    if (monitor_ask(m, "query-yank", NULL, &instances, err) < 0)
+        return monitor_refused(m) ? 0 : -1; /* ours, and QEMU before 6.0, do not know it */
+    json_array_foreach(instances, i, instance)
+    {
+        const char *type = json_string_value(json_object_get(instance, "type"));
+
+        *ret = *ret || (type && strcmp(type, "migration") == 0);
+    }
+    return 0;
+}
+
+/*
+ * QEMU says that a migration has failed a moment before it lets go of its connections, and after a
+ * destination's sudden end its thread may hang in multifd for ever. Another one that is started
+ * meanwhile is refused, and leaves the VM in status "setup" for good.
+ */
+static int await_tidy(struct monitor *m, struct error *err)
+{
+    uint64_t deadline = deadline_in_ms(SETTLE_MS);
+    bool held;
+
+    for (; holds_on(m, &held, err) == 0; tick(NULL)) {
+        if (!held)
+            return 0;
+        if (clock_ns() >= deadline)
+            return err_set(err, ERR_PEER,
+                           "%s has not let go of its last migration, which has ended; it would "
+                           "refuse another",
+                           m->name);
+    }
+    return -1;
+}
 
 static int check_from(struct monitor *from, struct error *err)
 {
@@ -98,7 +150,7 @@ static int check_from(struct monitor *from, struct error *err)
     if (json_object_get(migration, "status") && !is_status(migration, "none") &&
         outcome_of(migration) == UNDER_WAY)
         return err_set(err, ERR_PEER, "FROM is being migrated already");
-    return 0;
+    return await_tidy(from, err);
 }
 
 /* `ret_heard`: where it listens already, or NULL. */
@@ -275,19 +327,14 @@ static int set_both(struct drive *d, struct error *err)
 
 /* --- start ----------------------------------------------------------------------------------- */
 
-/*
- * A destination that fails had better stay, with its reason: QEMU since 9.1 does if it is told to.
- * One that does not know the word is asked again without it, and its second refusal counts.
- */
+/* A destination that fails had better stay, with its reason, where it can. */
 static int begin_to_listen(struct drive *d, struct error *err)
 {
-    json_t *arguments = json_pack("{s:s, s:b}", "uri", d->uri, "exit-on-error", 0);
+    json_t *arguments = json_pack("{s:s}", "uri", d->uri);
 
-    if (monitor_ask(&d->to, "migrate-incoming", arguments, NULL, err) == 0)
-        return 0;
-    if (!monitor_refused(&d->to))
-        return -1;
-    return monitor_ask(&d->to, "migrate-incoming", json_pack("{s:s}", "uri", d->uri), NULL, err);
+    if (d->to.can_stay)
+        json_object_set_new(arguments, "exit-on-error", json_false());
+    return monitor_ask(&d->to, "migrate-incoming", arguments, NULL, err);
 }
 
 /* Unless it does already; then d->uri is where it really is. */
@@ -348,16 +395,6 @@ static int look(struct drive *d, struct error *err)
     json_decref(d->migration);
     d->migration = now;
     return 0;
-}
-
-/* A signal ends the wait, unless one has been heeded: `interrupts` is then NULL. */
-static void tick(const struct cancel *interrupts)
-{
-    static const struct cancel never = {.fd = -1};
-    struct error ignored;
-
-    (void)!cancel_poll(interrupts ? interrupts : &never, -1, 0, clock_ns() + TICK_MS * NS_PER_MS,
-                       &ignored);
 }
 
 /* Why it is being cancelled, once it is. */

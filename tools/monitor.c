@@ -94,16 +94,21 @@ int monitor_migration(struct monitor *m, json_t **ret, struct error *err)
     return ask_for_object(m, "query-migrate", ret, err);
 }
 
-/* "QEMU 7.2.22". Ours says so in `package`. */
+/* Who it is, for people, and for the one thing that cannot be asked for in a cheaper way. */
 static int learn_version(struct monitor *m, struct error *err)
 {
     json_auto_t *answer = NULL;
 
     if (ask_for_object(m, "query-version", &answer, err) < 0)
         return -1;
-    const json_t *qemu = json_object_get(answer, "qemu");
-    snprintf(m->version, sizeof(m->version), "QEMU %u.%u.%u", (unsigned)json_count(qemu, "major"),
-             (unsigned)json_count(qemu, "minor"), (unsigned)json_count(qemu, "micro"));
+    const char *package = json_string_value(json_object_get(answer, "package"));
+    bool ours = package && strncmp(package, "ramjet", 6) == 0;
+    const json_t *numbers = json_object_get(answer, "qemu");
+    unsigned major = (unsigned)json_count(numbers, "major");
+    unsigned minor = (unsigned)json_count(numbers, "minor");
+    snprintf(m->version, sizeof(m->version), "%s %u.%u.%u", ours ? "ramjet" : "QEMU", major, minor,
+             (unsigned)json_count(numbers, "micro"));
+    m->can_stay = ours || major > 9 || (major == 9 && minor >= 1);
     return 0;
 }
 

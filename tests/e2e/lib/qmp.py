@@ -3,6 +3,8 @@
 import json
 import socket
 
+_UNDERSCORED = ("qmp_capabilities", "migrate_cancel")  # QMP's oldest names
+
 
 class QmpError(Exception):
     """QEMU refused a command, or closed its monitor."""
@@ -26,9 +28,8 @@ class Qmp:
     def __call__(self, command, **arguments):
         """Executes a command; an underscore stands for QMP's dash."""
         arguments = {key.replace("_", "-"): value for key, value in arguments.items()}
-        message = {"execute": command.replace("_", "-"), "arguments": arguments}
-        if command == "qmp_capabilities":
-            message = {"execute": command}
+        name = command if command in _UNDERSCORED else command.replace("_", "-")
+        message = {"execute": name, **({"arguments": arguments} if arguments else {})}
         self._socket.sendall(json.dumps(message).encode())
         while True:
             answer = self._receive()
