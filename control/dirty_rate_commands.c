@@ -74,7 +74,7 @@ static int calc(void *arg, const json_t *arguments, json_t **ret, struct error *
     json_int_t time = json_integer_value(json_object_get(arguments, "calc-time"));
     const json_t *pages = json_object_get(arguments, "sample-pages");
     json_int_t samples = pages ? json_integer_value(pages) : SAMPLES_DEFAULT;
-    enum dirty_rate_mode mode;
+    enum dirty_rate_mode mode = DIRTY_RATE_SAMPLING;
     size_t unit;
 
     (void)ret;

@@ -489,9 +489,10 @@ int vm_continue(struct vm *vm, struct error *err)
 
 /* --- in -------------------------------------------------------------------------------------- */
 
-/* The guest is here: it runs, unless its user does not want it to. */
+/* The guest is here: it runs, unless its user does not want it to, here or where it was. */
 static void arrive(struct vm *vm)
 {
+    vm->paused = machine_is_held(vm->config.machine, MACHINE_PAUSED);
     vm->waiting = vm->moving = false;
     vm->started = true;
     resume(vm, MACHINE_MOVING);

@@ -17,6 +17,11 @@ void machine_resume(struct machine *m, enum machine_hold why)
         m->ops->resume(m, why);
 }
 
+bool machine_is_held(struct machine *m, enum machine_hold why)
+{
+    return m->ops->is_held && m->ops->is_held(m, why);
+}
+
 void machine_free(struct machine *m)
 {
     if (m)

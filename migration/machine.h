@@ -27,12 +27,14 @@ enum machine_hold {
     MACHINE_MOVING = 1 << 1, /* a migration has stopped it, or it has not arrived yet */
 };
 
-/* stop() and resume(): any thread. The others: the thread in outgoing_run(). */
+/* stop() and resume(): any thread. Where nothing is said: the thread of the migration. */
 struct machine_ops {
     /* The guest stands still when this returns, whatever else held it. NULL: it always does. */
     int (*stop)(struct machine *m, enum machine_hold why, struct error *err);
     /* Takes a reason back; without it before, nothing happens. NULL as above. */
     void (*resume)(struct machine *m, enum machine_hold why);
+    /* Whether it is held for this reason; any thread. NULL: it never is. */
+    bool (*is_held)(struct machine *m, enum machine_hold why);
     /* The guest stands still: makes `devices` what they are now. NULL: they never change. */
     int (*save)(struct machine *m, struct error *err);
     /* It stands still, and its memory is in place: becomes what `devices`, which come from anyone,
@@ -57,6 +59,7 @@ struct machine {
 /* The ops of these names, where there are any. */
 MUST_USE int machine_stop(struct machine *m, enum machine_hold why, struct error *err);
 void machine_resume(struct machine *m, enum machine_hold why);
+bool machine_is_held(struct machine *m, enum machine_hold why);
 /* NULL is fine. */
 void machine_free(struct machine *m);
 

@@ -28,7 +28,8 @@ static const struct verb {
      "is written at RATE while it is sent.\n"
      "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N.\n",
      VERB_SEND, verb_send},
-    {"vm", "--guest NAME [options]", "run a guest under KVM that verifies its own memory",
+    {"vm", "--guest NAME | --incoming URI [options]",
+     "run a guest under KVM that verifies its own memory",
      "NAME: counter walks its memory and increments a number in every page; each has to hold what\n"
      "the last walk has left there. It runs until SIGINT or SIGTERM, or for --run-for; the exit\n"
      "code is 0 when every page was right. Such a guest cannot be migrated yet.\n",

@@ -266,6 +266,38 @@ static int set_guest(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
+static int set_name(struct options *o, const char *value, struct error *err)
+{
+    (void)err;
+    o->name = value;
+    return 0;
+}
+
+static int set_incoming(struct options *o, const char *value, struct error *err)
+{
+    (void)err;
+    o->incoming = value;
+    return 0;
+}
+
+static int set_paused(struct options *o, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    o->paused = true;
+    return 0;
+}
+
+static int set_monitor(struct options *o, const char *value, struct error *err)
+{
+    if (o->n_monitors == ARRAY_LEN(o->monitors))
+        return err_set(err, ERR_USAGE, "more than %zu of them", ARRAY_LEN(o->monitors));
+    if (address_parse(value, &o->monitors[o->n_monitors], err) < 0)
+        return -1;
+    o->n_monitors++;
+    return 0;
+}
+
 static int set_memory(struct options *o, const char *value, struct error *err)
 {
     return parse_size(value, &o->memory_bytes, err);
@@ -355,6 +387,18 @@ static const struct option {
      "for connecting and for the answer, together; 0: for ever (30s)"},
     {"--pretty", NULL, VERB_QMP, set_pretty, "the answer indented, over many lines"},
     {"--guest", "NAME", VERB_VM, set_guest, "what runs: counter"},
+    {"--incoming", "URI", VERB_VM, set_incoming,
+     "wait for a guest: at tcp:HOST:PORT or unix:PATH, defer until migrate-incoming; or go on from "
+     "a "
+     "snapshot, file:PATH"},
+    {"--qmp", "ADDRESS", VERB_VM, set_monitor,
+     "a monitor at unix:PATH or tcp:HOST:PORT; may be said again"},
+    {"--paused", NULL, VERB_VM, set_paused, "do not run until cont"},
+    {"--name", "NAME", VERB_VM, set_name, "what query-name answers"},
+    {"--machine", "TYPE", VERB_VM, set_machine, "alike at both ends (ramjet-1.0)"},
+    {"--uuid", "UUID", VERB_VM, set_uuid, "the VM's"},
+    {"--set", "NAME=VALUE", VERB_VM, set_setting,
+     "any capability or parameter by QEMU's name, as a monitor could set it"},
     {"--memory", "SIZE", VERB_VM, set_memory, "of the guest, 4M to 64G in steps of 2M (64M)"},
     {"--cpus", "N", VERB_VM, set_cpus, "vCPUs, 1 to 16 (1)"},
     {"--run-for", "TIME", VERB_VM, set_run_for, "then end it; 0: at a signal (0)"},

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/uuid.h"
 #include "migration/settings.h"
+#include "transport/address.h"
 #include "transport/engine.h"
 
 enum verb_bit {
@@ -21,6 +22,8 @@ enum verb_bit {
     VERB_VM = 1 << 5,
     VERB_MIGRATE = 1 << 6,
 };
+
+#define QMP_MONITORS_MAX 8 /* as many as a monitor serves */
 
 enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
 
@@ -45,7 +48,11 @@ struct options {
     const char *tls_creds_from, *tls_creds_to; /* of one end only, over the setting tls-creds */
     uint64_t cancel_after_ms;                  /* 0: never */
     /* vm */
-    const char *guest; /* NULL: not said */
+    const char *name, *guest; /* NULL: not said */
+    const char *incoming;     /* "defer", a URI, or file:PATH; NULL: not said */
+    bool paused;
+    struct address monitors[QMP_MONITORS_MAX];
+    size_t n_monitors;
     uint64_t memory_bytes, run_for_ms;
     unsigned cpus;
     enum progress_mode progress;

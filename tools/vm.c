@@ -1,133 +1,264 @@
 #include <inttypes.h>
 #include <stdio.h>
-
-#include <jansson.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "control/migrate_commands.h"
+#include "control/qmp_server.h"
+#include "control/vm_commands.h"
 #include "tools/interrupt.h"
 #include "tools/options.h"
 #include "tools/verbs.h"
+#include "tools/vm_commands.h"
+#include "tools/vm_report.h"
+#include "vmm/landing.h"
 #include "vmm/machine_kvm.h"
+#include "vmm/machine_snapshot.h"
+#include "vmm/restore.h"
 
-/* --- what it says ---------------------------------------------------------------------------- */
+#define FILE_SCHEME "file:"
 
-/* The first line, once every vCPU has been heard: who starts us knows that the guest runs. */
-static void print_running(const struct options *o)
+struct runner {
+    const struct options *options;
+    struct machine *machine;
+    struct guest_report *report;
+    struct vm *vm;
+    struct vm_commands commands;
+    struct qmp_server *server; /* NULL: nobody listens */
+    bool landing_made;
+    /* Of the migration that was to bring the guest. Written before the report is interrupted. */
+    bool has_failed;
+    struct error failure;
+};
+
+/* --- a guest that comes in ------------------------------------------------------------------- */
+
+/* Memory that a migration has begun to fill is no place for another. */
+static int land(void *arg, struct landing **ret, struct error *err)
 {
-    printf("running %s, %" PRIu64 " MiB, %u vCPU%s\n", o->guest, o->memory_bytes >> 20, o->cpus,
-           o->cpus == 1 ? "" : "s");
-    fflush(stdout);
-}
+    struct runner *r = arg;
 
-static void print_json(const struct guest_verdict *v, bool running)
-{
-    json_t *root =
-        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I}", "running", running, "heartbeats",
-                  (json_int_t)v->heartbeats, "longest-gap-us", (json_int_t)v->longest_gap_us,
-                  "pages-verified", (json_int_t)v->pages_verified, "pages-written",
-                  (json_int_t)v->pages_written, "errors", (json_int_t)v->errors);
-
-    json_dumpf(root, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(root);
-}
-
-static void print_text(struct guest_report *report, const struct guest_verdict *v)
-{
-    struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
-    size_t n = guest_report_wrong(report, wrong);
-    char text[GUEST_WRONG_TEXT];
-
-    printf("heartbeats      %" PRIu64 "\n", v->heartbeats);
-    printf("longest gap     %.3f ms, by the guest's clock\n", (double)v->longest_gap_us / 1000);
-    printf("pages verified  %" PRIu64 "\n", v->pages_verified);
-    printf("pages written   %" PRIu64 "\n", v->pages_written);
-    printf("errors          %" PRIu64 "\n", v->errors);
-    for (size_t i = 0; i < n; i++) {
-        guest_report_describe(&wrong[i], text, sizeof(text));
-        printf("  %s\n", text);
-    }
-}
-
-/* --- how it ends ----------------------------------------------------------------------------- */
-
-/* What speaks against the guest: that it died, was wrong, or has said nothing. */
-static int judge(struct guest_report *report, const struct guest_verdict *v, struct error *err)
-{
-    struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
-    char first[GUEST_WRONG_TEXT] = "told before it came here";
-    uint64_t code;
-
-    if (guest_report_failure(report, err) < 0)
+    if (r->landing_made)
+        return err_set(err, ERR_USAGE,
+                       "a migration into this VM has failed: end it and start another");
+    if (landing_machine_new(r->machine, ret, err) < 0)
         return -1;
-    if (guest_report_wrong(report, wrong) > 0)
-        guest_report_describe(&wrong[0], first, sizeof(first));
-    if (v->errors)
-        return err_set(err, ERR_PEER, "errors found by the guest: %" PRIu64 "; the first: %s",
-                       v->errors, first);
-    if (guest_report_ended(report, &code) && code)
-        return err_set(err, ERR_PEER, "the guest has ended itself with %" PRIu64, code);
-    if (guest_report_ended(report, &code))
-        return 0;
-    if (v->heartbeats == 0)
-        return err_set(err, ERR_PEER, "the guest was ended before it said anything");
+    r->landing_made = true;
     return 0;
 }
 
-static int result(struct machine *m, const struct options *o, struct error *err)
+static const char *snapshot_path(const struct options *o)
 {
-    struct guest_report *report = machine_kvm_report(m);
-    struct guest_verdict verdict;
+    bool is = o->incoming && strncmp(o->incoming, FILE_SCHEME, strlen(FILE_SCHEME)) == 0;
+
+    return is ? o->incoming + strlen(FILE_SCHEME) : NULL;
+}
+
+/* It runs on, or is paused, as it was when it was captured. */
+static int restore_from(const char *path, struct machine *machine, struct error *err)
+{
+    struct machine *snapshot;
+    struct landing *landing;
+
+    if (machine_snapshot_file(path, &snapshot, err) < 0)
+        return -1;
+    int rc = landing_machine_new(machine, &landing, err);
+    if (rc == 0) {
+        machine_resume(machine, MACHINE_PAUSED);
+        rc = restore(snapshot, landing, err);
+        landing_free(landing);
+    }
+    machine_free(snapshot);
+    return rc < 0 ? err_in(err, "%s", path) : 0;
+}
+
+static int listen_for_guest(struct runner *r, struct error *err)
+{
+    const char *uri = r->options->incoming;
+    char address[VM_ADDRESS_LEN];
+    struct address at;
+
+    if (!uri || strcmp(uri, "defer") == 0 || snapshot_path(r->options))
+        return 0;
+    if (address_parse(uri, &at, err) < 0 || vm_incoming(r->vm, &at, 0, true, err) < 0)
+        return err_in(err, "--incoming");
+    vm_listening(r->vm, address);
+    printf("listening %s\n", address);
+    fflush(stdout);
+    return 0;
+}
+
+/* --- monitors -------------------------------------------------------------------------------- */
+
+static void on_event(void *arg, const char *name, json_t *data)
+{
+    qmp_server_event(arg, name, data);
+}
+
+static int serve(struct runner *r, struct error *err)
+{
+    const struct qmp_table tables[] = {
+        vm_commands(r->vm),
+        dirty_rate_commands(r->vm),
+        migrate_commands(r->vm),
+        vm_guest_commands(&r->commands),
+    };
+    const struct qmp_registry registry = {tables, ARRAY_LEN(tables), "ramjet " RAMJET_VERSION};
+    const struct options *o = r->options;
+
+    if (o->n_monitors == 0)
+        return 0;
+    if (qmp_server_new(&registry, &r->server, err) < 0)
+        return -1;
+    for (size_t i = 0; i < o->n_monitors; i++) {
+        if (qmp_server_listen(r->server, &o->monitors[i], err) < 0)
+            return err_in(err, "--qmp");
+        printf("monitor %s\n", qmp_server_address(r->server, i));
+    }
+    fflush(stdout);
+    vm_set_events(r->vm, on_event, r->server);
+    return qmp_server_start(r->server, err);
+}
+
+/* --- its life -------------------------------------------------------------------------------- */
+
+static void on_over(void *arg, const struct error *failure)
+{
+    struct runner *r = arg;
+
+    if (failure) {
+        r->failure = *failure;
+        r->has_failed = true;
+    }
+    guest_report_interrupt(r->report);
+}
+
+static void on_signal(void *arg)
+{
+    struct runner *r = arg;
+
+    vm_quit(r->vm, "host-signal");
+}
+
+/* Who starts us knows from this line that the guest runs here: every vCPU has been heard. */
+static void print_running(const struct options *o)
+{
+    printf("running %s, %" PRIu64 " MiB, %u vCPU%s\n", o->guest ? o->guest : "what has come",
+           o->memory_bytes >> 20, o->cpus, o->cpus == 1 ? "" : "s");
+    fflush(stdout);
+}
+
+/* Until quit, a signal, the time that was asked for, or the guest's own end. */
+static void await_end(struct runner *r)
+{
+    uint64_t deadline = deadline_in_ms(r->options->run_for_ms);
+
+    if (guest_report_wait(r->report, 1, 0, deadline)) {
+        print_running(r->options);
+        guest_report_wait(r->report, UINT64_MAX, 0, deadline);
+    }
+    vm_quit(r->vm, "host-signal");
+}
+
+static int live(struct runner *r, struct error *err)
+{
+    if (vm_set(r->vm, &r->options->settings, err) < 0 || serve(r, err) < 0 ||
+        listen_for_guest(r, err) < 0 || interrupt_start(on_signal, r, err) < 0)
+        return -1;
+    vm_start(r->vm, r->options->paused);
+    await_end(r);
+    interrupt_stop();
+    return 0;
+}
+
+static int verdict(struct runner *r, bool running, struct error *err)
+{
+    if (r->options->json) {
+        json_t *root = vm_report_json(r->report, running);
+
+        json_dumpf(root, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(root);
+    } else {
+        vm_report_print(r->report);
+    }
+    return vm_report_judge(r->report, err);
+}
+
+static int run(struct runner *r, struct error *err)
+{
+    const struct options *o = r->options;
+    const struct vm_config config = {
+        .name = o->name,
+        .uuid = o->has_uuid ? &o->uuid : NULL,
+        .machine = r->machine,
+        .waiting = o->incoming && !snapshot_path(o),
+        .land = land,
+        .host_facts = IN_SET(FACT_NO_DIRTY_RING),
+        .connect_timeout_ms = o->connect_timeout_ms,
+        .stall_timeout_ms = o->stall_timeout_ms,
+        .local_patience_ms = o->local_patience_ms,
+        .over = on_over,
+        .arg = r,
+    };
     struct error ignored;
 
-    guest_report_verdict(report, &verdict);
-    if (o->json)
-        print_json(&verdict, guest_report_failure(report, &ignored) == 0);
-    else
-        print_text(report, &verdict);
-    return judge(report, &verdict, err);
-}
-
-static void on_interrupt(void *arg)
-{
-    guest_report_interrupt(arg);
-}
-
-/* Until a signal, the time that was asked for, or the guest's own end. */
-static int run(struct machine *m, const struct options *o, struct error *err)
-{
-    struct guest_report *report = machine_kvm_report(m);
-    uint64_t deadline = deadline_in_ms(o->run_for_ms);
-
-    if (interrupt_start(on_interrupt, report, err) < 0)
+    if (vm_new(&config, &r->vm, err) < 0)
         return -1;
-    machine_resume(m, MACHINE_PAUSED);
-    if (guest_report_wait(report, 1, 0, deadline)) {
-        print_running(o);
-        guest_report_wait(report, UINT64_MAX, 0, deadline);
+    r->commands = (struct vm_commands){.vm = r->vm, .report = r->report};
+    int rc = live(r, err);
+    bool running = guest_report_failure(r->report, &ignored) == 0;
+    qmp_server_stop(r->server);
+    vm_set_events(r->vm, NULL, NULL);
+    vm_free(r->vm);
+    qmp_server_free(r->server);
+    if (rc == 0)
+        rc = machine_stop(r->machine, MACHINE_PAUSED, err);
+    if (rc == 0 && r->has_failed) {
+        *err = r->failure;
+        return -1;
     }
-    interrupt_stop();
-    return machine_stop(m, MACHINE_PAUSED, err);
+    return rc < 0 ? -1 : verdict(r, running, err);
+}
+
+/* --- the command line ------------------------------------------------------------------------ */
+
+static int check(const struct options *o, struct error *err)
+{
+    if (!o->guest && !o->incoming)
+        return err_set(err, ERR_USAGE, "expected --guest NAME or --incoming; see ramjet help vm");
+    if (o->guest && o->incoming)
+        return err_set(err, ERR_USAGE, "--guest: with --incoming the guest is what comes");
+    if (o->machine && strncmp(o->machine, "ramjet-", strlen("ramjet-")) != 0)
+        return err_set(err, ERR_USAGE, "--machine %.40s: expected ramjet-1.0", o->machine);
+    return 0;
 }
 
 int verb_vm(int argc, char **argv, struct error *err)
 {
     struct options options;
-    struct machine *machine;
+    struct runner r = {.options = &options};
     size_t n;
 
-    if (options_parse(VERB_VM, argc, argv, &options, NULL, 0, &n, err) < 0)
+    if (options_parse(VERB_VM, argc, argv, &options, NULL, 0, &n, err) < 0 ||
+        check(&options, err) < 0)
         return -1;
-    if (!options.guest)
-        return err_set(err, ERR_USAGE, "expected --guest NAME; see ramjet help vm");
     const struct machine_kvm_config config = {
-        .guest = options.guest, .bytes = options.memory_bytes, .cpus = options.cpus};
+        .guest = options.guest,
+        .bytes = options.memory_bytes,
+        .cpus = options.cpus,
+        .incoming = options.incoming != NULL,
+    };
     interrupt_block();
-    if (machine_kvm_new(&config, &machine, err) < 0)
+    if (machine_kvm_new(&config, &r.machine, err) < 0)
         return -1;
-    int rc = run(machine, &options, err);
+    r.report = machine_kvm_report(r.machine);
+    if (options.machine)
+        strcpy(r.machine->config.machine, options.machine);
+    const char *path = snapshot_path(&options);
+    int rc = path ? restore_from(path, r.machine, err) : 0;
     if (rc == 0)
-        rc = result(machine, &options, err);
-    machine_free(machine);
+        rc = run(&r, err);
+    machine_free(r.machine);
     return rc;
 }

@@ -198,7 +198,7 @@ static int check(const struct machine_kvm_config *config, const struct guest_ima
         return err_set(err, ERR_USAGE, "%u vCPUs, expected 1 to %d", config->cpus, GUEST_CPUS_MAX);
     if (guest_memory_check(config->bytes, err) < 0)
         return -1;
-    return guest_image_find(config->guest, ret, err);
+    return config->incoming ? 0 : guest_image_find(config->guest, ret, err);
 }
 
 static const struct machine_ops kvm_ops;
@@ -216,7 +216,7 @@ static int make(struct machine_kvm *m, const struct machine_kvm_config *config,
 int machine_kvm_new(const struct machine_kvm_config *config, struct machine **ret,
                     struct error *err)
 {
-    const struct guest_image *image;
+    const struct guest_image *image = NULL;
 
     if (check(config, &image, err) < 0)
         return -1;
@@ -300,6 +300,16 @@ static void kvm_resume(struct machine *base, enum machine_hold why)
     change_holds(kvm_of(base), 0, why);
 }
 
+static bool kvm_is_held(struct machine *base, enum machine_hold why)
+{
+    struct machine_kvm *m = kvm_of(base);
+
+    pthread_mutex_lock(&m->control);
+    bool held = (m->holds & why) != 0;
+    pthread_mutex_unlock(&m->control);
+    return held;
+}
+
 static void kvm_throttle(struct machine *base, unsigned percent)
 {
     vcpu_brake_set(&kvm_of(base)->brake, percent);
@@ -349,9 +359,7 @@ static size_t list_devices(const struct machine_kvm *m, struct machine_state *s,
 
 static int read_state(struct machine_kvm *m, struct machine_state *s, struct error *err)
 {
-    pthread_mutex_lock(&m->control);
-    s->run.paused = (m->holds & MACHINE_PAUSED) != 0;
-    pthread_mutex_unlock(&m->control);
+    s->run.paused = kvm_is_held(&m->base, MACHINE_PAUSED);
     s->serial = m->serial.state;
     guest_report_get_state(&m->report, &s->guest);
     for (unsigned i = 0; i < m->n_vcpus; i++) {
@@ -433,6 +441,7 @@ static void kvm_free(struct machine *base)
 static const struct machine_ops kvm_ops = {
     .stop = kvm_stop,
     .resume = kvm_resume,
+    .is_held = kvm_is_held,
     .save = kvm_save,
     .load = kvm_load,
     .throttle = kvm_throttle,

@@ -235,6 +235,16 @@ static void synth_limit_dirty(struct machine *m, uint64_t bytes_per_s)
     atomic_store(&((struct synth *)m)->limit_bytes_per_s, bytes_per_s);
 }
 
+static bool synth_is_held(struct machine *m, enum machine_hold why)
+{
+    struct synth *s = (struct synth *)m;
+
+    pthread_mutex_lock(&s->control);
+    bool held = (s->holds & why) != 0;
+    pthread_mutex_unlock(&s->control);
+    return held;
+}
+
 /* --- its dirty log --------------------------------------------------------------------------- */
 
 static struct synth *synth_of(struct dirty_source *d)
@@ -295,6 +305,7 @@ static void synth_free(struct machine *m)
 static const struct machine_ops synth_ops = {
     .stop = synth_stop,
     .resume = synth_resume,
+    .is_held = synth_is_held,
     .throttle = synth_throttle,
     .limit_dirty = synth_limit_dirty,
     .free = synth_free,

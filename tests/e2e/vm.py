@@ -19,8 +19,8 @@ CASES = []
 
 NOBODY = 65534
 PAGE = 4096
-MEMBERS = {"running": bool, "heartbeats": int, "longest-gap-us": int, "pages-verified": int,
-           "pages-written": int, "errors": int}
+MEMBERS = {"running": bool, "heartbeats": int, "longest-gap-us": int, "last-move-gap-us": int,
+           "moves": int, "pages-verified": int, "pages-written": int, "sweeps": int, "errors": int}
 
 
 def case(label):

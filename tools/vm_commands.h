@@ -1,0 +1,16 @@
+/*
+ * tools/vm_commands.h: the monitor's commands that are about our own guests: docs/qmp.md.
+ */
+#pragma once
+
+#include "control/qmp_command.h"
+#include "control/vm.h"
+#include "vmm/guest_report.h"
+
+struct vm_commands {
+    struct vm *vm;
+    struct guest_report *report;
+};
+
+/* `about` is used while the monitor lives. */
+struct qmp_table vm_guest_commands(struct vm_commands *about);

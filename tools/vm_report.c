@@ -1,0 +1,61 @@
+#include "tools/vm_report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+json_t *vm_report_json(struct guest_report *report, bool running)
+{
+    struct guest_verdict v;
+
+    guest_report_verdict(report, &v);
+    return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "running", running,
+                     "heartbeats", (json_int_t)v.heartbeats, "longest-gap-us",
+                     (json_int_t)v.longest_gap_us, "last-move-gap-us",
+                     (json_int_t)v.last_move_gap_us, "moves", (json_int_t)v.moves, "pages-verified",
+                     (json_int_t)v.pages_verified, "pages-written", (json_int_t)v.pages_written,
+                     "sweeps", (json_int_t)v.sweeps, "errors", (json_int_t)v.errors);
+}
+
+void vm_report_print(struct guest_report *report)
+{
+    struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
+    size_t n = guest_report_wrong(report, wrong);
+    char text[GUEST_WRONG_TEXT];
+    struct guest_verdict v;
+
+    guest_report_verdict(report, &v);
+    printf("heartbeats      %" PRIu64 "\n", v.heartbeats);
+    printf("longest gap     %.3f ms, by the guest's clock\n", (double)v.longest_gap_us / 1000);
+    if (v.moves)
+        printf("last move       %.3f ms, the %" PRIu64 ". of them\n",
+               (double)v.last_move_gap_us / 1000, v.moves);
+    printf("pages verified  %" PRIu64 "\n", v.pages_verified);
+    printf("pages written   %" PRIu64 "\n", v.pages_written);
+    printf("errors          %" PRIu64 "\n", v.errors);
+    for (size_t i = 0; i < n; i++) {
+        guest_report_describe(&wrong[i], text, sizeof(text));
+        printf("  %s\n", text);
+    }
+}
+
+int vm_report_judge(struct guest_report *report, struct error *err)
+{
+    struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
+    char first[GUEST_WRONG_TEXT] = "told before it came here";
+    struct guest_verdict v;
+    uint64_t code;
+
+    if (guest_report_failure(report, err) < 0)
+        return -1;
+    guest_report_verdict(report, &v);
+    if (guest_report_wrong(report, wrong) > 0)
+        guest_report_describe(&wrong[0], first, sizeof(first));
+    if (v.errors)
+        return err_set(err, ERR_PEER, "errors found by the guest: %" PRIu64 "; the first: %s",
+                       v.errors, first);
+    if (guest_report_ended(report, &code))
+        return code ? err_set(err, ERR_PEER, "the guest has ended itself with %" PRIu64, code) : 0;
+    if (v.heartbeats == 0)
+        return err_set(err, ERR_PEER, "the guest was ended before it said anything");
+    return 0;
+}
