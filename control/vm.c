@@ -538,6 +538,7 @@ static int in_prepare(struct vm *vm, struct job *job, const struct address *at, 
         .method = settings_said(s, PARAM_MULTIFD_COMPRESSION)
                       ? (int)settings_number(s, PARAM_MULTIFD_COMPRESSION)
                       : -1,
+        .switchover_ack = settings_on(s, CAP_SWITCHOVER_ACK),
         .machine = vm->config.machine->config.machine,
         .uuid = uuid_is_set(&vm->uuid) ? &vm->uuid : NULL,
         .uuid_may_lack = true,

@@ -1,0 +1,292 @@
+#include "tests/support/monitored.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "control/migrate_commands.h"
+#include "control/vm_commands.h"
+#include "tests/support/temp.h"
+#include "tests/support/test.h"
+#include "vmm/landing.h"
+
+static const struct cancel never = {.fd = -1};
+
+static uint64_t soon(void)
+{
+    return deadline_in_ms(20000 * TEST_SLOWNESS);
+}
+
+/* --- its landing ----------------------------------------------------------------------------- */
+
+struct test_landing {
+    struct landing base;
+    struct landing *null;
+    struct monitored *m;
+};
+
+static int on_listed(struct landing *l, const struct configuration *config,
+                     const struct device_state *devices, struct ram_map *ram, struct error *err)
+{
+    struct test_landing *t = (struct test_landing *)l;
+
+    pthread_mutex_lock(&t->m->lock);
+    const char *refuse = t->m->list_error;
+    t->m->list_error = NULL;
+    pthread_mutex_unlock(&t->m->lock);
+    if (refuse)
+        return err_set(err, ERR_USAGE, "%s", refuse);
+    return t->null->ops->listed(t->null, config, devices, ram, err);
+}
+
+static int on_commit(struct landing *l, const struct configuration *config,
+                     const struct ram_map *ram, const struct device_state *devices,
+                     struct error *err)
+{
+    struct test_landing *t = (struct test_landing *)l;
+
+    return t->null->ops->commit(t->null, config, ram, devices, err);
+}
+
+static void on_free(struct landing *l)
+{
+    landing_free(((struct test_landing *)l)->null);
+    free(l);
+}
+
+static const struct landing_ops landing_ops = {on_listed, on_commit, on_free};
+
+static int land(void *arg, struct landing **ret, struct error *err)
+{
+    struct monitored *m = arg;
+    struct test_landing *t = calloc(1, sizeof(*t));
+
+    pthread_mutex_lock(&m->lock);
+    m->n_landings++;
+    const char *refuse = m->land_error;
+    m->land_error = NULL;
+    pthread_mutex_unlock(&m->lock);
+    assert_non_null(t);
+    t->base.ops = &landing_ops;
+    t->m = m;
+    if (refuse || landing_null_new(&t->null, err) < 0) {
+        free(t);
+        return refuse ? err_set(err, ERR_USAGE, "%s", refuse) : -1;
+    }
+    *ret = &t->base;
+    return 0;
+}
+
+/* --- its life -------------------------------------------------------------------------------- */
+
+static void on_over(void *arg, const struct error *failure)
+{
+    struct monitored *m = arg;
+
+    pthread_mutex_lock(&m->lock);
+    m->n_over++;
+    m->failure = failure ? *failure : (struct error){.kind = ERR_NONE};
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+}
+
+static void on_vm_event(void *arg, const char *name, json_t *data)
+{
+    qmp_server_event(arg, name, data);
+}
+
+static void on_event(void *arg, const char *name, const json_t *message)
+{
+    struct monitored *m = arg;
+    const json_t *data = json_object_get(message, "data");
+    const char *status = json_string_value(json_object_get(data, "status"));
+    size_t len = strlen(m->events);
+
+    if (strcmp(name, "MIGRATION_PASS") == 0) /* how many is not for a test to say */
+        return;
+    CHECK(len + 64 < sizeof(m->events), "too many events: %s", m->events);
+    sprintf(m->events + len, "%s%s%s ", name, status ? " " : "", status ? status : "");
+}
+
+static void make_vm(struct monitored *m, const struct monitored_config *c)
+{
+    struct synth_config synth = {.bytes = c->bytes,
+                                 .zero_percent = 20,
+                                 .random_percent = 20,
+                                 .dirty_bytes_per_s = c->dirty_bytes_per_s};
+    struct uuid uuid;
+    struct error err;
+
+    OK(machine_synth(&synth, &m->machine, &err), err, "machine");
+    if (c->uuid)
+        assert_int_equal(uuid_parse(c->uuid, &uuid), 0);
+    const struct vm_config config = {
+        .name = c->name,
+        .uuid = c->uuid ? &uuid : NULL,
+        .machine = m->machine,
+        .waiting = c->waiting,
+        .land = land,
+        .connect_timeout_ms = 30000,
+        .stall_timeout_ms = 30000,
+        .local_patience_ms = 1000 * TEST_SLOWNESS,
+        .over = on_over,
+        .arg = m,
+    };
+    OK(vm_new(&config, &m->vm, &err), err, "VM");
+}
+
+static void make_monitor(struct monitored *m, const char *name)
+{
+    static unsigned n_before; /* one that failed may still be there */
+    char path[PATH_MAX], text[300], file[64];
+    struct address at;
+    struct error err;
+
+    m->tables[0] = vm_commands(m->vm);
+    m->tables[1] = migrate_commands(m->vm);
+    m->tables[2] = dirty_rate_commands(m->vm);
+    const struct qmp_registry registry = {m->tables, ARRAY_LEN(m->tables), "test"};
+    OK(qmp_server_new(&registry, &m->server, &err), err, "monitor");
+    snprintf(file, sizeof(file), "%.40s-%u", name, n_before++);
+    snprintf(text, sizeof(text), "unix:%.200s", temp_path(path, file));
+    OK(address_parse(text, &at, &err), err, text);
+    OK(qmp_server_listen(m->server, &at, &err), err, text);
+    OK(qmp_server_start(m->server, &err), err, "monitor");
+    vm_set_events(m->vm, on_vm_event, m->server);
+    OK(qmp_client_open(&at, soon(), &never, &m->client, &err), err, "client");
+    qmp_client_set_events(m->client, on_event, m);
+}
+
+void monitored_start(struct monitored *m, const struct monitored_config *config)
+{
+    memset(m, 0, sizeof(*m));
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_cond_init(&m->changed, NULL);
+    make_vm(m, config);
+    make_monitor(m, config->name);
+    vm_start(m->vm, config->paused);
+    monitored_tell(m, "migrate-set-capabilities",
+                   "{'capabilities': [{'capability': 'events', 'state': true}]}");
+    monitored_tell(m, "migrate-set-parameters", "{'max-bandwidth': 0}");
+    monitored_forget(m);
+}
+
+void monitored_end(struct monitored *m)
+{
+    qmp_client_close(m->client);
+    qmp_server_stop(m->server);
+    vm_free(m->vm);
+    qmp_server_free(m->server);
+    machine_free(m->machine);
+    pthread_cond_destroy(&m->changed);
+    pthread_mutex_destroy(&m->lock);
+}
+
+/* --- talking --------------------------------------------------------------------------------- */
+
+static json_t *parse(const char *text)
+{
+    char *copy = strdup(text ? text : "{}");
+    json_error_t why;
+
+    for (char *at = copy; (at = strchr(at, '\''));)
+        *at = '"';
+    json_t *json = json_loads(copy, 0, &why);
+    CHECK(json, "%s: %s", copy, why.text);
+    free(copy);
+    return json;
+}
+
+static int execute(struct monitored *m, const char *command, const char *arguments, json_t **ret,
+                   struct error *err)
+{
+    json_t *json = parse(arguments);
+
+    qmp_client_set_deadline(m->client, soon());
+    int rc = qmp_client_execute(m->client, command, json, ret, err);
+    json_decref(json);
+    return rc;
+}
+
+json_t *monitored_ask(struct monitored *m, const char *command, const char *arguments)
+{
+    struct error err;
+    json_t *answer;
+
+    OK(execute(m, command, arguments, &answer, &err), err, arguments ? arguments : command);
+    return answer;
+}
+
+void monitored_tell(struct monitored *m, const char *command, const char *arguments)
+{
+    json_decref(monitored_ask(m, command, arguments));
+}
+
+void monitored_refused(struct monitored *m, const char *command, const char *arguments,
+                       const char *part)
+{
+    struct error err;
+    json_t *answer = NULL;
+
+    check_refused(arguments ? arguments : command, execute(m, command, arguments, &answer, &err),
+                  &err, ERR_PEER, part);
+    assert_string_equal(qmp_client_refusal(m->client), "GenericError");
+}
+
+void monitored_await(struct monitored *m, const char *text)
+{
+    struct error err;
+
+    qmp_client_set_deadline(m->client, soon());
+    while (!strstr(m->events, text))
+        CHECK(qmp_client_await_event(m->client, &err) == 0, "%s; expected '%s' in: %s", err.text,
+              text, m->events);
+}
+
+void monitored_forget(struct monitored *m)
+{
+    m->events[0] = 0;
+}
+
+void monitored_await_over(struct monitored *m)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 20 * TEST_SLOWNESS;
+    pthread_mutex_lock(&m->lock);
+    while (!m->n_over)
+        CHECK(pthread_cond_timedwait(&m->changed, &m->lock, &until) == 0, "it is not over");
+    CHECK(m->n_over == 1, "over %u times", m->n_over);
+    pthread_mutex_unlock(&m->lock);
+}
+
+const char *monitored_state(struct monitored *m, char ret[static 64])
+{
+    json_t *run = monitored_ask(m, "query-status", NULL);
+    json_t *migration = monitored_ask(m, "query-migrate", NULL);
+    const char *status = json_string_value(json_object_get(migration, "status"));
+
+    snprintf(ret, 64, "%s/%s", json_string_value(json_object_get(run, "status")),
+             status ? status : "");
+    json_decref(run);
+    json_decref(migration);
+    return ret;
+}
+
+void monitored_listen(struct monitored *m, const char *uri, char ret[static 256])
+{
+    char arguments[200];
+
+    snprintf(arguments, sizeof(arguments), "{'uri': '%.120s', 'exit-on-error': false}", uri);
+    monitored_tell(m, "migrate-incoming", arguments);
+    json_t *info = monitored_ask(m, "query-migrate", NULL);
+    char *address =
+        json_dumps(json_array_get(json_object_get(info, "socket-address"), 0), JSON_COMPACT);
+    assert_non_null(address);
+    snprintf(ret, 256,
+             "{\"channels\": [{\"channel-type\": \"main\", \"addr\": {\"transport\": \"socket\", "
+             "%.120s}]}",
+             address + 1);
+    free(address);
+    json_decref(info);
+}
