@@ -414,6 +414,7 @@ void arrivals_end(struct arrivals *a)
     if (a->acceptor_started)
         pthread_join(a->acceptor, NULL);
     a->acceptor_started = false;
+    listener_done(&a->listener); /* who still waits there is told: nobody will come for it */
     channel_group_close(a->group);
     pthread_mutex_lock(&a->group->lock);
     while (a->living > 0)
@@ -428,7 +429,6 @@ void arrivals_free(struct arrivals *a)
     arrivals_end(a);
     if (!a->main_taken)
         connect_close(a->group, a->main);
-    listener_done(&a->listener);
     pthread_mutex_destroy(&a->accept_lock);
     free(a);
 }

@@ -42,7 +42,8 @@ MUST_USE int arrivals_await_main(struct arrivals *a, struct channel **ret, struc
  * and waits until all have said what they are and no channel id is missing.
  */
 MUST_USE int arrivals_settle(struct arrivals *a, const struct channel *main, struct error *err);
-/* Takes no more, closes the group, and returns when every thread has ended. */
+/* Takes no more and no longer listens, closes the group, and returns when every thread has ended.
+ */
 void arrivals_end(struct arrivals *a);
 /* Ends them first. NULL is fine. */
 void arrivals_free(struct arrivals *a);
