@@ -75,7 +75,7 @@ static int calc(void *arg, const json_t *arguments, json_t **ret, struct error *
     const json_t *pages = json_object_get(arguments, "sample-pages");
     json_int_t samples = pages ? json_integer_value(pages) : SAMPLES_DEFAULT;
     enum dirty_rate_mode mode = DIRTY_RATE_SAMPLING;
-    size_t unit;
+    size_t unit = 0;
 
     (void)ret;
     if (read_mode(text_of(arguments, "mode"), &mode, err) < 0 ||
@@ -98,7 +98,7 @@ static const struct qmp_argument query_arguments[] = {{"calc-time-unit", QMP_STR
 static int query(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
     struct vm_dirty_rate r;
-    size_t unit;
+    size_t unit = 0;
 
     if (read_unit(text_of(arguments, "calc-time-unit"), &unit, err) < 0)
         return -1;

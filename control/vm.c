@@ -789,7 +789,8 @@ void vm_quit(struct vm *vm, const char *reason)
     bool first = !vm->quitting;
     vm->quitting = true;
     if (first)
-        tell(vm, "SHUTDOWN", json_pack("{s:b, s:s}", "guest", 0, "reason", reason));
+        tell(vm, "SHUTDOWN",
+             json_pack("{s:b, s:s}", "guest", strncmp(reason, "guest", 5) == 0, "reason", reason));
     pthread_mutex_unlock(&vm->lock);
     if (!first)
         return;

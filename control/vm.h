@@ -34,10 +34,11 @@ struct vm_config {
      * With `waiting`: a place for the next one to land, which the VM frees. Called for each that is
      * to come in, since one that failed may be followed by another: memory has to be zero again, or
      * this has to fail. Its commit() may resume MACHINE_MOVING; if not, the VM does soon after.
+     * Called with a lock held: it must not call the VM.
      */
     int (*land)(void *arg, struct landing **ret, struct error *err);
-    uint64_t host_facts;         /* IN_SET(FACT_NO_…): what the host lacks */
-    const struct engine *engine; /* NULL: auto */
+    uint64_t host_facts; /* IN_SET(FACT_NO_… and FACT_BLOCKED): what host and machine lack */
+    const struct engine *engine;                                      /* NULL: auto */
     uint64_t connect_timeout_ms, stall_timeout_ms, local_patience_ms; /* as in incoming.h */
     unsigned populate_threads;
     /*
@@ -49,7 +50,11 @@ struct vm_config {
     void *arg; /* for land() and over() */
 };
 
-/* Stops the guest, wherever it was. */
+/*
+ * Stops the guest, wherever it was. The order of an owner's calls: vm_new(), a server over its
+ * tables, vm_set_events(), vm_start(); when it is over qmp_server_stop(), vm_free(),
+ * qmp_server_free(), and then the machine.
+ */
 MUST_USE int vm_new(const struct vm_config *config, struct vm **ret, struct error *err);
 /* Once: the guest runs, or, waiting, will when it has come; unless `paused`. */
 void vm_start(struct vm *vm, bool paused);
@@ -74,7 +79,8 @@ struct machine *vm_machine(const struct vm *vm);
  * again. */
 MUST_USE int vm_stop(struct vm *vm, struct error *err);
 void vm_cont(struct vm *vm);
-/* Cancels what runs; over() follows. `reason`: as in QEMU's event SHUTDOWN, "host-qmp-quit". */
+/* Cancels what runs; over() follows. `reason`: as in QEMU's event SHUTDOWN, "host-qmp-quit",
+ * "host-signal", "guest-shutdown", "guest-panic". */
 void vm_quit(struct vm *vm, const char *reason);
 
 /* --- migrations ------------------------------------------------------------------------------ */

@@ -322,7 +322,7 @@ static void test_cancel(void **state)
     monitored_tell(&source, "migrate_cancel", NULL);
     expect_state(&source, "nothing to cancel", "running/");
 
-    AUTO_FD int full = full_socket(to, &first);
+    int full = full_socket(to, &first);
     monitored_tell(&source, "migrate", to);
     monitored_await(&source, "setup ");
     expect_state(&source, "in setup", "running/setup");
@@ -332,6 +332,7 @@ static void test_cancel(void **state)
     expect_events(&source, "in setup", "MIGRATION setup MIGRATION cancelling MIGRATION cancelled ");
     expect_state(&source, "cancelled in setup", "running/cancelled");
     fd_close(&first);
+    fd_close(&full);
 
     monitored_listen(&target, "tcp:127.0.0.1:0", to);
     monitored_tell(&source, "migrate-set-parameters", SLOWLY);
