@@ -315,6 +315,9 @@ static void test_end(void **state)
     qmp_server_event(m.server, "LATE", NULL);
     struct buf heard = hear(half, NULL);
     buf_done(&heard);
+    heard = hear(fresh, NULL);
+    CHECK(strstr((char *)heard.data, "\"QMP\""), "no greeting: %s", (char *)heard.data);
+    buf_done(&heard);
     check_refused("another one at the same path", qmp_server_listen(m.server, &m.at, &err), &err,
                   ERR_SYSTEM, "monitor: listen on");
     struct address fd_address;
