@@ -164,6 +164,8 @@ static int take_exit(struct vcpu *v, struct error *err)
         return 0;
     case KVM_EXIT_IO:
         return take_port(v, err);
+    case KVM_EXIT_DIRTY_RING_FULL:
+        return v->client->ring_full(v->client->arg, v->index, err);
     case KVM_EXIT_MMIO:
         return crashed(v, "touched an address without memory", run->mmio.phys_addr, err);
     case KVM_EXIT_SHUTDOWN:
@@ -185,6 +187,8 @@ static int take_exit(struct vcpu *v, struct error *err)
  */
 static int run_guest(struct vcpu *v, struct error *err)
 {
+    if (v->client->enter)
+        v->client->enter(v->client->arg, v->index);
     for (;;) {
         if (ioctl(v->fd, KVM_RUN, NULL) == 0) {
             if (take_exit(v, err) < 0)
@@ -234,6 +238,14 @@ static void *vcpu_main(void *arg)
     return NULL;
 }
 
+/* With the lock held: ends KVM_RUN, or a sleep, or the wait for the next order. */
+static void interrupt(struct vcpu *v)
+{
+    __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELAXED);
+    pthread_cond_broadcast(&v->changed);
+    pthread_kill(v->thread, KICK);
+}
+
 static void give_order(struct vcpu *v, enum order order)
 {
     pthread_mutex_lock(&v->lock);
@@ -241,9 +253,7 @@ static void give_order(struct vcpu *v, enum order order)
         v->order = order;
         if (order == ORDER_RUN)
             v->still = false;
-        __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELAXED);
-        pthread_cond_broadcast(&v->changed);
-        pthread_kill(v->thread, KICK);
+        interrupt(v);
     }
     pthread_mutex_unlock(&v->lock);
 }
@@ -266,13 +276,21 @@ void vcpu_wait(struct vcpu *v)
     pthread_mutex_unlock(&v->lock);
 }
 
+void vcpu_nudge(struct vcpu *v)
+{
+    pthread_mutex_lock(&v->lock);
+    if (v->order == ORDER_RUN)
+        interrupt(v);
+    pthread_mutex_unlock(&v->lock);
+}
+
 void vcpu_sleep(struct vcpu *v, uint64_t ns)
 {
     uint64_t deadline = clock_ns() + ns;
     struct timespec until = deadline_timespec(deadline);
 
     pthread_mutex_lock(&v->lock);
-    /* Set by every order, under the lock. */
+    /* Set by every order and nudge, under the lock. */
     while (!__atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED) && clock_ns() < deadline)
         pthread_cond_clockwait(&v->changed, &v->lock, CLOCK_MONOTONIC, &until);
     pthread_mutex_unlock(&v->lock);
@@ -301,6 +319,11 @@ static int start_thread(struct vcpu *v, struct error *err)
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
+
+int vcpu_fd(const struct vcpu *v)
+{
+    return v->fd;
+}
 
 static int map_run(struct vcpu *v, size_t bytes, struct error *err)
 {

@@ -22,6 +22,11 @@ struct vcpu_client {
                const uint64_t words[static GUEST_MESSAGE_WORDS], struct error *err);
     /* On the vCPU's thread: one byte from or to a device's port. Whatever fails ends the vCPU. */
     int (*byte)(void *arg, uint16_t port, bool is_out, uint8_t *byte, struct error *err);
+    /* On the vCPU's thread, before it enters the guest, first and after each kick. NULL: nothing.
+     */
+    void (*enter)(void *arg, unsigned vcpu);
+    /* On the vCPU's thread: its dirty ring is full. NULL: it has none. Whatever fails ends it. */
+    int (*ring_full)(void *arg, unsigned vcpu, struct error *err);
     /* On the vCPU's thread: it runs no more, for this reason. */
     void (*failed)(void *arg, unsigned vcpu, const struct error *err);
     void *arg;
@@ -49,13 +54,22 @@ void vcpu_kick(struct vcpu *v);
 /* After vcpu_kick(): it stands still, no message is half taken, its state can be read. */
 void vcpu_wait(struct vcpu *v);
 
+/* One that runs leaves the guest and enters it again, by way of the client's enter(). */
+void vcpu_nudge(struct vcpu *v);
+
 /* It stands still; see vmm/vcpu_state.h. */
 MUST_USE int vcpu_read(struct vcpu *v, struct vcpu_state *ret, struct error *err);
 MUST_USE int vcpu_write(struct vcpu *v, const struct vcpu_state *state, uint64_t elapsed_ticks,
                         struct error *err);
 
-/* On the vCPU's thread, from out(): sleeps for that long, or until it gets an order. */
+/*
+ * On the vCPU's thread, from what the client does there: sleeps for that long, or until it gets an
+ * order or is nudged.
+ */
 void vcpu_sleep(struct vcpu *v, uint64_t ns);
 
 /* How fast its TSC runs. */
 MUST_USE int vcpu_tsc_khz(struct vcpu *v, uint64_t *ret, struct error *err);
+
+/* KVM's, the vCPU's own. */
+int vcpu_fd(const struct vcpu *v);

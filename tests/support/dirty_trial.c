@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "ram/resident.h"
 #include "tests/support/test.h"
@@ -104,8 +105,9 @@ uint64_t dirty_trial_run(const struct dirty_trial *t)
     CHECK(copy, "memory");
     OK(t->source->ops->start(t->source, &err), err, t->label);
     for (size_t i = 0; i < t->map->n; i++) {
-        copy[i] = calloc(1, t->map->blocks[i].used_bytes);
-        CHECK(copy[i], "memory");
+        copy[i] = mmap(NULL, t->map->blocks[i].used_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        CHECK(copy[i] != MAP_FAILED, "memory");
         OK(ram_resident(&t->map->blocks[i], &bitmaps[i], &err), err, t->label);
     }
     uint64_t pages = copy_all(t, bitmaps, copy);
@@ -119,7 +121,7 @@ uint64_t dirty_trial_run(const struct dirty_trial *t)
     pages += copy_all(t, bitmaps, copy);
     for (size_t i = 0; i < t->map->n; i++) {
         check_copy(t, &t->map->blocks[i], copy[i]);
-        free(copy[i]);
+        munmap(copy[i], t->map->blocks[i].used_bytes);
     }
     t->source->ops->stop(t->source);
     free(copy);

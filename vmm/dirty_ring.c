@@ -1,0 +1,493 @@
+#include "vmm/dirty_ring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+/* While there is a limit: short, because what a vCPU writes in it too much is slept off at once. */
+#define TICK_NS (5 * NS_PER_MS)
+
+/* A vCPU that wrote nothing may write so much at once. */
+#define BURST_NS (50 * NS_PER_MS)
+
+/* Longer than that nobody sleeps at once; who still owes sleeps again. */
+#define SLEEP_MAX_S 3600.0
+
+struct ring {
+    /* Set before the guest runs, read-only after. */
+    struct kvm_dirty_gfn *entries;
+
+    /* Under the source's lock. */
+    uint32_t next;
+    uint64_t pages;
+    uint64_t held_ns;
+    uint64_t sleeps_since; /* 0: it does not */
+    double credit;         /* bytes; below 0 it owes */
+    uint64_t credit_at;
+};
+
+struct dirty_ring {
+    struct dirty_source base;
+
+    /* Set before the guest runs, read-only after. */
+    struct dirty_ring_config config;
+    unsigned n_rings;
+    pthread_t thread;
+    bool has_thread;
+
+    _Atomic uint64_t limit; /* bytes/s; written under lock */
+
+    /* Any thread, under lock. A vCPU that sleeps does not hold it. */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool end;
+    struct dirty_bitmap *log; /* of each block: harvested, and not yet synced */
+    struct ring rings[];
+};
+
+static struct dirty_ring *ring_of(struct dirty_source *s)
+{
+    return CONTAINER_OF(s, struct dirty_ring, base);
+}
+
+static size_t ring_bytes(unsigned entries)
+{
+    return entries * sizeof(struct kvm_dirty_gfn);
+}
+
+/* --- the capability -------------------------------------------------------------------------- */
+
+/* The same ring twice: the second name promises no order that we do not ask for ourselves. */
+static const uint32_t capabilities[] = {KVM_CAP_DIRTY_LOG_RING_ACQ_REL, KVM_CAP_DIRTY_LOG_RING};
+
+/* Which of them, and how many bytes its ring may have; 0: none. */
+static uint32_t find_capability(int fd, unsigned *ret_bytes)
+{
+    for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
+        int bytes = ioctl(fd, KVM_CHECK_EXTENSION, capabilities[i]);
+
+        if (bytes > 0) {
+            *ret_bytes = (unsigned)bytes;
+            return capabilities[i];
+        }
+    }
+    return 0;
+}
+
+static int no_ring(struct error *err)
+{
+    return err_set(err, ERR_SYSTEM, "KVM: no dirty ring on this host");
+}
+
+int dirty_ring_usable(struct error *err)
+{
+    AUTO_FD int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    unsigned bytes;
+
+    if (fd < 0)
+        return err_sys(err, "/dev/kvm");
+    if (!find_capability(fd, &bytes))
+        return no_ring(err);
+    return (int)(bytes / sizeof(struct kvm_dirty_gfn));
+}
+
+int dirty_ring_enable(const struct kvm *kvm, unsigned entries, struct error *err)
+{
+    unsigned bytes;
+
+    if (entries < DIRTY_RING_MIN || entries > DIRTY_RING_MAX || (entries & (entries - 1)))
+        return err_set(err, ERR_USAGE,
+                       "dirty ring of %u entries, expected a power of two, %d to %d", entries,
+                       DIRTY_RING_MIN, DIRTY_RING_MAX);
+    uint32_t capability = find_capability(kvm->vm, &bytes);
+    if (!capability)
+        return no_ring(err);
+    if (ring_bytes(entries) > bytes)
+        return err_set(err, ERR_USAGE, "dirty ring of %u entries, this host has at most %zu",
+                       entries, bytes / sizeof(struct kvm_dirty_gfn));
+    return kvm_enable(kvm, capability, ring_bytes(entries), "dirty ring", err);
+}
+
+/* --- the limit: a bucket of bytes for each vCPU ---------------------------------------------- */
+
+static void fill_bucket(struct ring *ring, uint64_t limit, uint64_t now)
+{
+    double rate = (double)limit / (double)NS_PER_S;
+
+    ring->credit += rate * (double)(now - ring->credit_at);
+    ring->credit = MIN(ring->credit, rate * (double)BURST_NS);
+    ring->credit_at = now;
+}
+
+static uint64_t owed_ns(struct ring *ring, uint64_t limit)
+{
+    if (!limit)
+        return 0;
+    fill_bucket(ring, limit, clock_ns());
+    if (ring->credit >= 0)
+        return 0;
+    return (uint64_t)(MIN(-ring->credit / (double)limit, SLEEP_MAX_S) * (double)NS_PER_S) + 1;
+}
+
+/* --- harvest, under the lock ----------------------------------------------------------------- */
+
+/* The slot's number has the address space in its upper half: x86 has a second one for SMM. */
+static const struct kvm_slot *find_slot(const struct dirty_ring *r,
+                                        const struct kvm_dirty_gfn *entry)
+{
+    for (size_t i = 0; i < r->config.n_slots; i++) {
+        const struct kvm_slot *slot = &r->config.slots[i];
+
+        if (slot->id == entry->slot && entry->offset < slot->bytes >> RAM_PAGE_BITS)
+            return slot;
+    }
+    return NULL;
+}
+
+static int note(struct dirty_ring *r, struct ring *ring, const struct kvm_dirty_gfn *entry,
+                struct error *err)
+{
+    const struct kvm_slot *slot = find_slot(r, entry);
+
+    if (!slot)
+        return err_set(err, ERR_SYSTEM, "KVM: dirty ring: page %llu of slot %u, which is none",
+                       entry->offset, entry->slot);
+    uint64_t page = slot->block_page + entry->offset;
+    if (dirty_bitmap_merge(&r->log[slot->block], page / 64, UINT64_C(1) << page % 64)) {
+        ring->pages++;
+        ring->credit -= RAM_PAGE_SIZE;
+    }
+    return 0;
+}
+
+/*
+ * KVM fills an entry before it says so in `flags`, and looks at nothing of it before we say the
+ * same: acquire there, release here. *any: a reset is due.
+ */
+static int harvest(struct dirty_ring *r, struct ring *ring, bool *any, struct error *err)
+{
+    for (;; ring->next++, *any = true) {
+        struct kvm_dirty_gfn *entry = &ring->entries[ring->next & (r->config.entries - 1)];
+
+        if (!(__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) & KVM_DIRTY_GFN_F_DIRTY))
+            return 0;
+        if (note(r, ring, entry, err) < 0)
+            return -1;
+        __atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
+    }
+}
+
+/* Protects what was harvested again, in all rings. Only then may those pages be read. */
+static int reset(struct dirty_ring *r, struct error *err)
+{
+    int n = kvm_ioctl(r->config.kvm->vm, KVM_RESET_DIRTY_RINGS, NULL, "resetting dirty rings", err);
+
+    return n < 0 ? -1 : 0;
+}
+
+static int harvest_all(struct dirty_ring *r, struct error *err)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < r->n_rings; i++) {
+        if (harvest(r, &r->rings[i], &any, err) < 0)
+            return -1;
+    }
+    return any ? reset(r, err) : 0;
+}
+
+/* --- what vCPUs' threads call ---------------------------------------------------------------- */
+
+int dirty_ring_full(struct dirty_source *s, unsigned vcpu, struct error *err)
+{
+    struct dirty_ring *r = ring_of(s);
+    bool any = false;
+
+    pthread_mutex_lock(&r->lock);
+    int rc = harvest(r, &r->rings[vcpu], &any, err);
+    /* Without an entry, too: another thread has harvested them, and its reset may have failed. */
+    if (rc == 0)
+        rc = reset(r, err);
+    pthread_mutex_unlock(&r->lock);
+    if (rc == 0)
+        dirty_ring_hold(s, vcpu);
+    return rc;
+}
+
+void dirty_ring_hold(struct dirty_source *s, unsigned vcpu)
+{
+    struct dirty_ring *r = ring_of(s);
+    struct ring *ring = &r->rings[vcpu];
+
+    if (!atomic_load_explicit(&r->limit, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&r->lock);
+    uint64_t ns = owed_ns(ring, r->limit), from = clock_ns();
+    ring->sleeps_since = ns ? from : 0;
+    pthread_mutex_unlock(&r->lock);
+    if (!ns)
+        return;
+    r->config.sleep(r->config.arg, vcpu, ns);
+    pthread_mutex_lock(&r->lock);
+    ring->sleeps_since = 0;
+    ring->held_ns += clock_ns() - from;
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* --- the thread that looks, while there is a limit ------------------------------------------- */
+
+/* With the lock held: once the limit is off, nobody is nudged any more. */
+static void nudge_all(struct dirty_ring *r)
+{
+    for (unsigned i = 0; i < r->n_rings; i++)
+        r->config.nudge(r->config.arg, i);
+}
+
+static void nudge_debtors(struct dirty_ring *r)
+{
+    for (unsigned i = 0; i < r->n_rings; i++) {
+        struct ring *ring = &r->rings[i];
+
+        if (!ring->sleeps_since && owed_ns(ring, r->limit))
+            r->config.nudge(r->config.arg, i);
+    }
+}
+
+/*
+ * A ring that is long, or a vCPU that writes few pages, is full too seldom to hold the vCPU there.
+ */
+static void *limit_main(void *arg)
+{
+    struct dirty_ring *r = arg;
+    struct error ignored; /* what cannot be harvested is told at the next sync */
+
+    pthread_mutex_lock(&r->lock);
+    while (!r->end) {
+        struct timespec until = deadline_timespec(clock_ns() + TICK_NS);
+
+        if (!r->limit) {
+            pthread_cond_wait(&r->changed, &r->lock);
+            continue;
+        }
+        pthread_cond_clockwait(&r->changed, &r->lock, CLOCK_MONOTONIC, &until);
+        if (!r->end && r->limit && harvest_all(r, &ignored) == 0)
+            nudge_debtors(r);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+static int start_thread(struct dirty_ring *r, struct error *err)
+{
+    sigset_t all, before;
+
+    sigfillset(&all); /* the program's signals are for the program's threads */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    errno = pthread_create(&r->thread, NULL, limit_main, r);
+    r->has_thread = errno == 0;
+    int rc = r->has_thread ? 0 : err_sys(err, "thread for the dirty limit");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+/* With the lock held: a debt goes with the limit under which it was made. */
+static void set_limit(struct dirty_ring *r, uint64_t bytes_per_s)
+{
+    bool was_off = !r->limit;
+
+    atomic_store(&r->limit, bytes_per_s);
+    for (unsigned i = 0; i < r->n_rings && (was_off || !bytes_per_s); i++) {
+        r->rings[i].credit = 0;
+        r->rings[i].credit_at = clock_ns();
+    }
+    pthread_cond_broadcast(&r->changed);
+}
+
+void dirty_ring_limit(struct dirty_source *s, uint64_t bytes_per_s)
+{
+    struct dirty_ring *r = ring_of(s);
+
+    pthread_mutex_lock(&r->lock);
+    if (r->limit != bytes_per_s) {
+        set_limit(r, bytes_per_s);
+        nudge_all(r); /* who sleeps has another debt now */
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+struct dirty_ring_counts dirty_ring_counts(struct dirty_source *s, unsigned vcpu)
+{
+    struct dirty_ring *r = ring_of(s);
+
+    pthread_mutex_lock(&r->lock);
+    const struct ring *ring = &r->rings[vcpu];
+    uint64_t asleep = ring->sleeps_since ? clock_ns() - ring->sleeps_since : 0;
+    struct dirty_ring_counts counts = {.pages = ring->pages, .held_ns = ring->held_ns + asleep};
+    pthread_mutex_unlock(&r->lock);
+    return counts;
+}
+
+/* --- the source ------------------------------------------------------------------------------ */
+
+static int set_slots(struct dirty_ring *r, uint32_t flags, struct error *err)
+{
+    for (size_t i = 0; i < r->config.n_slots; i++) {
+        if (kvm_set_slot(r->config.kvm, &r->config.slots[i], flags, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void forget(struct dirty_ring *r)
+{
+    for (size_t i = 0; i < r->config.map->n; i++) {
+        for (uint64_t w = 0; w < dirty_bitmap_words(&r->log[i]); w++)
+            dirty_bitmap_take(&r->log[i], w);
+    }
+}
+
+static int ring_start(struct dirty_source *s, struct error *err)
+{
+    struct dirty_ring *r = ring_of(s);
+
+    pthread_mutex_lock(&r->lock);
+    forget(r); /* before: a page that is in the log now is one that counts */
+    int rc = set_slots(r, KVM_MEM_LOG_DIRTY_PAGES, err);
+    pthread_mutex_unlock(&r->lock);
+    return rc;
+}
+
+static uint64_t move_log(struct dirty_ring *r, struct dirty_bitmap *bitmaps)
+{
+    uint64_t pages = 0;
+
+    for (size_t i = 0; i < r->config.map->n; i++) {
+        for (uint64_t w = 0; w < dirty_bitmap_words(&r->log[i]); w++)
+            pages += dirty_bitmap_merge(&bitmaps[i], w, dirty_bitmap_take(&r->log[i], w));
+    }
+    return pages;
+}
+
+/*
+ * Of a guest that runs, a CPU may keep some pages in a buffer of its own until the vCPU leaves the
+ * guest (Intel's PML): they are in no ring yet, and come with the next sync. Of one that stands
+ * still there are none: nobody is kicked for it here.
+ */
+static int ring_sync(struct dirty_source *s, struct dirty_bitmap *bitmaps, uint64_t *ret_pages,
+                     struct error *err)
+{
+    struct dirty_ring *r = ring_of(s);
+
+    pthread_mutex_lock(&r->lock);
+    int rc = harvest_all(r, err);
+    if (rc == 0)
+        *ret_pages = move_log(r, bitmaps);
+    pthread_mutex_unlock(&r->lock);
+    return rc;
+}
+
+/* A vCPU may be on its way to dirty_ring_full(): it finds an empty ring, and goes on. */
+static void ring_stop(struct dirty_source *s)
+{
+    struct dirty_ring *r = ring_of(s);
+    struct error ignored; /* it was switched on, so it can be switched off */
+
+    dirty_ring_limit(s, 0);
+    pthread_mutex_lock(&r->lock);
+    (void)!set_slots(r, 0, &ignored);
+    (void)!harvest_all(r, &ignored);
+    forget(r);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static const struct dirty_source_ops ring_ops = {
+    .start = ring_start,
+    .sync = ring_sync,
+    .stop = ring_stop,
+};
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static int map_rings(struct dirty_ring *r, const int *vcpus, struct error *err)
+{
+    off_t at = (off_t)KVM_DIRTY_LOG_PAGE_OFFSET * (off_t)RAM_PAGE_SIZE;
+
+    for (; r->n_rings < r->config.n_vcpus; r->n_rings++) {
+        void *entries = mmap(NULL, ring_bytes(r->config.entries), PROT_READ | PROT_WRITE,
+                             MAP_SHARED, vcpus[r->n_rings], at);
+
+        if (entries == MAP_FAILED)
+            return err_sys(err, "KVM: a vCPU's dirty ring");
+        r->rings[r->n_rings].entries = entries;
+    }
+    return 0;
+}
+
+static int make_log(struct dirty_ring *r, struct error *err)
+{
+    const struct ram_map *map = r->config.map;
+
+    r->log = calloc(MAX(map->n, (size_t)1), sizeof(*r->log));
+    if (!r->log)
+        return err_sys(err, "memory for a dirty ring");
+    for (size_t i = 0; i < map->n; i++) {
+        if (dirty_bitmap_init(&r->log[i], ram_block_pages(&map->blocks[i]), err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int dirty_ring_new(const struct dirty_ring_config *config, struct dirty_source **ret,
+                   struct error *err)
+{
+    struct dirty_ring *r = calloc(1, sizeof(*r) + config->n_vcpus * sizeof(r->rings[0]));
+
+    if (!r)
+        return err_sys(err, "memory for a dirty ring");
+    r->base.ops = &ring_ops;
+    r->config = *config;
+    r->config.vcpus = NULL; /* the caller's */
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->changed, NULL);
+    if (make_log(r, err) < 0 || map_rings(r, config->vcpus, err) < 0 || start_thread(r, err) < 0) {
+        dirty_ring_free(&r->base);
+        return -1;
+    }
+    *ret = &r->base;
+    return 0;
+}
+
+static void end_thread(struct dirty_ring *r)
+{
+    if (!r->has_thread)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->end = true;
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(r->thread, NULL);
+}
+
+void dirty_ring_free(struct dirty_source *s)
+{
+    if (!s)
+        return;
+    struct dirty_ring *r = ring_of(s);
+
+    end_thread(r);
+    for (unsigned i = 0; i < r->n_rings; i++)
+        munmap(r->rings[i].entries, ring_bytes(r->config.entries));
+    for (size_t i = 0; r->log && i < r->config.map->n; i++)
+        dirty_bitmap_done(&r->log[i]);
+    free(r->log);
+    pthread_cond_destroy(&r->changed);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
