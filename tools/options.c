@@ -3,8 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/units.h"
 #include "migration/gate.h"
-#include "tools/units.h"
 
 #define BOTH (VERB_RECV | VERB_SEND)
 #define OUT  (VERB_SEND | VERB_MIGRATE)

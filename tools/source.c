@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "tools/units.h"
+#include "base/units.h"
 #include "vmm/machine_image.h"
 #include "vmm/machine_snapshot.h"
 #include "vmm/machine_synth.h"

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -12,5 +13,7 @@ struct guest_image {
     const uint8_t *start, *end; /* what lies at GUEST_IMAGE */
 };
 
-/* Fails with ERR_USAGE, telling the names there are. */
-MUST_USE int guest_image_find(const char *name, const struct guest_image **ret, struct error *err);
+/* NULL if there is none of that name. */
+const struct guest_image *guest_image_find(const char *name);
+/* Their names with commas between, for whoever has asked for another. */
+const char *guest_image_names(void);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "vmm/dirty_log.h"
 #include "vmm/guest_memory.h"
+#include "vmm/guest_options.h"
 #include "vmm/machine_image.h"
 #include "vmm/vcpu.h"
 #include "vmm/vcpu_brake.h"
@@ -170,7 +171,8 @@ static int make_vcpus(struct machine_kvm *m, unsigned n, struct error *err)
 }
 
 /* The vCPUs are there, because they know their TSC, and stand still. */
-static int brief_guest(struct machine_kvm *m, bool incoming, struct error *err)
+static int brief_guest(struct machine_kvm *m, const struct guest_options *options, bool incoming,
+                       struct error *err)
 {
     struct ram_block *b = &m->base.ram.blocks[0];
     uint64_t first = GUEST_WORK / RAM_PAGE_SIZE;
@@ -178,37 +180,35 @@ static int brief_guest(struct machine_kvm *m, bool incoming, struct error *err)
     if (vcpu_tsc_khz(m->vcpus[0], &m->tsc_khz, err) < 0)
         return -1;
     guest_report_set(&m->report, m->n_vcpus, first, ram_block_pages(b) - first, m->tsc_khz);
+    const struct guest_machine machine = {m->n_vcpus, m->tsc_khz, HEARTBEAT_MS};
     for (unsigned i = 0; !incoming && i < m->n_vcpus; i++) {
-        const struct guest_params params = {
-            .magic = GUEST_PARAMS_MAGIC,
-            .first_page = m->report.voices[i].first_page,
-            .n_pages = m->report.voices[i].n_pages,
-            .heartbeat_ticks = m->tsc_khz * HEARTBEAT_MS,
-        };
+        const struct guest_voice *voice = &m->report.voices[i];
+        struct guest_params params;
 
+        guest_options_params(options, &machine, i, voice->first_page, voice->n_pages, &params);
         guest_memory_params(b, i, &params);
     }
     return 0;
 }
 
-static int check(const struct machine_kvm_config *config, const struct guest_image **ret,
+static int check(const struct machine_kvm_config *config, struct guest_options *ret,
                  struct error *err)
 {
     if (config->cpus < 1 || config->cpus > GUEST_CPUS_MAX)
         return err_set(err, ERR_USAGE, "%u vCPUs, expected 1 to %d", config->cpus, GUEST_CPUS_MAX);
     if (guest_memory_check(config->bytes, err) < 0)
         return -1;
-    return config->incoming ? 0 : guest_image_find(config->guest, ret, err);
+    return config->incoming ? 0 : guest_options_parse(config->guest, ret, err);
 }
 
 static const struct machine_ops kvm_ops;
 static void hold_brake(void *arg, bool on);
 
 static int make(struct machine_kvm *m, const struct machine_kvm_config *config,
-                const struct guest_image *image, struct error *err)
+                const struct guest_options *options, struct error *err)
 {
-    if (kvm_init(&m->kvm, err) < 0 || make_memory(m, config, image, err) < 0 ||
-        make_vcpus(m, config->cpus, err) < 0 || brief_guest(m, config->incoming, err) < 0)
+    if (kvm_init(&m->kvm, err) < 0 || make_memory(m, config, options->image, err) < 0 ||
+        make_vcpus(m, config->cpus, err) < 0 || brief_guest(m, options, config->incoming, err) < 0)
         return -1;
     return dirty_log_new(&m->kvm, m->slots, m->n_slots, &m->base.ram, &m->base.dirty, err);
 }
@@ -216,9 +216,9 @@ static int make(struct machine_kvm *m, const struct machine_kvm_config *config,
 int machine_kvm_new(const struct machine_kvm_config *config, struct machine **ret,
                     struct error *err)
 {
-    const struct guest_image *image = NULL;
+    struct guest_options options = {0};
 
-    if (check(config, &image, err) < 0)
+    if (check(config, &options, err) < 0)
         return -1;
     struct machine_kvm *m = calloc(1, sizeof(*m));
     if (!m)
@@ -231,7 +231,7 @@ int machine_kvm_new(const struct machine_kvm_config *config, struct machine **re
     vcpu_brake_init(&m->brake, hold_brake, m);
     guest_report_init(&m->report);
     serial_init(&m->serial, config->serial_sink, config->serial_arg);
-    if (make(m, config, image, err) < 0) {
+    if (make(m, config, &options, err) < 0) {
         machine_free(&m->base);
         return -1;
     }

@@ -9,7 +9,7 @@
 #include "vmm/serial.h"
 
 struct machine_kvm_config {
-    const char *guest;        /* a payload's name; not looked at with `incoming` */
+    const char *guest;        /* "NAME[,key=value…]": guest_options.h; with `incoming` not read */
     uint64_t bytes;           /* of memory: a multiple of 2 MiB, from 4 MiB to 64 GiB */
     unsigned cpus;            /* 1 to GUEST_CPUS_MAX */
     bool incoming;            /* it waits for its guest: held as MACHINE_MOVING, too */

@@ -98,6 +98,8 @@ USAGE = [
     ["vm", "--guest", "counter", "--incoming", "defer"],
     ["vm", "--guest", "counter", "--machine", "pc-q35-10.0"],
     ["vm", "--guest", "counter", "--qmp", "nowhere"],
+    ["vm", "--guest", "dirtier,speed=1"],
+    ["vm", "--guest", "dirtier,pattern=zigzag"],
     ["vm", "--guest", "counter", "--cpus", "0"],
     ["vm", "--guest", "counter", "--cpus", "17"],
     ["vm", "--guest", "counter", "--run-for", "long"],

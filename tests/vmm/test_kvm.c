@@ -429,7 +429,7 @@ static const struct config_case {
     struct machine_kvm_config config;
     const char *part;
 } config_cases[] = {
-    {"no such guest", GUEST("sheep", MEMORY, 1), "expected counter"},
+    {"no such guest", GUEST("sheep", MEMORY, 1), "expected one of counter"},
     {"too little", GUEST("counter", UINT64_C(2) << 20, 1), "from 4M"},
     {"too much", GUEST("counter", (UINT64_C(64) << 30) + (2 << 20), 1), "to 64G"},
     {"an odd length", GUEST("counter", MEMORY + 4096, 1), "multiple of 2M"},

@@ -7,12 +7,9 @@
  * the page's own number in its upper bits, so that a page in another's place is. Fresh memory
  * is zero, and must be.
  */
-#include "vmm/guest/params.h"
-#include "vmm/guest/ports.h"
+#include "vmm/guest/env.h"
 
-#define PAGE_BITS  12
-#define PAGE_WORDS 512
-#define LAST_WORD  (PAGE_WORDS - 1)
+#define LAST_WORD (GUEST_PAGE_WORDS - 1)
 
 /* Walks take milliseconds: 2^44 of them do not end. */
 #define PAGE_NUMBER_SHIFT 44
@@ -20,21 +17,6 @@
 struct counts {
     uint64_t verified, written; /* pages */
 };
-
-__attribute__((noreturn)) void guest_main(const struct guest_params *params);
-
-static void say(uint16_t port, uint64_t a, uint64_t b, uint64_t c)
-{
-    __asm__ volatile("outl %%eax, %%dx" : : "a"(0), "d"(port), "D"(a), "S"(b), "c"(c) : "memory");
-}
-
-static uint64_t ticks(void)
-{
-    uint32_t low, high;
-
-    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    return (uint64_t)high << 32 | low;
-}
 
 /* What the walk of this number leaves in a page. */
 static uint64_t content(uint64_t page, uint64_t walk)
@@ -48,14 +30,14 @@ static void verify(volatile uint64_t *words, uint64_t page, uint64_t expected)
     uint64_t first = words[0], last = words[LAST_WORD];
 
     if (first != expected)
-        say(GUEST_PORT_WRONG_PAGE, page, first, expected);
+        guest_say(GUEST_PORT_WRONG_PAGE, page, first, expected);
     else if (last != expected)
-        say(GUEST_PORT_WRONG_PAGE, page, last, expected);
+        guest_say(GUEST_PORT_WRONG_PAGE, page, last, expected);
 }
 
 static void count_page(uint64_t page, uint64_t walk, struct counts *counts)
 {
-    volatile uint64_t *words = (volatile uint64_t *)(page << PAGE_BITS);
+    volatile uint64_t *words = guest_words(page << GUEST_PAGE_BITS);
     uint64_t next = content(page, walk + 1);
 
     verify(words, page, content(page, walk));
@@ -75,10 +57,10 @@ void guest_main(const struct guest_params *params)
         __builtin_trap();
     for (uint64_t walk = 0;; walk++) {
         for (uint64_t page = first; page < end; page++) {
-            uint64_t now = ticks();
+            uint64_t now = guest_ticks();
 
             if (now >= next) {
-                say(GUEST_PORT_HEARTBEAT, now, counts.verified, counts.written);
+                guest_say(GUEST_PORT_HEARTBEAT, now, counts.verified, counts.written);
                 next = now + interval;
             }
             count_page(page, walk, &counts);

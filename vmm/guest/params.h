@@ -53,11 +53,39 @@
 #define GUEST_GATE      0xef   /* present, DPL 3, a 64-bit trap gate */
 #define GUEST_IDT_BYTES 0x1000 /* 256 gates */
 
-#define GUEST_PARAMS_MAGIC 0x316d6172706a6d72 /* "rmjpram1": payload and host are of one build */
+#define GUEST_PARAMS_MAGIC 0x326d6172706a6d72 /* "rmjpram2": payload and host are of one build */
+
+/* Which page is written next. */
+#define GUEST_PATTERN_SEQUENTIAL 0
+#define GUEST_PATTERN_RANDOM     1
+#define GUEST_PATTERN_HOT        2 /* random, mostly among the first */
+
+/* What pages are written with. */
+#define GUEST_WRITE_WORD 0
+#define GUEST_WRITE_SSE  1
+#define GUEST_WRITE_AVX  2 /* AVX2; SSE where there is none */
+
+/* How much of a page is written. */
+#define GUEST_FILL_LINES 0
+#define GUEST_FILL_PAGE  1
 
 /* Native byte order: nobody else reads it. */
 struct guest_params {
     uint64_t magic;
     uint64_t first_page, n_pages; /* this vCPU's alone, nobody else's */
     uint64_t heartbeat_ticks;     /* of the TSC, between two heartbeats */
+    uint64_t vcpu;                /* its number, from 0 */
+    uint64_t tsc_khz;
+    uint64_t timer_count; /* of the local APIC's timer, undivided, per interrupt; 0: no timer */
+    uint64_t timer_ticks; /* the same in ticks of the TSC */
+
+    /* What follows is for the dirtier. */
+    uint64_t seed;
+    uint64_t pattern, write, fill;
+    uint64_t working_pages;     /* so many of its pages are touched */
+    uint64_t hot_percent;       /* of these pages, which are hot */
+    uint64_t hot_write_percent; /* of the writes, which go there */
+    uint64_t verify_percent;    /* of its time, for verifying what is not just being written */
+    uint64_t ticks_per_page;    /* times 256; 0: as fast as it can */
+    uint64_t slice_ticks;       /* it works and waits in turn within one */
 };

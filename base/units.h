@@ -1,5 +1,5 @@
 /*
- * tools/units.h: numbers as people write them.
+ * base/units.h: numbers as people write them.
  */
 #pragma once
 

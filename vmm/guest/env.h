@@ -1,0 +1,46 @@
+/*
+ * vmm/guest/env.h: what a payload may do beside computing: talk to its host, read its clock, wait,
+ * touch its memory. Payloads use nothing else of the machine, so that this header is all there is
+ * to replace where one is to run as an ordinary thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "vmm/guest/params.h"
+#include "vmm/guest/ports.h"
+
+#define GUEST_PAGE_BITS  12
+#define GUEST_PAGE_BYTES 4096
+#define GUEST_PAGE_WORDS 512
+
+/* Each payload's entry, its image's first byte. */
+__attribute__((noreturn)) void guest_main(const struct guest_params *params);
+
+static inline void guest_say(uint16_t port, uint64_t a, uint64_t b, uint64_t c)
+{
+    __asm__ volatile("outl %%eax, %%dx" : : "a"(0), "d"(port), "D"(a), "S"(b), "c"(c) : "memory");
+}
+
+static inline uint64_t guest_ticks(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
+/* At an address of the guest. Volatile: somebody else may change it while we stand still. */
+static inline volatile uint64_t *guest_words(uint64_t address)
+{
+    return (volatile uint64_t *)address;
+}
+
+/* Scatters a number's bits (the finalizer of SplitMix64). */
+static inline uint64_t guest_mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+    x = (x ^ x >> 27) * 0x94d049bb133111eb;
+    return x ^ x >> 31;
+}
