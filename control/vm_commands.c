@@ -32,6 +32,14 @@ static int query_uuid(void *arg, const json_t *arguments, json_t **ret, struct e
     return 0;
 }
 
+static int query_memory(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    (void)arguments;
+    (void)err;
+    *ret = json_pack("{s:I}", "base-memory", (json_int_t)vm_machine(arg)->ram.total_bytes);
+    return 0;
+}
+
 static int stop(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
     (void)arguments;
@@ -67,6 +75,7 @@ static const struct qmp_command commands[] = {
     {.name = "query-status", .run = query_status},
     {.name = "query-name", .run = query_name},
     {.name = "query-uuid", .run = query_uuid},
+    {.name = "query-memory-size-summary", .run = query_memory},
     {.name = "stop", .run = stop},
     {.name = "cont", .run = cont},
     {.name = "quit", .run = quit, .after = after_quit},

@@ -7,6 +7,7 @@
 #include "tests/support/monitored.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
+#include "tests/support/tls_pair.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -452,6 +453,48 @@ static void test_exit_on_error(void **state)
     monitored_end(&target);
 }
 
+/* --- TLS ------------------------------------------------------------------------------------- */
+
+static void set_credentials(struct monitored *m, const char *name)
+{
+    char path[PATH_MAX], arguments[PATH_MAX + 32];
+
+    snprintf(arguments, sizeof(arguments), "{'tls-creds': '%s'}", temp_path(path, name));
+    monitored_tell(m, "migrate-set-parameters", arguments);
+}
+
+/* Certificates, and each with what does not fit: it fails at the command, or as a migration. */
+static void test_tls(void **state)
+{
+    struct monitored source, target;
+    char to[256];
+
+    (void)state;
+    tls_files();
+    monitored_start(&source, &source_config);
+    monitored_start(&target, &target_config);
+    set_channels(&source, 2);
+    set_credentials(&source, "nowhere");
+    monitored_refused(&source, "migrate", "{'uri': 'tcp:127.0.0.1:1'}", "ca-cert.pem");
+    set_credentials(&target, "nowhere");
+    monitored_refused(&target, "migrate-incoming", "{'uri': 'tcp:127.0.0.1:0'}", "ca-cert.pem");
+    set_credentials(&target, "good");
+    set_credentials(&source, "other");
+    monitored_listen(&target, "tcp:127.0.0.1:0", to);
+    monitored_tell(&source, "migrate", to);
+    monitored_await(&source, "failed ");
+    check_failure(&source, "another authority", "certificate");
+    monitored_await(&target, "failed ");
+    expect_state(&target, "another authority", "inmigrate/failed");
+    set_credentials(&source, "good");
+    monitored_listen(&target, "tcp:127.0.0.1:0", to);
+    monitored_tell(&source, "migrate", to);
+    monitored_await(&source, "completed ");
+    monitored_await(&target, "completed ");
+    monitored_end(&source);
+    monitored_end(&target);
+}
+
 /* --- quit ------------------------------------------------------------------------------------ */
 
 static void test_quit(void **state)
@@ -680,6 +723,9 @@ static void test_run_states(void **state)
     answer = monitored_ask(&m, "query-uuid", NULL);
     assert_string_equal(json_string_value(json_object_get(answer, "UUID")), UUID);
     json_decref(answer);
+    answer = monitored_ask(&m, "query-memory-size-summary", NULL);
+    assert_int_equal(integer(answer, "base-memory"), config.bytes);
+    json_decref(answer);
     answer = monitored_ask(&m, "query-migrate", NULL);
     assert_int_equal(json_object_size(answer), 0);
     json_decref(answer);
@@ -775,12 +821,13 @@ static void test_dirty_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ways),          cmocka_unit_test(test_pre_switchover),
-        cmocka_unit_test(test_holds),         cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_failure),       cmocka_unit_test(test_exit_on_error),
-        cmocka_unit_test(test_quit),          cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_live_settings), cmocka_unit_test(test_run_states),
-        cmocka_unit_test(test_uuid),          cmocka_unit_test(test_dirty_rate),
+        cmocka_unit_test(test_ways),       cmocka_unit_test(test_pre_switchover),
+        cmocka_unit_test(test_holds),      cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_failure),    cmocka_unit_test(test_exit_on_error),
+        cmocka_unit_test(test_tls),        cmocka_unit_test(test_quit),
+        cmocka_unit_test(test_settings),   cmocka_unit_test(test_live_settings),
+        cmocka_unit_test(test_run_states), cmocka_unit_test(test_uuid),
+        cmocka_unit_test(test_dirty_rate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
