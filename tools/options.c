@@ -259,6 +259,13 @@ static int set_pretty(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
+static int set_payload(struct options *o, const char *value, struct error *err)
+{
+    (void)err;
+    o->payload = value;
+    return 0;
+}
+
 static int set_guest(struct options *o, const char *value, struct error *err)
 {
     (void)err;
@@ -386,7 +393,9 @@ static const struct option {
     {"--timeout", "TIME", VERB_QMP, set_timeout,
      "for connecting and for the answer, together; 0: for ever (30s)"},
     {"--pretty", NULL, VERB_QMP, set_pretty, "the answer indented, over many lines"},
-    {"--guest", "NAME", VERB_VM, set_guest, "what runs: counter"},
+    {"--guest", "NAME[,KEY=VALUE...]", VERB_VM, set_guest, "what runs: counter, dirtier or idle"},
+    {"--payload", "FILE", VERB_VM, set_payload,
+     "instead: a program of your own, flat or static ELF64"},
     {"--incoming", "URI", VERB_VM, set_incoming,
      "wait for a guest: at tcp:HOST:PORT or unix:PATH, defer until migrate-incoming; or go on from "
      "a "

@@ -49,6 +49,7 @@ struct options {
     uint64_t cancel_after_ms;                  /* 0: never */
     /* vm */
     const char *name, *guest; /* NULL: not said */
+    const char *payload;      /* the same */
     const char *incoming;     /* "defer", a URI, or file:PATH; NULL: not said */
     bool paused;
     struct address monitors[QMP_MONITORS_MAX];

@@ -120,6 +120,15 @@ static int serve(struct runner *r, struct error *err)
     return qmp_server_start(r->server, err);
 }
 
+/* --- what it writes -------------------------------------------------------------------------- */
+
+/* To its serial port. The standard output is ours. */
+static void print_serial(void *arg, uint8_t byte)
+{
+    (void)arg;
+    fputc(byte, stderr);
+}
+
 /* --- its life -------------------------------------------------------------------------------- */
 
 static void on_over(void *arg, const struct error *failure)
@@ -143,8 +152,10 @@ static void on_signal(void *arg)
 /* Who starts us knows from this line that the guest runs here: every vCPU has been heard. */
 static void print_running(const struct options *o)
 {
-    printf("running %s, %" PRIu64 " MiB, %u vCPU%s\n", o->guest ? o->guest : "what has come",
-           o->memory_bytes >> 20, o->cpus, o->cpus == 1 ? "" : "s");
+    const char *what = o->guest ? o->guest : o->payload ? o->payload : "what has come";
+
+    printf("running %s, %" PRIu64 " MiB, %u vCPU%s\n", what, o->memory_bytes >> 20, o->cpus,
+           o->cpus == 1 ? "" : "s");
     fflush(stdout);
 }
 
@@ -153,7 +164,8 @@ static void await_end(struct runner *r)
 {
     uint64_t deadline = deadline_in_ms(r->options->run_for_ms);
 
-    if (guest_report_wait(r->report, 1, 0, deadline)) {
+    /* Whether a user's own will ever say anything is not known. */
+    if (guest_report_wait(r->report, r->options->payload ? 0 : 1, 0, deadline)) {
         print_running(r->options);
         guest_report_wait(r->report, UINT64_MAX, 0, deadline);
     }
@@ -225,10 +237,10 @@ static int run(struct runner *r, struct error *err)
 
 static int check(const struct options *o, struct error *err)
 {
-    if (!o->guest && !o->incoming)
-        return err_set(err, ERR_USAGE, "expected --guest NAME or --incoming; see ramjet help vm");
-    if (o->guest && o->incoming)
-        return err_set(err, ERR_USAGE, "--guest: with --incoming the guest is what comes");
+    if (!o->guest + !o->payload + !o->incoming != 2)
+        return err_set(err, ERR_USAGE,
+                       "expected --guest NAME, --payload FILE or --incoming, one of them; with the "
+                       "last the guest is what comes; see ramjet help vm");
     if (o->machine && strncmp(o->machine, "ramjet-", strlen("ramjet-")) != 0)
         return err_set(err, ERR_USAGE, "--machine %.40s: expected ramjet-1.0", o->machine);
     return 0;
@@ -245,6 +257,8 @@ int verb_vm(int argc, char **argv, struct error *err)
         return -1;
     const struct machine_kvm_config config = {
         .guest = options.guest,
+        .payload = options.payload,
+        .serial_sink = print_serial,
         .bytes = options.memory_bytes,
         .cpus = options.cpus,
         .incoming = options.incoming != NULL,

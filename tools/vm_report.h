@@ -12,5 +12,6 @@
 json_t *vm_report_json(struct guest_report *report, bool running);
 /* The same for people, with the first errors. */
 void vm_report_print(struct guest_report *report);
-/* What speaks against the guest: that it died, was wrong, or has said nothing. */
+/* What speaks against the guest: that it died, was wrong, or has said nothing, which only a user's
+ * own may. */
 MUST_USE int vm_report_judge(struct guest_report *report, struct error *err);

@@ -79,6 +79,12 @@ static void describe(struct ram_block *b)
     gdt[GUEST_CODE / sizeof(uint64_t)] = DESCRIPTOR_CODE;
 }
 
+void guest_memory_lay_out(struct ram_block *b)
+{
+    map_all(b);
+    describe(b);
+}
+
 int guest_memory_load(struct ram_block *b, const struct guest_image *image, struct error *err)
 {
     size_t len = (size_t)(image->end - image->start);
@@ -86,8 +92,6 @@ int guest_memory_load(struct ram_block *b, const struct guest_image *image, stru
     if (len == 0 || len > GUEST_IMAGE_MAX_BYTES)
         return err_set(err, ERR_USAGE, "guest '%s': %zu bytes, expected 1 to %d", image->name, len,
                        GUEST_IMAGE_MAX_BYTES);
-    map_all(b);
-    describe(b);
     memcpy(b->host + GUEST_IMAGE, image->start, len);
     return 0;
 }

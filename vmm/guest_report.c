@@ -21,6 +21,7 @@ void guest_report_set(struct guest_report *r, unsigned n_vcpus, uint64_t first_p
 {
     r->n_vcpus = n_vcpus;
     r->tsc_khz = tsc_khz;
+    r->end_page = first_page + n_pages;
     for (unsigned i = 0; i < n_vcpus; i++) {
         uint64_t from = n_pages * i / n_vcpus, to = n_pages * (i + 1) / n_vcpus;
 
@@ -29,11 +30,12 @@ void guest_report_set(struct guest_report *r, unsigned n_vcpus, uint64_t first_p
     }
 }
 
-void guest_report_share(struct guest_report *r, uint64_t first_page, uint64_t n_pages)
+void guest_report_share(struct guest_report *r)
 {
+    r->shared = true;
     for (unsigned i = 0; i < r->n_vcpus; i++) {
-        r->voices[i].first_page = first_page;
-        r->voices[i].n_pages = n_pages;
+        r->voices[i].first_page = 0;
+        r->voices[i].n_pages = r->end_page;
     }
 }
 
@@ -302,6 +304,7 @@ void guest_report_verdict(struct guest_report *r, struct guest_verdict *ret)
         .moves = r->moves,
         .sweeps = r->n_vcpus ? UINT64_MAX : 0,
         .errors = r->errors,
+        .shared = r->shared,
     };
     memcpy(ret->facts, r->facts, sizeof(ret->facts));
     for (unsigned i = 0; i < r->n_vcpus; i++) {
@@ -367,6 +370,7 @@ void guest_report_get_state(struct guest_report *r, struct guest_report_state *r
     pthread_mutex_lock(&r->lock);
     *ret = (struct guest_report_state){
         .n_vcpus = r->n_vcpus,
+        .shared = r->shared,
         .longest_gap_us = r->longest_gap_us,
         .moves = r->moves,
         .errors = r->errors,
@@ -394,6 +398,8 @@ static int check_state(const struct guest_report *r, const struct guest_report_s
     if (state->n_vcpus != r->n_vcpus)
         return err_set(err, ERR_PEER, "of %" PRIu64 " vCPUs, expected %u", state->n_vcpus,
                        r->n_vcpus);
+    if (state->shared > 1)
+        return err_set(err, ERR_PEER, "shared is %" PRIu64, state->shared);
     if (state->errors > COUNT_MAX || state->moves > COUNT_MAX)
         return err_set(err, ERR_PEER, "%" PRIu64 " errors, %" PRIu64 " moves", state->errors,
                        state->moves);
@@ -410,6 +416,8 @@ int guest_report_set_state(struct guest_report *r, const struct guest_report_sta
     if (check_state(r, state, err) < 0)
         return err_in(err, "what the guest has said");
     pthread_mutex_lock(&r->lock);
+    if (state->shared)
+        guest_report_share(r);
     r->longest_gap_us = state->longest_gap_us;
     r->last_move_gap_us = 0;
     r->moves = state->moves + 1;

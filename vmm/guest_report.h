@@ -33,6 +33,7 @@ struct guest_verdict {
     uint64_t moves;  /* how often it went on elsewhere */
     uint64_t sweeps; /* how often each vCPU has verified all of its pages since the last move */
     uint64_t errors; /* wrong pages and states */
+    bool shared;     /* guest_report_share(): it need not say anything */
     uint64_t facts[GUEST_FACT_COUNT]; /* as some vCPU has said, or 0 */
 };
 
@@ -41,7 +42,7 @@ struct guest_verdict {
  * native byte order.
  */
 struct guest_report_state {
-    uint64_t n_vcpus, longest_gap_us, moves, errors;
+    uint64_t n_vcpus, shared, longest_gap_us, moves, errors;
     uint64_t facts[GUEST_FACT_COUNT];
     struct guest_voice_state {
         uint64_t heartbeats, tsc, verified, written;
@@ -60,7 +61,8 @@ struct guest_voice {
 struct guest_report {
     /* Set before the guest runs, read-only after. */
     unsigned n_vcpus;
-    uint64_t tsc_khz;
+    uint64_t tsc_khz, end_page;
+    bool shared; /* or when it has come */
 
     /* Any thread, under lock. */
     pthread_mutex_t lock;
@@ -82,8 +84,11 @@ void guest_report_init(struct guest_report *r);
  */
 void guest_report_set(struct guest_report *r, unsigned n_vcpus, uint64_t first_page,
                       uint64_t n_pages, uint64_t tsc_khz);
-/* After that: every vCPU may tell of any of the pages. */
-void guest_report_share(struct guest_report *r, uint64_t first_page, uint64_t n_pages);
+/*
+ * After that: the guest is a user's own, which may not know whose pages are whose: every vCPU may
+ * tell of any page, from 0 on.
+ */
+void guest_report_share(struct guest_report *r);
 void guest_report_done(struct guest_report *r);
 
 /*

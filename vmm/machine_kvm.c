@@ -7,6 +7,7 @@
 #include "vmm/guest_memory.h"
 #include "vmm/guest_options.h"
 #include "vmm/machine_image.h"
+#include "vmm/payload.h"
 #include "vmm/vcpu.h"
 #include "vmm/vcpu_brake.h"
 #include "vmm/vm_state.h"
@@ -136,25 +137,39 @@ static int add_memory(struct machine_kvm *m, const struct ram_block *b, struct e
     return low < b->used_bytes ? add_slot(m, b, low, b->used_bytes, err) : 0;
 }
 
+/* One of both: the other is zeroed. */
+struct chosen_guest {
+    struct guest_options options;
+    struct payload payload;
+};
+
+static int load_guest(struct ram_block *b, const struct chosen_guest *guest, struct error *err)
+{
+    guest_memory_lay_out(b);
+    if (guest->options.image)
+        return guest_memory_load(b, guest->options.image, err);
+    payload_load(&guest->payload, b);
+    return 0;
+}
+
 /* Of a guest that comes in nothing is written: its memory has to be fresh, and what it is comes. */
 static int make_memory(struct machine_kvm *m, const struct machine_kvm_config *config,
-                       const struct guest_image *image, struct error *err)
+                       const struct chosen_guest *guest, struct error *err)
 {
     if (ram_map_add(&m->base.ram, BLOCK_NAME, config->bytes, err) < 0)
         return -1;
     struct ram_block *b = &m->base.ram.blocks[0];
-    if (ram_block_map_anonymous(b, err) < 0 ||
-        (!config->incoming && guest_memory_load(b, image, err) < 0))
+    if (ram_block_map_anonymous(b, err) < 0 || (!config->incoming && load_guest(b, guest, err) < 0))
         return -1;
     return add_memory(m, b, err);
 }
 
-static int make_vcpus(struct machine_kvm *m, unsigned n, struct error *err)
+static int make_vcpus(struct machine_kvm *m, unsigned n, uint64_t entry, struct error *err)
 {
     for (unsigned i = 0; i < n; i++) {
         struct vcpu_start start = {
             .page_tables = GUEST_PAGE_TABLES,
-            .entry = GUEST_IMAGE,
+            .entry = entry,
             .stack_top = GUEST_STACKS + (uint64_t)(i + 1) * GUEST_STACK_BYTES,
             .argument = GUEST_PARAMS + (uint64_t)i * RAM_PAGE_SIZE,
             .gdt_base = GUEST_GDT,
@@ -171,7 +186,7 @@ static int make_vcpus(struct machine_kvm *m, unsigned n, struct error *err)
 }
 
 /* The vCPUs are there, because they know their TSC, and stand still. */
-static int brief_guest(struct machine_kvm *m, const struct guest_options *options, bool incoming,
+static int brief_guest(struct machine_kvm *m, const struct chosen_guest *guest, bool incoming,
                        struct error *err)
 {
     struct ram_block *b = &m->base.ram.blocks[0];
@@ -185,42 +200,55 @@ static int brief_guest(struct machine_kvm *m, const struct guest_options *option
         const struct guest_voice *voice = &m->report.voices[i];
         struct guest_params params;
 
-        guest_options_params(options, &machine, i, voice->first_page, voice->n_pages, &params);
+        guest_options_params(&guest->options, &machine, i, voice->first_page, voice->n_pages,
+                             &params);
         guest_memory_params(b, i, &params);
     }
+    if (guest->payload.n_segments)
+        guest_report_share(&m->report);
     return 0;
 }
 
-static int check(const struct machine_kvm_config *config, struct guest_options *ret,
-                 struct error *err)
+static int choose(const struct machine_kvm_config *config, struct chosen_guest *ret,
+                  struct error *err)
+{
+    *ret = (struct chosen_guest){0};
+    if (config->incoming)
+        return 0;
+    if (!config->guest == !config->payload)
+        return err_set(err, ERR_USAGE, "expected a guest or a payload, one of both");
+    if (config->guest)
+        return guest_options_parse(config->guest, &ret->options, err);
+    return payload_open(config->payload, config->bytes, &ret->payload, err);
+}
+
+static int check(const struct machine_kvm_config *config, struct error *err)
 {
     if (config->cpus < 1 || config->cpus > GUEST_CPUS_MAX)
         return err_set(err, ERR_USAGE, "%u vCPUs, expected 1 to %d", config->cpus, GUEST_CPUS_MAX);
-    if (guest_memory_check(config->bytes, err) < 0)
-        return -1;
-    return config->incoming ? 0 : guest_options_parse(config->guest, ret, err);
+    return guest_memory_check(config->bytes, err);
 }
 
 static const struct machine_ops kvm_ops;
 static void hold_brake(void *arg, bool on);
 
 static int make(struct machine_kvm *m, const struct machine_kvm_config *config,
-                const struct guest_options *options, struct error *err)
+                const struct chosen_guest *guest, struct error *err)
 {
-    if (kvm_init(&m->kvm, err) < 0 || make_memory(m, config, options->image, err) < 0 ||
-        make_vcpus(m, config->cpus, err) < 0 || brief_guest(m, options, config->incoming, err) < 0)
+    uint64_t entry = guest->options.image ? GUEST_IMAGE : guest->payload.entry;
+
+    if (kvm_init(&m->kvm, err) < 0 || make_memory(m, config, guest, err) < 0 ||
+        make_vcpus(m, config->cpus, entry, err) < 0 ||
+        brief_guest(m, guest, config->incoming, err) < 0)
         return -1;
     return dirty_log_new(&m->kvm, m->slots, m->n_slots, &m->base.ram, &m->base.dirty, err);
 }
 
-int machine_kvm_new(const struct machine_kvm_config *config, struct machine **ret,
-                    struct error *err)
+static int new_machine(const struct machine_kvm_config *config, const struct chosen_guest *guest,
+                       struct machine **ret, struct error *err)
 {
-    struct guest_options options = {0};
-
-    if (check(config, &options, err) < 0)
-        return -1;
     struct machine_kvm *m = calloc(1, sizeof(*m));
+
     if (!m)
         return err_sys(err, "memory for a machine");
     m->base.ops = &kvm_ops;
@@ -231,12 +259,24 @@ int machine_kvm_new(const struct machine_kvm_config *config, struct machine **re
     vcpu_brake_init(&m->brake, hold_brake, m);
     guest_report_init(&m->report);
     serial_init(&m->serial, config->serial_sink, config->serial_arg);
-    if (make(m, config, &options, err) < 0) {
+    if (make(m, config, guest, err) < 0) {
         machine_free(&m->base);
         return -1;
     }
     *ret = &m->base;
     return 0;
+}
+
+int machine_kvm_new(const struct machine_kvm_config *config, struct machine **ret,
+                    struct error *err)
+{
+    struct chosen_guest guest;
+
+    if (check(config, err) < 0 || choose(config, &guest, err) < 0)
+        return -1;
+    int rc = new_machine(config, &guest, ret, err);
+    payload_done(&guest.payload);
+    return rc;
 }
 
 int machine_kvm_usable(struct error *err)
@@ -334,6 +374,7 @@ static const struct field_table voice_table = {"voice", voice_fields, ARRAY_LEN(
 
 static const struct field guest_fields[] = {
     FIELD(struct guest_report_state, n_vcpus),
+    FIELD(struct guest_report_state, shared),
     FIELD(struct guest_report_state, longest_gap_us),
     FIELD(struct guest_report_state, moves),
     FIELD(struct guest_report_state, errors),

@@ -9,10 +9,11 @@
 #include "vmm/serial.h"
 
 struct machine_kvm_config {
-    const char *guest;        /* "NAME[,key=value…]": guest_options.h; with `incoming` not read */
+    const char *guest;        /* "NAME[,key=value…]": vmm/guest_options.h; or NULL: */
+    const char *payload;      /* a user's own, from this file: vmm/payload.h */
     uint64_t bytes;           /* of memory: a multiple of 2 MiB, from 4 MiB to 64 GiB */
     unsigned cpus;            /* 1 to GUEST_CPUS_MAX */
-    bool incoming;            /* it waits for its guest: held as MACHINE_MOVING, too */
+    bool incoming;            /* it waits for its guest, so neither; held as MACHINE_MOVING, too */
     serial_sink *serial_sink; /* where the serial port's bytes go; NULL: nowhere */
     void *serial_arg;
 };

@@ -54,6 +54,18 @@ def main_streams():
     put("main_stream", "v11-multifd-none", (GOLDEN / "v11-multifd-none" / "c0.fwd").read_bytes())
 
 
+def payloads():
+    """Programs of two segments, one of them cut, and one with an interpreter; a flat image."""
+    code = b"\x0f\x0b" * 16
+    for name, kind, size in (("made", 1, 32), ("made-cut", 1, 64), ("made-dynamic", 3, 32)):
+        header = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack(
+            "<HHIQQQIHHHHHH", 2, 62, 1, 0x100010, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+        segments = struct.pack("<IIQQQQQQ", 1, 5, 176, 0x100000, 0, 32, 32, 4096) + struct.pack(
+            "<IIQQQQQQ", kind, 6, 208, 0x300000, 0, size, 4096, 4096)
+        put("payload", name, header + segments + code + code)
+    put("payload", "made-flat", code)
+
+
 def descriptions():
     session = wire.Session()
     tail = session.devices + session.eof + session.description
@@ -145,6 +157,7 @@ def snapshots():
 
 packets()
 main_streams()
+payloads()
 descriptions()
 answers()
 snapshots()

@@ -198,6 +198,7 @@ static const struct state_case {
     {"as it is", MEMBER(n_vcpus), 2, NULL},
     {"one vCPU", MEMBER(n_vcpus), 1, "of 1 vCPUs, expected 2"},
     {"many vCPUs", MEMBER(n_vcpus), UINT64_C(1) << 32 | 2, "expected 2"},
+    {"shared by two", MEMBER(shared), 2, "shared is 2"},
     {"any gap", MEMBER(longest_gap_us), UINT64_MAX, NULL},
     {"too many errors", MEMBER(errors), UINT64_MAX, "errors"},
     {"too many moves", MEMBER(moves), UINT64_MAX, "moves"},
@@ -263,6 +264,31 @@ static void counts_sweeps_behind_a_move(void **state)
     say(&r, 1, GUEST_PORT_SWEPT, 2001, 50, 0);
     CHECK(guest_report_wait_swept(&r, 1, DEADLINE_NEVER), "both have, again");
     guest_report_done(&r);
+}
+
+/* A user's own may tell of any page, here and where it goes on. */
+static void shares_all_pages(void **state)
+{
+    struct guest_report_state moving;
+    struct guest_report from, to;
+    struct guest_verdict v;
+    struct error err;
+
+    (void)state;
+    init(&from);
+    guest_report_share(&from);
+    say(&from, 1, WRONG, 0, 1, 2);
+    guest_report_get_state(&from, &moving);
+    init(&to);
+    OK(guest_report_set_state(&to, &moving, &err), err, "state");
+    say(&to, 0, WRONG, 611, 1, 2);
+    guest_report_verdict(&to, &v);
+    CHECK(v.shared && v.errors == 2, "%" PRIu64 " errors", v.errors);
+    const uint64_t behind[GUEST_MESSAGE_WORDS] = {612, 1, 2};
+    check_refused("behind all", guest_report_take(&to, 0, WRONG, behind, &err), &err, ERR_PEER,
+                  "page 612, expected 612 pages from 0");
+    guest_report_done(&from);
+    guest_report_done(&to);
 }
 
 static void takes_the_guests_own_end(void **state)
@@ -344,6 +370,7 @@ int main(void)
         cmocka_unit_test(notices_a_clock_set_back),
         cmocka_unit_test(believes_a_state_that_can_be),
         cmocka_unit_test(counts_sweeps_behind_a_move),
+        cmocka_unit_test(shares_all_pages),
         cmocka_unit_test(takes_the_guests_own_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "ram/digest.h"
+#include "tests/support/temp.h"
 #include "tests/support/test.h"
 
 #define MEMORY     (UINT64_C(16) << 20)
@@ -277,17 +278,21 @@ __asm__(".pushsection .rodata\n"
         ".popsection\n");
 extern const uint8_t timer_guest[], timer_guest_end[];
 
-/* A machine with this code instead of its guest, at its first instruction. */
+/* A machine with this code as a flat payload, at its first instruction. */
 static struct machine *machine_with(const uint8_t *code, const uint8_t *end, unsigned cpus,
                                     serial_sink *sink, void *arg)
 {
-    struct machine_kvm_config config = {
-        .guest = "counter", .bytes = MEMORY, .cpus = cpus, .serial_sink = sink, .serial_arg = arg};
+    char path[PATH_MAX];
+    struct machine_kvm_config config = {.payload = temp_path(path, "payload"),
+                                        .bytes = MEMORY,
+                                        .cpus = cpus,
+                                        .serial_sink = sink,
+                                        .serial_arg = arg};
     struct machine *m;
     struct error err;
 
+    file_write(path, code, (size_t)(end - code));
     OK(machine_kvm_new(&config, &m, &err), err, "machine");
-    memcpy(m->ram.blocks[0].host + GUEST_IMAGE, code, (size_t)(end - code));
     return m;
 }
 
@@ -392,6 +397,23 @@ static void talks_and_ends_itself(void **state)
     machine_free(m);
 }
 
+/* As a linker has left it. */
+static void runs_a_program(void **state)
+{
+    struct machine_kvm_config config = {.payload = GUEST_PROGRAM, .bytes = MEMORY, .cpus = 2};
+    struct machine *m;
+    struct error err;
+
+    (void)state;
+    OK(machine_kvm_new(&config, &m, &err), err, GUEST_PROGRAM);
+    machine_resume(m, MACHINE_PAUSED);
+    await(m, 20, 0);
+    pause_guest(m);
+    CHECK(verdict_of(m).errors == 0 && verdict_of(m).pages_written > 0, "%" PRIu64 " errors",
+          verdict_of(m).errors);
+    machine_free(m);
+}
+
 /* What is beyond the devices is there, and each of its pages is another. */
 static void has_memory_beyond_the_devices(void **state)
 {
@@ -433,6 +455,9 @@ static const struct config_case {
     {"too little", GUEST("counter", UINT64_C(2) << 20, 1), "from 4M"},
     {"too much", GUEST("counter", (UINT64_C(64) << 30) + (2 << 20), 1), "to 64G"},
     {"an odd length", GUEST("counter", MEMORY + 4096, 1), "multiple of 2M"},
+    {"nothing to run", GUEST(NULL, MEMORY, 1), "one of both"},
+    {"no payload", {.payload = "/", .bytes = MEMORY, .cpus = 1}, "payload /: expected a file"},
+    {"both", {.guest = "counter", .payload = "/", .bytes = MEMORY, .cpus = 1}, "one of both"},
     {"no vCPU", GUEST("counter", MEMORY, 0), "0 vCPUs"},
     {"too many vCPUs", GUEST("counter", MEMORY, GUEST_CPUS_MAX + 1), "17 vCPUs"},
 };
@@ -513,6 +538,7 @@ int main(void)
         cmocka_unit_test(takes_timer_interrupts),
         cmocka_unit_test(ends_a_wait_by_an_order),
         cmocka_unit_test(talks_and_ends_itself),
+        cmocka_unit_test(runs_a_program),
         cmocka_unit_test(has_memory_beyond_the_devices),
         cmocka_unit_test(is_slowed_down),
         cmocka_unit_test(refuses),
