@@ -1,9 +1,13 @@
 #include "vmm/machine_kvm.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "vmm/dirty_log.h"
+#include "vmm/dirty_ring.h"
+#include "vmm/dirty_uffd.h"
 #include "vmm/guest_memory.h"
 #include "vmm/guest_options.h"
 #include "vmm/machine_image.h"
@@ -40,8 +44,11 @@ struct machine_state {
 
 struct machine_kvm {
     struct machine base;
+    struct machine_ops ops; /* base's: what it can do depends on the dirty source */
 
     /* Set before the guest runs, read-only after. */
+    enum dirty_kind dirty;
+    int memory_fd; /* behind the memory, or -1 */
     struct kvm kvm;
     struct kvm_slot slots[SLOTS_MAX];
     size_t n_slots;
@@ -159,7 +166,8 @@ static int make_memory(struct machine_kvm *m, const struct machine_kvm_config *c
     if (ram_map_add(&m->base.ram, BLOCK_NAME, config->bytes, err) < 0)
         return -1;
     struct ram_block *b = &m->base.ram.blocks[0];
-    if (ram_block_map_anonymous(b, err) < 0 || (!config->incoming && load_guest(b, guest, err) < 0))
+    if (memory_backing_map(&config->backing, b, &m->memory_fd, err) < 0 ||
+        (!config->incoming && load_guest(b, guest, err) < 0))
         return -1;
     return add_memory(m, b, err);
 }
@@ -229,6 +237,117 @@ static int check(const struct machine_kvm_config *config, struct error *err)
     return guest_memory_check(config->bytes, err);
 }
 
+/* --- its dirty source ------------------------------------------------------------------------ */
+
+static void on_enter(void *arg, unsigned vcpu)
+{
+    struct machine_kvm *m = arg;
+
+    dirty_ring_hold(m->base.dirty, vcpu);
+}
+
+static int on_ring_full(void *arg, unsigned vcpu, struct error *err)
+{
+    struct machine_kvm *m = arg;
+
+    return dirty_ring_full(m->base.dirty, vcpu, err);
+}
+
+static void sleep_vcpu(void *arg, unsigned vcpu, uint64_t ns)
+{
+    struct machine_kvm *m = arg;
+
+    vcpu_sleep(m->vcpus[vcpu], ns);
+}
+
+static void nudge_vcpu(void *arg, unsigned vcpu)
+{
+    struct machine_kvm *m = arg;
+
+    vcpu_nudge(m->vcpus[vcpu]);
+}
+
+static void limit_dirty(struct machine *base, uint64_t bytes_per_s)
+{
+    dirty_ring_limit(base->dirty, bytes_per_s);
+}
+
+static unsigned ring_entries(const struct machine_kvm_config *config)
+{
+    return config->dirty_ring ? config->dirty_ring : DIRTY_RING_DEFAULT;
+}
+
+static int prepare_ring(struct machine_kvm *m, const struct machine_kvm_config *config,
+                        struct error *err)
+{
+    m->client.enter = on_enter;
+    m->client.ring_full = on_ring_full;
+    m->ops.limit_dirty = limit_dirty;
+    return dirty_ring_enable(&m->kvm, ring_entries(config), err);
+}
+
+static int make_ring(struct machine_kvm *m, const struct machine_kvm_config *config,
+                     struct error *err)
+{
+    int fds[GUEST_CPUS_MAX];
+
+    for (unsigned i = 0; i < m->n_vcpus; i++)
+        fds[i] = vcpu_fd(m->vcpus[i]);
+    const struct dirty_ring_config ring = {
+        .kvm = &m->kvm,
+        .slots = m->slots,
+        .n_slots = m->n_slots,
+        .map = &m->base.ram,
+        .vcpus = fds,
+        .n_vcpus = m->n_vcpus,
+        .entries = ring_entries(config),
+        .sleep = sleep_vcpu,
+        .nudge = nudge_vcpu,
+        .arg = m,
+    };
+    return dirty_ring_new(&ring, &m->base.dirty, err);
+}
+
+static int make_log(struct machine_kvm *m, const struct machine_kvm_config *config,
+                    struct error *err)
+{
+    (void)config;
+    return dirty_log_new(&m->kvm, m->slots, m->n_slots, &m->base.ram, &m->base.dirty, err);
+}
+
+static int make_uffd(struct machine_kvm *m, const struct machine_kvm_config *config,
+                     struct error *err)
+{
+    (void)config;
+    return dirty_uffd_new(&m->base.ram, &m->base.dirty, err);
+}
+
+static const struct {
+    /* Before there is memory or a vCPU. NULL: nothing. */
+    int (*prepare)(struct machine_kvm *m, const struct machine_kvm_config *config,
+                   struct error *err);
+    int (*make)(struct machine_kvm *m, const struct machine_kvm_config *config, struct error *err);
+    void (*free)(struct dirty_source *s);
+} dirty_sources[] = {
+    [DIRTY_LOG] = {NULL, make_log, dirty_log_free},
+    [DIRTY_RING] = {prepare_ring, make_ring, dirty_ring_free},
+    [DIRTY_UFFD] = {NULL, make_uffd, dirty_uffd_free},
+};
+static_assert(ARRAY_LEN(dirty_sources) == DIRTY_KINDS, "a row for each kind");
+
+static int prepare_source(struct machine_kvm *m, const struct machine_kvm_config *config,
+                          struct error *err)
+{
+    if (config->dirty_ring && config->dirty != DIRTY_RING)
+        return err_set(err, ERR_USAGE, "a dirty ring's length, but the dirty source is '%s'",
+                       dirty_kind_name(config->dirty));
+    if (!dirty_sources[m->dirty].prepare)
+        return 0;
+    return dirty_sources[m->dirty].prepare(m, config, err);
+}
+
+/* --- all of it ------------------------------------------------------------------------------- */
+
 static const struct machine_ops kvm_ops;
 static void hold_brake(void *arg, bool on);
 
@@ -237,11 +356,11 @@ static int make(struct machine_kvm *m, const struct machine_kvm_config *config,
 {
     uint64_t entry = guest->options.image ? GUEST_IMAGE : guest->payload.entry;
 
-    if (kvm_init(&m->kvm, err) < 0 || make_memory(m, config, guest, err) < 0 ||
-        make_vcpus(m, config->cpus, entry, err) < 0 ||
+    if (kvm_init(&m->kvm, err) < 0 || prepare_source(m, config, err) < 0 ||
+        make_memory(m, config, guest, err) < 0 || make_vcpus(m, config->cpus, entry, err) < 0 ||
         brief_guest(m, guest, config->incoming, err) < 0)
         return -1;
-    return dirty_log_new(&m->kvm, m->slots, m->n_slots, &m->base.ram, &m->base.dirty, err);
+    return dirty_sources[m->dirty].make(m, config, err);
 }
 
 static int new_machine(const struct machine_kvm_config *config, const struct chosen_guest *guest,
@@ -251,7 +370,10 @@ static int new_machine(const struct machine_kvm_config *config, const struct cho
 
     if (!m)
         return err_sys(err, "memory for a machine");
-    m->base.ops = &kvm_ops;
+    m->ops = kvm_ops;
+    m->base.ops = &m->ops;
+    m->dirty = config->dirty;
+    m->memory_fd = -1;
     strcpy(m->base.config.machine, RAMJET_MACHINE);
     m->client = (struct vcpu_client){.out = on_out, .byte = on_byte, .failed = on_failed, .arg = m};
     m->holds = MACHINE_PAUSED | (config->incoming ? MACHINE_MOVING : 0U);
@@ -467,11 +589,14 @@ static void kvm_free(struct machine *base)
     struct machine_kvm *m = kvm_of(base);
 
     vcpu_brake_done(&m->brake);
+    if (base->dirty) /* its vCPUs call in, until they end */
+        base->dirty->ops->stop(base->dirty);
     for (unsigned i = 0; i < m->n_vcpus; i++)
         vcpu_free(m->vcpus[i]);
-    dirty_log_free(base->dirty);
+    dirty_sources[m->dirty].free(base->dirty);
     kvm_done(&m->kvm);
     ram_map_done(&base->ram);
+    fd_close(&m->memory_fd);
     device_state_done(&base->devices);
     guest_report_done(&m->report);
     serial_done(&m->serial);

@@ -5,15 +5,20 @@
 #pragma once
 
 #include "migration/machine.h"
+#include "vmm/dirty_kind.h"
 #include "vmm/guest_report.h"
+#include "vmm/memory_backing.h"
 #include "vmm/serial.h"
 
 struct machine_kvm_config {
-    const char *guest;        /* "NAME[,key=value…]": vmm/guest_options.h; or NULL: */
-    const char *payload;      /* a user's own, from this file: vmm/payload.h */
-    uint64_t bytes;           /* of memory: a multiple of 2 MiB, from 4 MiB to 64 GiB */
-    unsigned cpus;            /* 1 to GUEST_CPUS_MAX */
-    bool incoming;            /* it waits for its guest, so neither; held as MACHINE_MOVING, too */
+    const char *guest;   /* "NAME[,key=value…]": vmm/guest_options.h; or NULL: */
+    const char *payload; /* a user's own, from this file: vmm/payload.h */
+    uint64_t bytes;      /* of memory: a multiple of 2 MiB, from 4 MiB to 64 GiB */
+    unsigned cpus;       /* 1 to GUEST_CPUS_MAX */
+    bool incoming;       /* it waits for its guest, so neither; held as MACHINE_MOVING, too */
+    struct memory_backing_config backing; /* zeroed: anonymous memory */
+    enum dirty_kind dirty;
+    unsigned dirty_ring;      /* entries, with DIRTY_RING alone; 0: DIRTY_RING_DEFAULT */
     serial_sink *serial_sink; /* where the serial port's bytes go; NULL: nowhere */
     void *serial_arg;
 };

@@ -1,3 +1,4 @@
+#include "vmm/dirty_ring.h"
 #include "vmm/machine_kvm.h"
 
 /* The runner's guests, and what they start with, are x86-64. Nothing is ever made here. */
@@ -19,4 +20,9 @@ struct guest_report *machine_kvm_report(struct machine *m)
 {
     (void)m;
     return NULL;
+}
+
+int dirty_ring_usable(struct error *err)
+{
+    return machine_kvm_usable(err);
 }
