@@ -320,6 +320,44 @@ static int set_cpus(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
+static int set_backend(struct options *o, const char *value, struct error *err)
+{
+    const char *numa = o->backing.numa;
+
+    if (memory_backing_parse(value, &o->backing, err) < 0)
+        return -1;
+    o->backing.numa = numa;
+    return 0;
+}
+
+static int set_numa(struct options *o, const char *value, struct error *err)
+{
+    (void)err;
+    o->backing.numa = value;
+    return 0;
+}
+
+static int set_dirty_source(struct options *o, const char *value, struct error *err)
+{
+    o->dirty_said = true;
+    return dirty_kind_find(value, &o->dirty, err);
+}
+
+/* Alone it says what the source is, too; with another one the machine refuses it. */
+static int set_dirty_ring(struct options *o, const char *value, struct error *err)
+{
+    uint64_t n;
+
+    if (parse_number(value, UINT32_MAX, &n, err) < 0)
+        return -1;
+    if (n == 0)
+        return err_set(err, ERR_USAGE, "'%s', expected a number of entries", value);
+    o->dirty_ring = (unsigned)n;
+    if (!o->dirty_said)
+        o->dirty = DIRTY_RING;
+    return 0;
+}
+
 static int set_run_for(struct options *o, const char *value, struct error *err)
 {
     return parse_duration(value, 1000, &o->run_for_ms, err);
@@ -410,6 +448,13 @@ static const struct option {
      "any capability or parameter by QEMU's name, as a monitor could set it"},
     {"--memory", "SIZE", VERB_VM, set_memory, "of the guest, 4M to 64G in steps of 2M (64M)"},
     {"--cpus", "N", VERB_VM, set_cpus, "vCPUs, 1 to 16 (1)"},
+    {"--backend", "KIND", VERB_VM, set_backend,
+     "of its memory: anon, memfd, hugetlb[:2M|1G] or file:PATH (anon)"},
+    {"--numa", "NODES", VERB_VM, set_numa, "where its memory must be, as 0,2-3"},
+    {"--dirty-source", "KIND", VERB_VM, set_dirty_source,
+     "what notices its writes: log, ring or uffd (log)"},
+    {"--dirty-ring", "N", VERB_VM, set_dirty_ring,
+     "entries of each vCPU's ring, a power of two, 1024 to 65536 (4096); chooses ring"},
     {"--run-for", "TIME", VERB_VM, set_run_for, "then end it; 0: at a signal (0)"},
     {"--json", NULL, ALL, set_json, "the result as one JSON object on standard output"},
     {"--progress", "WHEN", BOTH | OUT, set_progress,

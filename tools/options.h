@@ -12,6 +12,8 @@
 #include "migration/settings.h"
 #include "transport/address.h"
 #include "transport/engine.h"
+#include "vmm/dirty_kind.h"
+#include "vmm/memory_backing.h"
 
 enum verb_bit {
     VERB_RECV = 1 << 0,
@@ -56,6 +58,10 @@ struct options {
     size_t n_monitors;
     uint64_t memory_bytes, run_for_ms;
     unsigned cpus;
+    struct memory_backing_config backing;
+    enum dirty_kind dirty;
+    bool dirty_said;
+    unsigned dirty_ring; /* entries; 0: not said */
     enum progress_mode progress;
 };
 

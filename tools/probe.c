@@ -1,12 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kvm.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -24,11 +23,11 @@
 #include "transport/engine.h"
 #include "transport/uring.h"
 #include "transport/uring_memory.h"
+#include "vmm/dirty_kind.h"
+#include "vmm/dirty_ring.h"
+#include "vmm/memory_backing.h"
+#include "vmm/numa_bind.h"
 
-/* What older headers do not have. */
-#ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
-#define KVM_CAP_DIRTY_LOG_RING_ACQ_REL 223
-#endif
 #define TCP_ULP_KTLS "tls"
 
 /* Each answers with a text: "yes", or what there is, or "no: " and why. */
@@ -156,21 +155,35 @@ static void probe_kvm(char *ret)
     yes_or_errno(fd >= 0, ret);
 }
 
+static void probe_source(enum dirty_kind kind, char *ret)
+{
+    struct error err;
+
+    if (dirty_kind_usable(kind, &err) == 0)
+        snprintf(ret, ANSWER_LEN, "yes");
+    else
+        snprintf(ret, ANSWER_LEN, "no: %.*s", ANSWER_LEN - 5, err.text);
+}
+
+static void probe_dirty_log(char *ret)
+{
+    probe_source(DIRTY_LOG, ret);
+}
+
 static void probe_dirty_ring(char *ret)
 {
-    AUTO_FD int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    int bytes = 0;
+    struct error err;
+    int entries = dirty_ring_usable(&err);
 
-    if (fd >= 0) {
-        bytes = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING_ACQ_REL);
-        if (bytes <= 0)
-            bytes = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING);
-        errno = EOPNOTSUPP;
-    }
-    if (bytes > 0)
-        snprintf(ret, ANSWER_LEN, "%zu entries", (size_t)bytes / sizeof(struct kvm_dirty_gfn));
+    if (entries < 0)
+        probe_source(DIRTY_RING, ret);
     else
-        yes_or_errno(false, ret);
+        snprintf(ret, ANSWER_LEN, "yes: up to %d entries", MIN(entries, DIRTY_RING_MAX));
+}
+
+static void probe_dirty_uffd(char *ret)
+{
+    probe_source(DIRTY_UFFD, ret);
 }
 
 /* The word in brackets is what is in force. */
@@ -194,15 +207,26 @@ static void probe_thp(char *ret)
 
 static void probe_hugetlb(char *ret)
 {
-    char text[64] = "";
-    FILE *f = fopen("/proc/sys/vm/nr_hugepages", "re");
+    static const struct {
+        const char *name;
+        uint64_t bytes;
+    } sizes[] = {{"2M", UINT64_C(2) << 20}, {"1G", UINT64_C(1) << 30}};
+    size_t len = 0;
 
-    if (f && fgets(text, sizeof(text), f))
-        snprintf(ret, ANSWER_LEN, "%ld pages of the default size", atol(text));
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        len +=
+            (size_t)snprintf(ret + len, ANSWER_LEN - len, "%s%" PRIu64 " of %s free", i ? ", " : "",
+                             memory_backing_huge_free(sizes[i].bytes), sizes[i].name);
+}
+
+static void probe_numa(char *ret)
+{
+    struct error err;
+
+    if (numa_usable(&err) == 0)
+        snprintf(ret, ANSWER_LEN, "yes");
     else
-        yes_or_errno(false, ret);
-    if (f)
-        fclose(f);
+        snprintf(ret, ANSWER_LEN, "no: %.*s", ANSWER_LEN - 5, err.text);
 }
 
 static void probe_memlock(char *ret)
@@ -242,9 +266,12 @@ static const struct {
     {"ktls", probe_ktls},
     {"vsock", probe_vsock},
     {"kvm", probe_kvm},
-    {"kvm-dirty-ring", probe_dirty_ring},
+    {"dirty-source-log", probe_dirty_log},
+    {"dirty-source-ring", probe_dirty_ring},
+    {"dirty-source-uffd", probe_dirty_uffd},
     {"transparent-hugepages", probe_thp},
     {"hugetlb", probe_hugetlb},
+    {"numa", probe_numa},
     {"memlock", probe_memlock},
     {"zero-page-scan", probe_zero_page},
     {"never-touched-memory", probe_resident},

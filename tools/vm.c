@@ -206,7 +206,7 @@ static int run(struct runner *r, struct error *err)
         .machine = r->machine,
         .waiting = o->incoming && !snapshot_path(o),
         .land = land,
-        .host_facts = IN_SET(FACT_NO_DIRTY_RING),
+        .host_facts = r->machine->ops->limit_dirty ? 0 : IN_SET(FACT_NO_DIRTY_RING),
         .connect_timeout_ms = o->connect_timeout_ms,
         .stall_timeout_ms = o->stall_timeout_ms,
         .local_patience_ms = o->local_patience_ms,
@@ -262,6 +262,9 @@ int verb_vm(int argc, char **argv, struct error *err)
         .bytes = options.memory_bytes,
         .cpus = options.cpus,
         .incoming = options.incoming != NULL,
+        .backing = options.backing,
+        .dirty = options.dirty,
+        .dirty_ring = options.dirty_ring,
     };
     interrupt_block();
     if (machine_kvm_new(&config, &r.machine, err) < 0)

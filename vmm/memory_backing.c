@@ -98,8 +98,8 @@ static uint64_t huge_pages(const char *where, uint64_t page_bytes, const char *w
     return strtoull(text, NULL, 10);
 }
 
-/* Free, and not promised to somebody. */
-static uint64_t huge_pages_free(uint64_t page_bytes)
+/* Not promised to somebody, either. */
+uint64_t memory_backing_huge_free(uint64_t page_bytes)
 {
     uint64_t there = huge_pages("/sys/kernel/mm/hugepages", page_bytes, "free_hugepages");
     uint64_t promised = huge_pages("/sys/kernel/mm/hugepages", page_bytes, "resv_hugepages");
@@ -143,7 +143,7 @@ static int map_shared(struct ram_block *b, int fd, struct error *err)
 
     if (host == MAP_FAILED && huge && errno == ENOMEM)
         return too_few(b->host_page_bytes, len / b->host_page_bytes,
-                       huge_pages_free(b->host_page_bytes), "", err);
+                       memory_backing_huge_free(b->host_page_bytes), "", err);
     if (host == MAP_FAILED)
         return err_sys(err, "%" PRIu64 " MiB of memory", len >> 20);
     b->host = host;

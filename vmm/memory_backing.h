@@ -40,3 +40,6 @@ MUST_USE int memory_backing_parse(const char *text, struct memory_backing_config
  */
 MUST_USE int memory_backing_map(const struct memory_backing_config *config, struct ram_block *b,
                                 int *ret_fd, struct error *err);
+
+/* Huge pages of this size that are set aside, and free. */
+uint64_t memory_backing_huge_free(uint64_t page_bytes);

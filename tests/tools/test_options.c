@@ -109,6 +109,41 @@ static void vm_options(void **state)
           "other values");
 }
 
+static const struct memory_case {
+    const char *words[WORDS_MAX];
+    enum memory_kind kind;
+    const char *numa;
+    enum dirty_kind dirty;
+    unsigned dirty_ring;
+} memory_cases[] = {
+    {{NULL}, MEMORY_ANON, NULL, DIRTY_LOG, 0},
+    {{"--backend", "memfd", "--dirty-source=uffd"}, MEMORY_MEMFD, NULL, DIRTY_UFFD, 0},
+    {{"--numa", "0-1", "--backend=hugetlb:1G"}, MEMORY_HUGETLB, "0-1", DIRTY_LOG, 0},
+    {{"--backend=file:/x", "--numa=2"}, MEMORY_FILE, "2", DIRTY_LOG, 0},
+    {{"--dirty-ring", "1024"}, MEMORY_ANON, NULL, DIRTY_RING, 1024},
+    {{"--dirty-source", "ring"}, MEMORY_ANON, NULL, DIRTY_RING, 0},
+    /* Refused by the machine, whatever the order. */
+    {{"--dirty-source", "log", "--dirty-ring=1024"}, MEMORY_ANON, NULL, DIRTY_LOG, 1024},
+    {{"--dirty-ring=1024", "--dirty-source", "log"}, MEMORY_ANON, NULL, DIRTY_LOG, 1024},
+};
+
+static void vm_memory_options(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(memory_cases); i++) {
+        const struct memory_case *c = &memory_cases[i];
+        struct options o;
+        struct error err;
+        size_t n;
+
+        OK(parse(VERB_VM, c->words, &o, NULL, 0, &n, &err), err, "memory");
+        CHECK(o.backing.kind == c->kind && o.dirty == c->dirty && o.dirty_ring == c->dirty_ring,
+              "case %zu", i);
+        CHECK(!o.backing.numa == !c->numa && (!c->numa || strcmp(o.backing.numa, c->numa) == 0),
+              "case %zu: nodes", i);
+    }
+}
+
 static const struct same_case {
     const char *label;
     enum verb_bit verb;
@@ -242,6 +277,9 @@ static const struct bad_case {
     {"of another verb", VERB_SEND, {"--guest", "counter"}, "unknown option '--guest'"},
     {"vCPUs", VERB_VM, {"--cpus", "256"}, "--cpus: '256'"},
     {"memory", VERB_VM, {"--memory", "lots"}, "--memory: "},
+    {"backend", VERB_VM, {"--backend", "paper"}, "--backend: memory 'paper', expected anon|memfd|"},
+    {"source", VERB_VM, {"--dirty-source", "rings"}, "expected log|ring|uffd"},
+    {"ring", VERB_VM, {"--dirty-ring", "0"}, "--dirty-ring: '0', expected a number"},
     {"without its value", VERB_SEND, {"--channels"}, "--channels needs N"},
     {"with a value too many", VERB_RECV, {"--json=yes"}, "--json takes no value"},
     {"one word too many", VERB_RECV, {"a", "b", "c"}, "'c': one word too many"},
@@ -345,11 +383,11 @@ static void help_is_true(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),     cmocka_unit_test(own_settings),
-        cmocka_unit_test(everything),   cmocka_unit_test(same_settings),
-        cmocka_unit_test(tls_options),  cmocka_unit_test(starts),
-        cmocka_unit_test(vm_options),   cmocka_unit_test(refuses),
-        cmocka_unit_test(help_is_true),
+        cmocka_unit_test(defaults),    cmocka_unit_test(own_settings),
+        cmocka_unit_test(everything),  cmocka_unit_test(same_settings),
+        cmocka_unit_test(tls_options), cmocka_unit_test(starts),
+        cmocka_unit_test(vm_options),  cmocka_unit_test(vm_memory_options),
+        cmocka_unit_test(refuses),     cmocka_unit_test(help_is_true),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
