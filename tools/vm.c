@@ -24,6 +24,8 @@ struct runner {
     struct guest_report *report;
     struct vm *vm;
     struct vm_commands commands;
+    struct qmp_table tables[4]; /* what the monitor knows: for as long as there is one */
+    struct qmp_registry registry;
     struct qmp_server *server; /* NULL: nobody listens */
     bool landing_made;
     /* Of the migration that was to bring the guest. Written before the report is interrupted. */
@@ -97,18 +99,16 @@ static void on_event(void *arg, const char *name, json_t *data)
 
 static int serve(struct runner *r, struct error *err)
 {
-    const struct qmp_table tables[] = {
-        vm_commands(r->vm),
-        dirty_rate_commands(r->vm),
-        migrate_commands(r->vm),
-        vm_guest_commands(&r->commands),
-    };
-    const struct qmp_registry registry = {tables, ARRAY_LEN(tables), "ramjet " RAMJET_VERSION};
     const struct options *o = r->options;
 
     if (o->n_monitors == 0)
         return 0;
-    if (qmp_server_new(&registry, &r->server, err) < 0)
+    r->tables[0] = vm_commands(r->vm);
+    r->tables[1] = dirty_rate_commands(r->vm);
+    r->tables[2] = migrate_commands(r->vm);
+    r->tables[3] = vm_guest_commands(&r->commands);
+    r->registry = (struct qmp_registry){r->tables, ARRAY_LEN(r->tables), "ramjet " RAMJET_VERSION};
+    if (qmp_server_new(&r->registry, &r->server, err) < 0)
         return -1;
     for (size_t i = 0; i < o->n_monitors; i++) {
         if (qmp_server_listen(r->server, &o->monitors[i], err) < 0)
