@@ -55,9 +55,9 @@ def run(scene, case):
     source, listen = case.source, case.listen.format(scene.folder)
     if source == "image":
         source = f"image:{make_image(scene.folder / 'image')}"
-    here, there = os.environ.get("RAMJET_NETNS", " ").split(" ")  # set by scripts/netns
+    here, there = os.environ.get("NETNS_A"), os.environ.get("NETNS_B")  # set by scripts/netns
     if there:
-        listen = f"tcp:{os.environ['RAMJET_NETNS_ADDRESS']}:0"
+        listen = f"tcp:{os.environ['NETNS_IP_B']}:0"
 
     receiver, address = ramjet.recv(scene, case.target.format(scene.folder), "--json", "--digest",
                                     listen=listen, netns=there)

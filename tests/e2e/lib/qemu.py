@@ -39,7 +39,7 @@ class Qemu(Process):
     """
 
     def __init__(self, scene, name, version, *, machine, devices=False, uuid=None,
-                 incoming=None, paused=False, options=()):
+                 incoming=None, paused=False, options=(), netns=None):
         self.memory = scene.folder / f"{name}.ram"
         self.shape = {"machine": machine, "devices": devices, "uuid": uuid}
         self.plugged = scene.folder / f"{name}.virtio-mem"  # only with devices
@@ -68,7 +68,7 @@ class Qemu(Process):
         argv += ["-incoming", incoming] if incoming else []
         argv += ["-S"] if paused else []
         super().__init__(scene, name, [*argv, *options],
-                         pass_fds=[self.qmp.theirs.fileno()])
+                         netns=netns, pass_fds=[self.qmp.theirs.fileno()])
         self.qmp.start()
 
     def configure(self, capabilities=(), channels=0, **parameters):

@@ -1,0 +1,60 @@
+"""Two network namespaces joined by a path with a rate, a loss, or a cut: scripts/netns."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from .table import Skip, check
+
+_SCRIPT = Path(__file__).parents[3] / "scripts" / "netns"
+INTERFACE = "veth0"
+
+
+class Netns:
+    """`a` and `b` are names for a Process, `ip_a` and `ip_b` their addresses. They go with the
+    scene, when the last process in them has ended; also if the test is killed outright."""
+
+    def __init__(self, scene, *options):
+        # It ends at the end of its input, which this program holds.
+        self._script = subprocess.Popen([_SCRIPT, *map(str, options)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        scene.at_end.callback(self._end)
+        lines = [self._script.stdout.readline().strip() for _ in range(4)]
+        if lines[0].startswith("skipped: "):
+            raise Skip(lines[0].removeprefix("skipped: "))
+        said = dict(line.split("=") for line in lines)
+        self.a, self.b = said["NETNS_A"], said["NETNS_B"]
+        self.ip_a, self.ip_b = said["NETNS_IP_A"], said["NETNS_IP_B"]
+
+    def _end(self):
+        self._script.stdin.close()
+        check(self._script.wait(10) in (0, 77), "scripts/netns failed")
+        self._script.stdout.close()
+
+    def cut(self):
+        """From here on nothing arrives, and nobody is told."""
+        if not shutil.which("nft"):
+            raise Skip("there is no nft (package nftables)")
+        for name in (self.a, self.b):
+            self._ip("netns", "exec", name, "nft", "add table inet cut; add chain inet cut arriving "
+                     "{ type filter hook input priority 0; policy drop; }")
+
+    def mend(self):
+        for name in (self.a, self.b):
+            self._ip("netns", "exec", name, "nft", "delete table inet cut")
+
+    def unplug(self):
+        """The interface goes down: who sends is told that there is no way."""
+        self._ip("-n", self.a, "link", "set", INTERFACE, "down")
+
+    def sent(self):
+        """Bytes that have left a, and TCP segments among them that had to be sent again."""
+        stats = f"/sys/class/net/{INTERFACE}/statistics/tx_bytes"
+        said = self._ip("netns", "exec", self.a, "cat", stats, "/proc/net/snmp").splitlines()
+        names, values = [line.split() for line in said if line.startswith("Tcp:")]
+        return int(said[0]), int(values[names.index("RetransSegs")])
+
+    @staticmethod
+    def _ip(*words):
+        return subprocess.run(["ip", *words], check=True, capture_output=True, text=True,
+                              timeout=20).stdout
