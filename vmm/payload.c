@@ -188,8 +188,8 @@ static int read_file(const char *path, uint8_t **ret, size_t *ret_len, struct er
 
 int payload_open(const char *path, uint64_t memory_bytes, struct payload *ret, struct error *err)
 {
-    uint8_t *file;
-    size_t len;
+    uint8_t *file = NULL;
+    size_t len = 0;
 
     if (read_file(path, &file, &len, err) < 0)
         return err_in(err, "payload %.200s", path);

@@ -132,7 +132,7 @@ static const struct {
     {"vcpu-msrs 1", 8, 16},
     {"vcpu-lapic 0", 0x390, 0x394}, /* the timer's current count */
     {"vcpu-lapic 1", 0x390, 0x394},
-    {"guest 0", 0, 24}, /* one more move */
+    {"guest 0", 24, 32}, /* one more move */
 };
 
 static bool is_moving(const char *section, uint64_t byte)
