@@ -45,6 +45,8 @@ void move_to_landing(const struct move *move, struct machine *from, struct landi
 
     connect_of(&config.connect);
     in.connect = config.connect;
+    in.connect.tls = move->server;
+    config.connect.tls = move->client;
     OK(incoming_new(&in, to, &arrival.in, &err), err, move->label);
     assert_int_equal(pthread_create(&thread, NULL, run_incoming, &arrival), 0);
     OK(outgoing_new(&config, from, &out, &err), err, move->label);

@@ -5,11 +5,13 @@
 
 #include "migration/machine.h"
 #include "migration/outgoing.h"
+#include "tls/tls_creds.h"
 
 /* What is said of it; the address and the engine are the move's own. */
 struct move {
     const char *label;
     struct outgoing_config config;
+    const struct tls_creds *client, *server; /* NULL: no TLS */
 };
 
 /* From one to the other, which waits; neither fails. Both are as the migration leaves them. */

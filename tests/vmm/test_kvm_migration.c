@@ -1,14 +1,10 @@
 /* Guests under KVM that move: what they find there, and what they say of it. */
-#include <inttypes.h>
-
-#include "base/clock.h"
-#include "stream/description.h"
+#include "tests/support/guests.h"
 #include "tests/support/memory.h"
 #include "tests/support/move.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
 #include "vmm/landing.h"
-#include "vmm/machine_kvm.h"
 #include "vmm/machine_snapshot.h"
 #include "vmm/restore.h"
 
@@ -18,35 +14,8 @@ static struct machine *make(unsigned cpus, bool incoming)
 {
     const struct machine_kvm_config config = {
         .guest = "counter", .bytes = MEMORY, .cpus = cpus, .incoming = incoming};
-    struct machine *m;
-    struct error err;
 
-    OK(machine_kvm_new(&config, &m, &err), err, "machine");
-    return m;
-}
-
-/* However long that takes: ctest's patience is the deadline. */
-static void await(struct machine *m, uint64_t heartbeats)
-{
-    struct guest_report *r = machine_kvm_report(m);
-    struct error err;
-
-    if (!guest_report_wait(r, heartbeats, 0, DEADLINE_NEVER)) {
-        OK(guest_report_failure(r, &err), err, "the guest");
-        fail_msg("a wait has ended");
-    }
-}
-
-static void check_clean(const char *label, struct machine *m)
-{
-    struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
-    struct guest_report *r = machine_kvm_report(m);
-    struct error err;
-
-    OK(guest_report_failure(r, &err), err, label);
-    if (guest_report_wrong(r, wrong) > 0)
-        fail_msg("%s: page %" PRIu64 ": found 0x%" PRIx64 ", expected 0x%" PRIx64, label,
-                 wrong[0].page, wrong[0].found, wrong[0].expected);
+    return guest_new("machine", &config);
 }
 
 static struct move move_of(const char *label, unsigned n_channels)
@@ -67,13 +36,13 @@ static void moves(void **state)
             struct move move = move_of("a move", n_channels);
 
             machine_resume(from, MACHINE_PAUSED);
-            await(from, 5);
+            guest_await("guest", from, 5);
             move_machine(&move, from, to);
             memory_check_equal(move.label, &from->ram, &to->ram);
-            check_clean("before", from);
+            guest_check_clean("before", from);
             machine_resume(to, MACHINE_PAUSED);
-            await(to, 20);
-            check_clean("after", to);
+            guest_await("guest", to, 20);
+            guest_check_clean("after", to);
             machine_free(from);
             machine_free(to);
         }
@@ -88,84 +57,18 @@ static void moves_on_and_on(void **state)
 
     (void)state;
     machine_resume(m, MACHINE_PAUSED);
-    await(m, 2);
+    guest_await("guest", m, 2);
     for (unsigned i = 0; i < 20; i++) {
         struct machine *next = make(2, true);
 
         machine_resume(next, MACHINE_PAUSED);
         move_machine(&move, m, next);
-        await(next, 2);
-        check_clean("on and on", next);
+        guest_await("guest", next, 2);
+        guest_check_clean("on and on", next);
         machine_free(m);
         m = next;
     }
     machine_free(m);
-}
-
-/* Sections of a tail, by number. */
-struct sections {
-    size_t n;
-    struct {
-        char name[64];
-        const uint8_t *body;
-        uint64_t len;
-    } of[64];
-};
-
-static void note_section(void *arg, const struct section *s, const uint8_t *body, uint64_t len)
-{
-    struct sections *all = arg;
-
-    assert_true(all->n < ARRAY_LEN(all->of));
-    snprintf(all->of[all->n].name, sizeof(all->of[0].name), "%.50s %u", s->name, s->instance);
-    all->of[all->n].body = body;
-    all->of[all->n++].len = len;
-}
-
-/* Time goes on: where in a section it does. */
-static const struct {
-    const char *section;
-    uint64_t from, to;
-} moving[] = {
-    {"clock 0", 0, 16},
-    {"vcpu-msrs 0", 8, 16}, /* the TSC */
-    {"vcpu-msrs 1", 8, 16},
-    {"vcpu-lapic 0", 0x390, 0x394}, /* the timer's current count */
-    {"vcpu-lapic 1", 0x390, 0x394},
-    {"guest 0", 24, 32}, /* one more move */
-};
-
-static bool is_moving(const char *section, uint64_t byte)
-{
-    for (size_t i = 0; i < ARRAY_LEN(moving); i++) {
-        if (strcmp(moving[i].section, section) == 0 && byte >= moving[i].from &&
-            byte < moving[i].to)
-            return true;
-    }
-    return false;
-}
-
-/* All that KVM says of the two machines, after the one has become the other. */
-static void check_same_state(struct machine *from, struct machine *to)
-{
-    struct sections a = {0}, b = {0};
-    struct error err;
-
-    OK(to->ops->save(to, &err), err, "save");
-    OK(description_check(&from->devices.early, &from->devices.tail, note_section, &a, &err), err,
-       "source");
-    OK(description_check(&to->devices.early, &to->devices.tail, note_section, &b, &err), err,
-       "destination");
-    CHECK(a.n == b.n && a.n > 10, "%zu sections, then %zu", a.n, b.n);
-    for (size_t i = 0; i < a.n; i++) {
-        const char *name = a.of[i].name;
-
-        CHECK(strcmp(name, b.of[i].name) == 0 && a.of[i].len == b.of[i].len, "%s", name);
-        for (uint64_t at = 0; at < a.of[i].len; at++)
-            CHECK(is_moving(name, at) || a.of[i].body[at] == b.of[i].body[at],
-                  "section %s, byte %" PRIu64 ": was 0x%02x, is 0x%02x", name, at, a.of[i].body[at],
-                  b.of[i].body[at]);
-    }
 }
 
 /* Held at the source by its user, it is held at the destination, and is the same. */
@@ -177,15 +80,15 @@ static void stays_paused(void **state)
 
     (void)state;
     machine_resume(from, MACHINE_PAUSED);
-    await(from, 2);
+    guest_await("guest", from, 2);
     OK(machine_stop(from, MACHINE_PAUSED, &err), err, "stop");
     machine_resume(to, MACHINE_PAUSED);
     move_machine(&move, from, to);
     memory_check_equal(move.label, &from->ram, &to->ram);
-    check_same_state(from, to);
+    guest_check_same(move.label, from, to);
     machine_resume(to, MACHINE_PAUSED);
-    await(to, 2);
-    check_clean(move.label, to);
+    guest_await("guest", to, 2);
+    guest_check_clean(move.label, to);
     machine_free(from);
     machine_free(to);
 }
@@ -201,7 +104,7 @@ static void goes_on_from_a_file(void **state)
 
     (void)state;
     machine_resume(from, MACHINE_PAUSED);
-    await(from, 5);
+    guest_await("guest", from, 5);
     OK(landing_file_new(temp_path(path, "snapshot"), false, &landing, &err), err, "file");
     move_to_landing(&move, from, landing);
     landing_free(landing);
@@ -213,8 +116,8 @@ static void goes_on_from_a_file(void **state)
         OK(restore(snapshot, landing, &err), err, "restore");
         memory_check_equal("from a file", &from->ram, &to->ram);
         machine_resume(to, MACHINE_PAUSED);
-        await(to, 5);
-        check_clean("from a file", to);
+        guest_await("guest", to, 5);
+        guest_check_clean("from a file", to);
         landing_free(landing);
         machine_free(to);
     }
