@@ -185,6 +185,18 @@ static void stop_wakes_everyone(void **state)
     throttle_done(&t);
 }
 
+/* Who reserves does not let go of the lock before it waits. */
+static void await_reserved(struct throttle *t, uint64_t bytes)
+{
+    uint64_t reserved;
+
+    do {
+        pthread_mutex_lock(&t->lock);
+        reserved = t->reserved;
+        pthread_mutex_unlock(&t->lock);
+    } while (reserved < bytes);
+}
+
 /* Who waits an hour by one rate is let go by another, or by none. */
 static void a_new_rate_wakes_who_waits(void **state)
 {
@@ -197,7 +209,8 @@ static void a_new_rate_wakes_who_waits(void **state)
 
         throttle_init(&t, 1);
         pthread_create(&thread, NULL, take_an_hour, &t);
-        throttle_set_rate(&t, rates[i]); /* before, while or after it waits */
+        await_reserved(&t, 3601);
+        throttle_set_rate(&t, rates[i]);
         pthread_join(thread, NULL);
         throttle_done(&t);
     }
