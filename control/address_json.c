@@ -110,6 +110,9 @@ int address_of_json(const json_t *arguments, struct address *ret, bool *ret_one,
     return 0;
 }
 
+/* Every interface, which a URI says by no host. */
+#define ANYWHERE "0.0.0.0"
+
 /* --- out ------------------------------------------------------------------------------------- */
 
 json_t *address_json(const char *text)
@@ -122,7 +125,8 @@ json_t *address_json(const char *text)
         return NULL;
     switch (a.scheme) {
     case ADDRESS_TCP:
-        return json_pack("{s:s, s:s, s:s}", "type", "inet", "host", a.host, "port", a.port);
+        return json_pack("{s:s, s:s, s:s}", "type", "inet", "host", a.host[0] ? a.host : ANYWHERE,
+                         "port", a.port);
     case ADDRESS_UNIX:
         return json_pack("{s:s, s:s}", "type", "unix", "path", a.path);
     case ADDRESS_VSOCK:

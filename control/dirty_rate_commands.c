@@ -90,7 +90,8 @@ static int calc(void *arg, const json_t *arguments, json_t **ret, struct error *
     if (samples < SAMPLES_MIN || samples > SAMPLES_MAX)
         return err_set(err, ERR_USAGE, "Parameter 'sample-pages' expects %d to %d", SAMPLES_MIN,
                        SAMPLES_MAX);
-    return vm_measure(arg, mode, (uint64_t)time * units[unit].ms, (unsigned)samples, err);
+    return vm_measure(arg, mode, (uint64_t)time * units[unit].ms,
+                      mode == DIRTY_RATE_SAMPLING ? (unsigned)samples : 0, err);
 }
 
 static const struct qmp_argument query_arguments[] = {{"calc-time-unit", QMP_STRING, true}};

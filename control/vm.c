@@ -452,6 +452,7 @@ int vm_migrate(struct vm *vm, const struct address *to, uint64_t world, struct e
 
     pthread_mutex_lock(&vm->lock);
     settle(vm, &vm->out);
+    settle(vm, &vm->in); /* who has just come may go on at once */
     int rc = may_start(vm, AT_MIGRATE, to, world, err);
     if (rc == 0 && vm->rate) /* it may have the dirty log */
         dirty_rate_stop(vm->rate);

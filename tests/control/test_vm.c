@@ -195,6 +195,7 @@ static void go_one_way(const struct way_case *c)
     expect_state(&source, c->label, "postmigrate/completed");
     expect_state(&target, c->label, "running/completed");
     check_completed(&source, c->n_channels);
+    CHECK(source.last_pass >= 2 && target.last_pass == 0, "%s: passes", c->label);
     monitored_refused(&target, "migrate-incoming", "{'uri': 'tcp:127.0.0.1:0'}", "rule I1");
     monitored_refused(&source, "migrate", to, "rule M10");
     monitored_tell(&source, "cont", NULL);
@@ -213,6 +214,31 @@ static void test_ways(void **state)
         else
             go_one_way(c);
     }
+}
+
+/* Without the capability nothing is told of it but what the guest does; and who has come goes on.
+ */
+static void test_no_events(void **state)
+{
+    struct monitored source, target;
+    char to[256], found[64];
+
+    (void)state;
+    monitored_start(&source, &source_config);
+    monitored_start(&target, &target_config);
+    set_capability(&source, "events", false);
+    monitored_listen(&target, "tcp::0", to);
+    CHECK(strstr(to, "\"0.0.0.0\""), "%s", to);
+    monitored_tell(&source, "migrate", to);
+    monitored_await(&source, "STOP ");
+    while (strcmp(monitored_state(&source, found), "postmigrate/completed") != 0)
+        ;
+    expect_events(&source, "events off", "STOP ");
+    assert_int_equal(source.last_pass, 0);
+    monitored_await(&target, "MIGRATION completed ");
+    migrate_well(&target, "at once, from where it came");
+    monitored_end(&source);
+    monitored_end(&target);
 }
 
 static void test_pre_switchover(void **state)
@@ -821,13 +847,13 @@ static void test_dirty_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ways),       cmocka_unit_test(test_pre_switchover),
-        cmocka_unit_test(test_holds),      cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_failure),    cmocka_unit_test(test_exit_on_error),
-        cmocka_unit_test(test_tls),        cmocka_unit_test(test_quit),
-        cmocka_unit_test(test_settings),   cmocka_unit_test(test_live_settings),
-        cmocka_unit_test(test_run_states), cmocka_unit_test(test_uuid),
-        cmocka_unit_test(test_dirty_rate),
+        cmocka_unit_test(test_ways),           cmocka_unit_test(test_no_events),
+        cmocka_unit_test(test_pre_switchover), cmocka_unit_test(test_holds),
+        cmocka_unit_test(test_cancel),         cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_exit_on_error),  cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_quit),           cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_live_settings),  cmocka_unit_test(test_run_states),
+        cmocka_unit_test(test_uuid),           cmocka_unit_test(test_dirty_rate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,8 +101,11 @@ static void on_event(void *arg, const char *name, const json_t *message)
     const char *status = json_string_value(json_object_get(data, "status"));
     size_t len = strlen(m->events);
 
-    if (strcmp(name, "MIGRATION_PASS") == 0) /* how many is not for a test to say */
+    if (strcmp(name, "MIGRATION_PASS") == 0) { /* how many is not for a test to say */
+        CHECK(json_integer_value(json_object_get(data, "pass")) > m->last_pass, "passes go on");
+        m->last_pass = json_integer_value(json_object_get(data, "pass"));
         return;
+    }
     CHECK(len + 64 < sizeof(m->events), "too many events: %s", m->events);
     sprintf(m->events + len, "%s%s%s ", name, status ? " " : "", status ? status : "");
 }
@@ -245,6 +248,7 @@ void monitored_await(struct monitored *m, const char *text)
 void monitored_forget(struct monitored *m)
 {
     m->events[0] = 0;
+    m->last_pass = 0;
 }
 
 void monitored_await_over(struct monitored *m)

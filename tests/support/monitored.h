@@ -18,6 +18,7 @@ struct monitored {
     struct qmp_table tables[3];
     struct qmp_server *server;
     struct qmp_client *client;
+    json_int_t last_pass; /* of MIGRATION_PASS, which is not among the events; 0: none */
     char
         events[MONITORED_EVENTS]; /* heard by the client: "NAME" or "NAME status", a space behind */
 
