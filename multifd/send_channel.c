@@ -130,6 +130,18 @@ static int send_collected(struct send_channel *c, struct error *err)
     return send_packet(c, err);
 }
 
+/*
+ * To another host, and uncompressed. On this one the receiver copies out of the page cache what the
+ * sender has just looked at, page by page: dearer for both than one more copy that is still in the
+ * cache when it is read.
+ */
+static bool goes_from_file(const struct send_channel *c, const struct ram_round *round,
+                           const struct ram_block *b)
+{
+    return b->fd >= 0 && !round->source && !c->packer && !c->channel->local &&
+           channel_sends_files(c->channel);
+}
+
 static int select_block(struct send_channel *c, const struct ram_round *round,
                         const struct ram_block *b, struct error *err)
 {
@@ -138,7 +150,7 @@ static int select_block(struct send_channel *c, const struct ram_round *round,
     if (send_collected(c, err) < 0)
         return -1;
     c->block = b;
-    c->from_file = b->fd >= 0 && !round->source && !c->packer && channel_sends_files(c->channel);
+    c->from_file = goes_from_file(c, round, b);
     memset(c->packet.block, 0, sizeof(c->packet.block));
     strcpy(c->packet.block, b->name);
     return 0;

@@ -1,8 +1,12 @@
 /* send_pool and recv_pool against each other: every page arrives, whatever the number of channels
  * and the method. */
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "tests/support/memory.h"
 #include "tests/support/pools.h"
 #include "tests/support/test.h"
+#include "transport/fd_channel.h"
 
 static void start(struct pools *w, size_t n, unsigned n_expected, bool zeros_on_main,
                   enum codec_method method, int level)
@@ -141,11 +145,63 @@ static void a_dead_peer_fails_the_round(void **state)
     pools_done(&w);
 }
 
+static _Atomic unsigned n_from_file;
+
+static int count_send_file(struct channel *c, int fd, uint64_t offset, size_t len,
+                           struct error *err)
+{
+    n_from_file++;
+    return fd_channel_send_file(c, fd, offset, len, err);
+}
+
+/* The block's bytes are a file's from here on. */
+static int into_file(struct ram_block *b)
+{
+    int fd = memfd_create("pages", MFD_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, b->host, b->used_bytes, RAM_PAGE_SIZE), (ssize_t)b->used_bytes);
+    b->fd = fd;
+    b->fd_offset = RAM_PAGE_SIZE;
+    return fd;
+}
+
+static void pages_of_files_are_copied_on_this_host_only(void **state)
+{
+    for (int local = 0; local <= 1; local++) {
+        const char *label = local ? "local" : "remote";
+        struct channel_ops counting;
+        struct pools w;
+        struct error err;
+
+        (void)state;
+        start(&w, 1, 1, false, CODEC_NONE, 0);
+        counting = *w.senders[0]->ops;
+        counting.send_file = count_send_file;
+        w.senders[0]->ops = &counting;
+        w.senders[0]->local = local;
+        memory_fill(&w.from.blocks[0], 1, false);
+        int fd = into_file(&w.from.blocks[0]);
+        round_set_all(&w.round);
+        n_from_file = 0;
+        pools_receive(&w, 0);
+        OK(recv_pool_complete(w.pool, true, &err), err, label);
+        recv_pool_open(w.pool, &w.to, NULL);
+        pools_send(&w, &w.round, label);
+        OK(recv_pool_flush(w.pool, &err), err, label);
+        memory_check_equal(label, &w.from, &w.to);
+        CHECK((n_from_file == 0) == local, "%s: %u pieces by sendfile", label, n_from_file);
+        pools_finish(&w, label);
+        close(fd);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_page_arrives),
         cmocka_unit_test(late_channels_are_in_order),
+        cmocka_unit_test(pages_of_files_are_copied_on_this_host_only),
         cmocka_unit_test(a_dead_peer_fails_the_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

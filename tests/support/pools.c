@@ -44,7 +44,6 @@ void pools_init(struct pools *p)
 
 void pools_start(struct pools *p, const struct pools_config *config)
 {
-    struct channel *senders[POOLS_CHANNELS_MAX];
     struct error err;
 
     p->n = config->n;
@@ -56,7 +55,7 @@ void pools_start(struct pools *p, const struct pools_config *config)
         struct channel *pair[2];
 
         channel_pair(0, pair);
-        senders[i] = pair[0];
+        p->senders[i] = pair[0];
         p->ends[i] = pair[1];
         OK(channel_group_add(&p->out, pair[0], &err), err, "out");
         OK(channel_group_add(&p->in, pair[1], &err), err, "in");
@@ -67,7 +66,7 @@ void pools_start(struct pools *p, const struct pools_config *config)
         .method = config->method,
         .level = config->level,
         .zeros_on_main = config->zeros_on_main,
-        .channels = senders,
+        .channels = p->senders,
         .n = p->n,
     };
     struct recv_pool_config in = {

@@ -24,6 +24,7 @@ struct pools {
     struct ram_round round;
     struct page_sink *sink;
     struct recv_pool *pool;
+    struct channel *senders[POOLS_CHANNELS_MAX];
     struct channel *ends[POOLS_CHANNELS_MAX]; /* the receiver's */
     size_t n;
     pthread_t threads[POOLS_CHANNELS_MAX];
