@@ -423,6 +423,15 @@ static int option(int fd, int level, int name)
     return value;
 }
 
+static bool is_reno(int fd)
+{
+    char name[16] = "";
+    socklen_t len = sizeof(name);
+
+    CHECK(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0, "TCP_CONGESTION");
+    return strcmp(name, "reno") == 0;
+}
+
 static void tcp_is_tuned_on_both_ends(void **state)
 {
     struct address at = address("tcp:127.0.0.1:0");
@@ -440,6 +449,7 @@ static void tcp_is_tuned_on_both_ends(void **state)
         CHECK(option(ends[i], SOL_SOCKET, SO_KEEPALIVE), "end %zu: no keepalive", i);
         assert_int_equal(option(ends[i], IPPROTO_TCP, TCP_USER_TIMEOUT), 12345);
         CHECK(option(ends[i], IPPROTO_TCP, TCP_KEEPIDLE) <= 12, "end %zu: asks too late", i);
+        CHECK(is_reno(ends[i]), "end %zu: loopback is paced like a network", i);
     }
     listener_done(&l);
 }
