@@ -24,8 +24,9 @@ static const struct verb {
      VERB_RECV, verb_recv},
     {"send", "[options] SOURCE DEST", "send one: into ramjet recv or a QEMU started with -incoming",
      "SOURCE: file:PATH, a mapped-ram snapshot; raw:DIR; image:[NAME=]PATH, any file as one RAM\n"
-     "block; synth:SIZE[,zero=PCT][,random=PCT][,seed=N][,dirty=RATE], generated memory that\n"
-     "is written at RATE while it is sent.\n"
+     "block; memory:[NAME=]PATH, the same read into memory first, as a guest has it;\n"
+     "synth:SIZE[,zero=PCT][,random=PCT][,seed=N][,dirty=RATE], generated memory that is written\n"
+     "at RATE while it is sent.\n"
      "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N.\n",
      VERB_SEND, verb_send},
     {"vm", "--guest NAME | --incoming URI [options]",

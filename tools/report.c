@@ -1,7 +1,6 @@
 #include "tools/report.h"
 
 #include <stdio.h>
-#include <sys/resource.h>
 
 #include <jansson.h>
 
@@ -11,15 +10,6 @@
 static json_t *number(uint64_t n)
 {
     return json_integer((json_int_t)n);
-}
-
-static uint64_t cpu_ms(void)
-{
-    struct rusage u;
-
-    getrusage(RUSAGE_SELF, &u);
-    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
-           (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
 }
 
 /* Members as query-migrate has them. */
@@ -99,8 +89,8 @@ static int digest_json(const struct ram_map *ram, json_t *list, struct error *er
     return 0;
 }
 
-static void print_json(enum verb_bit verb, const struct migration_snapshot *s, json_t *digests,
-                       const struct error *failure)
+static void print_json(enum verb_bit verb, const struct migration_snapshot *s, uint64_t cpu_ms,
+                       json_t *digests, const struct error *failure)
 {
     json_t *root = json_object();
 
@@ -114,7 +104,7 @@ static void print_json(enum verb_bit verb, const struct migration_snapshot *s, j
         json_object_set_new(root, "expected-downtime", number(s->expected_downtime_ms));
     json_object_set_new(root, "setup-time", number(s->setup_ms));
     json_object_set_new(root, "ram", ram_json(s));
-    json_object_set_new(root, "cpu-time-ms", number(cpu_ms()));
+    json_object_set_new(root, "cpu-time-ms", number(cpu_ms));
     json_object_set_new(root, "guest-bytes", number((s->normal + s->zero) * RAM_PAGE_SIZE));
     json_object_set_new(root, "wire-bytes", number(s->wire_bytes));
     path_json(verb, &s->path, root);
@@ -165,7 +155,8 @@ static void print_text(enum verb_bit verb, const struct migration_snapshot *s,
 }
 
 int report(const struct options *options, enum verb_bit verb, const struct migration_snapshot *snap,
-           const struct ram_map *ram, const struct error *failure, struct error *err)
+           uint64_t cpu_ms, const struct ram_map *ram, const struct error *failure,
+           struct error *err)
 {
     json_t *digests = json_array();
     int rc = 0;
@@ -173,7 +164,7 @@ int report(const struct options *options, enum verb_bit verb, const struct migra
     if (!failure && options->digest && ram)
         rc = digest_json(ram, digests, err);
     if (rc == 0 && options->json)
-        print_json(verb, snap, digests, failure);
+        print_json(verb, snap, cpu_ms, digests, failure);
     else if (rc == 0 && !failure)
         print_text(verb, snap, digests);
     json_decref(digests);

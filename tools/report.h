@@ -10,8 +10,8 @@
 
 /*
  * Prints the result on standard output. `failure` is NULL after success. `ram`, where not NULL,
- * is digested (--digest).
+ * is digested (--digest); `cpu_ms` is what the process used for the migration.
  */
 MUST_USE int report(const struct options *options, enum verb_bit verb,
-                    const struct migration_snapshot *snap, const struct ram_map *ram,
-                    const struct error *failure, struct error *err);
+                    const struct migration_snapshot *snap, uint64_t cpu_ms,
+                    const struct ram_map *ram, const struct error *failure, struct error *err);

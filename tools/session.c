@@ -1,6 +1,7 @@
 #include "tools/session.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "tools/interrupt.h"
 #include "tools/progress.h"
@@ -30,20 +31,31 @@ static int run(const struct session_ops *ops, void *arg, const struct options *o
     return rc;
 }
 
+static uint64_t process_cpu_ms(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
+           (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+}
+
 static int print_result(const struct session_ops *ops, void *arg, const struct options *options,
-                        const struct error *failure, struct error *err)
+                        uint64_t cpu_ms, const struct error *failure, struct error *err)
 {
     struct migration_snapshot snap;
 
     ops->stats(arg, &snap);
-    return report(options, ops->verb, &snap, failure ? NULL : ops->ram(arg), failure, err);
+    return report(options, ops->verb, &snap, cpu_ms, failure ? NULL : ops->ram(arg), failure, err);
 }
 
 int session_run(const struct session_ops *ops, void *arg, const struct options *options,
                 struct error *err)
 {
     struct error report_err;
+    uint64_t cpu_before_ms = process_cpu_ms(); /* making a source may have cost much more */
     int rc = run(ops, arg, options, err);
+    uint64_t cpu_ms = process_cpu_ms() - cpu_before_ms;
 
     /*
      * Digests take long, and the guest is where it belongs: a signal may end that. Without them
@@ -51,7 +63,7 @@ int session_run(const struct session_ops *ops, void *arg, const struct options *
      */
     if (rc == 0 && options->digest)
         interrupt_unblock();
-    if (print_result(ops, arg, options, rc < 0 ? err : NULL, &report_err) < 0 && rc == 0) {
+    if (print_result(ops, arg, options, cpu_ms, rc < 0 ? err : NULL, &report_err) < 0 && rc == 0) {
         *err = report_err;
         rc = -1;
     }

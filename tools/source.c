@@ -79,9 +79,8 @@ static const struct {
     int (*open)(const char *spec, struct machine **ret, struct error *err);
 } sources[] = {
     {"file:", machine_snapshot_file}, /* snapshots first: source_open_snapshot() */
-    {"raw:", machine_snapshot_raw},
-    {"image:", machine_image},
-    {"synth:", open_synth},
+    {"raw:", machine_snapshot_raw},   {"image:", machine_image},
+    {"memory:", machine_memory},      {"synth:", open_synth},
 };
 #define N_SNAPSHOTS 2
 
@@ -105,8 +104,8 @@ int source_open(const char *spec, struct machine **ret, struct error *err)
 
     if (i < 0)
         return err_set(err, ERR_USAGE,
-                       "source '%.100s': expected file:PATH, raw:DIR, image:[NAME=]PATH or "
-                       "synth:SIZE[,…]",
+                       "source '%.100s': expected file:PATH, raw:DIR, image:[NAME=]PATH, "
+                       "memory:[NAME=]PATH or synth:SIZE[,…]",
                        spec);
     return sources[i].open(rest, ret, err);
 }

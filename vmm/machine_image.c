@@ -1,11 +1,13 @@
 #include "vmm/machine_image.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "stream/description.h"
@@ -42,7 +44,7 @@ static const char *split_name(const char *spec, char name[static RAM_BLOCK_NAME]
     return spec + len + 1;
 }
 
-static int map_image(struct image *image, const char *name, const char *path, struct error *err)
+static int open_image(struct image *image, const char *name, const char *path, struct error *err)
 {
     struct stat st;
 
@@ -53,10 +55,15 @@ static int map_image(struct image *image, const char *name, const char *path, st
         return err_set(err, ERR_USAGE,
                        "%s: %" PRId64 " bytes, expected a file of a multiple of 4096", path,
                        (int64_t)st.st_size);
-    if (ram_map_add(&image->base.ram, name, (uint64_t)st.st_size, err) < 0)
-        return -1;
+    return ram_map_add(&image->base.ram, name, (uint64_t)st.st_size, err);
+}
+
+/* The file's own pages, which a channel may send by reference. */
+static int map_image(struct image *image, const char *path, struct error *err)
+{
     struct ram_block *b = &image->base.ram.blocks[0];
     void *host = mmap(NULL, b->used_bytes, PROT_READ, MAP_SHARED, image->fd, 0);
+
     if (host == MAP_FAILED)
         return err_sys(err, "%s: map", path);
     b->host = host;
@@ -65,7 +72,30 @@ static int map_image(struct image *image, const char *name, const char *path, st
     return 0;
 }
 
-int machine_image(const char *spec, struct machine **ret, struct error *err)
+/* Pages of zeros are written too: to its host a guest's memory is touched whatever it holds. */
+static int load_image(struct image *image, const char *path, struct error *err)
+{
+    struct ram_block *b = &image->base.ram.blocks[0];
+
+    if (ram_block_map_anonymous(b, err) < 0)
+        return -1;
+    for (uint64_t at = 0; at < b->used_bytes;) {
+        ssize_t n = pread(image->fd, b->host + at, b->used_bytes - at, (off_t)at);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(err, "%s: read", path);
+        if (n == 0)
+            return err_set(err, ERR_SYSTEM, "%s: cut while it was read", path);
+        at += (uint64_t)n;
+    }
+    return 0;
+}
+
+static int image_new(const char *spec,
+                     int (*fill)(struct image *image, const char *path, struct error *err),
+                     struct machine **ret, struct error *err)
 {
     struct image *image = calloc(1, sizeof(*image));
     char name[RAM_BLOCK_NAME];
@@ -76,11 +106,21 @@ int machine_image(const char *spec, struct machine **ret, struct error *err)
     image->base.ops = &image_ops;
     image->fd = -1;
     strcpy(image->base.config.machine, RAMJET_MACHINE);
-    if (map_image(image, name, path, err) < 0 ||
+    if (open_image(image, name, path, err) < 0 || fill(image, path, err) < 0 ||
         description_append(&image->base.devices.tail, NULL, err) < 0) {
         image_free(&image->base);
         return -1;
     }
     *ret = &image->base;
     return 0;
+}
+
+int machine_image(const char *spec, struct machine **ret, struct error *err)
+{
+    return image_new(spec, map_image, ret, err);
+}
+
+int machine_memory(const char *spec, struct machine **ret, struct error *err)
+{
+    return image_new(spec, load_image, ret, err);
 }

@@ -17,7 +17,7 @@ from lib.table import check
 @dataclass
 class Case:
     label: str
-    source: str  # "image": a file made here
+    source: str  # "image" or "memory": of a file made here
     channels: int
     target: str = "null:"
     listen: str = "tcp:127.0.0.1:0"
@@ -46,6 +46,8 @@ CASES = [
     Case("small image to a file", "image", 4, "file:{}/vm.snap"),
     Case("small image to a file, main channel", "image", 0, "file:{}/vm.snap"),
     Case("small image to raw", "image", 3, "raw:{}/capture"),
+    Case("small memory to raw", "memory", 3, "raw:{}/capture"),
+    Case("small memory to a file, zstd", "memory", 2, "file:{}/vm.snap", method="zstd"),
     Case("big synth, 4 channels", "synth:2G,dirty=200M", 4, rounds=2),
     Case("big synth, main channel", "synth:1G,dirty=100M", 0, rounds=2),
 ]
@@ -53,8 +55,8 @@ CASES = [
 
 def run(scene, case):
     source, listen = case.source, case.listen.format(scene.folder)
-    if source == "image":
-        source = f"image:{make_image(scene.folder / 'image')}"
+    if source in ("image", "memory"):
+        source = f"{source}:{make_image(scene.folder / 'image')}"
     here, there = os.environ.get("NETNS_A"), os.environ.get("NETNS_B")  # set by scripts/netns
     if there:
         listen = f"tcp:{os.environ['NETNS_IP_B']}:0"
@@ -69,7 +71,7 @@ def run(scene, case):
           f"digests differ: sent {sent['digest']}, received {received['digest']}")
     passes = sent["ram"]["dirty-sync-count"]
     check(passes >= case.rounds, f"{passes} rounds, want at least {case.rounds}")
-    if case.source == "image":
+    if case.source in ("image", "memory"):
         compare_image(scene.folder)
 
 
