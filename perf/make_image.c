@@ -171,15 +171,34 @@ static void fill_random(struct source *s, uint8_t *out, size_t n)
         word[i] = draw(s);
 }
 
-static const struct kind {
-    const char *name;
-    unsigned percent;
-    void (*fill)(struct source *s, uint8_t *out, size_t n);
-} kinds[] = {
-    {"zero", 30, fill_zero},         {"elf", 25, fill_elf},       {"text", 15, fill_text},
-    {"integers", 15, fill_integers}, {"random", 15, fill_random},
+enum { ZERO, ELF, TEXT, INTEGERS, RANDOM, N_KINDS };
+
+static void (*const fill[N_KINDS])(struct source *s, uint8_t *out, size_t n) = {
+    [ZERO] = fill_zero,         [ELF] = fill_elf,       [TEXT] = fill_text,
+    [INTEGERS] = fill_integers, [RANDOM] = fill_random,
 };
-#define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* What is not said is zero pages. */
+static const struct mix {
+    const char *name;
+    unsigned percent[N_KINDS];
+} mixes[] = {
+    {"mixed", {[ELF] = 25, [TEXT] = 15, [INTEGERS] = 15, [RANDOM] = 15}},
+    {"zero", {0}},
+    {"text", {[TEXT] = 100}},
+    {"elf", {[ELF] = 100}},
+    {"integers", {[INTEGERS] = 100}},
+    {"random", {[RANDOM] = 100}},
+};
+#define N_MIXES (sizeof(mixes) / sizeof(mixes[0]))
+
+static const struct mix *mix_find(const char *name)
+{
+    for (size_t i = 0; i < N_MIXES; i++)
+        if (strcmp(mixes[i].name, name) == 0)
+            return &mixes[i];
+    return NULL;
+}
 
 static void pool_add(struct pool *p, const char *path)
 {
@@ -272,7 +291,7 @@ static void write_all(int fd, const uint8_t *p, size_t n, const char *path)
     }
 }
 
-static void write_image(struct source *s, size_t n_pages, const char *path)
+static void write_image(struct source *s, const struct mix *mix, size_t n_pages, const char *path)
 {
     uint8_t *run = aligned_alloc(PAGE, (size_t)RUN_MAX * PAGE);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -283,15 +302,15 @@ static void write_image(struct source *s, size_t n_pages, const char *path)
         err(1, "memory for a run of pages");
     if (fd < 0)
         err(1, "%s", path);
-    for (size_t k = 1; k < N_KINDS; k++)
-        left_in_all -= left[k] = n_pages * kinds[k].percent / 100;
-    left[0] = left_in_all;
+    for (size_t k = ZERO + 1; k < N_KINDS; k++)
+        left_in_all -= left[k] = n_pages * mix->percent[k] / 100;
+    left[ZERO] = left_in_all;
 
     for (left_in_all = n_pages; left_in_all > 0;) {
         size_t k = draw_kind(s, left, left_in_all);
         size_t n = draw_run(s, left[k]);
 
-        kinds[k].fill(s, run, n);
+        fill[k](s, run, n);
         write_all(fd, run, n * PAGE, path);
         left[k] -= n;
         left_in_all -= n;
@@ -314,21 +333,28 @@ static uint64_t parse_size(const char *text)
     return *end == '\0' ? n : 0;
 }
 
-static const char usage[] = "usage: make_image [--seed N] SIZE PATH\n"
-                            "  SIZE is whole MiB: 64M, 2G\n";
+static const char usage[] =
+    "usage: make_image [--mix NAME] [--seed N] SIZE PATH\n"
+    "  NAME: mixed (30 % zero, 25 % elf, 15 % each of text, integers and random), or one of\n"
+    "  zero, text, elf, integers, random\n"
+    "  SIZE is whole MiB: 64M, 2G\n";
 
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
+        {"mix", required_argument, NULL, 'm'},
         {"seed", required_argument, NULL, 's'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
+    const struct mix *mix = &mixes[0];
     uint64_t seed_number = 1;
 
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 's')
             seed_number = strtoull(optarg, NULL, 0);
+        else if (o == 'm' && (mix = mix_find(optarg)))
+            continue;
         else
             return fputs(usage, o == 'h' ? stdout : stderr), o == 'h' ? 0 : 2;
     }
@@ -349,7 +375,7 @@ int main(int argc, char **argv)
 
     seed(&s, seed_number);
     find_files(&s);
-    write_image(&s, size / PAGE, part);
+    write_image(&s, mix, size / PAGE, part);
     if (rename(part, path) < 0)
         err(1, "rename to %s", path);
     free(part);

@@ -30,12 +30,13 @@ class Ended:
 class Process:
     """A child whose resource use is wanted, which is why it is reaped by wait4 and not by Popen."""
 
-    def __init__(self, argv):
+    def __init__(self, argv, pass_fds=()):
         self.argv = [str(a) for a in argv]
         self._stderr = tempfile.TemporaryFile()
         try:
             self._child = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._stderr
+                self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._stderr,
+                pass_fds=pass_fds,
             )
         except OSError as e:
             raise PerfError(f"{self.argv[0]}: {e.strerror}") from None
@@ -50,7 +51,7 @@ class Process:
             ready, _, _ = select.select([out], [], [], max(0, deadline - time.monotonic()))
             byte = os.read(out, 1) if ready else b""
             if not byte:
-                raise PerfError(f"{self._what()}: printed no line. {self._last_words()}")
+                raise PerfError(f"{self._what()}: printed no line. {self.last_words()}")
             line += byte
         return line.decode().rstrip("\n")
 
@@ -66,7 +67,7 @@ class Process:
         stdout = self._child.stdout.read().decode()
         if status != 0:
             code = os.waitstatus_to_exitcode(status)
-            raise PerfError(f"{self._what()}: exit code {code}. {self._last_words()}")
+            raise PerfError(f"{self._what()}: exit code {code}. {self.last_words()}")
         return Ended(stdout, (usage.ru_utime + usage.ru_stime) * 1000, usage.ru_maxrss)
 
     def close(self):
@@ -86,23 +87,26 @@ class Process:
     def _what(self):
         return " ".join([os.path.basename(self.argv[0])] + self.argv[1:3])
 
-    def _last_words(self):
+    def last_words(self):
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").strip().splitlines()
         return f"It said: {lines[-1]}" if lines else "It said nothing."
 
 
 class LocalHost:
+    """This machine."""
+
     address = "127.0.0.1"
 
-    def start(self, argv):
-        return Process(argv)
+    def start(self, argv, pass_fds=()):
+        return Process(argv, pass_fds)
 
     def warm(self, n_bytes):
         """Touches and frees memory. A hypervisor may have taken back what was freed seconds ago,
         and the next first touch is then many times slower: each run would measure how long the
         machine had been idle before it. In a process of its own: a child's peak begins at what its
         parent had."""
+        n_bytes = min(n_bytes, available_bytes() * 8 // 10)
         pid = os.fork()
         if pid == 0:
             self._touch(n_bytes)
@@ -150,6 +154,32 @@ def peak_anonymous_kib(pids, still_running):
                 peak[pid] = max(peak[pid], int(value.split()[0]))
         time.sleep(0.002)
     return [peak[pid] for pid in pids]
+
+
+def available_bytes():
+    return int(_first_value("/proc/meminfo", "MemAvailable").split()[0]) << 10
+
+
+def cpu_clock_ms(pid):
+    """CPU time of another process, all its threads, ended ones too; finer than /proc's ticks."""
+    return time.clock_gettime_ns(~pid << 3 | 2) / 1e6  # how the kernel numbers such clocks
+
+
+def reset_peak_rss(pid):
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_rss_mib(pid):
+    """Since reset_peak_rss()."""
+    return int(_first_value(f"/proc/{pid}/status", "VmHWM").split()[0]) / 1024
+
+
+def first_line_of(argv):
+    try:
+        run = subprocess.run(argv, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return run.stdout.partition("\n")[0]
 
 
 def _first_value(path, key):

@@ -10,6 +10,7 @@ from pathlib import Path
 from .errors import PerfError
 
 GENERATOR_SOURCE = Path(__file__).resolve().parent.parent / "make_image.c"
+STEP = 4 << 20
 
 
 def default_folder(n_bytes):
@@ -24,9 +25,9 @@ def _available():
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def find_or_make(make_image, folder, size, seed):
+def find_or_make(make_image, folder, size, seed, mix="mixed"):
     """The name carries a digest of the generator, so that a changed one makes a new image."""
-    stem = f"{size}-seed{seed}"
+    stem = f"{size}-{mix}-seed{seed}"
     version = hashlib.sha256(GENERATOR_SOURCE.read_bytes()).hexdigest()[:8]
     path = folder / f"{stem}-{version}.image"
     if path.exists():
@@ -35,17 +36,31 @@ def find_or_make(make_image, folder, size, seed):
     for old in folder.glob(f"{stem}-*.image*"):
         old.unlink()
     try:
-        subprocess.run([make_image, "--seed", str(seed), size, path], check=True)
+        subprocess.run([make_image, "--mix", mix, "--seed", str(seed), size, path], check=True)
     except (OSError, subprocess.CalledProcessError) as e:
         raise PerfError(f"no image: {e}") from None
     return path
 
 
+def sparse_zeros(folder, n_bytes):
+    """A file of zeros that takes no room; read into memory it makes touched pages."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{n_bytes}-zeros.image"
+    with path.open("ab") as f:
+        f.truncate(n_bytes)
+    return path
+
+
+def pieces(path):
+    with open(path, "rb") as f:
+        while piece := f.read(STEP):
+            yield piece
+
+
 def same_bytes(a, b):
-    step = 4 << 20
     with open(a, "rb") as fa, open(b, "rb") as fb:
         while True:
-            x, y = fa.read(step), fb.read(step)
+            x, y = fa.read(STEP), fb.read(STEP)
             if x != y:
                 return False
             if not x:

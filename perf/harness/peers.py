@@ -1,17 +1,17 @@
-"""The ways to move an image, one class each. A peer knows how to start its two ends and how to read
-what they print; when it runs, how often and after what is perf/run's business."""
+"""The ways to move memory, one class each. A peer knows how to get its two ends ready, how to start
+the transfer and how to read what comes out; when it runs, how often and after what is perf/run's
+business."""
 
 import json
 import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 
 from .errors import PerfError
-from .host import peak_anonymous_kib
+from .host import first_line_of, peak_anonymous_kib
 from .image import same_bytes
 
-RUN_LIMIT_S = 300
+RUN_LIMIT_S = 600
 
 
 @dataclass
@@ -27,6 +27,8 @@ class Sample:
     send_maxrss_mib: float
     recv_maxrss_mib: float
     wire_bytes: int
+    downtime_ms: float = 0.0
+    rounds: int = 0
     other_cpu_ms: float = 0.0  # what the rest of the machine used meanwhile; filled by perf/run
 
 
@@ -35,11 +37,12 @@ class Setting:
     """What a peer is given: where, what, and with which programs."""
 
     scenario: object
-    image: object
+    image: object  # a file that holds the memory, or None where none does
     source: object  # host
     destination: object  # host
     programs: dict  # name → path
     scratch: object  # folder with room for a copy of the image
+    credentials: object  # folder, or None
 
 
 class Ramjet:
@@ -47,62 +50,87 @@ class Ramjet:
     title = "ramjet"
     programs = ("ramjet",)
 
-    def refuse(self, scenario):
+    def refuse(self, _scenario):
         """Why this scenario cannot be run so, or None."""
-        for field in ("tls", "dirty"):
-            if getattr(scenario, field) is not None:
-                return f"{field} is not measured yet"
         return None
 
     def version(self, setting):
-        return _first_line_of([setting.programs["ramjet"], "--version"])
+        return first_line_of([setting.programs["ramjet"], "--version"])
 
     def commands(self, setting):
         s = setting.scenario
         ramjet = setting.programs["ramjet"]
         pinned = ["--json", "--progress", "never"]
-        source = ["--channels", s.channels, "--compress", s.method]
         if s.engine != "auto":
             pinned += ["--engine", s.engine]
+        if s.tls:
+            pinned += ["--tls-creds", setting.credentials]
+        source = ["--channels", s.channels, "--compress", s.method]
         if s.zero_copy:
             source += ["--zero-copy"]
         if s.limit:
             source += ["--max-bandwidth", s.limit]
+        if s.downtime_ms != 300:
+            source += ["--downtime-limit", f"{s.downtime_ms}ms"]
+        listen = f"tcp:{setting.destination.address}:0"
         return {
-            "recv": [ramjet, "recv", *pinned, f"tcp:{setting.destination.address}:0", "null:"],
-            "send": [ramjet, "send", *pinned, *source, f"image:{setting.image}"],
+            "recv": [ramjet, "recv", *pinned, listen, self._target(setting)],
+            "send": [ramjet, "send", *pinned, *source, self.source(setting)],
         }
 
-    def run(self, setting):
-        commands = self.commands(setting)
-        with _Pair(setting, commands["recv"], commands["send"]) as pair:
-            return self._sample(pair.end())
+    @staticmethod
+    def source(setting):
+        s = setting.scenario
+        if s.mix == "untouched":
+            return f"synth:{s.image['size']},zero=100"
+        if s.mix == "synth":
+            rate = f",dirty={s.dirty}" if s.dirty else ""
+            return f"synth:{s.image['size']},seed={s.seed}{rate}"
+        return f"{'image' if s.source == 'file' else 'memory'}:{setting.image}"
+
+    @staticmethod
+    def _target(setting):
+        kind = setting.scenario.receiver
+        return "null:" if kind == "memory" else f"{kind}:{setting.scratch / 'received'}"
+
+    def memory_bytes(self, scenario):
+        """What its processes touch from their start on."""
+        return scenario.source_bytes + scenario.destination_bytes
+
+    def ready(self, setting):
+        return _RamjetTrial(setting, self.commands(setting))
 
     def check(self, setting):
         """Two untimed runs: the memory of both ends by their own digests, over exactly what is
         timed; and by this program's own comparison, with the memory written to a file."""
         commands = self.commands(setting)
-        with _Pair(setting, commands["recv"] + ["--digest"], commands["send"] + ["--digest"]) as p:
-            peaks = peak_anonymous_kib((p.recv.pid, p.send.pid), p.sending)
-            ended = p.end()
-        digests = [_result(ended[end], "digest")["digest"] for end in ("send", "recv")]
+        with _RamjetTrial(setting, commands):
+            digests = [commands[end] + ["--digest"] for end in ("recv", "send")]
+            with Pair(setting, *digests) as p:
+                peaks = peak_anonymous_kib((p.recv.pid, p.send.pid), p.sending)
+                ended = p.end()
+        digests = [result_of(ended[end], "digest")["digest"] for end in ("send", "recv")]
         if not digests[0] or digests[0] != digests[1]:
             raise PerfError(f"digests differ: sent {digests[0]}, received {digests[1]}")
-
-        folder = setting.scratch / "received"
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            with _Pair(setting, commands["recv"][:-1] + [f"raw:{folder}"], commands["send"]) as p:
-                p.end()
-            self._compare(folder, setting.image)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return {
+        found = {
             "digests-equal": True,
-            "received-file-equals-image": True,
             "recv-peak-anonymous-mib": round(peaks[0] / 1024, 1),
             "send-peak-anonymous-mib": round(peaks[1] / 1024, 1),
         }
+        if setting.image:
+            self._check_file(setting, commands)
+            found["received-file-equals-image"] = True
+        return found
+
+    def _check_file(self, setting, commands):
+        folder = setting.scratch / "received"
+        _remove(folder)
+        try:
+            with Pair(setting, commands["recv"][:-1] + [f"raw:{folder}"], commands["send"]) as p:
+                p.end()
+            self._compare(folder, setting.image)
+        finally:
+            _remove(folder)
 
     @staticmethod
     def _compare(folder, image):
@@ -113,21 +141,43 @@ class Ramjet:
         if not same_bytes(blocks[0], image):
             raise PerfError("what recv raw: wrote is not the image")
 
-    @staticmethod
-    def _sample(ended):
-        needed = ("total-time", "setup-time", "cpu-time-ms", "wire-bytes")
-        send, recv = (_result(ended[end], *needed) for end in ("send", "recv"))
-        return Sample(
-            wall_ms=max(r["total-time"] - r["setup-time"] for r in (send, recv)),
-            cpu_ms=send["cpu-time-ms"] + recv["cpu-time-ms"],
-            send_cpu_ms=send["cpu-time-ms"],
-            recv_cpu_ms=recv["cpu-time-ms"],
-            process_wall_ms=ended["process_wall_ms"],
-            process_cpu_ms=ended["send"].cpu_ms + ended["recv"].cpu_ms,
-            send_maxrss_mib=ended["send"].maxrss_kib / 1024,
-            recv_maxrss_mib=ended["recv"].maxrss_kib / 1024,
-            wire_bytes=send["wire-bytes"],
-        )
+
+class _RamjetTrial:
+    """Both ends start when it runs: what ramjet reports is the migration's own time."""
+
+    def __init__(self, setting, commands):
+        self._setting = setting
+        self._commands = commands
+
+    def run(self):
+        with Pair(self._setting, self._commands["recv"], self._commands["send"]) as pair:
+            return ramjet_sample(pair.end())
+
+    def __enter__(self):
+        _remove(self._setting.scratch / "received")
+        return self
+
+    def __exit__(self, *_):
+        _remove(self._setting.scratch / "received")
+
+
+def ramjet_sample(ended):
+    needed = ("total-time", "setup-time", "cpu-time-ms", "wire-bytes", "downtime", "ram")
+    send, recv = (result_of(ended[end], *needed) for end in ("send", "recv"))
+    return Sample(
+        # A millisecond at least: it is divided by.
+        wall_ms=max(1, *(r["total-time"] - r["setup-time"] for r in (send, recv))),
+        cpu_ms=max(1, send["cpu-time-ms"] + recv["cpu-time-ms"]),
+        send_cpu_ms=send["cpu-time-ms"],
+        recv_cpu_ms=recv["cpu-time-ms"],
+        process_wall_ms=ended["process_wall_ms"],
+        process_cpu_ms=ended["send"].cpu_ms + ended["recv"].cpu_ms,
+        send_maxrss_mib=ended["send"].maxrss_kib / 1024,
+        recv_maxrss_mib=ended["recv"].maxrss_kib / 1024,
+        wire_bytes=send["wire-bytes"],
+        downtime_ms=send["downtime"],
+        rounds=send["ram"]["dirty-sync-count"],
+    )
 
 
 class Ceiling:
@@ -141,11 +191,14 @@ class Ceiling:
         self._options = options
 
     def refuse(self, scenario):
-        if scenario.method != "none" or scenario.tls or scenario.dirty or scenario.limit:
-            return "a raw socket neither compresses, encrypts, dirties nor limits"
+        s = scenario
+        if s.method != "none" or s.tls or s.dirty or s.limit or s.zero_copy:
+            return "a raw socket neither compresses, encrypts, lends, dirties nor limits"
+        if s.receiver != "memory" or s.mix in ("untouched", "zero", "synth"):
+            return "a raw socket carries a file's pages that are not zero into memory"
         return None
 
-    def version(self, setting):
+    def version(self, _setting):
         return None
 
     def commands(self, setting):
@@ -153,8 +206,25 @@ class Ceiling:
         channels = ["--channels", setting.scenario.channels]
         return {"both": [ceiling, *channels, *self._options, setting.image]}
 
-    def run(self, setting, *more):
-        process = setting.source.start([*self.commands(setting)["both"], *more])
+    def memory_bytes(self, scenario):
+        return scenario.destination_bytes
+
+    def ready(self, setting):
+        return _CeilingTrial(setting, self.commands(setting)["both"])
+
+    def check(self, setting):
+        with _CeilingTrial(setting, [*self.commands(setting)["both"], "--check"]) as trial:
+            trial.run()
+        return {"received-memory-equals-image": True}
+
+
+class _CeilingTrial:
+    def __init__(self, setting, argv):
+        self._setting = setting
+        self._argv = argv
+
+    def run(self):
+        process = self._setting.source.start(self._argv)
         try:
             out = json.loads(process.end(time.monotonic() + RUN_LIMIT_S).stdout)
         finally:
@@ -171,22 +241,14 @@ class Ceiling:
             wire_bytes=out["bytes"],
         )
 
-    def check(self, setting):
-        self.run(setting, "--check")
-        return {"received-memory-equals-image": True}
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
 
 
-PEERS = {
-    peer.name: peer
-    for peer in (
-        Ramjet(),
-        Ceiling("ceiling", "raw sockets, fresh memory", []),
-        Ceiling("ceiling-populated", "raw sockets, populated memory", ["--populated"]),
-    )
-}
-
-
-class _Pair:
+class Pair:
     """A receiver that says where it listens, and a sender started once it has."""
 
     def __init__(self, setting, recv_argv, send_argv):
@@ -224,12 +286,20 @@ class _Pair:
         self.close()
 
 
+def _remove(path):
+    """What a receiver left, a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _is_zombie(pid):
     with open(f"/proc/{pid}/stat") as f:
         return f.read().rpartition(")")[2].split()[0] == "Z"
 
 
-def _result(ended, *needed):
+def result_of(ended, *needed):
     """The JSON object an end prints, after the line with its address if it printed one."""
     try:
         found = json.loads(ended.stdout[ended.stdout.index("{") :])
@@ -241,9 +311,11 @@ def _result(ended, *needed):
     return found
 
 
-def _first_line_of(argv):
-    try:
-        run = subprocess.run(argv, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return run.stdout.partition("\n")[0]
+OWN_PEERS = {
+    peer.name: peer
+    for peer in (
+        Ramjet(),
+        Ceiling("ceiling", "raw sockets, fresh memory", []),
+        Ceiling("ceiling-populated", "raw sockets, populated memory", ["--populated"]),
+    )
+}

@@ -1,34 +1,48 @@
-"""Samples into figures, and figures into a JSON file and a page of markdown."""
+"""Samples into figures, and figures into a JSON file, a page of markdown and one of HTML."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from statistics import median, quantiles
 
+from . import plots
+from .page import Code, Folded, Head, Items, Picture, Table, Text, markdown, whole_html
 from .peers import Sample
 
 # member, heading, decimals, what it means
 COLUMNS = (
     ("wall_ms", "wall ms", 0,
      "from the first byte sent until all memory is at the destination. ramjet: `total-time` less "
-     "`setup-time`, the later of what the two ends report; raw sockets: from just before the "
-     "first `sendmsg` to the last `recvmsg`'s return"),
+     "`setup-time`, the later of what the two ends report; QEMU: the same of its `query-migrate`; "
+     "raw sockets: from just before the first `sendmsg` to the last `recvmsg`'s return"),
     ("gb_per_s", "GB/s", 2, "wire bytes by wall time (10⁹ bytes)"),
     ("cpu_ms", "CPU ms", 0,
-     "user and system time of both ends for that. ramjet: `cpu-time-ms` as its ends report it; "
-     "raw sockets: from connected to done, without populating beforehand"),
+     "user and system time of both ends for that. ramjet: `cpu-time-ms` as its ends report it, "
+     "connecting included; QEMU: what both processes used from `migrate` until both said "
+     "completed; raw sockets: from connected to done, without populating beforehand"),
     ("send_cpu_ms", "… sender", 0, "the sender's share of it"),
     ("recv_cpu_ms", "… receiver", 0, "the receiver's share of it"),
     ("process_wall_ms", "process wall ms", 0,
-     "from the start of the sender's process (raw sockets: of both) until both have exited: "
-     "connecting, mapping, populating and unmapping included"),
+     "by the clock. ramjet: from the start of the sender's process until both have exited: reading "
+     "or generating the memory, connecting and unmapping included; raw sockets: the same from the "
+     "start of both; QEMU: from `migrate` until both ends said completed, without starting, "
+     "filling and exiting"),
     ("process_cpu_ms", "process CPU ms", 0,
-     "user and system time of both whole processes, as the kernel counts it at their end (wait4)"),
+     "user and system time for that: of both whole processes at their end (wait4); QEMU: as above"),
     ("send_maxrss_mib", "send RSS MiB", 0,
-     "most memory the sender's process had mapped, the image's page cache included"),
+     "most memory the sender's process had mapped, an image's page cache included"),
     ("recv_maxrss_mib", "recv RSS MiB", 0, "the same of the receiver, the guest's memory included"),
+    ("downtime_ms", "downtime ms", 0,
+     "how long the source stood still, as it says itself; 0 for raw sockets"),
 )
-RATIOS = ("wall_ms", "gb_per_s", "cpu_ms", "process_wall_ms", "process_cpu_ms")
-HEADINGS = {member: heading for member, heading, _, _ in COLUMNS}
+RATIOS = ("wall_ms", "gb_per_s", "cpu_ms", "process_wall_ms", "process_cpu_ms", "wire_bytes")
+HEADINGS = {member: heading for member, heading, _, _ in COLUMNS} | {"wire_bytes": "wire bytes"}
+# What a target is about: the ratio, and whether it is a most or a least.
+TARGETS = {
+    "wall": ("wall_ms", "≤"),
+    "cpu": ("cpu_ms", "≤"),
+    "wire": ("wire_bytes", "≤"),
+    "rate": ("gb_per_s", "≥"),
+}
 
 
 def spread(values):
@@ -44,9 +58,10 @@ def spread(values):
 
 
 def _series(samples, member):
+    """`samples` as they are in the JSON file."""
     if member == "gb_per_s":
-        return [s.wire_bytes / s.wall_ms / 1e6 for s in samples]
-    return [getattr(s, member) for s in samples]
+        return [s["wire_bytes"] / s["wall_ms"] / 1e6 for s in samples]
+    return [s[member] for s in samples]
 
 
 def figures(samples):
@@ -58,88 +73,185 @@ def ratios(samples, base):
     """Run by run, each with the base's run next to it: what else the machine did then was much the
     same for both."""
     return {
-        member: spread([a / b for a, b in zip(_series(samples, member), _series(base, member))])
+        member: spread([a / b for a, b in zip(_series(samples, member), _series(base, member))
+                        if b])
         for member in RATIOS
+        if any(_series(base, member))
     }
 
 
-def result(about, samples):
+def targets(scenario, found):
+    """The rows of the target table that a scenario stands for: against whom, what, how much, and
+    whether it holds. "qemu" is the newest QEMU that was measured."""
+    rows = []
+    for peer, wanted in scenario["targets"].items():
+        against = [name for name in found if name == peer or name.startswith(f"{peer}-")]
+        if peer != "qemu":
+            against = [name for name in found if name == peer]
+        if not against:
+            continue
+        base = max(against, key=_version)
+        for what, limit in wanted.items():
+            member, sense = TARGETS[what]
+            value = found[base][member]["median"]
+            met = value <= limit if sense == "≤" else value >= limit
+            rows.append({"against": base, "what": what, "wanted": f"{sense} {limit}",
+                         "found": value, "met": met})
+    return rows
+
+
+def _version(name):
+    return tuple(int(n) for n in name.partition("-")[2].split(".") if n.isdigit())
+
+
+def with_figures(measured):
+    """Adds to what measure.whole() has told of a scenario: figures, ratios, targets."""
+    samples = measured["samples"]
     first, *bases = samples
-    return about | {
+    of_bases = {base: ratios(samples[first], samples[base]) for base in bases}
+    return {
+        **{key: value for key, value in measured.items() if key != "samples"},
         "figures": {peer: figures(runs) for peer, runs in samples.items()},
-        "ratios": {base: ratios(samples[first], samples[base]) for base in bases},
-        "samples": {peer: [asdict(s) for s in runs] for peer, runs in samples.items()},
+        "ratios": of_bases,
+        "targets": targets(measured["scenario"], of_bases),
+        "samples": samples,
     }
 
 
-def _row(cells):
-    return "| " + " | ".join(cells) + " |"
-
-
-def _table(head, rows):
-    return [_row(head), _row(["---"] + ["---:"] * (len(head) - 1)), *map(_row, rows), ""]
+# --- the page ----------------------------------------------------------------------------------
 
 
 def _with_quartiles(s, decimals):
     return f"{s['median']:.{decimals}f} ({s['q1']:.{decimals}f}–{s['q3']:.{decimals}f})"
 
 
-def markdown(r):
-    machine = r["machine"]
-    scenario = r["scenario"]
-    first = r["peers"][0]
-    titles = {peer["name"]: peer["title"] for peer in r["peers"]}
-    lines = [
-        f"# {scenario['name']}: {scenario['title']}",
-        "",
-        f"{r['date']}, commit {r['commit']}, {first['version'] or first['title']}. "
-        f"{r['repetitions']} repetitions, the peers alternating, memory warmed before each run.",
-        "",
-        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory-gib']} GiB, "
-        f"Linux {machine['kernel']}, huge pages {machine['huge-pages']}, "
-        f"{machine['congestion-control']}. "
-        f"The rest of the machine used {r['other-cpu-percent']:.0f} % of a core meanwhile "
-        "(median of the runs).",
-        "",
-        "Medians, with the lower and upper quartile:",
-        "",
-    ]
-    lines += _table(
-        ["", *titles.values()],
-        [
-            [heading, *(_with_quartiles(r["figures"][p][member], n) for p in titles)]
-            for member, heading, n, _ in COLUMNS
-        ]
-        + [["best wall ms", *(f"{r['figures'][p]['wall_ms']['min']:.0f}" for p in titles)]]
-        + [["wire MB", *(f"{r['figures'][p]['wire_bytes']['median'] / 1e6:.1f}" for p in titles)]],
-    )
-    if r["ratios"]:
-        lines += [f"{first['title']} as a multiple of the others, run by run:", ""]
-        lines += _table(
-            ["", *(titles[base] for base in r["ratios"])],
-            [
-                [HEADINGS[m], *(_with_quartiles(of[m], 2) for of in r["ratios"].values())]
-                for m in RATIOS
-            ],
-        )
-    lines += ["Checked after the first repetition, untimed:", ""]
-    lines += [
-        f"- {titles[peer]}: " + ", ".join(f"{k} {json.dumps(v)}" for k, v in found.items())
-        for peer, found in r["checks"].items()
-    ]
-    lines += ["", "What the rows mean:", ""]
-    lines += [f"- **{heading}**: {meaning}." for _, heading, _, meaning in COLUMNS]
-    lines += ["", "Command lines:", "", "```"]
-    lines += [line for peer in r["peers"] for line in peer["commands"]]
-    lines += ["```", ""]
-    return "\n".join(lines)
+def machine_line(machine):
+    return (f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory-gib']} GiB, "
+            f"Linux {machine['kernel']}, huge pages {machine['huge-pages']}, "
+            f"{machine['congestion-control']}.")
+
+
+def summary_rows(r):
+    """One row for each scenario: the median wall times, and ratios to the newest QEMU and to the
+    raw sockets, where they took part."""
+    for s in r["scenarios"]:
+        first = s["peers"][0]["name"]
+        qemus = sorted((n for n in s["ratios"] if n.startswith("qemu-")), key=_version)
+        cells = [f"{s['figures'][first]['wall_ms']['median']:.0f} ms"]
+        if qemus:
+            of = s["ratios"][qemus[-1]]
+            cells += [f"{s['figures'][qemus[-1]]['wall_ms']['median']:.0f} ms",
+                      f"{of['wall_ms']['median']:.2f}", f"{of['cpu_ms']['median']:.2f}",
+                      f"{of['wire_bytes']['median']:.2f}" if "wire_bytes" in of else "–"]
+        else:
+            cells += ["–"] * 4
+        ceiling = s["ratios"].get("ceiling")
+        cells.append(f"{ceiling['gb_per_s']['median']:.2f}" if ceiling else "–")
+        yield [s["scenario"]["title"], *cells, _verdict(s["targets"])]
+
+
+def _verdict(rows):
+    if not rows:
+        return "–"
+    missed = [f"{t['what']} {t['found']:.2f}, wanted {t['wanted']}" for t in rows if not t["met"]]
+    return "no: " + "; ".join(missed) if missed else "yes"
+
+
+SUMMARY_HEAD = ["", "ramjet, wall", "QEMU, wall", "wall, ratio", "CPU, ratio", "bytes, ratio",
+                "rate beside raw sockets", "target met"]
+
+
+def _scenario_blocks(s):
+    titles = {peer["name"]: peer["title"] for peer in s["peers"]}
+    first = s["peers"][0]
+    about = s["scenario"]
+    yield Head(2, f"{about['name']}: {about['title']}")
+    yield Text(f"{s['repetitions']} repetitions. The rest of the machine used "
+               f"{s['other-cpu-percent']:.0f} % of a core meanwhile (median of the runs). "
+               "Medians, with the lower and upper quartile:")
+    rows = [[heading, *(_with_quartiles(s["figures"][p][member], n) for p in titles)]
+            for member, heading, n, _ in COLUMNS]
+    rows += [["best wall ms", *(f"{s['figures'][p]['wall_ms']['min']:.0f}" for p in titles)],
+             ["wire MB", *(f"{s['figures'][p]['wire_bytes']['median'] / 1e6:.1f}"
+                           for p in titles)]]
+    yield Table(["", *titles.values()], rows)
+    if s["ratios"]:
+        yield Text(f"{first['title']} as a multiple of the others, run by run:")
+        yield Table(["", *(titles[base] for base in s["ratios"])],
+                    [[HEADINGS[m], *(_with_quartiles(of[m], 2) if m in of else "–"
+                                     for of in s["ratios"].values())] for m in RATIOS])
+    if s["targets"]:
+        yield Table(["target", "wanted", "found", "met"],
+                    [[f"{t['what']}, beside {titles[t['against']]}", t["wanted"],
+                      f"{t['found']:.2f}", "yes" if t["met"] else "**no**"]
+                     for t in s["targets"]])
+    checked = Items([f"{titles[peer]}: " + ", ".join(f"{k} {json.dumps(v)}"
+                                                     for k, v in found.items())
+                     for peer, found in s["checks"].items()])
+    versions = Items([f"{p['title']}: {p['version']}" for p in s["peers"] if p["version"]])
+    yield Folded("Checks, versions and command lines", [
+        Text("Checked after the first repetition, untimed:"), checked, versions,
+        Code([line for peer in s["peers"] for line in peer["commands"]])])
+
+
+def _plots(r, stem):
+    """(name, title, SVG) of each."""
+    scenarios = r["scenarios"]
+    if not plots.available() or not scenarios:
+        return []
+    groups = [s["scenario"]["name"] for s in scenarios]
+    peers = {p["name"]: p["title"] for s in scenarios for p in s["peers"]}
+
+    def series(member):
+        return {title: [_error_bar(s["figures"][name][member]) if name in s["figures"] else None
+                        for s in scenarios] for name, title in peers.items()}
+
+    drawn = [(f"{stem}-{name}.svg", title, plots.bars(title, ylabel, groups, series(member), log))
+             for name, title, ylabel, member, log in (
+                 ("wall", "Wall time", "ms, logarithmic", "wall_ms", True),
+                 ("cpu", "CPU time of both ends", "ms, logarithmic", "cpu_ms", True),
+                 ("rate", "Rate on the wire", "GB/s", "gb_per_s", False))]
+    bases = [name for name in peers if any(name in s["ratios"] for s in scenarios)]
+    for name in bases[:1]:
+        of = [s["ratios"].get(name) for s in scenarios]
+        title = f"ramjet as a multiple of {peers[name]}"
+        drawn.append((f"{stem}-ratio.svg", title, plots.bars(title, "less is better", groups, {
+            label: [_error_bar(o[member]) if o else None for o in of]
+            for label, member in (("wall time", "wall_ms"), ("CPU time", "cpu_ms"))})))
+    return drawn
+
+
+def _error_bar(s):
+    return s["median"], s["q1"], s["q3"]
+
+
+def blocks(r, pictures):
+    yield Head(1, f"perf/run: {r['name']}")
+    yield Text(f"{r['date']}, commit {r['commit']}. The peers of a scenario alternate in one run, "
+               "memory is warmed before each, and compared at both ends after the first. "
+               f"All of it took {r['took-s'] / 60:.0f} minutes.")
+    yield Text(machine_line(r["machine"]) + f" Load when it began: {r['machine']['load-at-start']}")
+    yield Table(SUMMARY_HEAD, list(summary_rows(r)))
+    for failure in r["failed"]:
+        yield Text(f"**Not measured:** {failure}")
+    for name, title, _ in pictures:
+        yield Picture(name, title)
+    for s in r["scenarios"]:
+        yield from _scenario_blocks(s)
+    yield Head(2, "What the rows mean")
+    yield Items([f"**{heading}**: {meaning}." for _, heading, _, meaning in COLUMNS])
 
 
 def write(r, folder, stem):
+    """The files; returns the page of markdown."""
     folder.mkdir(parents=True, exist_ok=True)
-    page = markdown(r)
-    for suffix, text in ((".json", json.dumps(r, indent=1) + "\n"), (".md", page)):
-        part = folder / f"{stem}{suffix}.part"
+    pictures = _plots(r, stem)
+    page = list(blocks(r, pictures))
+    svg = {name: text for name, _, text in pictures}
+    texts = {f"{stem}.json": json.dumps(r, indent=1) + "\n", f"{stem}.md": markdown(page),
+             f"{stem}.html": whole_html(f"ramjet: {r['name']}", page, svg), **svg}
+    for name, text in texts.items():
+        part = folder / f"{name}.part"
         part.write_text(text)
-        part.rename(folder / f"{stem}{suffix}")
-    return page
+        part.rename(folder / name)
+    return texts[f"{stem}.md"]

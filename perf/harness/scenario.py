@@ -1,13 +1,25 @@
-"""Scenarios: what is measured, as data. One JSON file each; a name nobody knows is refused."""
+"""Scenarios: what is measured, as data. One JSON file each; a name nobody knows is refused, and so
+is a value that means nothing."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .errors import PerfError
 
 FOLDER = Path(__file__).resolve().parent.parent / "scenarios"
 UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
+
+# What the source's memory is: "mixed" … "random" as make_image has them, touched everywhere;
+# "untouched": never written; "zero": written with zeros; "synth": ramjet's generated memory, which
+# alone can be dirtied.
+MIXES = ("mixed", "text", "elf", "integers", "random")
+CHOICES = {
+    "source": ("memory", "file"),
+    "receiver": ("memory", "file", "raw"),
+    "tls": (None, "x509"),
+    "engine": ("auto", "socket", "uring"),
+}
 
 
 def parse_size(text):
@@ -22,22 +34,78 @@ def parse_size(text):
 class Scenario:
     name: str
     title: str
-    image: dict  # size, seed
+    image: dict  # size, mix (mixed), seed (1)
     channels: int
-    peers: tuple  # names from peers.PEERS, the one under test first
-    method: str = "none"
+    peers: tuple  # names from peers.py, the one under test first; "qemu": every QEMU there is
+    method: str = "none"  # with a level behind a colon
+    qemu_method: str = None  # where QEMU is to do otherwise: it knows no negative levels
     tls: str = None
     engine: str = "auto"
     zero_copy: bool = False
-    dirty: str = None
-    limit: str = None
+    dirty: str = None  # bytes a second: the source's memory is written meanwhile
+    limit: str = None  # bytes a second
+    downtime_ms: int = 300
+    source: str = "memory"  # anonymous memory as a guest's, or pages of a file
+    receiver: str = "memory"  # fresh anonymous memory, or a snapshot
+    quick: bool = False  # belongs to perf/run --quick
+    reps: int = 9
+    targets: dict = field(default_factory=dict)  # peer → {ratio: limit}, as design.md has them
 
     @property
     def image_bytes(self):
         return parse_size(self.image["size"])
 
+    @property
+    def mix(self):
+        return self.image.get("mix", "mixed")
+
+    @property
+    def seed(self):
+        return self.image.get("seed", 1)
+
+    @property
+    def source_bytes(self):
+        """Memory that the source takes of its own, at its own side."""
+        return 0 if self.source == "file" or self.mix == "untouched" else self.image_bytes
+
+    @property
+    def destination_bytes(self):
+        """Memory that the destination touches, at most."""
+        data = self.mix not in ("untouched", "zero") and self.receiver == "memory"
+        return self.image_bytes if data else 0
+
     def as_json(self):
         return {key.replace("_", "-"): value for key, value in asdict(self).items()}
+
+
+def _check(s):
+    for key, allowed in CHOICES.items():
+        if getattr(s, key) not in allowed:
+            raise PerfError(f"{s.name}: {key} is {getattr(s, key)!r}, expected one of {allowed}")
+    if s.mix not in (*MIXES, "zero", "untouched", "synth"):
+        raise PerfError(f"{s.name}: no mix {s.mix!r}")
+    if unknown := set(s.image) - {"size", "mix", "seed"}:
+        raise PerfError(f"{s.name}: image has no {', '.join(sorted(unknown))}")
+    if s.dirty and s.mix != "synth":
+        raise PerfError(f"{s.name}: only memory of mix synth can be dirtied")
+    if s.source == "file" and s.mix not in (*MIXES, "zero"):
+        raise PerfError(f"{s.name}: no file holds memory of mix {s.mix}")
+    if not s.peers:
+        raise PerfError(f"{s.name}: nobody is measured")
+    for size in (s.image["size"], s.dirty, s.limit):
+        parse_size(size or "0")
+
+
+def parse(name, text):
+    try:
+        fields = json.loads(text)
+        fields = {key.replace("-", "_"): value for key, value in fields.items()}
+        fields["peers"] = tuple(fields.get("peers", ()))
+        s = Scenario(name=name, **fields)
+        _check(s)
+    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as e:
+        raise PerfError(f"scenario {name}: {e}") from None
+    return s
 
 
 def names():
@@ -47,14 +115,6 @@ def names():
 def load(name):
     path = FOLDER / f"{name}.json"
     try:
-        fields = json.loads(path.read_text())
+        return parse(name, path.read_text())
     except FileNotFoundError:
         raise PerfError(f"no scenario {name!r}; there are: {', '.join(names())}") from None
-    except json.JSONDecodeError as e:
-        raise PerfError(f"{path.name}: {e}") from None
-    fields = {key.replace("-", "_"): value for key, value in fields.items()}
-    fields["peers"] = tuple(fields.get("peers", ()))
-    try:
-        return Scenario(name=name, **fields)
-    except TypeError as e:
-        raise PerfError(f"{path.name}: {e}") from None
