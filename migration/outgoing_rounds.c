@@ -97,7 +97,7 @@ int outgoing_sync(struct outgoing *m, struct error *err)
 
     if (dirty && dirty->ops->sync(dirty, m->round.dirty, &pages, err) < 0)
         return err_in(err, "dirty log");
-    if (now > m->synced_ns)
+    if (!m->stopped_ns && now > m->synced_ns) /* the rate of a guest that runs */
         atomic_store(&m->stats.dirty_pages_per_s,
                      (uint64_t)((double)pages * (double)NS_PER_S / (double)(now - m->synced_ns)));
     m->synced_ns = now;

@@ -81,6 +81,9 @@ static void format_line(char *line, size_t size, double seconds)
         len += snprintf(line + len, size - (size_t)len, ", %.0f MB left, dirty %.0f MB/s",
                         (double)now->remaining_bytes / 1e6,
                         (double)now->dirty_pages_per_s * RAM_PAGE_SIZE / 1e6);
+    if (now->throttle_percent && len > 0 && (size_t)len < size)
+        len += snprintf(line + len, size - (size_t)len, ", guest slowed by %u %%",
+                        now->throttle_percent);
     if (now->remaining_bytes && pages && len > 0 && (size_t)len < size)
         snprintf(line + len, size - (size_t)len, ", round ends in %.0f s",
                  (double)now->remaining_bytes / RAM_PAGE_SIZE * seconds / (double)pages);

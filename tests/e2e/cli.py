@@ -155,6 +155,40 @@ def settings(scene):
     check(not receiver.done()["channels"], "channels, want none")
 
 
+@case("a source that writes too fast ends with auto-converge, and with dirty-limit")
+def converging(scene):
+    slow = ["--max-bandwidth", "40M", "--downtime-limit", "20ms", "--set",
+            "cpu-throttle-initial=60", "--set", "cpu-throttle-increment=30"]
+    for setting in ("auto-converge=on", "dirty-limit=on"):
+        receiver, address = recv(scene, "null:", "--json", "--digest")
+        sender = Ramjet(scene, "send", "--set", setting, *slow, "--json", "--digest",
+                        "synth:16M,dirty=100M", address)
+        sent, received = sender.done(), receiver.done()
+        check(sent["digest"] == received["digest"], f"{setting}: digests differ")
+        passes = sent["ram"]["dirty-sync-count"]
+        check(passes > 3, f"{setting}: {passes} rounds: it was never too fast")
+    (scene.folder / "image").write_bytes(bytes(4096))
+    for setting, why in (("auto-converge", "nothing can take time from"),
+                         ("dirty-limit", "nothing can limit what")):
+        Ramjet(scene, "send", "--set", f"{setting}=on", f"image:{scene.folder / 'image'}",
+               "tcp:127.0.0.1:1").failed(setting, why, code=2)
+
+
+@case("switchover-ack is waited for, and comes")
+def switchover_ack(scene):
+    for machine, there in (("ramjet-1.0", []), ("pc-q35-10.0", []),
+                           ("pc-q35-7.2", ["--set", "switchover-ack=on"]), ("pc-q35-11.1", [])):
+        receiver, address = recv(scene, "null:", "--json", *there)
+        Ramjet(scene, "send", "--set", "switchover-ack=on", "--machine", machine,
+               "synth:16M,dirty=10M", address).done()
+        receiver.done()
+    receiver, address = recv(scene, "null:", "--json")
+    sender = Ramjet(scene, "send", "--set", "switchover-ack=on", "--machine", "pc-q35-7.2",
+                    "--stall-timeout", "500ms", "synth:16M,dirty=10M", address)
+    sender.failed("switchover-ack: for 0.5 s nothing but", seconds=20)
+    receiver.wait(20)
+
+
 @case("validate-uuid decides what the stream says of the UUID")
 def validate_uuid(scene):
     uuid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
