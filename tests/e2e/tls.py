@@ -84,6 +84,25 @@ def strangers(scene, case):
         connection.close()
 
 
+CROWD = 600  # there is room for 512 connections
+
+
+def crowd(scene, case):
+    """More strangers than there is room for fill the room, and no more: what goes on goes on."""
+    server, client = certs.pair(scene.folder, "X.509")
+    receiver, address = ramjet.recv(scene, "null:", "--digest", "--json", *server.ramjet())
+    sender = ramjet.Ramjet(scene, "send", "--digest", "--json", "--channels", case.channels,
+                           "--max-bandwidth", "160Mbit", "--progress", "always",
+                           *client.ramjet(), "synth:128M,random=100", address)
+    until(lambda: sender.errors, "the sender's first line of progress")
+    kept = [connect(address) for _ in range(CROWD)]
+    seen = len(sender.errors)
+    until(lambda: len(sender.errors) > seen, "a line of progress behind the crowd")
+    check(sender.done()["digest"] == receiver.done()["digest"], "digests differ")
+    for connection in kept:
+        connection.close()
+
+
 def by_name(scene, case):
     """The name that the destination's certificate must have can be said, and must be right."""
     authority = certs.Authority(scene.folder)
@@ -165,6 +184,7 @@ CASES = [
     Case("silent, half a handshake", silent, 2, HELLO),
     Case("nobody, then the source", nobody, 2, None),
     Case("strangers meanwhile", strangers, 2, None),
+    Case("a crowd of strangers", crowd, 2, None),
     Case("by name", by_name, 2, None),
     Case("authorized or not", authorized, 2, None),
     Case("a folder with keys", by_folder, 2, None),
