@@ -65,9 +65,37 @@ static void decides(void **state)
     }
 }
 
+/* What the user says of the path stands over what was measured; another limit ends a measurement.
+ */
+static void follows_the_settings(void **state)
+{
+    struct outgoing_live live = {.max_bytes_per_s = 100, .downtime_limit_ms = 300};
+    struct pace p = {0};
+
+    (void)state;
+    pace_update(&p, &live);
+    pace_round(&p, 1000 * MI, S);
+    pace_update(&p, &live);
+    CHECK(pace_expected_ms(&p, 100 * MI) == 100, "as measured");
+    live.switchover_bytes_per_s = 10 * MI;
+    pace_update(&p, &live);
+    CHECK(pace_expected_ms(&p, 100 * MI) == 10000 && !pace_time_to_stop(&p, 100 * MI), "as said");
+    live.downtime_limit_ms = 10000;
+    pace_update(&p, &live);
+    CHECK(pace_time_to_stop(&p, 100 * MI), "more patience");
+    live.switchover_bytes_per_s = 0;
+    live.max_bytes_per_s = 200;
+    pace_update(&p, &live);
+    CHECK(pace_expected_ms(&p, 1) == UINT64_MAX, "measured by another limit");
+    pace_round(&p, 500 * MI, S);
+    pace_update(&p, &live);
+    CHECK(pace_expected_ms(&p, 100 * MI) == 200, "measured anew");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(measures), cmocka_unit_test(decides)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(measures), cmocka_unit_test(decides),
+                                       cmocka_unit_test(follows_the_settings)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

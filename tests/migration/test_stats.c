@@ -1,5 +1,6 @@
 #include "migration/stats.h"
 
+#include "base/clock.h"
 #include "tests/support/test.h"
 
 static const struct remaining_case {
@@ -56,12 +57,60 @@ static void names_are_qemus(void **state)
         assert_string_equal(migration_status_name((enum migration_status)i), want[i]);
 }
 
+/* The first second is of the start, later ones of the last look; the end is of the whole. */
+static void rates_are_of_late(void **state)
+{
+    struct migration_stats s = {.start_ns = clock_ns() - 10 * NS_PER_S};
+    struct migration_snapshot snap = {.wire_bytes = 1000, .normal = 60, .zero = 40};
+    struct migration_meter meter = {0}, before;
+
+    (void)state;
+    migration_snapshot_rates(&s, &meter, &snap);
+    CHECK(snap.wire_bytes_per_s > 90 && snap.wire_bytes_per_s <= 100, "%llu bytes/s",
+          (unsigned long long)snap.wire_bytes_per_s);
+    meter.at_ns -= 2 * NS_PER_S; /* as if two seconds had gone by */
+    snap.wire_bytes = 5000;
+    snap.normal = 160;
+    migration_snapshot_rates(&s, &meter, &snap);
+    CHECK(snap.wire_bytes_per_s > 1800 && snap.wire_bytes_per_s <= 2000 &&
+              snap.pages_per_second > 40 && snap.pages_per_second <= 50,
+          "%llu bytes/s, %llu pages/s", (unsigned long long)snap.wire_bytes_per_s,
+          (unsigned long long)snap.pages_per_second);
+    before = meter;
+    snap.wire_bytes = 5001; /* too soon for another look */
+    migration_snapshot_rates(&s, &meter, &snap);
+    CHECK(memcmp(&before, &meter, sizeof(meter)) == 0 && snap.wire_bytes_per_s > 1800, "too soon");
+    s.end_ns = s.start_ns + NS_PER_S;
+    migration_snapshot_rates(&s, &meter, &snap);
+    CHECK(snap.wire_bytes_per_s == 5001 && snap.pages_per_second == 200, "the whole");
+    s.start_ns = 0;
+    snap = (struct migration_snapshot){0};
+    migration_snapshot_rates(&s, &meter, &snap);
+    CHECK(snap.wire_bytes_per_s == 0, "before the start");
+}
+
+static void main_is_divided_where_the_guest_stopped(void **state)
+{
+    struct migration_stats s = {0};
+    struct migration_snapshot snap;
+
+    (void)state;
+    migration_snapshot_main(&s, 700, &snap);
+    CHECK(snap.precopy_bytes == 700 && snap.downtime_bytes == 0, "it runs");
+    s.stopped_at_bytes = 700;
+    s.stopped = true;
+    migration_snapshot_main(&s, 1000, &snap);
+    CHECK(snap.precopy_bytes == 700 && snap.downtime_bytes == 300, "it is stopped");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells_what_remains),
         cmocka_unit_test(times_are_between_points),
         cmocka_unit_test(names_are_qemus),
+        cmocka_unit_test(rates_are_of_late),
+        cmocka_unit_test(main_is_divided_where_the_guest_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
