@@ -1,10 +1,14 @@
 /*
- * What a monitor's client sends: a byte for the size of the pieces, then the text.
+ * What a monitor's client sends: a byte for the size of the pieces, then the text. Its commands are
+ * the real ones' readers of arguments.
  */
 #include <string.h>
 
 #include "base/macros.h"
+#include "control/address_json.h"
 #include "control/qmp_session.h"
+#include "control/settings_json.h"
+#include "migration/gate.h"
 #include "tests/fuzz/fuzz.h"
 
 static int run_echo(void *arg, const json_t *arguments, json_t **ret, struct error *err)
@@ -23,10 +27,64 @@ static int run_typed(void *arg, const json_t *arguments, json_t **ret, struct er
     return run_echo(arg, arguments, ret, err);
 }
 
+/* What the gate lets in can be shown. */
+static int let_in(const struct settings *change, json_t **ret, struct error *err)
+{
+    struct settings now, copy;
+    struct refusal refusal;
+
+    settings_init(&now);
+    if (gate_set(&now, change, IN_SET(FACT_WAITING), &refusal, err) < 0 ||
+        settings_copy(&now, &copy, err) < 0)
+        return -1;
+    *ret = json_pack("[o, o]", capabilities_json(&copy), parameters_json(&copy));
+    settings_copy_done(&copy);
+    PROMISE(*ret);
+    return 0;
+}
+
+static int run_capabilities(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    struct settings change;
+
+    (void)arg;
+    if (capabilities_of_json(json_object_get(arguments, "capabilities"), &change, err) < 0)
+        return -1;
+    return let_in(&change, ret, err);
+}
+
+static int run_parameters(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    struct settings change;
+
+    (void)arg;
+    return parameters_of_json(arguments, &change, err) < 0 ? -1 : let_in(&change, ret, err);
+}
+
+/* One address is one that can be told again. */
+static int run_migrate(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    struct address at;
+    bool one;
+
+    (void)arg;
+    if (address_of_json(arguments, &at, &one, err) < 0)
+        return -1;
+    *ret = one ? address_json(at.text) : NULL;
+    PROMISE(!one || *ret);
+    return 0;
+}
+
+static const struct qmp_argument list[] = {{"capabilities", QMP_LIST, false}};
+static const struct qmp_argument where[] = {{"uri", QMP_STRING, true},
+                                            {"channels", QMP_LIST, true}};
 static const struct qmp_argument typed[] = {{"n", QMP_INTEGER, false}};
 static const struct qmp_command commands[] = {
     {.name = "echo", .run = run_echo, .any_arguments = true},
     {"typed", run_typed, NULL, typed, ARRAY_LEN(typed), false},
+    {"migrate-set-capabilities", run_capabilities, NULL, list, ARRAY_LEN(list), false},
+    {.name = "migrate-set-parameters", .run = run_parameters, .any_arguments = true},
+    {"migrate", run_migrate, NULL, where, ARRAY_LEN(where), false},
 };
 static const struct qmp_table table = {commands, ARRAY_LEN(commands), NULL};
 static const struct qmp_registry registry = {&table, 1, "fuzz"};

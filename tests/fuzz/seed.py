@@ -155,7 +155,43 @@ def snapshots():
     put("snapshot", "made", bytes(data[:at]))
 
 
+def sessions():
+    """A byte for the size of the pieces, then what a monitor's client says."""
+    start = b'{"execute": "qmp_capabilities"}'
+    for name, said in {
+        "joined": b'\xff' + start + b'{"execute":"echo","arguments":{"a":[1,{"b":null}]},"id":"x"}'
+                  b'{"execute":"typed","arguments":{"n":3}}',
+        "split": b'\x02' + start + b'\n{\n"execute":\n"typed", "arguments": {"n": -1}, "id": 7}\r\n',
+        "junk": b'\x0fplease {"execute": stop}\n}}]]\n"x\n{"execute": "echo\n"}\n',
+        "reset": b'\x00{"execute": ["a\xff{"execute": "echo", "id": [1]}',
+        "types": b'\x40' + start + b'{"execute":"typed","arguments":{"n":1.5}}{"execute":"typed",'
+                 b'"arguments":{"n":1,"m":2}}{"execute":1}{"id":{}}{}[]',
+        "strings": b'\x01' + start + b'{"execute":"echo","arguments":{"t":"\\"}{\\\\"},'
+                   b'"id":"\\u00e9\\ud834\\udd1e"}',
+        "deep": b"\xff" + b"[" * 129,
+        "nested": b"\xff" + b"[" * 60 + b"]" * 60,
+        "large": b'\xff' + start + b'{"execute":"echo","arguments":{"n":9223372036854775807}}'
+                 b'{"execute":"echo","arguments":{"n":1e999}}',
+        "capabilities": b'\xff' + start + b'{"execute":"migrate-set-capabilities","arguments":'
+                        b'{"capabilities":[{"capability":"multifd","state":true},'
+                        b'{"capability":"events","state":false}]}}',
+        "parameters": b'\xff' + start + b'{"execute":"migrate-set-parameters","arguments":'
+                      b'{"max-bandwidth":1,"tls-creds":null,"tls-hostname":"h",'
+                      b'"multifd-compression":"zstd","multifd-zstd-level":-3,'
+                      b'"cpu-throttle-tailslow":true,"cpr-exec-command":[]}}',
+        "uri": b'\xff' + start + b'{"execute":"migrate","arguments":{"uri":"tcp:[::1]:4444"}}'
+               b'{"execute":"migrate","arguments":{"uri":"unix:/x","channels":[]}}',
+        "channels": b'\xff' + start + b'{"execute":"migrate","arguments":{"channels":[{'
+                    b'"channel-type":"main","addr":{"transport":"socket","type":"inet",'
+                    b'"host":"::1","port":"1"}}]}}{"execute":"migrate","arguments":{"channels":[{'
+                    b'"channel-type":"main","addr":{"transport":"socket","type":"vsock",'
+                    b'"cid":"2","port":"1"}}]}}',
+    }.items():
+        put("qmp_session", name, said)
+
+
 packets()
+sessions()
 main_streams()
 payloads()
 descriptions()
