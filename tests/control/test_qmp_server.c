@@ -3,7 +3,9 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -328,6 +330,33 @@ static void test_end(void **state)
     qmp_server_free(NULL);
 }
 
+/* A process that may open nothing more: the others are served, and who waits is, when it may. */
+static void test_no_descriptors(void **state)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    struct rlimit before, none;
+    struct monitor m;
+
+    (void)state;
+    monitor_start(&m);
+    struct qmp_client *other = open_client(&m.at);
+    AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int first_free = dup(fd);
+    close(first_free);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){(rlim_t)first_free, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    memcpy(sa.sun_path, m.at.path, sizeof(sa.sun_path));
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(counted(other), i);
+    assert_int_equal(recv(fd, &(char){0}, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    expect(fd, "\"QMP\"");
+    qmp_client_close(other);
+    monitor_end(&m);
+}
+
 static void *tell(void *arg)
 {
     struct monitor *m = arg;
@@ -364,7 +393,7 @@ int main(void)
         cmocka_unit_test(test_many_clients),     cmocka_unit_test(test_events),
         cmocka_unit_test(test_slow_reader),      cmocka_unit_test(test_never_reads),
         cmocka_unit_test(test_half_closed),      cmocka_unit_test(test_end),
-        cmocka_unit_test(test_coming_and_going),
+        cmocka_unit_test(test_coming_and_going), cmocka_unit_test(test_no_descriptors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
