@@ -92,6 +92,7 @@ int guest_memory_load(struct ram_block *b, const struct guest_image *image, stru
     if (len == 0 || len > GUEST_IMAGE_MAX_BYTES)
         return err_set(err, ERR_USAGE, "guest '%s': %zu bytes, expected 1 to %d", image->name, len,
                        GUEST_IMAGE_MAX_BYTES);
+    guest_memory_lay_out(b);
     memcpy(b->host + GUEST_IMAGE, image->start, len);
     return 0;
 }

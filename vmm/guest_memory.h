@@ -23,7 +23,7 @@ static inline uint64_t guest_memory_physical(uint64_t offset)
 MUST_USE int guest_memory_check(uint64_t bytes, struct error *err);
 /* Page tables and descriptor tables, in fresh memory of an address from 0 on. */
 void guest_memory_lay_out(struct ram_block *b);
-/* A payload that is built in. */
+/* The same, and a payload that is built in. */
 MUST_USE int guest_memory_load(struct ram_block *b, const struct guest_image *image,
                                struct error *err);
 /* A vCPU's page of parameters. */

@@ -152,9 +152,9 @@ struct chosen_guest {
 
 static int load_guest(struct ram_block *b, const struct chosen_guest *guest, struct error *err)
 {
-    guest_memory_lay_out(b);
     if (guest->options.image)
         return guest_memory_load(b, guest->options.image, err);
+    guest_memory_lay_out(b);
     payload_load(&guest->payload, b);
     return 0;
 }
