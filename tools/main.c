@@ -29,11 +29,15 @@ static const struct verb {
      "at RATE while it is sent.\n"
      "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N.\n",
      VERB_SEND, verb_send},
-    {"vm", "--guest NAME | --incoming URI [options]",
+    {"vm", "--guest NAME | --payload FILE | --incoming URI [options]",
      "run a guest under KVM that verifies its own memory",
-     "NAME: counter walks its memory and increments a number in every page; each has to hold what\n"
-     "the last walk has left there. It runs until SIGINT or SIGTERM, or for --run-for; the exit\n"
-     "code is 0 when every page was right. Such a guest cannot be migrated yet.\n",
+     "NAME: counter walks its memory and increments a number in every page; dirtier writes at a "
+     "rate\n"
+     "and keeps a ledger of what every page must hold; idle waits. Each verifies what it has. FILE "
+     "is\n"
+     "a program of your own. It runs until SIGINT or SIGTERM, or for --run-for; the exit code is "
+     "0\n"
+     "when everything was right.\n",
      VERB_VM, verb_vm},
     {"migrate", "[options] FROM TO", "drive two running VMs (QEMUs, too) by their monitors",
      "FROM, TO: unix:PATH or tcp:HOST:PORT, where a VM's monitor speaks QMP. TO was started with\n"

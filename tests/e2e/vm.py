@@ -113,6 +113,34 @@ def wrong(scene):
     check(re.search(r'"errors":[1-9]\b', result), result)
 
 
+@case("a guest that dirties its memory")
+def dirtier(scene):
+    demand_kvm(scene)
+    guest = Ramjet(scene, "vm", "--guest", "dirtier,rate=20M,pattern=hot,fill=lines", "--memory",
+                   "16M", "--cpus", 2, "--run-for", "500ms", "--json")
+    clean(guest.done(20))
+    check(guest.output.startswith(b"running dirtier,rate=20M"), f"{guest.output}")
+
+
+def payload(scene, code, said):
+    """A program that writes this to its serial port and ends itself with this code."""
+    demand_kvm(scene)
+    text = b"".join(b"\xb0" + bytes([letter]) + b"\xee" for letter in said)  # mov al; out dx, al
+    path = scene.folder / "payload"
+    path.write_bytes(b"\xba\xf8\x03\0\0" + text +                 # mov edx, 0x3f8
+                     b"\xbf" + code.to_bytes(4, "little") +         # mov edi
+                     b"\xba\x16\x05\0\0\xef\xeb\xfd")              # mov edx, 0x516; out; again
+    return Ramjet(scene, "vm", "--payload", path, "--memory", "16M", "--json")
+
+
+@case("a program of one's own ends itself")
+def own_program(scene):
+    guest = payload(scene, 0, b"hi\n")
+    guest.done(20)
+    check(guest.errors == "hi\n", f"{guest.errors}")
+    payload(scene, 3, b"").failed("ended itself with 3")
+
+
 @case("without access to KVM")
 def no_access(scene):
     if os.geteuid() != 0:
