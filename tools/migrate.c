@@ -480,13 +480,39 @@ static int arrive(struct drive *d, struct error *err)
     }
 }
 
-/* The guest's own account, where there is one. */
-static int ask_guest(struct drive *d, struct error *err)
+/* How often the guest has noticed that it was moved; 0 where it does not tell. */
+static uint64_t moves_of(struct monitor *m, json_t **ret)
 {
     struct error ignored;
 
-    if (monitor_ask(&d->to, "x-query-guest", NULL, &d->guest, &ignored) < 0)
-        return 0;
+    json_decref(*ret);
+    *ret = NULL;
+    return monitor_ask(m, "x-query-guest", NULL, ret, &ignored) == 0 ? json_count(*ret, "moves")
+                                                                     : 0;
+}
+
+/* A guest that is paused, or that stands still, says nothing more. */
+static bool may_tell(struct drive *d, uint64_t deadline)
+{
+    char state[MONITOR_WORD_MAX];
+    struct error ignored;
+
+    return d->guest && clock_ns() < deadline && monitor_run_state(&d->to, state, &ignored) == 0 &&
+           strcmp(state, "running") == 0;
+}
+
+/*
+ * The guest's own account, where there is one: it measures how long it stood still once it runs
+ * again, a moment after TO has taken over.
+ */
+static int ask_guest(struct drive *d, struct error *err)
+{
+    uint64_t deadline = deadline_in_ms(SETTLE_MS);
+    json_auto_t *left = NULL;
+    uint64_t moves = moves_of(&d->from, &left);
+
+    while (moves_of(&d->to, &d->guest) <= moves && may_tell(d, deadline))
+        tick(NULL);
     uint64_t wrong = json_count(d->guest, "errors");
     if (wrong)
         return err_set(err, ERR_PEER, "the guest has found %llu wrong pages at TO",
@@ -509,7 +535,8 @@ static void add_to(struct drive *d, struct error *err)
             add(err, "; TO has gone");
             return;
         }
-        if (is_status(migration, "active") && clock_ns() < deadline)
+        if ((is_status(migration, "active") || is_status(migration, "setup")) &&
+            clock_ns() < deadline)
             continue;
         add(err, "; TO is %s", state);
         if (reason(migration, why, sizeof(why))[0])

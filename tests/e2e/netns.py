@@ -12,6 +12,7 @@ from lib import journey, ramjet, table
 from lib.netns import Netns
 from lib.qemu import Qemu
 from lib.ramjet import Ramjet
+from lib.runner import Runner, demand_kvm
 from lib.scene import until
 from lib.table import check
 
@@ -123,6 +124,20 @@ def migrate(scene):
     journey.arrived(target, source)
 
 
+def runners(scene):
+    """A guest under KVM that writes while it moves, and says itself what it has found."""
+    demand_kvm(scene)
+    net = Netns(scene, "--rate", "1gbit", "--loss", 0.001)
+    source = Runner(scene, "source", "--guest", "dirtier,rate=20M", netns=net.a)
+    target = Runner(scene, "target", "--incoming", "defer", netns=net.b)
+    before, _ = net.sent()
+    found = Ramjet(scene, "migrate", "--json", "--listen", net.ip_b, "--compress", "zstd",
+                   source.address, target.address).done()
+    check(net.sent()[0] - before > found["ram"]["transferred"], f"{net.sent()} {found['ram']}")
+    check(found["guest"]["errors"] == 0 and found["guest"]["moves"] == 1, f"{found['guest']}")
+    target.runs()
+
+
 def leaves_nothing(scene):
     """Whatever ends the script, its namespaces go; a killed one's by the next."""
     def names():
@@ -154,6 +169,7 @@ CASES = [
     Case("unplugged, main channel", cut(Netns.unplug, ["--channels", 0])),
     Case("cut and mended", mended),
     Case("QEMU to QEMU by ramjet migrate", migrate),
+    Case("ramjet vm to ramjet vm", runners),
     Case("scripts/netns leaves nothing behind", leaves_nothing),
 ]
 

@@ -380,6 +380,43 @@ static void help_is_true(void **state)
     }
 }
 
+/* Two VMs of any make: what they have not is theirs to say, what goes together nowhere is not. */
+static void for_two_vms(void **state)
+{
+    static const char *const unbuilt[] = {"--set=postcopy-ram=on", "--set=dirty-limit=on",
+                                          "--set=direct-io=on", "--compress=zstd:3", NULL};
+    static const char *const clash[] = {"--set=xbzrle=on", NULL};
+    static const struct {
+        const char *words[3], *refused;
+    } wrong[] = {
+        {{"--zero-copy", "--compress=zlib", NULL}, "zero-copy-send"},
+        {{"--zero-copy", "--channels=0", NULL}, "multifd"},
+        {{"--uri=fd:3", NULL}, "--uri"},
+        {{"--uri=exec:cat", NULL}, "--uri"},
+        {{"--listen=", NULL}, "--listen"},
+        {{"--timeout=soon", NULL}, "--timeout"},
+        {{"--engine=uring", NULL}, "unknown option"},
+    };
+    struct options o;
+    struct error err;
+    size_t n;
+
+    (void)state;
+    OK(parse(VERB_MIGRATE, unbuilt, &o, NULL, 0, &n, &err), err, "not in this build");
+    CHECK(settings_on(&o.settings, CAP_POSTCOPY_RAM) && settings_on(&o.settings, CAP_DIRTY_LIMIT) &&
+              settings_on(&o.settings, CAP_MULTIFD) && settings_on(&o.settings, CAP_RETURN_PATH) &&
+              settings_number(&o.settings, PARAM_DIRECT_IO) && settings_level(&o.settings) == 3 &&
+              settings_number(&o.settings, PARAM_MAX_BANDWIDTH) == 0,
+          "what was said, over the defaults");
+    CHECK(!settings_said_capability(&o.settings, CAP_MULTIFD), "a default is not said");
+    OK(parse(VERB_MIGRATE, clash, &o, NULL, 0, &n, &err), err, "a default gives way");
+    CHECK(settings_on(&o.settings, CAP_XBZRLE) && !settings_on(&o.settings, CAP_MULTIFD),
+          "a default gives way");
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+        check_refused(wrong[i].refused, parse(VERB_MIGRATE, wrong[i].words, &o, NULL, 0, &n, &err),
+                      &err, ERR_USAGE, wrong[i].refused);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +425,7 @@ int main(void)
         cmocka_unit_test(tls_options), cmocka_unit_test(starts),
         cmocka_unit_test(vm_options),  cmocka_unit_test(vm_memory_options),
         cmocka_unit_test(refuses),     cmocka_unit_test(help_is_true),
+        cmocka_unit_test(for_two_vms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""`ramjet migrate` between two `ramjet vm`: the guest itself says that all its memory has come
+along, and for how long it stood still; what goes wrong leaves it running where it was."""
+
+import json
+import re
+import signal
+import sys
+from collections import namedtuple
+
+from lib import certs, table
+from lib.qemu import Qemu
+from lib.ramjet import Ramjet
+from lib.runner import Runner, demand_kvm
+from lib.scene import until
+from lib.table import check
+
+Case = namedtuple("Case", "label run")
+CASES = []
+
+BUSY = "dirtier,rate=20M"
+UNDER_WAY = ("--max-bandwidth", "4M", "--downtime-limit", "1ms")  # for as long as one likes
+
+
+def case(label):
+    """Adds the function below it to the table."""
+    def add(function):
+        CASES.append(Case(label, function))
+        return function
+    return add
+
+
+def migrate(scene, source, target, *words):
+    return Ramjet(scene, "migrate", *words, source.address, target.address)
+
+
+def pair(scene, guest=BUSY, here=(), there=(), incoming="defer", memory=("32M", "32M")):
+    demand_kvm(scene)
+    return (Runner(scene, "source", "--guest", guest, *here, memory=memory[0]),
+            Runner(scene, "target", "--incoming", incoming, *there, memory=memory[1]))
+
+
+def moved(run, channels=2, moves=1):
+    """The result of a good one, with what only ours tell: channels, and the guest's own words."""
+    found = run.done()
+    check(found["status"] == "completed" and "error-desc" not in found, f"{found}")
+    check(found["from"]["run-state"] == "postmigrate" and found["to"]["run-state"] == "running",
+          f"{found}")
+    check([c["id"] for c in found.get("channels", [])] == list(range(channels)), f"{found}")
+    check(not channels or found["channels"][0]["packets"] > 0, f"{found['channels']}")
+    guest = found["guest"]
+    check(guest["moves"] == moves and guest["last-move-gap-us"] > 0 and guest["errors"] == 0,
+          f"{guest}")
+    return found
+
+
+def arrived(source, target):
+    target.runs()
+    for vm in (source, target):
+        result = vm.verdict(signal.SIGINT)
+        check(result["errors"] == 0 and result["pages-verified"] > 0, f"{result}")
+
+
+def goes_well(guest, method, channels, cpus=1, uri=None):
+    def run(scene):
+        source, target = pair(scene, guest, ["--cpus", cpus], ["--cpus", cpus])
+        words = ["--uri", uri.format(scene.folder)] if uri else []
+        moved(migrate(scene, source, target, "--json", "--channels", channels, "--compress",
+                      method, *words), channels)
+        arrived(source, target)
+    cpu = "" if cpus == 1 else f", {cpus} vCPUs"
+    case(f"{guest}, {method}, {channels} channels{cpu}{', unix' if uri else ''}")(run)
+
+
+for _guest in ("counter", BUSY):
+    for _method in ("none", "zlib", "zstd"):
+        goes_well(_guest, _method, 2)
+    goes_well(_guest, "none", 0)
+    goes_well(_guest, "zstd", 4, cpus=2)
+    goes_well(_guest, "none", 2, uri="unix:{}/path")
+
+
+@case("back and forth")
+def ping_pong(scene):
+    """Six times; every time the other's place is a new one."""
+    demand_kvm(scene)
+    source = Runner(scene, "start", "--guest", BUSY)
+    for moves in range(1, 7):
+        target = Runner(scene, f"place-{moves}", "--incoming", "defer")
+        moved(migrate(scene, source, target, "--json"), moves=moves)
+        source.verdict(signal.SIGTERM)
+        source = target
+    source.runs()
+    check(source.verdict(signal.SIGINT)["moves"] == 6, "want six moves")
+
+
+@case("listens already")
+def listens_already(scene):
+    """Once it does, it is too late for multifd: what it has is what is taken."""
+    for channels, words in ((0, []), (3, ["--set", "multifd=on", "--set", "multifd-channels=3"])):
+        source, target = pair(scene, incoming="tcp:127.0.0.1:0", there=words)
+        moved(migrate(scene, source, target, "--json"), channels)
+        arrived(source, target)
+
+
+@case("result for people")
+def for_people(scene):
+    source, target = pair(scene)
+    run = migrate(scene, source, target)
+    run.done()
+    for want in (r"migrate: completed: 0\.03 GiB of RAM in ",
+                 r"  downtime: \d+ ms; by the guest's own clock \d+\.\d ms\n",
+                 r"  channel        MB    packets  with data       zero  wait ms  codec ms\n"
+                 r"        0 .*\n        1 .*\n", r"  guest: \d+ pages verified, 0 wrong\n",
+                 r"  TO is running, FROM is postmigrate\n"):
+        check(re.search(want, run.output.decode()), f"want {want!r}: {run.output.decode()}")
+    arrived(source, target)
+
+
+@case("settings, each at its end")
+def settings(scene):
+    source, target = pair(scene)
+    moved(migrate(scene, source, target, "--json", "--set", "pause-before-switchover=on", "--set",
+                  "switchover-ack=on", "--set", "events=on", "--compress", "zlib:1",
+                  "--downtime-limit", "500ms"))
+    check(source.ask("query-migrate-parameters")["downtime-limit"] == 500, "at the source")
+    check(target.ask("query-migrate-parameters")["downtime-limit"] == 300, "at the destination")
+    arrived(source, target)
+
+
+@case("certificates")
+def tls(scene):
+    there, here = certs.pair(scene.folder, "X.509")
+    source, target = pair(scene)
+    moved(migrate(scene, source, target, "--json", "--tls-creds-from", here.folder,
+                  "--tls-creds-to", there.folder, "--tls-hostname", certs.HOST))
+    arrived(source, target)
+
+
+@case("a certificate for another host")
+def tls_wrong_host(scene):
+    there, here = certs.pair(scene.folder, "X.509")
+    source, target = pair(scene)
+    run = migrate(scene, source, target, "--tls-creds-from", here.folder, "--tls-creds-to",
+                  there.folder, "--tls-hostname", "another.example")
+    run.failed("from: migration failed", "another.example", "the guest is running at from",
+               seconds=20)
+    source.runs()
+
+
+def begun(scene, source, target, *words):
+    """A migration that does not end by itself: there is more to be sent than it may send."""
+    until(lambda: source.ask("x-query-guest")["pages-written"] > 2000, "the guest to have written")
+    run = migrate(scene, source, target, *UNDER_WAY, *words)
+    until(lambda: source.ask("query-migrate").get("ram", {}).get("transferred", 0) > 1 << 20,
+          "the migration to be under way")
+    return run
+
+
+def again(scene, source, moves=1):
+    """After whatever went wrong the guest goes on, and can be migrated at once."""
+    source.runs()
+    target = Runner(scene, "another", "--incoming", "defer")
+    moved(migrate(scene, source, target, "--json"), moves=moves)
+    arrived(source, target)
+
+
+@case("SIGINT")
+def interrupted(scene):
+    source, target = pair(scene)
+    run = begun(scene, source, target)
+    run.send_signal(signal.SIGINT)
+    run.failed("cancelled; the guest is running at from; to is inmigrate", seconds=20)
+    check(source.ask("query-migrate")["status"] == "cancelled", "want cancelled")
+    again(scene, source)
+
+
+@case("--timeout")
+def too_long(scene):
+    source, target = pair(scene)
+    run = begun(scene, source, target, "--timeout", "2s", "--json")
+    run.failed("took longer than --timeout", "running at from", seconds=20)
+    found = json.loads(run.output)
+    check(found["status"] == "cancelled" and len(found["channels"]) == 2, f"{found}")
+    again(scene, source)
+
+
+@case("destination killed")
+def target_killed(scene):
+    source, target = pair(scene)
+    run = begun(scene, source, target)
+    target.end()
+    run.failed("from: migration failed", "the guest is running at from; to has gone", seconds=20)
+    again(scene, source)
+
+
+@case("source killed")
+def source_killed(scene):
+    source, target = pair(scene)
+    run = begun(scene, source, target)
+    source.end()
+    run.failed("from: ", "from does not answer", "to is inmigrate, its migration failed",
+               seconds=20)
+
+
+@case("no memory for it")
+def too_small(scene):
+    source, target = pair(scene, memory=("64M", "32M"))
+    migrate(scene, source, target).failed("migration failed", "the guest is running at from",
+                                          "to is inmigrate, its migration failed", seconds=20)
+    again_with = Runner(scene, "fitting", "--incoming", "defer", memory="64M")
+    moved(migrate(scene, source, again_with, "--json"))
+    arrived(source, again_with)
+
+
+@case("from a QEMU")
+def from_qemu(scene):
+    """What is in it has no place here."""
+    demand_kvm(scene)
+    path = scene.folder / "qemu.monitor"
+    source = Qemu(scene, "qemu", "10.0", machine="pc-q35-10.0",
+                  options=["-qmp", f"unix:{path},server=on,wait=off"])
+    source.address = f"unix:{path}"
+    target = Runner(scene, "target", "--incoming", "defer", memory="128M")
+    source.passes(2)
+    migrate(scene, source, target).failed("migration failed", "the guest is running at from",
+                                          "to is inmigrate, its migration failed", "pc-q35-10.0",
+                                          seconds=20)
+    check(source.qmp("query_status")["running"], "the guest does not run")
+    source.passes(2)
+
+
+@case("settings that are not in this build")
+def unbuilt(scene):
+    source, target = pair(scene)
+    migrate(scene, source, target, "--set", "postcopy-ram=on", "--channels", 0).failed(
+        "to: migrate-set-capabilities: genericerror:", "postcopy", seconds=20)
+    source.runs()
+
+
+if __name__ == "__main__":
+    sys.exit(table.main(CASES, lambda scene, case: case.run(scene)))

@@ -1,0 +1,81 @@
+#include "tools/migrate_report.h"
+
+#include "tests/support/test.h"
+#include "tools/monitor.h"
+
+#define RAM                                                                                        \
+    "\"ram\": {\"transferred\": 5000000000, \"remaining\": 2500000, \"page-size\": 4096, "         \
+    "\"dirty-pages-rate\": 1000, \"dirty-sync-count\": 3}"
+
+static const struct line_case {
+    const char *label, *before, *now, *want;
+} line_cases[] = {
+    {"nothing yet", "{}", "{}", "starting"},
+    {"no figures yet", "{}", "{\"status\": \"setup\"}", "setup"},
+    {"the first look", "{}", "{\"status\": \"active\", " RAM "}",
+     "active round 3, 2.50 GB/s, 2 MB left, dirty 4 MB/s"},
+    {"since the last", "{\"ram\": {\"transferred\": 3000000000}}",
+     "{\"status\": \"active\", \"expected-downtime\": 310, \"cpu-throttle-percentage\": 20, " RAM
+     "}",
+     "active round 3, 1.00 GB/s, 2 MB left, dirty 4 MB/s, downtime would be 310 ms, "
+     "vCPUs slowed by 20 %"},
+    {"fewer bytes than before", "{\"ram\": {\"transferred\": 9000000000}}",
+     "{\"status\": \"active\", " RAM "}", "active round 3, 0.00 GB/s, 2 MB left, dirty 4 MB/s"},
+    {"nonsense", "{\"ram\": 7}",
+     "{\"status\": \"a\\u0007b\", \"ram\": {\"transferred\": -1, \"remaining\": \"x\", "
+     "\"dirty-pages-rate\": 1e300}}",
+     "a?b round 0, 0.00 GB/s, 0 MB left, dirty 0 MB/s"},
+    {"a status without end", "{}",
+     "{\"status\": \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
+     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"},
+};
+
+static void lines(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(line_cases); i++) {
+        const struct line_case *c = &line_cases[i];
+        json_auto_t *before = json_loads(c->before, 0, NULL), *now = json_loads(c->now, 0, NULL);
+        char line[MIGRATE_LINE_MAX];
+
+        CHECK(before && now, "%s", c->label);
+        migrate_line(before, now, 2.0, line);
+        if (strcmp(line, c->want) != 0)
+            fail_msg("%s: '%s', want '%s'", c->label, line, c->want);
+    }
+}
+
+static void counts(void **state)
+{
+    static const struct {
+        const char *json;
+        uint64_t want;
+    } cases[] = {
+        {"{\"n\": 7}", 7},
+        {"{\"n\": 7.9}", 7},
+        {"{\"n\": -7}", 0},
+        {"{\"n\": -7.5}", 0},
+        {"{\"n\": \"7\"}", 0},
+        {"{\"n\": 1e19}", 0},
+        {"{}", 0},
+        {"[]", 0},
+        {"{\"n\": 9223372036854775807}", INT64_MAX},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        json_auto_t *json = json_loads(cases[i].json, 0, NULL);
+
+        CHECK(json && json_count(json, "n") == cases[i].want, "%s", cases[i].json);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines),
+        cmocka_unit_test(counts),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
