@@ -24,11 +24,17 @@ static int round_trip(struct outgoing *m, struct error *err)
     return answers_await_pong(&m->answers, m->ping, err);
 }
 
+/* From here on this is what remains: also between two rounds, where the guest may wait for long. */
+static void count_rest(struct outgoing *m, const struct migration_snapshot *now)
+{
+    atomic_store(&m->stats.round_start_pages, now->normal + now->zero);
+    atomic_store(&m->stats.round_pages, ram_round_dirty_pages(&m->round));
+}
+
 static void begin_round(struct outgoing *m, struct migration_snapshot *ret)
 {
     outgoing_stats(m, ret);
-    atomic_store(&m->stats.round_start_pages, ret->normal + ret->zero);
-    atomic_store(&m->stats.round_pages, ram_round_dirty_pages(&m->round));
+    count_rest(m, ret);
     uint64_t pass = atomic_fetch_add(&m->stats.rounds, 1) + 1;
     if (pass > 1)
         observer_pass(&m->config.observer, pass);
@@ -93,10 +99,13 @@ int outgoing_sync(struct outgoing *m, struct error *err)
 {
     struct dirty_source *dirty = m->machine->dirty;
     struct outgoing_live live = outgoing_live_now(m);
+    struct migration_snapshot sent;
     uint64_t now = clock_ns(), pages = 0;
 
     if (dirty && dirty->ops->sync(dirty, m->round.dirty, &pages, err) < 0)
         return err_in(err, "dirty log");
+    outgoing_stats(m, &sent);
+    count_rest(m, &sent);
     if (!m->stopped_ns && now > m->synced_ns) /* the rate of a guest that runs */
         atomic_store(&m->stats.dirty_pages_per_s,
                      (uint64_t)((double)pages * (double)NS_PER_S / (double)(now - m->synced_ns)));
