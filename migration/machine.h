@@ -54,6 +54,7 @@ struct machine {
     struct ram_map ram;         /* every block with its host memory */
     struct dirty_source *dirty; /* NULL: no page changes */
     struct device_state devices;
+    bool filled; /* a landing has begun to: what comes next would not find its memory zero */
 };
 
 /* The ops of these names, where there are any. */

@@ -27,7 +27,6 @@ struct runner {
     struct qmp_table tables[4]; /* what the monitor knows: for as long as there is one */
     struct qmp_registry registry;
     struct qmp_server *server; /* NULL: nobody listens */
-    bool landing_made;
     /* Of the migration that was to bring the guest. Written before the report is interrupted. */
     bool has_failed;
     struct error failure;
@@ -40,13 +39,10 @@ static int land(void *arg, struct landing **ret, struct error *err)
 {
     struct runner *r = arg;
 
-    if (r->landing_made)
+    if (r->machine->filled)
         return err_set(err, ERR_USAGE,
                        "a migration into this VM has failed: end it and start another");
-    if (landing_machine_new(r->machine, ret, err) < 0)
-        return -1;
-    r->landing_made = true;
-    return 0;
+    return landing_machine_new(r->machine, ret, err);
 }
 
 static const char *snapshot_path(const struct options *o)

@@ -46,7 +46,7 @@ static int machine_listed(struct landing *l, const struct configuration *config,
                           const struct device_state *devices, struct ram_map *ram,
                           struct error *err)
 {
-    const struct machine *m = machine_of(l);
+    struct machine *m = machine_of(l);
 
     (void)devices;
     if (check_config(m, config, err) < 0)
@@ -57,6 +57,7 @@ static int machine_listed(struct landing *l, const struct configuration *config,
         if (place(m, &ram->blocks[i], err) < 0)
             return -1;
     }
+    m->filled = true;
     return 0;
 }
 
