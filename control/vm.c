@@ -784,6 +784,13 @@ void vm_start(struct vm *vm, bool paused)
         vm_cont(vm);
 }
 
+void vm_arrived(struct vm *vm)
+{
+    pthread_mutex_lock(&vm->lock);
+    arrive(vm);
+    pthread_mutex_unlock(&vm->lock);
+}
+
 void vm_quit(struct vm *vm, const char *reason)
 {
     pthread_mutex_lock(&vm->lock);

@@ -4,9 +4,9 @@
  * state. No JSON but in its events; the commands that lead here are rows in vm_commands.c,
  * migrate_commands.c and dirty_rate_commands.c.
  *
- * All functions but vm_new(), vm_start() and vm_free(): any thread but the guest's own and the ones
- * that make callbacks. None waits for a migration's progress, only for the last moments of one that
- * has just ended.
+ * All functions but vm_new(), vm_start(), vm_arrived() and vm_free(): any thread but the guest's
+ * own and the ones that make callbacks. None waits for a migration's progress, only for the last
+ * moments of one that has just ended.
  */
 #pragma once
 
@@ -52,12 +52,14 @@ struct vm_config {
 
 /*
  * Stops the guest, wherever it was. The order of an owner's calls: vm_new(), a server over its
- * tables, vm_set_events(), vm_start(); when it is over qmp_server_stop(), vm_free(),
- * qmp_server_free(), and then the machine.
+ * tables, vm_set_events(), vm_start() (or earlier: what is told before is not heard); when it is
+ * over qmp_server_stop(), vm_free(), qmp_server_free(), and then the machine.
  */
 MUST_USE int vm_new(const struct vm_config *config, struct vm **ret, struct error *err);
 /* Once: the guest runs, or, waiting, will when it has come; unless `paused`. */
 void vm_start(struct vm *vm, bool paused);
+/* After vm_start(), instead of a migration: the machine that waited holds its guest already. */
+void vm_arrived(struct vm *vm);
 /* Cancels what runs and waits for its end. The guest is left as it is. NULL is fine. */
 void vm_free(struct vm *vm);
 

@@ -52,7 +52,6 @@ static const char *snapshot_path(const struct options *o)
     return is ? o->incoming + strlen(FILE_SCHEME) : NULL;
 }
 
-/* It runs on, or is paused, as it was when it was captured. */
 static int restore_from(const char *path, struct machine *machine, struct error *err)
 {
     struct machine *snapshot;
@@ -62,12 +61,25 @@ static int restore_from(const char *path, struct machine *machine, struct error 
         return -1;
     int rc = landing_machine_new(machine, &landing, err);
     if (rc == 0) {
-        machine_resume(machine, MACHINE_PAUSED);
         rc = restore(snapshot, landing, err);
         landing_free(landing);
     }
     machine_free(snapshot);
     return rc < 0 ? err_in(err, "%s", path) : 0;
+}
+
+/* It runs on, or is paused, as it was when it was captured; or as the user says here. */
+static int start(struct runner *r, struct error *err)
+{
+    const char *path = snapshot_path(r->options);
+
+    vm_start(r->vm, r->options->paused);
+    if (!path)
+        return 0;
+    if (restore_from(path, r->machine, err) < 0)
+        return -1;
+    vm_arrived(r->vm);
+    return 0;
 }
 
 static int listen_for_guest(struct runner *r, struct error *err)
@@ -170,10 +182,10 @@ static void await_end(struct runner *r)
 
 static int live(struct runner *r, struct error *err)
 {
-    if (vm_set(r->vm, &r->options->settings, err) < 0 || serve(r, err) < 0 ||
+    /* Started first: who asks the monitor finds the guest of a file there. */
+    if (vm_set(r->vm, &r->options->settings, err) < 0 || start(r, err) < 0 || serve(r, err) < 0 ||
         listen_for_guest(r, err) < 0 || interrupt_start(on_signal, r, err) < 0)
         return -1;
-    vm_start(r->vm, r->options->paused);
     await_end(r);
     interrupt_stop();
     return 0;
@@ -200,7 +212,7 @@ static int run(struct runner *r, struct error *err)
         .name = o->name,
         .uuid = o->has_uuid ? &o->uuid : NULL,
         .machine = r->machine,
-        .waiting = o->incoming && !snapshot_path(o),
+        .waiting = o->incoming != NULL,
         .land = land,
         .host_facts = r->machine->ops->limit_dirty ? 0 : IN_SET(FACT_NO_DIRTY_RING),
         .connect_timeout_ms = o->connect_timeout_ms,
@@ -268,10 +280,7 @@ int verb_vm(int argc, char **argv, struct error *err)
     r.report = machine_kvm_report(r.machine);
     if (options.machine)
         strcpy(r.machine->config.machine, options.machine);
-    const char *path = snapshot_path(&options);
-    int rc = path ? restore_from(path, r.machine, err) : 0;
-    if (rc == 0)
-        rc = run(&r, err);
+    int rc = run(&r, err);
     machine_free(r.machine);
     return rc;
 }
