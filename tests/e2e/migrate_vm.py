@@ -9,9 +9,10 @@ import sys
 from collections import namedtuple
 
 from lib import certs, table
+from lib.asked_vm import Runner
 from lib.qemu import Qemu
 from lib.ramjet import Ramjet
-from lib.runner import Runner, demand_kvm
+from lib.runner import demand_kvm
 from lib.scene import until
 from lib.table import check
 

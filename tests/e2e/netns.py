@@ -9,10 +9,11 @@ from collections import namedtuple
 from pathlib import Path
 
 from lib import journey, ramjet, table
+from lib.asked_vm import Runner
 from lib.netns import Netns
 from lib.qemu import Qemu
 from lib.ramjet import Ramjet
-from lib.runner import Runner, demand_kvm
+from lib.runner import demand_kvm
 from lib.scene import until
 from lib.table import check
 

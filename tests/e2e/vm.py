@@ -7,10 +7,10 @@ import shutil
 import signal
 import sys
 from collections import namedtuple
-from pathlib import Path
 
 from lib import ramjet, table
 from lib.ramjet import Ramjet
+from lib.runner import demand_kvm, memory_at
 from lib.scene import until
 from lib.table import Skip, check
 
@@ -29,12 +29,6 @@ def case(label):
         CASES.append(Case(label, function))
         return function
     return add
-
-
-def demand_kvm(scene):
-    answer = Ramjet(scene, "probe", "--json").done()["kvm"]
-    if answer.startswith("no"):
-        raise Skip(f"no KVM here: {answer}")
 
 
 def vm(scene, *options, memory="16M"):
@@ -76,16 +70,6 @@ def text(scene):
     guest.done(10)
     for word in (b"heartbeats", b"longest gap", b"pages verified", b"errors          0"):
         check(word in guest.output, f"no {word} in {guest.output}")
-
-
-def memory_at(run, length):
-    """Where the guest's memory is in the process: its only aligned mapping that holds so much."""
-    maps = Path(f"/proc/{run.pid}/maps").read_text()
-    for edges in re.findall(r"^(\w+)-(\w+) rw", maps, re.MULTILINE):
-        start, end = (int(edge, 16) for edge in edges)
-        if end - start == length and start % (2 << 20) == 0:
-            return start
-    raise Skip("the guest's memory is not a mapping of its own here")
 
 
 @case("errors found are an exit code of 1")

@@ -1,9 +1,19 @@
-"""`ramjet vm` with a monitor: a guest that verifies its own memory, or the place for one."""
+"""ramjet vm with a monitor, and what a guest in it goes through in more than one test."""
 
-import json
+import re
+import time
+from pathlib import Path
 
+from .monitor import Monitor
 from .ramjet import Ramjet
+from .scene import until
 from .table import Skip, check
+
+FAST = {"max-bandwidth": 0, "downtime-limit": 2000}
+CRAWL = {"max-bandwidth": 1 << 20}  # bytes/s: no round of a guest that writes ever ends
+
+_PAGE = 4096
+_DIRTIER = "dirtier,rate=50M,write=avx,timer=10ms"
 
 
 def demand_kvm(scene):
@@ -12,35 +22,104 @@ def demand_kvm(scene):
         raise Skip(f"no KVM here: {answer}")
 
 
-class Runner(Ramjet):
-    """`address` is its monitor. It runs already, or listens."""
+def memory_at(run, length):
+    """Where the guest's memory is in the process: its only aligned mapping that holds so much."""
+    maps = Path(f"/proc/{run.pid}/maps").read_text()
+    for edges in re.findall(r"^(\w+)-(\w+) rw", maps, re.MULTILINE):
+        start, end = (int(edge, 16) for edge in edges)
+        if end - start == length and start % (2 << 20) == 0:
+            return start
+    raise Skip("the guest's memory is not a mapping of its own here")
 
-    def __init__(self, scene, name, *options, memory="32M", **process):
-        path = scene.folder / f"{name}.monitor"
-        super().__init__(scene, "vm", "--json", "--qmp", f"unix:{path}", "--memory", memory,
-                         *options, **process)
-        self.address = f"unix:{path}"
-        self._scene = scene
-        lines = 1 if "--incoming" in options else 2
-        check(self.read(lambda out: out.count(b"\n") >= lines),
-              f"{name} ended before it was ready: {self.errors}")
 
-    def ask(self, command, *words):
-        return Ramjet(self._scene, "qmp", self.address, command, *words).done()
+class Vm(Ramjet):
+    """A running `ramjet vm`, and `qmp`, a connection to its monitor. Without a guest it waits for
+    one. Its first line of output is the monitor's address."""
 
-    def runs(self):
-        """The guest has gone on since, and has found nothing wrong."""
-        check(self.ask("query-status")["running"], f"{self.name}: the guest does not run")
-        seen = self.ask("x-query-guest")["heartbeats"]
-        while True:  # the scene's alarm ends it
-            guest = self.ask("x-query-guest")
-            check(guest["errors"] == 0, f"{self.name}: {guest}")
-            if guest["heartbeats"] > seen + 20:
-                return
+    def __init__(self, scene, *options, guest=None, memory="32M", cpus=2, qmp=None, **process):
+        what = ["--guest", guest] if guest else []
+        if not guest and "--incoming" not in options:
+            what = ["--incoming", "defer"]
+        path = scene.folder / f"monitor-{len(scene.processes)}"
+        super().__init__(scene, "vm", *what, "--memory", memory, "--cpus", cpus,
+                         "--qmp", qmp or f"unix:{path}", *options, **process)
+        self.path = path
+        check(self.read(lambda out: b"\n" in out), f"it ended before it listened: {self.errors}")
+        line = self.output.split(b"\n", 1)[0].decode()
+        check(line.startswith("monitor "), f"first line is {line!r}")
+        self.address = line.removeprefix("monitor ")
+        self.qmp = Monitor(self.address)
+        scene.at_end.callback(self.qmp.close)
+        self.set(events=True)
 
-    def verdict(self, number):
-        """Ends it, and wants its guest to have found all well; the guest's figures."""
-        self.send_signal(number)
-        code = self.wait(20)
-        check(code == 0, f"{self.name}: exit code {code}: {self.errors.strip()}")
-        return json.loads(self.output.decode().splitlines()[-1])
+    def set(self, **capabilities):
+        """An underscore stands for a dash."""
+        self.qmp("migrate-set-capabilities", capabilities=[
+            {"capability": name.replace("_", "-"), "state": state}
+            for name, state in capabilities.items()])
+
+    def parameters(self, **parameters):
+        self.qmp("migrate-set-parameters", **parameters)
+
+    def listen(self, uri="tcp:127.0.0.1:0", **more):
+        """Waits for a guest there; the address with the real port."""
+        self.qmp("migrate-incoming", uri=uri, **more)
+        at, = self.qmp("query-migrate")["socket-address"]
+        if at["type"] == "unix":
+            return f"unix:{at['path']}"
+        return f"tcp:{at['host']}:{at['port']}"
+
+    def guest(self):
+        return self.qmp("x-query-guest")
+
+    def state(self):
+        return self.qmp("query-status")["status"]
+
+    def digest(self):
+        return self.qmp("x-ram-digest")
+
+    def swept(self, sweeps=1):
+        """Waits until the guest has verified all of its memory since its last move; its verdict,
+        which must be a good one."""
+        until(lambda: self.guest()["sweeps"] >= sweeps, "the guest's sweep over its memory", 30)
+        found = self.guest()
+        check(found["errors"] == 0, f"the guest has found errors: {found}")
+        return found
+
+    def beats(self, more=50):
+        """Waits until the guest has had so many more heartbeats."""
+        start = self.guest()["heartbeats"]
+        until(lambda: self.guest()["heartbeats"] >= start + more, "the guest's heartbeats")
+
+    def full_speed(self, rate):
+        """Waits for a while in which the guest writes as much as it would: bytes/s. A busy machine
+        slows it down for a time, a brake that was left on for ever."""
+        def runs():
+            start, before = time.monotonic(), self.guest()["pages-written"]
+            self.beats(400)
+            written = self.guest()["pages-written"] - before
+            return written * _PAGE > 0.75 * rate * (time.monotonic() - start)
+        until(runs, "the guest's full speed")
+
+    def quit(self):
+        """Ends it; the verdict has to be a good one."""
+        self.qmp("quit")
+        return self.done(10)
+
+
+def dirtier(scene, *options, guest=_DIRTIER, **shape):
+    """A source: its guest runs, and has verified its memory once."""
+    source = Vm(scene, *options, guest=guest, **shape)
+    source.parameters(**FAST)
+    if "--paused" not in options:
+        source.swept()
+    return source
+
+
+def moved(source, destination, address):
+    """Migrates, and waits for both ends."""
+    source.qmp.forget()
+    source.qmp("migrate", uri=address)
+    source.qmp.status("completed")
+    destination.qmp.status("completed")
+    check(source.state() == "postmigrate", f"the source is {source.state()}")

@@ -1,0 +1,40 @@
+"""`ramjet vm` asked by `ramjet qmp`: a guest that verifies its own memory, or the place for one."""
+
+import json
+
+from .ramjet import Ramjet
+from .table import Skip, check
+
+
+class Runner(Ramjet):
+    """`address` is its monitor. It runs already, or listens."""
+
+    def __init__(self, scene, name, *options, memory="32M", **process):
+        path = scene.folder / f"{name}.monitor"
+        super().__init__(scene, "vm", "--json", "--qmp", f"unix:{path}", "--memory", memory,
+                         *options, **process)
+        self.address = f"unix:{path}"
+        self._scene = scene
+        lines = 1 if "--incoming" in options else 2
+        check(self.read(lambda out: out.count(b"\n") >= lines),
+              f"{name} ended before it was ready: {self.errors}")
+
+    def ask(self, command, *words):
+        return Ramjet(self._scene, "qmp", self.address, command, *words).done()
+
+    def runs(self):
+        """The guest has gone on since, and has found nothing wrong."""
+        check(self.ask("query-status")["running"], f"{self.name}: the guest does not run")
+        seen = self.ask("x-query-guest")["heartbeats"]
+        while True:  # the scene's alarm ends it
+            guest = self.ask("x-query-guest")
+            check(guest["errors"] == 0, f"{self.name}: {guest}")
+            if guest["heartbeats"] > seen + 20:
+                return
+
+    def verdict(self, number):
+        """Ends it, and wants its guest to have found all well; the guest's figures."""
+        self.send_signal(number)
+        code = self.wait(20)
+        check(code == 0, f"{self.name}: exit code {code}: {self.errors.strip()}")
+        return json.loads(self.output.decode().splitlines()[-1])
