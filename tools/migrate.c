@@ -1,6 +1,5 @@
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -96,6 +95,16 @@ static const struct {
     {"finish-migrate", "is being migrated"},
 };
 
+/* What not every VM can be asked: *ret is NULL then. */
+static int ask_perhaps(struct monitor *m, const char *command, json_t *arguments, json_t **ret,
+                       struct error *err)
+{
+    *ret = NULL;
+    if (monitor_ask(m, command, arguments, ret, err) == 0)
+        return 0;
+    return monitor_refused(m) ? 0 : -1;
+}
+
 static int holds_on(struct monitor *m, bool *ret, struct error *err)
 {
     json_auto_t *instances = NULL;
@@ -103,8 +112,8 @@ static int holds_on(struct monitor *m, bool *ret, struct error *err)
     size_t i;
 
     *ret = false;
-    if (monitor_ask(m, "query-yank", NULL, &instances, err) < 0)
-        return monitor_refused(m) ? 0 : -1; /* ours, and QEMU before 6.0, do not know it */
+    if (ask_perhaps(m, "query-yank", NULL, &instances, err) < 0)
+        return -1;
     json_array_foreach(instances, i, instance)
     {
         const char *type = json_string_value(json_object_get(instance, "type"));
@@ -173,52 +182,45 @@ static int check_to(struct monitor *to, json_t **ret_heard, struct error *err)
     return 0;
 }
 
-/* What both VMs may be asked and must answer alike; ours and old ones do not know every question.
- */
-static const struct {
-    const char *command, *path, *property, *what;
-} same[] = {
-    {"query-memory-size-summary", NULL, NULL, "memory"},
-    {"qom-get", "/machine", "type", "machine type"},
-};
-
-static int ask_same(struct monitor *m, size_t i, json_t **ret, struct error *err)
+/* MiB; 0: it does not say. */
+static int memory_of(struct monitor *m, uint64_t *ret, struct error *err)
 {
-    json_t *arguments = NULL;
+    json_auto_t *size = NULL;
 
-    if (same[i].path)
-        arguments = json_pack("{s:s, s:s}", "path", same[i].path, "property", same[i].property);
-    *ret = NULL;
-    if (monitor_ask(m, same[i].command, arguments, ret, err) == 0)
-        return 0;
-    return monitor_refused(m) ? 0 : -1;
+    if (ask_perhaps(m, "query-memory-size-summary", NULL, &size, err) < 0)
+        return -1;
+    *ret = (json_count(size, "base-memory") + json_count(size, "plugged-memory")) >> 20;
+    return 0;
 }
 
-/* "TYPE" or {"base-memory": …}, short enough to be shown. */
-static void shown(const json_t *answer, char *ret, size_t size)
+/* "pc-q35-7.2-machine"; "": it does not say. */
+static int machine_of(struct monitor *m, char *ret, size_t size, struct error *err)
 {
-    char *text = json_dumps(answer, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS);
+    json_auto_t *type = NULL;
 
-    snprintf(ret, size, "%s", text ? text : "");
+    if (ask_perhaps(m, "qom-get", json_pack("{s:s, s:s}", "path", "/machine", "property", "type"),
+                    &type, err) < 0)
+        return -1;
+    snprintf(ret, size, "%s", json_is_string(type) ? json_string_value(type) : "");
     err_printable(ret);
-    free(text);
+    return 0;
 }
 
+/* What would only come out at the destination, when much has been sent. */
 static int check_same(struct drive *d, struct error *err)
 {
-    for (size_t i = 0; i < ARRAY_LEN(same); i++) {
-        json_auto_t *from = NULL, *to = NULL;
-        char here[120], there[120];
+    char from_type[80], to_type[80];
+    uint64_t from_mib, to_mib;
 
-        if (ask_same(&d->from, i, &from, err) < 0 || ask_same(&d->to, i, &to, err) < 0)
-            return -1;
-        if (!from || !to || json_equal(from, to))
-            continue;
-        shown(from, here, sizeof(here));
-        shown(to, there, sizeof(there));
-        return err_set(err, ERR_PEER, "FROM and TO do not have the same %s: %s and %s",
-                       same[i].what, here, there);
-    }
+    if (memory_of(&d->from, &from_mib, err) < 0 || memory_of(&d->to, &to_mib, err) < 0 ||
+        machine_of(&d->from, from_type, sizeof(from_type), err) < 0 ||
+        machine_of(&d->to, to_type, sizeof(to_type), err) < 0)
+        return -1;
+    if (from_mib && to_mib && from_mib != to_mib)
+        return err_set(err, ERR_PEER, "FROM has %llu MiB of memory, TO %llu MiB",
+                       (unsigned long long)from_mib, (unsigned long long)to_mib);
+    if (from_type[0] && to_type[0] && strcmp(from_type, to_type) != 0)
+        return err_set(err, ERR_PEER, "FROM is a %s, TO a %s", from_type, to_type);
     return 0;
 }
 

@@ -158,11 +158,11 @@ def begun(scene, source, target, *words):
     return run
 
 
-def again(scene, source, moves=1):
+def again(scene, source):
     """After whatever went wrong the guest goes on, and can be migrated at once."""
     source.runs()
     target = Runner(scene, "another", "--incoming", "defer")
-    moved(migrate(scene, source, target, "--json"), moves=moves)
+    moved(migrate(scene, source, target, "--json", "--set", "validate-uuid=off"))
     arrived(source, target)
 
 
@@ -204,14 +204,24 @@ def source_killed(scene):
                seconds=20)
 
 
-@case("no memory for it")
+@case("another size")
 def too_small(scene):
     source, target = pair(scene, memory=("64M", "32M"))
-    migrate(scene, source, target).failed("migration failed", "the guest is running at from",
-                                          "to is inmigrate, its migration failed", seconds=20)
-    again_with = Runner(scene, "fitting", "--incoming", "defer", memory="64M")
-    moved(migrate(scene, source, again_with, "--json"))
-    arrived(source, again_with)
+    migrate(scene, source, target).failed("from has 64 mib of memory, to 32 mib", seconds=20)
+    fitting = Runner(scene, "fitting", "--incoming", "defer", memory="64M")
+    moved(migrate(scene, source, fitting, "--json"))
+    arrived(source, fitting)
+
+
+@case("another UUID")
+def another(scene):
+    """The destination's own words are in the line."""
+    source, target = pair(scene, here=["--uuid", "00000000-0000-0000-0000-000000000001"],
+                          there=["--uuid", "00000000-0000-0000-0000-000000000002"])
+    migrate(scene, source, target, "--set", "validate-uuid=on").failed(
+        "from: migration failed", "the guest is running at from",
+        "to is inmigrate, its migration failed", "uuid", seconds=20)
+    again(scene, source)
 
 
 @case("from a QEMU")
