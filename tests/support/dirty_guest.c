@@ -109,6 +109,7 @@ static void make_memory(const struct dirty_guest_config *config, struct dirty_gu
     struct error err;
 
     struct ram_block *b = memory_add(&g->map, "pc.ram", config->bytes / RAM_PAGE_SIZE, false);
+    guest_memory_lay_out(b);
     OK(guest_memory_load(b, &image, &err), err, "payload");
     add_slot(g, 0, low);
     if (low < config->bytes)
