@@ -2,8 +2,8 @@
 """ramjet vm and its guests go back and forth between processes, driven by a QMP client that knows
 nothing of ramjet: they lose nothing, whatever is set, cancelled or killed on the way."""
 
-import itertools
 import os
+import random
 import signal
 import socket
 import sys
@@ -186,13 +186,12 @@ def judge(a, b, polled):
 
 # --- twenty times to and fro -----------------------------------------------------------------------
 
-Leg = namedtuple("Leg", "method channels over tls paused")
-# Lengths without a common divisor: in 20 of them everything meets everything.
-LEGS = [Leg(*one) for one, _ in zip(zip(
-    itertools.cycle(("none", "zlib", "zstd")), itertools.cycle((4, 0, 1, 2)),
-    itertools.cycle(("tcp", "unix", "tcp", "unix", "tcp")),
-    itertools.cycle((True, False, False, True, False, False, False)),
-    itertools.cycle((False, True, False))), range(20))]
+Leg = namedtuple("Leg", "method channels over tls paused dirty backend")
+CHOICES = Leg(method=("none", "zlib", "zstd"), channels=(0, 1, 2, 4), over=("tcp", "unix"),
+              tls=(False, True), paused=(False, True), dirty=("log", "ring", "uffd"),
+              backend=("anon", "memfd", "file"))
+_chance = random.Random(752)  # in 20 of them nearly everything meets everything
+LEGS = [Leg(*map(_chance.choice, CHOICES)) for _ in range(20)]
 
 
 def settle(vm, leg, tls):
@@ -205,7 +204,9 @@ def settle(vm, leg, tls):
 def hop(scene, source, leg, tls):
     """A fresh process, into which the guest moves; the old one ends. Returns the fresh one."""
     server, client = tls
-    target = Vm(scene, *(["--paused"] if leg.paused else []), memory="128M")
+    backend = f"file:{scene.folder}/memory-{len(scene.processes)}" if leg.backend == "file" else leg.backend
+    target = Vm(scene, "--dirty-source", leg.dirty, "--backend", backend,
+                *(["--paused"] if leg.paused else []), memory="128M")
     target.parameters(**FAST)
     settle(target, leg, server)
     settle(source, leg, client)
