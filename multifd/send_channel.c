@@ -17,13 +17,13 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-/* iov[1…] become the normal pages where they lie, neighbours as one piece. Returns how many. */
+/* iov[1…] become the normal pages where they are, neighbours as one piece. Returns how many. */
 static size_t gather_pages(struct send_channel *c)
 {
     struct iovec *last = &c->iov[0];
 
     for (size_t i = 0; i < c->packet.n_normal; i++) {
-        uint8_t *page = c->block->host + c->packet.offsets[i];
+        uint8_t *page = (uint8_t *)c->pages[i];
 
         if (last != &c->iov[0] && (uint8_t *)last->iov_base + last->iov_len == page)
             last->iov_len += RAM_PAGE_SIZE;
@@ -33,21 +33,39 @@ static size_t gather_pages(struct send_channel *c)
     return (size_t)(last - c->iov);
 }
 
+/* The end of the piece of the file that begins with normal page `i`. */
+static size_t piece_end(const uint64_t *offsets, size_t i, size_t n_normal)
+{
+    do
+        i++;
+    while (i < n_normal && offsets[i] == offsets[i - 1] + RAM_PAGE_SIZE);
+    return i;
+}
+
+static bool lie_together(const uint64_t *offsets, size_t n_normal)
+{
+    size_t pieces = 0;
+
+    for (size_t i = 0; i < n_normal; i = piece_end(offsets, i, n_normal))
+        pieces++;
+    return pieces <= FILE_PIECES_MAX;
+}
+
 /*
  * The page cache's own pages go out, uncopied: most of what sending costs. A call for each piece,
  * so it is for pages that lie together.
  */
-static int send_from_file(struct send_channel *c, size_t n_pieces, struct error *err)
+static int send_from_file(struct send_channel *c, size_t n_normal, struct error *err)
 {
-    channel_reserve(c->channel, iov_total(c->iov, 1 + n_pieces));
+    const uint64_t *offsets = c->packet.offsets;
+
+    channel_reserve(c->channel, sizeof(c->wire) + n_normal * RAM_PAGE_SIZE);
     if (channel_sendv(c->channel, c->iov, 1, CHANNEL_MORE, err) < 0)
         return -1;
-    for (size_t i = 1; i <= n_pieces; i++) {
-        const struct iovec *piece = &c->iov[i];
-        uint64_t offset = (uint64_t)((uint8_t *)piece->iov_base - c->block->host);
-
-        if (channel_send_file(c->channel, c->block->fd, c->block->fd_offset + offset,
-                              piece->iov_len, err) < 0)
+    for (size_t i = 0, end; i < n_normal; i = end) {
+        end = piece_end(offsets, i, n_normal);
+        if (channel_send_file(c->channel, c->block->fd, c->block->fd_offset + offsets[i],
+                              (end - i) * RAM_PAGE_SIZE, err) < 0)
             return -1;
     }
     return 0;
@@ -111,15 +129,15 @@ static int send_borrowed(struct send_channel *c, size_t n_pieces, struct error *
 
 static int send_packet(struct send_channel *c, struct error *err)
 {
-    size_t n;
+    size_t n, n_normal = c->packet.n_normal;
 
     if (make_payload(c, &n, err) < 0)
         return -1;
     encode_packet(c);
     if (n > 0 && c->channel->borrows)
         return send_borrowed(c, n, err);
-    if (n > 0 && n <= FILE_PIECES_MAX && c->from_file)
-        return send_from_file(c, n, err);
+    if (n > 0 && c->from_file && lie_together(c->packet.offsets, n_normal))
+        return send_from_file(c, n_normal, err);
     return channel_sendv(c->channel, c->iov, 1 + n, 0, err);
 }
 
@@ -130,16 +148,21 @@ static int send_collected(struct send_channel *c, struct error *err)
     return send_packet(c, err);
 }
 
+/* Lent pages stay the kernel's: they cannot be in a buffer that is soon filled again. */
+static bool is_read(const struct send_channel *c, const struct ram_round *round,
+                    const struct ram_block *b)
+{
+    return b->fd >= 0 && !round->source && !c->channel->borrows;
+}
+
 /*
  * To another host, and uncompressed. On this one the receiver copies out of the page cache what the
  * sender has just looked at, page by page: dearer for both than one more copy that is still in the
  * cache when it is read.
  */
-static bool goes_from_file(const struct send_channel *c, const struct ram_round *round,
-                           const struct ram_block *b)
+static bool goes_from_file(const struct send_channel *c)
 {
-    return b->fd >= 0 && !round->source && !c->packer && !c->channel->local &&
-           channel_sends_files(c->channel);
+    return c->is_read && !c->packer && !c->channel->local && channel_sends_files(c->channel);
 }
 
 static int select_block(struct send_channel *c, const struct ram_round *round,
@@ -150,21 +173,71 @@ static int select_block(struct send_channel *c, const struct ram_round *round,
     if (send_collected(c, err) < 0)
         return -1;
     c->block = b;
-    c->from_file = goes_from_file(c, round, b);
+    c->is_read = is_read(c, round, b);
+    c->from_file = goes_from_file(c);
+    page_reader_clear(&c->reader);
     memset(c->packet.block, 0, sizeof(c->packet.block));
     strcpy(c->packet.block, b->name);
     return 0;
 }
 
-/* Sorts one dirty page into the packet; true when the packet is full. */
-static bool collect(struct send_channel *c, struct dirty_bitmap *zeros, uint64_t page)
+/* How many dirty pages follow each other from `page` on, `max` at most. Absent ones end it. */
+static size_t run_length(const struct ram_block *b, const struct stripe *s,
+                         const uint64_t words[STRIPE_WORDS], uint64_t page, size_t max)
+{
+    size_t n = 0;
+
+    for (uint64_t i = page - s->first_page; n < max && i < s->n_pages; i++, n++) {
+        if (!(words[i / 64] >> i % 64 & 1) || (b->present && !ram_page_present(b, page + n)))
+            break;
+    }
+    return n;
+}
+
+/* The page's bytes, read together with what follows it where that is dirty too. */
+static int read_page(struct send_channel *c, const struct stripe *s,
+                     const uint64_t words[STRIPE_WORDS], uint64_t page, const uint8_t **ret,
+                     struct error *err)
+{
+    *ret = page_reader_find(&c->reader, page);
+    if (*ret)
+        return 0;
+    if (page_reader_room(&c->reader) == 0 && send_collected(c, err) < 0)
+        return -1;
+    if (c->packet.n_normal == 0) /* nothing that is yet to be sent is in the buffer */
+        page_reader_clear(&c->reader);
+    size_t n = run_length(c->block, s, words, page, page_reader_room(&c->reader));
+    if (page_reader_read(&c->reader, c->block, page, n, err) < 0)
+        return -1;
+    *ret = page_reader_find(&c->reader, page);
+    return 0;
+}
+
+/* *ret is NULL where the page is known to be zero. */
+static int find_page(struct send_channel *c, const struct stripe *s,
+                     const uint64_t words[STRIPE_WORDS], uint64_t page, const uint8_t **ret,
+                     struct error *err)
 {
     const struct ram_block *b = c->block;
+
+    *ret = NULL;
+    if (b->present && !ram_page_present(b, page))
+        return 0;
+    if (c->is_read)
+        return read_page(c, s, words, page, ret, err);
+    *ret = b->host + (page << RAM_PAGE_BITS);
+    /* The scan mostly ends at a page's first word, which the memory takes long to bring. */
+    __builtin_prefetch(*ret + PREFETCH_PAGES * RAM_PAGE_SIZE);
+    return 0;
+}
+
+/* Sorts one dirty page into the packet; true when the packet is full. */
+static bool collect(struct send_channel *c, struct dirty_bitmap *zeros, uint64_t page,
+                    const uint8_t *bytes)
+{
     uint64_t offset = page << RAM_PAGE_BITS;
 
-    /* The scan mostly ends at a page's first word, which the memory takes long to bring. */
-    __builtin_prefetch(b->host + offset + PREFETCH_PAGES * RAM_PAGE_SIZE);
-    if ((b->present && !ram_page_present(b, page)) || zero_page(b->host + offset)) {
+    if (!bytes || zero_page(bytes)) {
         if (zeros) {
             dirty_bitmap_set(zeros, page);
             count(&c->stats.zero, 1);
@@ -172,6 +245,7 @@ static bool collect(struct send_channel *c, struct dirty_bitmap *zeros, uint64_t
         }
         c->zeros[c->packet.n_zero++] = offset;
     } else {
+        c->pages[c->packet.n_normal] = bytes;
         c->packet.offsets[c->packet.n_normal++] = offset;
     }
     return c->packet.n_normal + c->packet.n_zero == MULTIFD_PAGES;
@@ -187,8 +261,11 @@ static int send_stripe(struct send_channel *c, struct ram_round *round, const st
     for (unsigned w = 0; w < STRIPE_WORDS; w++) {
         for (uint64_t bits = words[w]; bits; bits &= bits - 1) {
             uint64_t page = s->first_page + w * 64 + (unsigned)__builtin_ctzll(bits);
+            const uint8_t *bytes;
 
-            if (collect(c, zeros, page) && send_packet(c, err) < 0)
+            if (find_page(c, s, words, page, &bytes, err) < 0)
+                return -1;
+            if (collect(c, zeros, page, bytes) && send_packet(c, err) < 0)
                 return -1;
         }
     }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "multifd/send_pool.h"
+#include "ram/page_reader.h"
 
 struct send_channel {
     /* Set before the thread starts, read-only after. */
@@ -17,9 +18,12 @@ struct send_channel {
     /* The thread's alone. */
     bool offered;                  /* the channel knows where the pages lie */
     const struct ram_block *block; /* of the pages collected */
-    bool from_file;               /* its pages are a file's and stand still: send them from there */
-    struct multifd_packet packet; /* normal pages are collected from the front of offsets … */
+    bool from_file;                /* its pages stand still in a file, and are sent from there */
+    bool is_read;                  /* they stand still in a file, and are read from there */
+    struct page_reader reader;
+    struct multifd_packet packet;  /* normal pages are collected from the front of offsets … */
     uint64_t zeros[MULTIFD_PAGES]; /* … zero pages here, until the packet leaves */
+    const uint8_t *pages[MULTIFD_PAGES]; /* where the normal pages are */
     uint8_t wire[MULTIFD_PACKET_LEN];
     struct iovec iov[1 + MULTIFD_PAGES];
 

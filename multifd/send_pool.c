@@ -159,6 +159,7 @@ static void pool_free(struct page_sink *sink)
         channel_group_remove(pool->group, w->channel.channel);
         channel_free(w->channel.channel);
         packer_free(w->channel.packer);
+        page_reader_done(&w->channel.reader);
     }
     free(pool);
 }

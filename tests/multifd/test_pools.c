@@ -154,54 +154,117 @@ static int count_send_file(struct channel *c, int fd, uint64_t offset, size_t le
     return fd_channel_send_file(c, fd, offset, len, err);
 }
 
+#define FILE_AT RAM_PAGE_SIZE /* where the block's bytes begin in it */
+
 /* The block's bytes are a file's from here on. */
 static int into_file(struct ram_block *b)
 {
     int fd = memfd_create("pages", MFD_CLOEXEC);
 
     assert_true(fd >= 0);
-    assert_int_equal(pwrite(fd, b->host, b->used_bytes, RAM_PAGE_SIZE), (ssize_t)b->used_bytes);
+    assert_int_equal(pwrite(fd, b->host, b->used_bytes, FILE_AT), (ssize_t)b->used_bytes);
     b->fd = fd;
-    b->fd_offset = RAM_PAGE_SIZE;
+    b->fd_offset = FILE_AT;
     return fd;
 }
 
-static void pages_of_files_are_copied_on_this_host_only(void **state)
+static const struct file_case {
+    const char *label;
+    bool local, zeros, sparse, absent, zeros_on_main;
+    enum codec_method method;
+    bool by_sendfile;
+} file_cases[] = {
+    {"local, whole", .local = true},
+    {"remote, whole", .by_sendfile = true},
+    {"remote, in many pieces", .zeros = true},
+    {"local, zeros", .local = true, .zeros = true},
+    {"local, runs and single pages", .local = true, .zeros = true, .sparse = true},
+    {"local, absent pages", .local = true, .zeros = true, .absent = true},
+    {"local, zeros on main", .local = true, .zeros = true, .zeros_on_main = true},
+    {"local, all of it, zeros on main", true, true, true, true, true, CODEC_NONE, false},
+    {"local, zlib", true, true, true, true, false, CODEC_ZLIB, false},
+    {"remote, zstd", false, true, true, true, true, CODEC_ZSTD, false},
+};
+
+/*
+ * Not dirty: two of three zero pages, up to page 1000. Absent: the zero pages from 2000 on, where
+ * the file still holds what was there before.
+ */
+static void prepare_file(struct pools *w, const struct file_case *c)
 {
-    for (int local = 0; local <= 1; local++) {
-        const char *label = local ? "local" : "remote";
+    struct ram_block *b = &w->from.blocks[0];
+    struct error err;
+
+    memory_fill(b, 1, c->zeros);
+    int fd = into_file(b);
+    if (c->absent)
+        OK(ram_block_track(b, &err), err, c->label);
+    for (uint64_t page = 0; page < ram_block_pages(b); page++) {
+        bool zero = c->zeros && page % 3 == 1;
+
+        if (!(c->sparse && zero && page < 1000 && page % 9 != 1))
+            dirty_bitmap_set(&w->round.dirty[0], page);
+        if (c->absent && zero && page >= 2000)
+            assert_int_equal(pwrite(fd, "stale", 5, (off_t)(FILE_AT + page * RAM_PAGE_SIZE)), 5);
+        else if (c->absent)
+            ram_mark_present(b, page * RAM_PAGE_SIZE, RAM_PAGE_SIZE);
+    }
+}
+
+static void pages_of_a_file_arrive(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(file_cases); i++) {
+        const struct file_case *c = &file_cases[i];
         struct channel_ops counting;
         struct pools w;
         struct error err;
 
-        (void)state;
-        start(&w, 1, 1, false, CODEC_NONE, 0);
+        start(&w, 1, 1, c->zeros_on_main, c->method, 1);
         counting = *w.senders[0]->ops;
         counting.send_file = count_send_file;
         w.senders[0]->ops = &counting;
-        w.senders[0]->local = local;
-        memory_fill(&w.from.blocks[0], 1, false);
-        int fd = into_file(&w.from.blocks[0]);
-        round_set_all(&w.round);
+        w.senders[0]->local = c->local;
         n_from_file = 0;
+        prepare_file(&w, c);
         pools_receive(&w, 0);
-        OK(recv_pool_complete(w.pool, true, &err), err, label);
+        OK(recv_pool_complete(w.pool, true, &err), err, c->label);
         recv_pool_open(w.pool, &w.to, NULL);
-        pools_send(&w, &w.round, label);
-        OK(recv_pool_flush(w.pool, &err), err, label);
-        memory_check_equal(label, &w.from, &w.to);
-        CHECK((n_from_file == 0) == local, "%s: %u pieces by sendfile", label, n_from_file);
-        pools_finish(&w, label);
-        close(fd);
+        pools_send(&w, &w.round, c->label);
+        apply_zeros(&w);
+        OK(recv_pool_flush(w.pool, &err), err, c->label);
+        memory_check_equal(c->label, &w.from, &w.to);
+        CHECK((n_from_file > 0) == c->by_sendfile, "%s: %u pieces by sendfile", c->label,
+              n_from_file);
+        close(w.from.blocks[0].fd);
+        pools_finish(&w, c->label);
     }
+}
+
+static void a_cut_file_fails_the_round(void **state)
+{
+    struct file_case c = {"cut", .local = true};
+    struct pools w;
+    struct error err;
+
+    (void)state;
+    start(&w, 1, 1, false, CODEC_NONE, 0);
+    prepare_file(&w, &c);
+    assert_int_equal(ftruncate(w.from.blocks[0].fd, FILE_AT + 100 * RAM_PAGE_SIZE), 0);
+    ram_round_restart(&w.round);
+    check_refused("round", w.sink->ops->round(w.sink, &w.round, true, &err), &err, ERR_PEER,
+                  "its file ends at byte 413696: it was cut");
+    w.sink->ops->free(w.sink);
+    channel_free(w.ends[0]);
+    close(w.from.blocks[0].fd);
+    pools_done(&w);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_page_arrives),
-        cmocka_unit_test(late_channels_are_in_order),
-        cmocka_unit_test(pages_of_files_are_copied_on_this_host_only),
+        cmocka_unit_test(every_page_arrives),          cmocka_unit_test(late_channels_are_in_order),
+        cmocka_unit_test(pages_of_a_file_arrive),      cmocka_unit_test(a_cut_file_fails_the_round),
         cmocka_unit_test(a_dead_peer_fails_the_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
