@@ -6,38 +6,33 @@
  * Time is the thread's CPU time, so that neighbours on the core do not count.
  */
 #include <err.h>
-#include <getopt.h>
 #include <libgen.h>
 #include <limits.h>
-#include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <isa-l.h>
-#include <jansson.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "compress/codec.h"
+#include "perf/bench.h"
 
 #define PAGE         4096
 #define PACKET       CODEC_INPUT_MAX
 #define PACKET_PAGES (PACKET / PAGE)
-#define REPS_MAX     99
 
 static struct error error; /* of ours; whatever fails ends the program */
 
 static void ours(int rc)
 {
-    if (rc < 0)
-        errx(1, "%s", error.text);
+    bench_must(rc, &error);
 }
 
 static void zstd(size_t rc)
@@ -407,18 +402,6 @@ struct work {
     size_t n_packets;
 };
 
-/* With huge pages, as a guest's memory should have them, and touched. */
-static uint8_t *memory(size_t len)
-{
-    uint8_t *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (p == MAP_FAILED)
-        err(1, "memory");
-    madvise(p, len, MADV_HUGEPAGE);
-    memset(p, 0xff, len);
-    return p;
-}
-
 static void load(struct work *w, const char *path, size_t max_packets)
 {
     static const uint8_t zeros[PAGE];
@@ -428,7 +411,7 @@ static void load(struct work *w, const char *path, size_t max_packets)
 
     if (!f)
         err(1, "%s", path);
-    w->pages = memory(max_packets * PACKET);
+    w->pages = bench_memory(max_packets * PACKET);
     while (n < max_packets * PACKET_PAGES) {
         if (fread(page, PAGE, 1, f) != 1) {
             if (n == 0 || n >= PACKET_PAGES)
@@ -442,7 +425,7 @@ static void load(struct work *w, const char *path, size_t max_packets)
     w->n_packets = n / PACKET_PAGES;
     if (w->n_packets == 0)
         errx(1, "%s: nothing but zeros", path);
-    w->places = memory(w->n_packets * PACKET);
+    w->places = bench_memory(w->n_packets * PACKET);
 }
 
 /* By the program beside us; the file goes when we do. */
@@ -480,16 +463,8 @@ struct stream {
 };
 
 struct figure {
-    double mb_per_s[REPS_MAX];
+    double mb_per_s[BENCH_REPS_MAX];
 };
-
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
 
 static double mb_per_s(const struct work *w, uint64_t ns)
 {
@@ -503,11 +478,11 @@ static double run_packing(const struct packing *p, const struct work *w, struct 
 
     s->total = 0;
     for (size_t i = 0; i < w->n_packets; i++) {
-        uint64_t since = cpu_ns();
+        uint64_t since = bench_thread_cpu_ns();
         const uint8_t *packed;
 
         s->len[i] = p->ops->pack(state, w->pages + i * PACKET, &packed);
-        ns += cpu_ns() - since;
+        ns += bench_thread_cpu_ns() - since;
         memcpy(s->bytes + s->total, packed, s->len[i]);
         s->total += s->len[i];
     }
@@ -542,9 +517,9 @@ static double run_unpacking(const struct unpacking *u, const struct work *w, con
 
         lay_out(u, w->places + i * PACKET, iov, &n);
         memcpy(u->ops->input(state), from, s->len[i]);
-        uint64_t since = cpu_ns();
+        uint64_t since = bench_thread_cpu_ns();
         u->ops->unpack(state, s->len[i], iov, n);
-        ns += cpu_ns() - since;
+        ns += bench_thread_cpu_ns() - since;
         from += s->len[i];
     }
     u->ops->close(state);
@@ -575,7 +550,7 @@ struct results {
 static void measure(struct results *r)
 {
     for (size_t i = 0; i < ARRAY_LEN(packings); i++) {
-        r->streams[i].bytes = memory(r->work.n_packets * (PACKET + PACKET / 64));
+        r->streams[i].bytes = bench_memory(r->work.n_packets * (PACKET + PACKET / 64));
         r->streams[i].len = calloc(r->work.n_packets, sizeof(size_t));
         if (!r->streams[i].len)
             err(1, "memory");
@@ -595,30 +570,14 @@ static void measure(struct results *r)
     }
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static double median(const struct results *r, const struct figure *f)
 {
-    double sorted[REPS_MAX];
-
-    memcpy(sorted, f->mb_per_s, sizeof(sorted));
-    qsort(sorted, (size_t)r->reps, sizeof(sorted[0]), by_value);
-    return (sorted[(r->reps - 1) / 2] + sorted[r->reps / 2]) / 2;
+    return bench_median(f->mb_per_s, r->reps);
 }
 
-/* Repetition by repetition: what else the machine did then was much the same for both. */
 static double times_as_fast(const struct results *r, const struct figure *a, const struct figure *b)
 {
-    struct figure quotients;
-
-    for (int i = 0; i < r->reps; i++)
-        quotients.mb_per_s[i] = a->mb_per_s[i] / b->mb_per_s[i];
-    return median(r, &quotients);
+    return bench_quotient(a->mb_per_s, b->mb_per_s, r->reps);
 }
 
 static double ratio(const struct results *r, size_t packing)
@@ -674,11 +633,7 @@ static void print_table(const struct results *r)
 
 static json_t *samples(const struct results *r, const struct figure *f)
 {
-    json_t *list = json_array();
-
-    for (int i = 0; i < r->reps; i++)
-        json_array_append_new(list, json_real(f->mb_per_s[i]));
-    return list;
+    return bench_samples(f->mb_per_s, r->reps);
 }
 
 static void print_json(const struct results *r)
@@ -719,53 +674,24 @@ static void print_json(const struct results *r)
     json_decref(all);
 }
 
-static void stay_on_one_core(void)
-{
-    cpu_set_t one;
-
-    CPU_ZERO(&one);
-    CPU_SET(sched_getcpu(), &one);
-    if (sched_setaffinity(0, sizeof(one), &one) < 0)
-        err(1, "sched_setaffinity");
-}
-
 static const char usage[] = "usage: bench_codec [--quick] [--reps N] [--json] [IMAGE]\n"
                             "  without IMAGE, one is made by make_image and removed\n";
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"quick", no_argument, NULL, 'q'},
-        {"reps", required_argument, NULL, 'r'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
-    };
+    struct bench_options o = bench_options(argc, argv, usage, 7, 1);
     static struct results r;
-    bool json = false;
 
-    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (o == 'q')
-            r.quick = true;
-        else if (o == 'r')
-            r.reps = atoi(optarg);
-        else if (o == 'j')
-            json = true;
-        else
-            return fputs(usage, o == 'h' ? stdout : stderr), o == 'h' ? 0 : 2;
-    }
-    if (argc - optind > 1 || r.reps < 0 || r.reps > REPS_MAX)
-        return fputs(usage, stderr), 2;
-    if (r.reps == 0)
-        r.reps = r.quick ? 1 : 7;
+    r.quick = o.quick;
+    r.reps = o.reps;
 
-    const char *made = optind == argc ? make_image(r.quick ? "16M" : "256M") : NULL;
+    const char *made = !o.argument ? make_image(r.quick ? "16M" : "256M") : NULL;
 
-    load(&r.work, made ? made : argv[optind], r.quick ? 8 : 256);
+    load(&r.work, made ? made : o.argument, r.quick ? 8 : 256);
     if (made)
         unlink(made);
-    stay_on_one_core();
+    bench_stay_on_one_core();
     measure(&r);
-    json ? print_json(&r) : print_table(&r);
+    o.json ? print_json(&r) : print_table(&r);
     return 0;
 }
