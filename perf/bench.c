@@ -57,18 +57,27 @@ void bench_must(int rc, const struct error *e)
         errx(1, "%s", e->text);
 }
 
-uint8_t *bench_memory(size_t len)
+static uint8_t *touched_memory(size_t len)
 {
     uint8_t *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (p == MAP_FAILED)
-        err(1, "memory");
+        return NULL;
     madvise(p, len, MADV_HUGEPAGE);
     memset(p, 0xff, len);
     return p;
 }
 
-/* In a process of its own: its peak is not ours. */
+uint8_t *bench_memory(size_t len)
+{
+    uint8_t *p = touched_memory(len);
+
+    if (!p)
+        err(1, "memory");
+    return p;
+}
+
+/* In a process of its own: its peak is not ours, and what it does not get is no failure. */
 void bench_warm(size_t len)
 {
     pid_t pid = fork();
@@ -76,7 +85,7 @@ void bench_warm(size_t len)
     if (pid < 0)
         err(1, "fork");
     if (pid == 0) {
-        bench_memory(len);
+        touched_memory(len);
         _exit(0);
     }
     waitpid(pid, NULL, 0);
@@ -233,10 +242,10 @@ static json_t *row_json(const struct bench *b, const struct figure *figures, siz
 {
     const struct bench_row *row = &b->rows[i];
     struct verdict v = judge(b, figures, i, n);
-    json_t *o = json_pack("{s:s, s:f, s:f, s:o, s:o}", "name", row->name, "gb-per-s", v.gb_per_s,
-                          "gb-per-cpu-s", v.gb_per_cpu_s, "wall-ns",
-                          bench_samples(figures[i].wall, n), "cpu-ns",
-                          bench_samples(figures[i].cpu, n));
+    json_t *o =
+        json_pack("{s:s, s:f, s:f, s:o, s:o}", "name", row->name, "gb-per-s", v.gb_per_s,
+                  "gb-per-cpu-s", v.gb_per_cpu_s, "wall-ns", bench_samples(figures[i].wall, n),
+                  "cpu-ns", bench_samples(figures[i].cpu, n));
 
     if (v.limited) {
         json_t *limits = json_array();
