@@ -48,7 +48,9 @@ def arranged(scenario, source, destination, programs, cache=None):
     cache = cache or image.default_folder(scenario.image_bytes)
     size, mix = scenario.image["size"], scenario.mix
     path = None
-    if mix == "zero":
+    if "path" in scenario.image:
+        path = Path(scenario.image["path"])
+    elif mix == "zero":
         path = image.sparse_zeros(cache, scenario.image_bytes)
     elif mix not in ("untouched", "synth"):
         path = image.find_or_make(programs["make_image"], cache, size, scenario.seed, mix)

@@ -36,7 +36,7 @@ def draw(script):
     return run.stdout
 
 
-def _setup(title, ylabel, width=900, height=420, key="outside right top"):
+def _setup(title, ylabel, width=900, height=420, key="outside top center horizontal"):
     return SETUP.format(width=width, height=height, key=key, title=quoted(title),
                         ylabel=quoted(ylabel))
 
@@ -54,10 +54,10 @@ def bars(title, ylabel, groups, series, logarithmic=False):
         f"'-' using 2:3:4:xtic(1) title {quoted(name)} linecolor rgb '{colour}'"
         for name, colour in zip(series, COLOURS))
     return draw("\n".join([
-        _setup(title, ylabel, width=max(700, 80 * len(groups) + 300)),
+        _setup(title, ylabel, width=max(700, 80 * len(groups) + 150)),
         "set style data histograms", "set style histogram errorbars gap 1.5 linewidth 1",
         "set style fill solid 0.9 noborder", "set bars 0.4", "set xtics rotate by -35",
-        "set logscale y" if logarithmic else "set yrange [0:*]", "set grid ytics",
+        "set logscale y; set yrange [0.5:*]" if logarithmic else "set yrange [0:*]", "set grid ytics",
         f"plot {plots}", *blocks, ""]))
 
 

@@ -2,7 +2,7 @@
 is a value that means nothing."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from .errors import PerfError
@@ -34,7 +34,7 @@ def parse_size(text):
 class Scenario:
     name: str
     title: str
-    image: dict  # size, mix (mixed), seed (1)
+    image: dict  # size, mix (mixed), seed (1); path, where somebody has brought one
     channels: int
     peers: tuple  # names from peers.py, the one under test first; "qemu": every QEMU there is
     method: str = "none"  # with a level behind a colon
@@ -75,7 +75,24 @@ class Scenario:
         return self.image_bytes if data else 0
 
     def as_json(self):
-        return {key.replace("_", "-"): value for key, value in asdict(self).items()}
+        """Without the path of somebody's image: a reader has others."""
+        image = {key: value for key, value in self.image.items() if key != "path"}
+        told = asdict(self) | {"image": image}
+        return {key.replace("_", "-"): value for key, value in told.items()}
+
+
+def with_image(scenario, path):
+    """The same scenario with memory that somebody has brought, where it is about such."""
+    if scenario.mix not in MIXES:
+        return scenario
+    try:
+        size = path.stat().st_size
+    except OSError as e:
+        raise PerfError(f"{path}: {e.strerror}") from None
+    if size == 0 or size % (1 << 20):
+        raise PerfError(f"{path}: {size} bytes, expected whole MiB")
+    image = {"size": str(size), "path": str(path.resolve())}
+    return replace(scenario, title=f"{scenario.title}; memory of {path.name}", image=image)
 
 
 def _check(s):

@@ -1,0 +1,73 @@
+"""What a measured path means for a VM: how long a live migration would take, how long the VM would
+stand still, and which setting to choose. Arithmetic only."""
+
+from dataclasses import dataclass
+
+ROUNDS_MAX = 30
+# Settings within this of the best are as good; the one that takes least CPU is then better.
+AS_GOOD = 1.05
+
+
+@dataclass(frozen=True)
+class Path:
+    """What one setting reached, on memory like the VM's."""
+
+    memory_bytes_per_s: float  # of the VM's memory, its zero pages included: the first round
+    data_bytes_per_s: float  # of pages with data: all rounds behind it
+    round_s: float = 0.002  # what a round costs beside its bytes: a barrier, and the way there
+
+
+@dataclass(frozen=True)
+class Forecast:
+    converges: bool
+    total_s: float
+    downtime_s: float
+    rounds: int
+
+
+def forecast(path, vm_bytes, dirty_bytes_per_s, downtime_limit_s=0.3):
+    """A live migration as it goes: the first round moves everything, each one behind it what was
+    written during the one before, until the rest fits into the downtime."""
+    took = vm_bytes / path.memory_bytes_per_s + path.round_s
+    total = 0.0
+    for rounds in range(1, ROUNDS_MAX + 1):
+        total += took
+        left = min(vm_bytes, dirty_bytes_per_s * took)
+        stop = left / path.data_bytes_per_s + path.round_s
+        if stop <= downtime_limit_s:
+            return Forecast(True, total + stop, stop, rounds)
+        if stop >= took and rounds > 1:
+            break
+        took = stop
+    return Forecast(False, total, left / path.data_bytes_per_s + path.round_s, rounds)
+
+
+def best(found, cost):
+    """Of [(name, seconds)…] the one that is fastest; of those about as fast the one that costs
+    least by cost(name)."""
+    fastest = min(seconds for _, seconds in found)
+    return min((name for name, seconds in found if seconds <= fastest * AS_GOOD), key=cost)
+
+
+def differences(here, there):
+    """Lines about what `ramjet probe --json` answers differently on two hosts, and what that
+    means where it means something."""
+    meaning = {
+        "engine-auto": "what --engine auto means differs",
+        "io-uring": "--engine uring is the socket engine where it says no",
+        "zero-copy": "--zero-copy works from a host that says yes",
+        "zero-page-scan": "the slower scan is that source's rate for memory of zeros",
+        "never-touched-memory": "where it says none, memory that was never touched is read too",
+        "transparent-hugepages": "with never, a destination's memory is built of small pages",
+        "memlock": "a low limit makes --zero-copy copy",
+        "tls": "another library, perhaps other ciphers",
+        "compress-zlib": "another library packs at another rate",
+        "compress-zstd": "another library packs at another rate",
+    }
+    lines = []
+    for key in sorted(here.keys() | there.keys()):
+        a, b = here.get(key, "unknown"), there.get(key, "unknown")
+        if a != b:
+            means = f" ({meaning[key]})" if key in meaning else ""
+            lines.append(f"{key}: here {a}; there {b}{means}")
+    return lines
