@@ -56,6 +56,14 @@ class Scenario:
         return parse_size(self.image["size"])
 
     @property
+    def label(self):
+        """What a table calls it."""
+        s = "" if self.channels == 1 else "s"
+        gib = self.image_bytes / (1 << 30)
+        size = f"{gib:.0f} GiB" if gib >= 1 else f"{self.image_bytes >> 20} MiB"
+        return f"{self.title}; {size}, {self.channels} channel{s}"
+
+    @property
     def mix(self):
         return self.image.get("mix", "mixed")
 
@@ -77,7 +85,7 @@ class Scenario:
     def as_json(self):
         """Without the path of somebody's image: a reader has others."""
         image = {key: value for key, value in self.image.items() if key != "path"}
-        told = asdict(self) | {"image": image}
+        told = asdict(self) | {"image": image, "title": self.label}
         return {key.replace("_", "-"): value for key, value in told.items()}
 
 
@@ -92,7 +100,8 @@ def with_image(scenario, path):
     if size == 0 or size % (1 << 20):
         raise PerfError(f"{path}: {size} bytes, expected whole MiB")
     image = {"size": str(size), "path": str(path.resolve())}
-    return replace(scenario, title=f"{scenario.title}; memory of {path.name}", image=image)
+    # Targets are about make_image's memory.
+    return replace(scenario, title=f"{scenario.title}; {path.name}", image=image, targets={})
 
 
 def _check(s):
