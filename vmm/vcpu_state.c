@@ -57,7 +57,7 @@ static const struct field xcrs_fields[] = {FIELD(struct kvm_xcrs, nr_xcrs),
                                            FIELD_STRUCTS(struct kvm_xcrs, xcrs, &xcr_table)};
 TABLE(xcrs, xcrs_fields);
 
-static const struct field xsave_fields[] = {FIELD_ARRAY(struct kvm_xsave, region)};
+static const struct field xsave_fields[] = {FIELD_ARRAY(struct vcpu_xsave, region)};
 TABLE(xsave, xsave_fields);
 
 static const struct field regs_fields[] = {
@@ -149,15 +149,16 @@ static const struct field msrs_fields[] = {FIELD(struct vcpu_msrs, known),
                                            FIELD_ARRAY(struct vcpu_msrs, values)};
 TABLE(msrs, msrs_fields);
 
+/* A struct kvm_msrs with room for one. */
 struct one_msr {
-    struct kvm_msrs head;
+    uint32_t n, pad;
     struct kvm_msr_entry entry;
 };
 
 /* One at a time: of several KVM stops at the first that it has not got. */
 static bool read_msr(int vcpu, size_t i, uint64_t *ret)
 {
-    struct one_msr m = {.head.nmsrs = 1, .entry.index = msrs[i].number};
+    struct one_msr m = {.n = 1, .entry.index = msrs[i].number};
 
     if (ioctl(vcpu, KVM_GET_MSRS, &m) != 1)
         return false;
@@ -167,7 +168,7 @@ static bool read_msr(int vcpu, size_t i, uint64_t *ret)
 
 static bool write_msr(int vcpu, size_t i, uint64_t value)
 {
-    struct one_msr m = {.head.nmsrs = 1, .entry.index = msrs[i].number, .entry.data = value};
+    struct one_msr m = {.n = 1, .entry.index = msrs[i].number, .entry.data = value};
     uint64_t now;
 
     /* What it has already need not be taken. */

@@ -16,11 +16,17 @@ struct vcpu_msrs {
     uint64_t known;                 /* bit i: values[i] was read */
 };
 
+/* struct kvm_xsave without the open end that newer headers give it: no feature that needs one is
+ * switched on here. */
+struct vcpu_xsave {
+    uint32_t region[1024];
+};
+
 struct vcpu_state {
     struct kvm_mp_state mp_state;
     struct kvm_sregs sregs;
     struct kvm_xcrs xcrs;
-    struct kvm_xsave xsave;
+    struct vcpu_xsave xsave;
     struct kvm_regs regs;
     struct kvm_lapic_state lapic;
     struct vcpu_msrs msrs;

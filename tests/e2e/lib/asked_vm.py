@@ -3,7 +3,7 @@
 import json
 
 from .ramjet import Ramjet
-from .table import Skip, check
+from .table import check
 
 
 class Runner(Ramjet):
