@@ -143,6 +143,7 @@ static void every_way_from_every_source_and_memory(void **state)
             continue;
         }
         AUTO_FD int lock = huge_pages_lock(c->huge_bytes);
+        (void)lock; /* held until the turn is over */
         uint64_t before = huge_pages_get(c->huge_bytes);
         uint64_t each = ALIGN_UP(MEMORY, c->huge_bytes) / c->huge_bytes;
         if (huge_pages_set(c->huge_bytes, before + 2 * each))
