@@ -1,20 +1,12 @@
-#include "vmm/machine_kvm.h"
-
-#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "vmm/dirty_log.h"
-#include "vmm/dirty_ring.h"
-#include "vmm/dirty_uffd.h"
 #include "vmm/guest_memory.h"
 #include "vmm/guest_options.h"
 #include "vmm/machine_image.h"
+#include "vmm/machine_kvm_inside.h"
 #include "vmm/payload.h"
-#include "vmm/vcpu.h"
-#include "vmm/vcpu_brake.h"
-#include "vmm/vm_state.h"
 
 #define BLOCK_NAME "pc.ram"
 
@@ -23,53 +15,6 @@
 
 /* The brake's reason beside those of enum machine_hold. */
 #define HOLD_BRAKE (1U << 8)
-
-#define SLOTS_MAX 2
-
-/* Its user's hold, which a migration carries over. */
-struct run_state {
-    uint8_t paused;
-};
-
-/* All of it, while it is saved or loaded. */
-struct machine_state {
-    struct run_state run;
-    struct serial_state serial;
-    struct guest_report_state guest;
-    struct vm_state vm;
-    struct vcpu_state vcpus[GUEST_CPUS_MAX];
-};
-
-#define DEVICES_MAX (3 + VM_DEVICES + GUEST_CPUS_MAX * VCPU_DEVICES)
-
-struct machine_kvm {
-    struct machine base;
-    struct machine_ops ops; /* base's: what it can do depends on the dirty source */
-
-    /* Set before the guest runs, read-only after. */
-    enum dirty_kind dirty;
-    int memory_fd; /* behind the memory, or -1 */
-    struct kvm kvm;
-    struct kvm_slot slots[SLOTS_MAX];
-    size_t n_slots;
-    struct vcpu_client client;
-    struct vcpu *vcpus[GUEST_CPUS_MAX];
-    unsigned n_vcpus;
-    uint64_t tsc_khz;
-
-    /* Who stops it and lets it run, under `control`; no vCPU's thread takes that. */
-    pthread_mutex_t control;
-    unsigned holds; /* enum machine_hold, HOLD_BRAKE */
-
-    struct vcpu_brake brake;
-    struct guest_report report; /* any thread, under its own lock */
-    struct serial serial;       /* the same */
-};
-
-static struct machine_kvm *kvm_of(struct machine *m)
-{
-    return CONTAINER_OF(m, struct machine_kvm, base);
-}
 
 /* --- between vCPUs and the report ------------------------------------------------------------ */
 
@@ -237,115 +182,6 @@ static int check(const struct machine_kvm_config *config, struct error *err)
     return guest_memory_check(config->bytes, err);
 }
 
-/* --- its dirty source ------------------------------------------------------------------------ */
-
-static void on_enter(void *arg, unsigned vcpu)
-{
-    struct machine_kvm *m = arg;
-
-    dirty_ring_hold(m->base.dirty, vcpu);
-}
-
-static int on_ring_full(void *arg, unsigned vcpu, struct error *err)
-{
-    struct machine_kvm *m = arg;
-
-    return dirty_ring_full(m->base.dirty, vcpu, err);
-}
-
-static void sleep_vcpu(void *arg, unsigned vcpu, uint64_t ns)
-{
-    struct machine_kvm *m = arg;
-
-    vcpu_sleep(m->vcpus[vcpu], ns);
-}
-
-static void nudge_vcpu(void *arg, unsigned vcpu)
-{
-    struct machine_kvm *m = arg;
-
-    vcpu_nudge(m->vcpus[vcpu]);
-}
-
-static void limit_dirty(struct machine *base, uint64_t bytes_per_s)
-{
-    dirty_ring_limit(base->dirty, bytes_per_s);
-}
-
-static unsigned ring_entries(const struct machine_kvm_config *config)
-{
-    return config->dirty_ring ? config->dirty_ring : DIRTY_RING_DEFAULT;
-}
-
-static int prepare_ring(struct machine_kvm *m, const struct machine_kvm_config *config,
-                        struct error *err)
-{
-    m->client.enter = on_enter;
-    m->client.ring_full = on_ring_full;
-    m->ops.limit_dirty = limit_dirty;
-    return dirty_ring_enable(&m->kvm, ring_entries(config), err);
-}
-
-static int make_ring(struct machine_kvm *m, const struct machine_kvm_config *config,
-                     struct error *err)
-{
-    int fds[GUEST_CPUS_MAX];
-
-    for (unsigned i = 0; i < m->n_vcpus; i++)
-        fds[i] = vcpu_fd(m->vcpus[i]);
-    const struct dirty_ring_config ring = {
-        .kvm = &m->kvm,
-        .slots = m->slots,
-        .n_slots = m->n_slots,
-        .map = &m->base.ram,
-        .vcpus = fds,
-        .n_vcpus = m->n_vcpus,
-        .entries = ring_entries(config),
-        .sleep = sleep_vcpu,
-        .nudge = nudge_vcpu,
-        .arg = m,
-    };
-    return dirty_ring_new(&ring, &m->base.dirty, err);
-}
-
-static int make_log(struct machine_kvm *m, const struct machine_kvm_config *config,
-                    struct error *err)
-{
-    (void)config;
-    return dirty_log_new(&m->kvm, m->slots, m->n_slots, &m->base.ram, &m->base.dirty, err);
-}
-
-static int make_uffd(struct machine_kvm *m, const struct machine_kvm_config *config,
-                     struct error *err)
-{
-    (void)config;
-    return dirty_uffd_new(&m->base.ram, &m->base.dirty, err);
-}
-
-static const struct {
-    /* Before there is memory or a vCPU. NULL: nothing. */
-    int (*prepare)(struct machine_kvm *m, const struct machine_kvm_config *config,
-                   struct error *err);
-    int (*make)(struct machine_kvm *m, const struct machine_kvm_config *config, struct error *err);
-    void (*free)(struct dirty_source *s);
-} dirty_sources[] = {
-    [DIRTY_LOG] = {NULL, make_log, dirty_log_free},
-    [DIRTY_RING] = {prepare_ring, make_ring, dirty_ring_free},
-    [DIRTY_UFFD] = {NULL, make_uffd, dirty_uffd_free},
-};
-static_assert(ARRAY_LEN(dirty_sources) == DIRTY_KINDS, "a row for each kind");
-
-static int prepare_source(struct machine_kvm *m, const struct machine_kvm_config *config,
-                          struct error *err)
-{
-    if (config->dirty_ring && config->dirty != DIRTY_RING)
-        return err_set(err, ERR_USAGE, "a dirty ring's length, but the dirty source is '%s'",
-                       dirty_kind_name(config->dirty));
-    if (!dirty_sources[m->dirty].prepare)
-        return 0;
-    return dirty_sources[m->dirty].prepare(m, config, err);
-}
-
 /* --- all of it ------------------------------------------------------------------------------- */
 
 static const struct machine_ops kvm_ops;
@@ -356,11 +192,11 @@ static int make(struct machine_kvm *m, const struct machine_kvm_config *config,
 {
     uint64_t entry = guest->options.image ? GUEST_IMAGE : guest->payload.entry;
 
-    if (kvm_init(&m->kvm, err) < 0 || prepare_source(m, config, err) < 0 ||
+    if (kvm_init(&m->kvm, err) < 0 || machine_kvm_prepare_source(m, config, err) < 0 ||
         make_memory(m, config, guest, err) < 0 || make_vcpus(m, config->cpus, entry, err) < 0 ||
         brief_guest(m, guest, config->incoming, err) < 0)
         return -1;
-    return dirty_sources[m->dirty].make(m, config, err);
+    return machine_kvm_make_source(m, config, err);
 }
 
 static int new_machine(const struct machine_kvm_config *config, const struct chosen_guest *guest,
@@ -477,111 +313,6 @@ static void kvm_throttle(struct machine *base, unsigned percent)
     vcpu_brake_set(&kvm_of(base)->brake, percent);
 }
 
-/* --- what it is ------------------------------------------------------------------------------ */
-
-static const struct field run_fields[] = {FIELD(struct run_state, paused)};
-static const struct field_table run_table = {"run-state", run_fields, ARRAY_LEN(run_fields)};
-
-static const struct field serial_fields[] = {
-    FIELD(struct serial_state, ier), FIELD(struct serial_state, fcr),
-    FIELD(struct serial_state, lcr), FIELD(struct serial_state, mcr),
-    FIELD(struct serial_state, scr), FIELD(struct serial_state, dll),
-    FIELD(struct serial_state, dlm)};
-static const struct field_table serial_table = {"serial", serial_fields, ARRAY_LEN(serial_fields)};
-
-static const struct field voice_fields[] = {
-    FIELD(struct guest_voice_state, heartbeats), FIELD(struct guest_voice_state, tsc),
-    FIELD(struct guest_voice_state, verified), FIELD(struct guest_voice_state, written)};
-static const struct field_table voice_table = {"voice", voice_fields, ARRAY_LEN(voice_fields)};
-
-static const struct field guest_fields[] = {
-    FIELD(struct guest_report_state, n_vcpus),
-    FIELD(struct guest_report_state, shared),
-    FIELD(struct guest_report_state, longest_gap_us),
-    FIELD(struct guest_report_state, moves),
-    FIELD(struct guest_report_state, errors),
-    FIELD_ARRAY(struct guest_report_state, facts),
-    FIELD_STRUCTS(struct guest_report_state, voices, &voice_table),
-};
-static const struct field_table guest_table = {"guest", guest_fields, ARRAY_LEN(guest_fields)};
-
-static size_t list_devices(const struct machine_kvm *m, struct machine_state *s,
-                           struct device ret[static DEVICES_MAX])
-{
-    size_t n = 0;
-
-    ret[n++] = (struct device){"run-state", 0, &run_table, &s->run};
-    ret[n++] = (struct device){"serial", 0, &serial_table, &s->serial};
-    ret[n++] = (struct device){"guest", 0, &guest_table, &s->guest};
-    vm_state_devices(&s->vm, ret + n);
-    n += VM_DEVICES;
-    for (unsigned i = 0; i < m->n_vcpus; i++, n += VCPU_DEVICES)
-        vcpu_state_devices(&s->vcpus[i], i, ret + n);
-    return n;
-}
-
-static int read_state(struct machine_kvm *m, struct machine_state *s, struct error *err)
-{
-    s->run.paused = kvm_is_held(&m->base, MACHINE_PAUSED);
-    s->serial = m->serial.state;
-    guest_report_get_state(&m->report, &s->guest);
-    for (unsigned i = 0; i < m->n_vcpus; i++) {
-        if (vcpu_read(m->vcpus[i], &s->vcpus[i], err) < 0)
-            return -1;
-    }
-    return vm_state_read(m->kvm.vm, m->tsc_khz, &s->vm, err);
-}
-
-static int write_state(struct machine_kvm *m, const struct machine_state *s, struct error *err)
-{
-    uint64_t elapsed_ticks;
-
-    if (guest_report_set_state(&m->report, &s->guest, err) < 0)
-        return err_in(err, "device 'guest' 0");
-    m->serial.state = s->serial;
-    if (vm_state_write(m->kvm.vm, &s->vm, m->tsc_khz, &elapsed_ticks, err) < 0)
-        return -1;
-    for (unsigned i = 0; i < m->n_vcpus; i++) {
-        if (vcpu_write(m->vcpus[i], &s->vcpus[i], elapsed_ticks, err) < 0)
-            return -1;
-    }
-    if (s->run.paused)
-        change_holds(m, MACHINE_PAUSED, 0);
-    return 0;
-}
-
-static int kvm_save(struct machine *base, struct error *err)
-{
-    struct machine_kvm *m = kvm_of(base);
-    struct machine_state *s = calloc(1, sizeof(*s));
-    struct device devices[DEVICES_MAX];
-
-    if (!s)
-        return err_sys(err, "memory for the machine's state");
-    size_t n = list_devices(m, s, devices);
-    int rc = read_state(m, s, err);
-    if (rc == 0)
-        rc = devices_save(devices, n, &base->devices.tail, err);
-    free(s);
-    return rc;
-}
-
-static int kvm_load(struct machine *base, const struct device_state *from, struct error *err)
-{
-    struct machine_kvm *m = kvm_of(base);
-    struct machine_state *s = calloc(1, sizeof(*s));
-    struct device devices[DEVICES_MAX];
-
-    if (!s)
-        return err_sys(err, "memory for the machine's state");
-    size_t n = list_devices(m, s, devices);
-    int rc = devices_load(devices, n, &from->early, &from->tail, err);
-    if (rc == 0)
-        rc = write_state(m, s, err);
-    free(s);
-    return rc;
-}
-
 /* --- the end --------------------------------------------------------------------------------- */
 
 static void kvm_free(struct machine *base)
@@ -593,7 +324,7 @@ static void kvm_free(struct machine *base)
         base->dirty->ops->stop(base->dirty);
     for (unsigned i = 0; i < m->n_vcpus; i++)
         vcpu_free(m->vcpus[i]);
-    dirty_sources[m->dirty].free(base->dirty);
+    machine_kvm_free_source(m);
     kvm_done(&m->kvm);
     ram_map_done(&base->ram);
     fd_close(&m->memory_fd);
@@ -608,8 +339,8 @@ static const struct machine_ops kvm_ops = {
     .stop = kvm_stop,
     .resume = kvm_resume,
     .is_held = kvm_is_held,
-    .save = kvm_save,
-    .load = kvm_load,
+    .save = machine_kvm_save,
+    .load = machine_kvm_load,
     .throttle = kvm_throttle,
     .free = kvm_free,
 };
