@@ -64,7 +64,7 @@ static void loses_no_write(void **state)
                 .label = c->label,
                 .source = s,
                 .map = &memory.map,
-                .rounds = large ? 5 : 40,
+                .rounds = large ? 5 : 15,
                 .progress = writers_progress,
                 .settle = writers_settle,
                 .arg = w,
