@@ -1,8 +1,9 @@
 /*
- * bench_dirty [MIB [RUNS]]: what it costs to know which pages a guest under KVM writes: all dirty
- * sources side by side, in one run and by turns. The guest is `counter` with one vCPU, which writes
- * every page one after the other; what it writes per second, with and without a source, is its own
- * word. A round is 100 ms of the guest and a sync, and for the log the arming of what was dirty.
+ * bench_dirty [MIB [RUNS [GUEST]]]: what it costs to know which pages a guest under KVM writes: all
+ * dirty sources side by side, in one run and by turns. The guest has one vCPU; `counter`, if not
+ * said, reads and writes every page one after the other. What it verifies per second, with and
+ * without a source, is its own word. A round is 100 ms of the guest and a sync, and for the log the
+ * arming of what was dirty.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 #define ROUNDS   20
 
 struct figures {
-    double before, during, after; /* pages/s that the guest writes */
+    double before, during, after; /* pages/s that the guest verifies */
     double start_ms, stop_ms;
     double round_ms;      /* host's time for a round: sync, and arming */
     double ns_per_page;   /* the same, for a dirty page */
@@ -41,23 +42,23 @@ static void wait_ns(uint64_t ns)
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
-static uint64_t written(struct machine *m)
+static uint64_t verified(struct machine *m)
 {
     struct guest_verdict verdict;
 
     guest_report_verdict(machine_kvm_report(m), &verdict);
-    return verdict.pages_written;
+    return verdict.pages_verified;
 }
 
 /* Lets it run for a second, and longer where it has not been through its memory. */
 static double rate(struct machine *m, uint64_t pages)
 {
-    uint64_t first = written(m), from = clock_ns();
+    uint64_t first = verified(m), from = clock_ns();
 
     do {
         wait_ns(NS_PER_S);
-    } while (written(m) - first < pages);
-    return (double)(written(m) - first) / ms(from) * 1000;
+    } while (verified(m) - first < pages);
+    return (double)(verified(m) - first) / ms(from) * 1000;
 }
 
 static void arm(struct dirty_source *s, struct dirty_bitmap *d)
@@ -93,7 +94,7 @@ static void rounds(struct machine *m, struct figures *f)
             die(&err);
         arm(m->dirty, &d);
         if (i == 0) { /* of KVM's log every page is dirty at first */
-            first = written(m);
+            first = verified(m);
             from = clock_ns();
         } else {
             f->round_ms += ms(began) / ROUNDS;
@@ -101,16 +102,17 @@ static void rounds(struct machine *m, struct figures *f)
         }
         wait_ns(ROUND_NS);
     }
-    f->during = (double)(written(m) - first) / ms(from) * 1000;
+    f->during = (double)(verified(m) - first) / ms(from) * 1000;
     f->ns_per_page = f->round_ms * 1e6 * ROUNDS / (double)MAX(pages, UINT64_C(1));
     f->dirty_percent = 100.0 * (double)pages / ROUNDS / (double)d.n_pages;
     dirty_bitmap_done(&d);
 }
 
-static struct figures measure(enum dirty_kind kind, enum memory_kind memory, uint64_t mib)
+static struct figures measure(enum dirty_kind kind, enum memory_kind memory, uint64_t mib,
+                              const char *guest)
 {
     const struct machine_kvm_config config = {
-        .guest = "counter",
+        .guest = guest,
         .bytes = mib << 20,
         .cpus = 1,
         .backing = {.kind = memory},
@@ -145,15 +147,16 @@ int main(int argc, char **argv)
     static const char *const memories[] = {"anon", "memfd"};
     uint64_t mib = argc > 1 ? strtoull(argv[1], NULL, 10) : 1024;
     unsigned long runs = argc > 2 ? strtoul(argv[2], NULL, 10) : 3;
+    const char *guest = argc > 3 ? argv[3] : "counter";
 
-    printf("%" PRIu64 " MiB, rounds of 100 ms; kpages/s of the guest\n", mib);
+    printf("%" PRIu64 " MiB, %s, rounds of 100 ms; kpages/s of the guest\n", mib, guest);
     printf(
         "memory source | before during after | start ms stop ms | round ms ns/page | dirty %%\n");
     for (unsigned long run = 0; run < runs; run++) {
         for (unsigned i = 0; i < 2 * DIRTY_KINDS; i++) {
             enum dirty_kind kind = (enum dirty_kind)(i % DIRTY_KINDS);
             enum memory_kind memory = i < DIRTY_KINDS ? MEMORY_ANON : MEMORY_MEMFD;
-            struct figures f = measure(kind, memory, mib);
+            struct figures f = measure(kind, memory, mib, guest);
 
             printf("%-6s %-6s | %6.0f %6.0f %5.0f | %8.2f %7.2f | %8.2f %7.0f | %7.1f\n",
                    memories[memory], dirty_kind_name(kind), f.before / 1e3, f.during / 1e3,
