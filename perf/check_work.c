@@ -1,0 +1,194 @@
+/*
+ * perf/check_work.c: small fixed pieces of work, one a run, whose instructions perf/check counts.
+ * The same input always, and the same way through our code wherever the CPU does not choose it.
+ */
+#include <err.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "migration/main_stream.h"
+#include "ram/zero_page.h"
+#include "tests/support/bytes_channel.h"
+#include "tests/support/memory.h"
+#include "tests/support/pools.h"
+#include "tests/support/temp.h"
+#include "tests/support/test.h"
+
+struct piece {
+    const char *name;
+    void (*run)(const struct piece *p);
+    const char *method; /* of finding zero pages */
+    struct pools_config pools;
+    bool file; /* the pages are a file's */
+};
+
+/* --- zero pages --------------------------------------------------------------------------------
+ */
+
+#define SCAN_PAGES 16384 /* 64 MiB, a third of it zero */
+
+static bool (*method_named(const char *name))(const void *)
+{
+    for (const struct zero_page_method *m = zero_page_methods(); m->name; m++) {
+        if (strcmp(m->name, name) == 0 && m->fn)
+            return m->fn;
+    }
+    printf("skipped: no %s on this CPU\n", name);
+    exit(77);
+}
+
+static void scan(const struct piece *p)
+{
+    bool (*is_zero)(const void *) = method_named(p->method);
+    struct ram_map map = {0};
+    struct ram_block *b = memory_add(&map, "pc.ram", SCAN_PAGES, false);
+    uint64_t n = 0;
+
+    memory_fill(b, 1, true);
+    for (uint64_t page = 0; page < SCAN_PAGES; page++)
+        n += is_zero(b->host + (page << RAM_PAGE_BITS));
+    assert_int_equal(n, (SCAN_PAGES + 1) / 3);
+    ram_map_done(&map);
+}
+
+/* --- packets -----------------------------------------------------------------------------------
+ */
+
+static void packets(const struct piece *p)
+{
+    static struct multifd_packet packet, back;
+    uint8_t wire[MULTIFD_PACKET_LEN];
+    struct error err;
+
+    (void)p;
+    strcpy(packet.block, "pc.ram");
+    for (unsigned i = 0; i < 1000; i++) {
+        packet.n_zero = i % MULTIFD_PAGES;
+        packet.n_normal = MULTIFD_PAGES - packet.n_zero;
+        packet.payload_bytes = packet.n_normal * RAM_PAGE_SIZE;
+        for (unsigned k = 0; k < MULTIFD_PAGES; k++)
+            packet.offsets[k] = (uint64_t)(i + k) * RAM_PAGE_SIZE;
+        multifd_packet_encode(&packet, wire);
+        OK(multifd_prefix_check(wire, &err), err, "prefix");
+        OK(multifd_packet_decode(wire, &back, &err), err, "packet");
+    }
+    assert_int_equal(back.offsets[MULTIFD_PAGES - 1], packet.offsets[MULTIFD_PAGES - 1]);
+}
+
+/* --- pages over channels -----------------------------------------------------------------------
+ */
+
+#define MOVED_PAGES 4096 /* 16 MiB, a third of it zero */
+
+static void into_file(struct ram_block *b)
+{
+    b->fd = memfd_create("pages", MFD_CLOEXEC);
+    assert_true(b->fd >= 0);
+    assert_int_equal(pwrite(b->fd, b->host, b->used_bytes, 0), (ssize_t)b->used_bytes);
+}
+
+/* From one end of socket pairs to the other, in this process. */
+static void move(const struct piece *p)
+{
+    struct pools w;
+    struct error err;
+
+    pools_init(&w);
+    struct ram_block *b = memory_add(&w.from, "pc.ram", MOVED_PAGES, false);
+    memory_fill(b, 1, true);
+    if (p->file)
+        into_file(b);
+    pools_start(&w, &p->pools);
+    for (size_t i = 0; i < p->pools.n; i++)
+        pools_receive(&w, i);
+    OK(recv_pool_complete(w.pool, true, &err), err, p->name);
+    recv_pool_open(w.pool, &w.to, NULL);
+    round_set_all(&w.round);
+    pools_send(&w, &w.round, p->name);
+    OK(recv_pool_flush(w.pool, &err), err, p->name);
+    memory_check_equal(p->name, &w.from, &w.to);
+    pools_finish(&w, p->name);
+}
+
+/* --- the main stream ---------------------------------------------------------------------------
+ */
+
+static int on_configured(struct main_stream *ms, struct error *err)
+{
+    (void)ms;
+    (void)err;
+    return 0;
+}
+
+static int on_listed(struct ram_load *load, struct error *err)
+{
+    return ram_map_anonymous(load->map, err);
+}
+
+static int on_barrier(struct ram_load *load, bool word, struct error *err)
+{
+    (void)load;
+    (void)word;
+    (void)err;
+    return 0;
+}
+
+/* What a QEMU wrote: pages, zero pages, devices. */
+static void parse(const struct piece *p)
+{
+    static const struct main_stream_ops stream_ops = {.configured = on_configured};
+    static const struct ram_load_ops ram_ops = {.listed = on_listed, .barrier = on_barrier};
+    struct buf bytes = golden("v11-main/c0.fwd");
+    struct stream_in in;
+    struct ram_map map = {0};
+    struct error err;
+
+    bytes_stream_in(&in, bytes.data, bytes.len);
+    struct main_stream ms = {.ops = &stream_ops, .in = &in};
+    ms.ram = (struct ram_load){.ops = &ram_ops, .in = &in, .map = &map};
+    OK(main_stream_read(&ms, &err), err, p->name);
+    main_stream_done(&ms);
+    ram_map_done(&map);
+    bytes_stream_in_done(&in);
+    buf_done(&bytes);
+}
+
+/* -----------------------------------------------------------------------------------------------
+ */
+
+static const struct piece pieces[] = {
+    {"scan-portable", scan, .method = "portable"},
+    {"scan-avx2", scan, .method = "avx2"},
+    {.name = "packets", .run = packets},
+    {"move-none", move, .pools = {.n = 1, .n_expected = 1}},
+    {"move-none-2-channels", move, .pools = {.n = 2, .n_expected = 2}},
+    {"move-file", move, .pools = {.n = 1, .n_expected = 1}, .file = true},
+    {"move-zeros-on-main", move, .pools = {.n = 1, .n_expected = 1, .zeros_on_main = true}},
+    {"move-zlib", move, .pools = {.n = 1, .n_expected = 1, .method = CODEC_ZLIB, .level = 1}},
+    {"move-zstd", move, .pools = {.n = 1, .n_expected = 1, .method = CODEC_ZSTD, .level = 1}},
+    {.name = "main-stream", .run = parse},
+};
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--compiler") == 0) {
+#ifdef __clang__
+        printf("clang %s\n", __clang_version__);
+#else
+        printf("gcc %s\n", __VERSION__);
+#endif
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+        if (argc == 2 && strcmp(argv[1], "--list") == 0)
+            puts(pieces[i].name);
+        if (argc != 2 || strcmp(argv[1], pieces[i].name) != 0)
+            continue;
+        pieces[i].run(&pieces[i]);
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "--list") == 0)
+        return 0;
+    errx(2, "usage: check_work --compiler|--list|PIECE");
+}
