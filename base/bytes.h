@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -45,14 +46,15 @@ static inline const uint8_t *get_bytes(struct reader *r, size_t len)
     return bytes;
 }
 
+/* An integer of 1 to 8 bytes; without a loop where `len` is a constant. */
 static inline uint64_t get_be(struct reader *r, size_t len)
 {
     const uint8_t *bytes = get_bytes(r, len);
     uint64_t value = 0;
 
-    for (size_t i = 0; bytes && i < len; i++)
-        value = value << 8 | bytes[i];
-    return value;
+    if (bytes)
+        memcpy((uint8_t *)&value + sizeof(value) - len, bytes, len);
+    return be64toh(value);
 }
 
 static inline uint8_t get_u8(struct reader *r)
@@ -97,11 +99,8 @@ static inline void put_bytes(struct writer *w, const void *bytes, size_t len)
 
 static inline void put_be(struct writer *w, uint64_t value, size_t len)
 {
-    uint8_t bytes[8];
-
-    for (size_t i = 0; i < len; i++)
-        bytes[i] = (uint8_t)(value >> (8 * (len - 1 - i)));
-    put_bytes(w, bytes, len);
+    value = htobe64(value);
+    put_bytes(w, (uint8_t *)&value + sizeof(value) - len, len);
 }
 
 static inline void put_u8(struct writer *w, uint8_t value)
