@@ -1,16 +1,35 @@
 #!/usr/bin/env python3
-"""The main job as a short transcript; scripts/demo builds and calls it. It is made of what the
+"""The main jobs as short transcripts; scripts/demo builds and calls it. It is made of what the
 end-to-end tests are made of, so it shows nothing that they do not check."""
 
+import argparse
+import os
+import signal
 import sys
+import time
+from collections import namedtuple
 
-from lib import ram, ramjet
+from lib import certs, ram, ramjet
+from lib.asked_vm import Runner
+from lib.netns import Netns
 from lib.qemu import Qemu
+from lib.ramjet import Ramjet
+from lib.runner import demand_kvm
 from lib.scene import Scene
 from lib.snapshot import Snapshot
+from lib.table import Skip, check
 
 MACHINE = "pc-q35-7.2"  # known to every QEMU that ramjet speaks to
 
+MEMORY, CPUS, RATE, CHANNELS = "1G", 2, "100M", 4
+PAGES = (1 << 30) // 4096
+FILLING_SECONDS = 12  # what a guest that writes at RATE needs for as many pages as there are
+
+# Where the two ends are: network namespaces, or None, and the destination's address.
+Path = namedtuple("Path", "a b ip")
+
+
+# --- showing --------------------------------------------------------------------------------------
 
 def title(text):
     print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
@@ -24,6 +43,14 @@ def good(text):
     print(f"  ✓ {text}", flush=True)
 
 
+def notice(text):
+    print(f"  ! {text}", flush=True)
+
+
+def quote(output):
+    print("    " + output.decode().strip().replace("\n", "\n    "), flush=True)
+
+
 def figures(result):
     """One line out of a JSON result."""
     seconds = max(1, result["total-time"]) / 1000
@@ -32,10 +59,142 @@ def figures(result):
             f"{seconds:.2f} s, {result['wire-bytes'] / 1e9 / seconds:.2f} GB/s{downtime}")
 
 
+# --- a live guest ---------------------------------------------------------------------------------
+
+def find_path(scene):
+    title("A path: two network namespaces, a cable between them, a certificate for each end")
+    try:
+        net = Netns(scene)
+    except Skip as why:
+        notice(f"{why}: both ends are in this one instead, on its loopback interface")
+        return Path(None, None, "127.0.0.1")
+    good(f"{net.a} is {net.ip_a}, {net.b} is {net.ip_b}")
+    return Path(net.a, net.b, net.ip_b)
+
+
+def credentials(scene, path):
+    """Folders with QEMU's file names, the destination's and the source's."""
+    authority = certs.Authority(scene.folder)
+    there = authority.server("destination", hosts=[f"IP:{path.ip}"])
+    here = authority.client("source")
+    good(f"the destination's is for {path.ip}; an authority that exists for this demo signs both")
+    return there.folder, here.folder
+
+
+def filled(source):
+    """Waits until the guest has written as many pages as it has; not for ever on a busy machine."""
+    end = time.monotonic() + FILLING_SECONDS
+    while time.monotonic() < end:
+        guest = source.ask("x-query-guest")
+        if guest["pages-written"] >= PAGES:
+            break
+        time.sleep(0.2)
+    check(guest["errors"] == 0, f"{guest}")
+    return guest
+
+
+def start_guest(scene, path):
+    title(f"A guest of {MEMORY} and {CPUS} vCPUs that writes {RATE} a second, and remembers what")
+    guest = f"dirtier,rate={RATE}"
+    shape = f"--memory {MEMORY} --cpus {CPUS}"
+    command(f"ramjet vm --guest {guest} {shape} --qmp unix:source")
+    source = Runner(scene, "source", "--guest", guest, "--cpus", CPUS, memory=MEMORY, netns=path.a)
+    command(f"ramjet vm --incoming defer {shape} --qmp unix:destination")
+    target = Runner(scene, "destination", "--incoming", "defer", "--cpus", CPUS, memory=MEMORY,
+                    netns=path.b)
+    guest = filled(source)
+    good(f"it runs: {guest['pages-written']} pages written, {guest['pages-verified']} verified, "
+         "0 wrong")
+    return source, target
+
+
+def migrate(scene, path, source, target, there, here):
+    title("It moves while it writes")
+    command(f"ramjet migrate --listen {path.ip} --channels {CHANNELS} --compress zstd \\\n"
+            "      --tls-creds-from tls/source --tls-creds-to tls/destination unix:source "
+            "unix:destination")
+    # Its live line is on the terminal; where there is none, it is a line each second.
+    run = Ramjet(scene, "migrate", "--progress", "always", "--listen", path.ip,
+                 "--channels", CHANNELS, "--compress", "zstd", "--tls-creds-from", here,
+                 "--tls-creds-to", there, source.address, target.address, shown=True)
+    check(run.wait() == 0, "ramjet migrate has failed; its own line says why")
+    quote(run.output)
+
+
+def verdict(source, target):
+    title("The guest's own verdict, at the destination")
+    while (guest := target.ask("x-query-guest"))["sweeps"] < 1:  # the scene's alarm ends it
+        time.sleep(0.1)
+    check(guest["errors"] == 0 and guest["moves"] == 1, f"{guest}")
+    good("it has been through all of its memory since, and each page is what its ledger says")
+    source.verdict(signal.SIGINT)
+    last = target.verdict(signal.SIGINT)
+    good(f"it ends with exit code 0: {last['pages-verified']} pages verified, {last['errors']} "
+         "wrong; registers, timers and clocks as it left them")
+    return last
+
+
+def summary(told, guest):
+    title("In short")
+    moved = told["ram"]
+    print(f"  moved        {moved['total'] / (1 << 30):.2f} GiB in {told['total-time'] / 1000:.2f} s"
+          f", {moved['dirty-sync-count']} rounds\n"
+          f"  on the wire  {moved['transferred'] / 1e6:.0f} MB, {len(told['channels'])} channels, "
+          "zstd, TLS\n"
+          f"  stood still  {told['downtime']} ms as the source tells it, "
+          f"{guest['last-move-gap-us'] / 1000:.1f} ms by the guest's own clock\n"
+          f"  wrong pages  {guest['errors']}", flush=True)
+
+
+def live_guest(scene, path, there, here):
+    source, target = start_guest(scene, path)
+    migrate(scene, path, source, target, there, here)
+    told = source.ask("query-migrate")
+    summary(told, verdict(source, target))
+
+
+def without_kvm(scene):
+    title("No guest: there is no KVM here")
+    command("ramjet vm --guest dirtier")
+    refused = Ramjet(scene, "vm", "--guest", "dirtier")
+    check(refused.wait() == 1, f"exit code 1 is what was to be expected: {refused.errors}")
+    notice(refused.errors.strip())
+    notice("generated memory is sent instead, and a digest of what each end holds is the judge")
+
+
+def changing_memory(scene, path, there, here):
+    """The same without a guest."""
+    title(f"Memory of {MEMORY} that changes at {RATE} a second moves")
+    command(f"ramjet recv --tls-creds tls/destination tcp:{path.ip}:0 null:")
+    receiver, address = ramjet.recv(scene, "null:", "--digest", "--json", "--tls-creds", there,
+                                    listen=f"tcp:{path.ip}:0", netns=path.b)
+    source = f"synth:{MEMORY},dirty={RATE}"
+    command(f"ramjet send --channels {CHANNELS} --compress zstd --tls-creds tls/source {source} "
+            f"{address}")
+    sender = Ramjet(scene, "send", "--progress", "always", "--channels", CHANNELS, "--compress",
+                    "zstd", "--tls-creds", here, "--digest", "--json", source, address,
+                    netns=path.a, shown=True)
+    arrived(sender.done(), receiver.done())
+
+
+def live(scene):
+    path = find_path(scene)
+    there, here = credentials(scene, path)
+    try:
+        demand_kvm(scene)
+    except Skip:
+        without_kvm(scene)
+        changing_memory(scene, path, there, here)
+    else:
+        live_guest(scene, path, there, here)
+
+
+# --- QEMU and snapshots ---------------------------------------------------------------------------
+
 def capture(scene):
     title("A running QEMU guest that keeps writing, into a file over four channels")
     source = Qemu(scene, "source", "7.2", machine=MACHINE)
-    source.configure(["return-path"], channels=4)
+    source.configure(["return-path"], channels=CHANNELS)
     command("ramjet recv tcp:127.0.0.1:0 file:vm.snap")
     receiver, address = ramjet.recv(scene, f"file:{scene.folder}/vm.snap", "--json")
     good(f"listening on {address}; the receiver is told nothing else")
@@ -52,19 +211,19 @@ def capture(scene):
 def info(scene):
     title("What the snapshot holds")
     command("ramjet info vm.snap")
-    told = ramjet.Ramjet(scene, "info", scene.folder / "vm.snap")
+    told = Ramjet(scene, "info", scene.folder / "vm.snap")
     told.done()
-    print("    " + told.output.decode().strip().replace("\n", "\n    "))
+    quote(told.output)
 
 
 def replay(scene, source):
     title("From the file into a waiting QEMU")
     target = Qemu(scene, "target", "7.2", machine=MACHINE, incoming="defer", paused=True)
-    target.configure(channels=4)
+    target.configure(channels=CHANNELS)
     address = target.listen()
-    command(f"ramjet send --channels 4 file:vm.snap {address}")
-    sender = ramjet.Ramjet(scene, "send", "--json", "--channels", 4,
-                           f"file:{scene.folder}/vm.snap", address)
+    command(f"ramjet send --channels {CHANNELS} file:vm.snap {address}")
+    sender = Ramjet(scene, "send", "--json", "--channels", CHANNELS,
+                    f"file:{scene.folder}/vm.snap", address)
     good(f"sent {figures(sender.done())}")
     target.migrated()
     good("QEMU reports: completed")
@@ -75,30 +234,51 @@ def replay(scene, source):
     good("the guest goes on, and has checked all its memory three times since")
 
 
-def between_ramjets(scene):
-    title("Between two ramjets, while 200 MB/s change")
-    receiver, address = ramjet.recv(scene, "null:", "--digest", "--json")
-    command(f"ramjet send --channels 4 synth:1G,dirty=200M {address}")
-    sender = ramjet.Ramjet(scene, "send", "--channels", 4, "--digest", "--json",
-                           "synth:1G,dirty=200M", address)
-    sent, received = sender.done(), receiver.done()
+def arrived(sent, received):
     good(f"sent {figures(sent)}, {sent['ram']['dirty-sync-count']} rounds")
-    if sent["digest"] != received["digest"]:
-        raise AssertionError(f"digests differ: {sent['digest']}, {received['digest']}")
+    check(sent["digest"] and sent["digest"] == received["digest"],
+          f"digests differ: {sent['digest']}, {received['digest']}")
     good(f"both ends hold the same memory: xxh64 {sent['digest'][0]['xxh64']}")
 
 
+def between_ramjets(scene):
+    title("Between two ramjets, while 200 MB/s change")
+    receiver, address = ramjet.recv(scene, "null:", "--digest", "--json")
+    command(f"ramjet send --channels {CHANNELS} synth:1G,dirty=200M {address}")
+    sender = Ramjet(scene, "send", "--channels", CHANNELS, "--digest", "--json",
+                    "synth:1G,dirty=200M", address)
+    arrived(sender.done(), receiver.done())
+
+
+def snapshot(scene):
+    source = capture(scene)
+    info(scene)
+    replay(scene, source)
+    scene.end_processes()
+    between_ramjets(scene)
+
+
+# --- all of it ------------------------------------------------------------------------------------
+
+PARTS = {"live": live, "snapshot": snapshot}
+
+
 def main():
-    with Scene(seconds=120) as scene:
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=PARTS, default="live")
+    part = PARTS[parser.parse_args().part]
+    start = time.monotonic()
+    with Scene(seconds=120 * int(os.environ.get("TEST_SLOWNESS", 1))) as scene:
         try:
-            source = capture(scene)
-            info(scene)
-            replay(scene, source)
-            scene.end_processes()
-            between_ramjets(scene)
+            part(scene)
+        except Skip as why:
+            print(f"skipped: {why}")
+            sys.exit(77)
+        except KeyboardInterrupt:
+            sys.exit("\ninterrupted; nothing is left behind")
         except Exception as problem:
             sys.exit(f"\n{problem}\n{scene.story()}")
-    title("All of it worked.")
+    title(f"All of it worked, in {time.monotonic() - start:.0f} s.")
 
 
 if __name__ == "__main__":

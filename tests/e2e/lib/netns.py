@@ -15,9 +15,10 @@ class Netns:
     scene, when the last process in them has ended; also if the test is killed outright."""
 
     def __init__(self, scene, *options):
-        # It ends at the end of its input, which this program holds.
+        # It ends at the end of its input, which this program holds, and not by Ctrl-C: the
+        # processes in the namespaces go first.
         self._script = subprocess.Popen([_SCRIPT, *map(str, options)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, text=True, start_new_session=True)
         scene.at_end.callback(self._end)
         lines = [self._script.stdout.readline().strip() for _ in range(4)]
         if lines[0].startswith("skipped: "):

@@ -40,10 +40,10 @@ class Process:
     """A child process. Its output is kept as it is read, its errors lie in a file.
 
     Input is empty. With `netns` it runs in that network namespace; with `terminal`, output and
-    errors both go to a terminal and are read as output.
+    errors both go to a terminal and are read as output; with `shown`, errors go to where ours do.
     """
 
-    def __init__(self, scene, name, argv, netns=None, terminal=False, **popen):
+    def __init__(self, scene, name, argv, netns=None, terminal=False, shown=False, **popen):
         self.name = name
         self.argv = [str(a) for a in argv]
         if netns:
@@ -54,7 +54,7 @@ class Process:
         with self._errors.open("wb") as errors:
             self._child = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=theirs,
-                stderr=theirs if terminal else errors, preexec_fn=_die_with_parent, **popen)
+                stderr=theirs if terminal else None if shown else errors, preexec_fn=_die_with_parent, **popen)
         os.close(theirs)
         self.pid = self._child.pid
         scene.processes.append(self)
@@ -124,6 +124,9 @@ def _terminate(_signal, _frame):
     raise SystemExit("terminated")  # so that the folder goes, too
 
 
+_ENDS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+
 class Scene:
     """A folder of its own, everything started in it, and a deadline for all of it.
 
@@ -140,14 +143,20 @@ class Scene:
     def __enter__(self):
         signal.signal(signal.SIGALRM, _expire)
         signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGHUP, _terminate)
         signal.alarm(self._seconds)
         return self
 
     def __exit__(self, *_):
         signal.alarm(0)
-        self.end_processes()
-        self.at_end.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # Who is impatient, and sends a second one, has all put away too.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+        try:
+            self.end_processes()
+            self.at_end.close()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
 
     def end_processes(self):
         while self.processes:
