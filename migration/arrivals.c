@@ -29,6 +29,7 @@ struct arrivals {
     /* Under the group's lock. */
     struct channel *main;
     bool main_taken; /* it is the caller's now */
+    bool begun;      /* a multifd channel has come: a source is there */
     size_t living;   /* threads of connections */
     size_t greeting; /* of them, those whose connection has not said yet what it is */
     struct error
@@ -78,6 +79,18 @@ static int greet_multifd(struct arrivals *a, struct channel *c, const uint8_t ma
         return -1;
     if (a->config.uuid && uuid_expect(&ret->uuid, a->config.uuid, "multifd hello", err) < 0)
         return err_in(err, "channel %u", ret->id);
+    return 0;
+}
+
+static int join(struct arrivals *a, struct channel *c, const struct multifd_hello *hello,
+                struct recv_channel **ret, struct error *err)
+{
+    if (recv_pool_join(a->config.pool, c, hello, ret, err) < 0)
+        return -1;
+    pthread_mutex_lock(&a->group->lock);
+    a->begun = true;
+    pthread_cond_broadcast(&a->group->changed);
+    pthread_mutex_unlock(&a->group->lock);
     return 0;
 }
 
@@ -133,7 +146,7 @@ static int greet(struct arrivals *a, struct channel *c, struct recv_channel **re
     if (rc == 0 && value == MULTIFD_MAGIC) {
         rc = greet_multifd(a, c, magic, &hello, err);
         if (rc == 0)
-            return recv_pool_join(a->config.pool, c, &hello, ret, err);
+            return join(a, c, &hello, ret, err);
     } else if (rc == 0 && value == STREAM_MAGIC) {
         rc = greet_main(a, c, err);
         if (rc == 0)
@@ -331,22 +344,32 @@ int arrivals_start(struct arrivals *a, struct error *err)
     return 0;
 }
 
+/* Main's first bytes follow the channels' at once: they are not waited for without end. */
+static uint64_t main_deadline(const struct arrivals *a, uint64_t before)
+{
+    bool now = before == DEADLINE_NEVER && (a->begun || !a->config.main_any_time);
+
+    return now ? deadline_in_ms(a->config.connect->connect_timeout_ms) : before;
+}
+
 int arrivals_await_main(struct arrivals *a, struct channel **ret, struct error *err)
 {
-    uint64_t timeout_ms = a->config.connect->connect_timeout_ms;
-    uint64_t deadline = a->config.main_any_time ? DEADLINE_NEVER : deadline_in_ms(timeout_ms);
+    uint64_t timeout_ms = a->config.connect->connect_timeout_ms, deadline = DEADLINE_NEVER;
     bool in_time = true;
     int rc = 0;
 
     pthread_mutex_lock(&a->group->lock);
-    while (!a->main && !a->group->failed && in_time)
+    while (!a->main && !a->group->failed && in_time) {
+        deadline = main_deadline(a, deadline);
         in_time = channel_group_wait(a->group, deadline);
+    }
     if (a->group->failed) {
         *err = a->group->err;
         rc = -1;
     } else if (!a->main) {
-        rc = err_set(err, ERR_PEER, "%s: no main connection within %.1f s (--connect-timeout)",
-                     a->listener.text, (double)timeout_ms / 1000);
+        rc = err_set(err, ERR_PEER, "%s: no main connection within %.1f s%s (--connect-timeout)",
+                     a->listener.text, (double)timeout_ms / 1000,
+                     a->begun ? ", though multifd channels came" : "");
     } else {
         *ret = a->main;
         a->main_taken = true;

@@ -19,7 +19,7 @@ struct arrivals_config {
     struct recv_pool *pool;
     int n_channels;             /* 0: a multifd connection is refused; < 0: any number */
     const struct uuid *uuid;    /* that hellos must have; NULL: any */
-    bool main_any_time;         /* main is waited for until it comes */
+    bool main_any_time;         /* main is waited for until it comes, or a channel has */
     uint64_t local_patience_ms; /* for connections that the source has made by now */
 };
 
@@ -33,8 +33,9 @@ const char *arrivals_address(const struct arrivals *a);
 /* From now on connections are taken. Errors of any of them go to the group. */
 MUST_USE int arrivals_start(struct arrivals *a, struct error *err);
 /*
- * Waits for main, as long as the connect timeout allows, or until it comes. Its magic has been
- * read; the channel becomes the caller's.
+ * Waits for main, as long as the connect timeout allows: from now on, or, where it may come any
+ * time, from the first multifd channel on. Its magic has been read; the channel becomes the
+ * caller's.
  */
 MUST_USE int arrivals_await_main(struct arrivals *a, struct channel **ret, struct error *err);
 /*

@@ -404,6 +404,11 @@ static const struct option {
     {"--stall-timeout", "TIME", BOTH, set_stall_timeout,
      "for a peer that falls silent where it must not; 0: for ever (30s; 1s where it is on this "
      "host and must have written already)"},
+    {"--connect-timeout", "TIME", VERB_VM, set_connect_timeout,
+     "for connecting, and for what a source has begun; 0: for ever (30s)"},
+    {"--stall-timeout", "TIME", VERB_VM, set_stall_timeout,
+     "for a peer that falls silent where it must not; 0: for ever (30s; 1s where it is on this "
+     "host and must have written already)"},
     {"--tls-creds", "DIR", BOTH, set_tls_creds,
      "TLS, with the certificates of a folder, or its keys.psk, by QEMU's file names"},
     {"--tls-creds", "CREDS", VERB_MIGRATE, set_tls_creds,

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import struct
 import sys
 from collections import namedtuple
 
@@ -403,6 +404,62 @@ def cancel_late(scene):
     trial.target.swept()
     trial.target.quit()
     trial.source.quit()
+
+
+HELLO = struct.Struct(">II16sB39x")
+SYNC = struct.pack(">IIIIIIQ1312x", 0x11223344, 1, 1, 128, 0, 0, 1)  # a packet without pages
+
+
+def gone_early(scene, words):
+    """A source that has gone after its channels' first words, and before main's: the next one's
+    channels would not fit."""
+    demand_kvm(scene)
+    target = Vm(scene, "--connect-timeout", "500ms")
+    port = int(target.listen().rpartition(":")[2])
+    main, *channels = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+    for number, channel in enumerate(channels):
+        channel.sendall(HELLO.pack(0x11223344, 1, bytes(16), number) + words)
+    for connection in (main, *channels):
+        connection.close()
+    target.failed("no main connection within 0.5 s, though multifd channels came")
+
+
+case("the source has gone behind its hellos", b"")(gone_early)
+case("the source has gone behind its first SYNC", SYNC)(gone_early)
+
+
+@case("cancelled at any moment: there is always one guest")
+def cancelled_anywhere(scene):
+    demand_kvm(scene)
+    source = dirtier(scene, guest="dirtier,rate=100M,timer=10ms")
+    ends = []
+    for number in range(24):
+        target = Vm(scene)
+        source.set(multifd=number % 3 > 0, return_path=True)
+        source.parameters(multifd_channels=max(1, number % 3))
+        address = target.listen()
+        source.qmp.forget()
+        source.qmp("migrate", uri=address)
+        for _ in range(number * number):  # each asks for an answer: so long it goes on
+            source.qmp("query-migrate")
+        source.qmp("migrate_cancel")
+        ends.append(source.qmp.status("cancelled", "completed"))
+        if ends[-1] == "completed":
+            target.qmp.status("completed")
+            check(source.state() == "postmigrate", f"the source is {source.state()}")
+            target.swept()
+            source.quit()
+            source = target
+            source.parameters(**FAST)
+        else:
+            if not source.qmp("query-migrate")["ram"]["precopy-bytes"]:  # main was never heard
+                target.send_signal(signal.SIGTERM)
+            target.failed()
+            check(source.state() == "running", f"the source is {source.state()}")
+            source.beats(5)
+    check(ends[0] == "cancelled", f"a cancel at once comes too late: {ends}")
+    source.swept(source.guest()["sweeps"] + 1)
+    source.quit()
 
 
 # --- snapshots -------------------------------------------------------------------------------------
