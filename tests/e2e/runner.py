@@ -462,6 +462,78 @@ def cancelled_anywhere(scene):
     source.quit()
 
 
+def source_quits(scene, state, end):
+    """It cancels first: nobody is left with half a guest."""
+    trial = Trial(scene, state)
+    end(trial.source)
+    trial.source.qmp.event("SHUTDOWN")
+    trial.source.done(10)
+    trial.target.failed("channel")
+
+
+def destination_quits(scene, state, end):
+    trial = Trial(scene, state)
+    end(trial.target)
+    trial.target.failed()
+    check(trial.source_goes_on("failed"), "want a reason")
+
+
+def _quit(vm):
+    vm.qmp("quit")
+
+
+def _terminate(vm):
+    vm.send_signal(signal.SIGTERM)
+
+
+for _state in ("active", "pre-switchover", "device"):
+    for _name, _end in (("quit", _quit), ("SIGTERM", _terminate)):
+        case(f"{_name} at the source in {_state}", _state, _end)(source_quits)
+        case(f"{_name} at the destination in {_state}", _state, _end)(destination_quits)
+
+
+@case("VMs that do not fit each other say why, and the guest stays where it is")
+def misfits(scene):
+    demand_kvm(scene)
+    for options, shape, said in (
+            ([], {"memory": "16M"}, "same memory"),
+            ([], {"cpus": 1}, "vcpu"),
+            (["--machine", "ramjet-9.9"], {}, "machine type"),
+            (["--uuid", "11111111-2222-3333-4444-555555555555"], {}, "uuid"),
+            (["--set", "multifd=on", "--set", "multifd-channels=3"], {}, "channel")):
+        source = dirtier(scene, "--uuid", "99999999-2222-3333-4444-555555555555")
+        source.set(multifd=True, return_path=True, validate_uuid=True)
+        target = Vm(scene, *options, **shape)
+        source.qmp("migrate", uri=target.listen())
+        source.qmp.status("failed")
+        target.failed(said)
+        check(source.state() == "running", f"the source is {source.state()}")
+        source.swept(source.guest()["sweeps"] + 1)
+        source.quit()
+
+
+@case("every guest moves")
+def every_guest(scene):
+    demand_kvm(scene)
+    for guest in ("counter", "idle", "dirtier,pattern=sequential,write=word,fill=lines,timer=off",
+                  "dirtier,pattern=hot,write=sse,rate=0"):
+        source = Vm(scene, guest=guest, cpus=1)
+        source.parameters(**FAST)
+        source.set(return_path=True)
+        source.beats()
+        before = source.guest()
+        target = Vm(scene, cpus=1)
+        address = target.listen(f"unix:{target.path}-guest")
+        moved(source, target, address)
+        target.beats()
+        now = target.guest()
+        check(now["errors"] == 0 and now["moves"] == 1 and now["last-move-gap-us"] > 0, f"{now}")
+        check(now["heartbeats"] > before["heartbeats"], f"{now}")
+        source.quit()
+        target.quit()
+        check(not os.path.exists(f"{target.path}-guest"), "the path it listened at is still there")
+
+
 # --- snapshots -------------------------------------------------------------------------------------
 
 def captured(scene, source):
@@ -599,6 +671,9 @@ def taken(scene):
         waiting = Vm(scene, memory="16M")
         refused(waiting.qmp, "migrate-incoming", address, uri=uri)
         waiting.listen()  # it may be asked again
+        half = scene.folder / "half"
+        Ramjet(scene, "vm", "--guest", "idle", "--qmp", f"unix:{half}", "--qmp", uri).failed(address)
+        check(not half.exists(), "what it did listen at is still there")
     first = Vm(scene, guest="idle", memory="16M")
     Ramjet(scene, "vm", "--guest", "idle", "--qmp", first.address).failed("--qmp", str(first.path))
     check(first.state() == "running" and first.path.exists(), "the first one's monitor is gone")
