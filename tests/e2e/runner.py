@@ -462,6 +462,54 @@ def cancelled_anywhere(scene):
     source.quit()
 
 
+@case("the destination is killed at any moment: the guest is where it was")
+def destination_killed_anywhere(scene):
+    demand_kvm(scene)
+    source = dirtier(scene, guest="dirtier,rate=100M,timer=10ms")
+    source.set(multifd=True, return_path=True)
+    for number in range(16):
+        target = Vm(scene)
+        address = target.listen()
+        source.qmp.forget()
+        source.qmp("migrate", uri=address)
+        for _ in range(number * number):
+            source.qmp("query-migrate")
+        target.send_signal(signal.SIGKILL)
+        if source.qmp.status("failed", "completed") == "completed":
+            source.qmp("cont")  # it had gone, and is lost: what is here is what it was
+        check(source.state() == "running", f"the source is {source.state()}")
+        source.swept(source.guest()["sweeps"] + 1)
+    source.quit()
+
+
+def fate(vm):
+    """"running", or "over" where it has ended; None as long as it is neither."""
+    try:
+        return "running" if vm.state() == "running" else None
+    except (Closed, ConnectionError):
+        return "over"
+
+
+@case("the source is killed at any moment: the destination ends, or has the guest")
+def source_killed_anywhere(scene):
+    demand_kvm(scene)
+    for number in range(10):
+        source = dirtier(scene, guest="dirtier,rate=100M,timer=10ms")
+        source.set(multifd=True, return_path=True)
+        target = Vm(scene, "--connect-timeout", "1s")
+        source.qmp("migrate", uri=target.listen())
+        source.qmp.status("active")
+        for _ in range(2 * number * number):
+            source.qmp("query-migrate")
+        source.send_signal(signal.SIGKILL)
+        until(lambda: fate(target), "the destination's decision")
+        if fate(target) == "over":
+            target.failed("channel")
+        else:
+            target.swept()
+            target.quit()
+
+
 def source_quits(scene, state, end):
     """It cancels first: nobody is left with half a guest."""
     trial = Trial(scene, state)
