@@ -94,12 +94,15 @@ class Process:
 
 
 class LocalHost:
-    """This machine."""
+    """This machine, or some of its cores: `prefix` is what starts a command on those alone."""
 
     address = "127.0.0.1"
 
+    def __init__(self, prefix=()):
+        self._prefix = prefix
+
     def start(self, argv, pass_fds=()):
-        return Process(argv, pass_fds)
+        return Process([*self._prefix, *argv], pass_fds)
 
     def warm(self, n_bytes):
         """Touches and frees memory. A hypervisor may have taken back what was freed seconds ago,
@@ -122,11 +125,16 @@ class LocalHost:
             except OSError:
                 memory[:: mmap.PAGESIZE] = bytes(len(range(0, n_bytes, mmap.PAGESIZE)))
 
-    def busy_ms(self):
-        """CPU time of everything on the machine since it started, in ticks' resolution."""
+    def counters(self):
+        """Of everything on the machine since it started; times in ticks' resolution."""
         fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-        user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[:7])
-        return (user + nice + system + irq + softirq) * TICK_MS
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+        events = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+        return {
+            "busy-ms": (user + nice + system + irq + softirq) * TICK_MS,
+            "stolen-ms": steal * TICK_MS,
+            "small-pages": int(events.get("thp_fault_fallback", 0)),
+        }
 
     def facts(self):
         return {
@@ -154,6 +162,15 @@ def peak_anonymous_kib(pids, still_running):
                 peak[pid] = max(peak[pid], int(value.split()[0]))
         time.sleep(0.002)
     return [peak[pid] for pid in pids]
+
+
+def anonymous_kib(pid):
+    """Memory of its own that a process has now; 0 once it has ended."""
+    try:
+        value = _first_value(f"/proc/{pid}/status", "RssAnon")
+    except OSError:
+        return 0
+    return int(value.split()[0]) if value else 0
 
 
 def available_bytes():

@@ -66,17 +66,26 @@ def arranged(scenario, source, destination, programs, cache=None):
 def run_once(peer, setting):
     host = setting.destination
     with peer.ready(setting) as trial:
-        host.warm(peer.memory_bytes(setting.scenario) + WARM_EXTRA_BYTES)
-        busy = host.busy_ms()
+        # Twice: what the kernel hands out next need not be what was freed last.
+        host.warm(2 * peer.memory_bytes(setting.scenario) + WARM_EXTRA_BYTES)
+        before = host.counters()
         sample = trial.run()
-    sample.other_cpu_ms = max(0.0, host.busy_ms() - busy - sample.process_cpu_ms)
+    used = {key: value - before[key] for key, value in host.counters().items()}
+    sample.other_cpu_ms = max(0.0, used["busy-ms"] - sample.process_cpu_ms)
+    sample.stolen_ms = used["stolen-ms"]
+    sample.small_pages = used["small-pages"]
     return sample
 
 
 def measure(peers, setting, reps, say):
-    """Who goes first changes from turn to turn, so that nobody always has the same neighbour."""
+    """Who goes first changes from turn to turn, so that nobody always has the same neighbour. Before
+    the turns that count there is one that does not, with the comparison of memory behind it."""
     samples = {peer.name: [] for peer in peers}
     checks = {}
+    for peer in peers:
+        run_once(peer, setting)
+        checks[peer.name] = peer.check(setting)
+    say(f"{setting.scenario.name}: memory compared at both ends: equal")
     for turn in range(reps):
         for i in range(len(peers)):
             peer = peers[(turn + i) % len(peers)]
@@ -84,10 +93,6 @@ def measure(peers, setting, reps, say):
             samples[peer.name].append(sample)
             took = f"{sample.wall_ms:.0f} ms, {sample.cpu_ms:.0f} ms CPU"
             say(f"{setting.scenario.name} {turn + 1}/{reps} {peer.name}: {took}")
-        if turn == 0:
-            for peer in peers:
-                checks[peer.name] = peer.check(setting)
-            say("memory compared at both ends: equal")
     return samples, checks
 
 

@@ -3,12 +3,15 @@ the transfer and how to read what comes out; when it runs, how often and after w
 business."""
 
 import json
+import os
 import shutil
+import signal
+import socket
 import time
 from dataclasses import dataclass
 
 from .errors import PerfError
-from .host import first_line_of, peak_anonymous_kib
+from .host import anonymous_kib, first_line_of, peak_anonymous_kib
 from .image import same_bytes
 
 RUN_LIMIT_S = 600
@@ -29,7 +32,10 @@ class Sample:
     wire_bytes: int
     downtime_ms: float = 0.0
     rounds: int = 0
-    other_cpu_ms: float = 0.0  # what the rest of the machine used meanwhile; filled by perf/run
+    # Of the whole machine meanwhile; filled by measure.run_once().
+    other_cpu_ms: float = 0.0  # what others used
+    stolen_ms: float = 0.0  # what the hypervisor did not give
+    small_pages: int = 0  # faults that were to get a huge page and got a small one
 
 
 @dataclass
@@ -84,8 +90,9 @@ class Ramjet:
         if s.mix == "untouched":
             return f"synth:{s.image['size']},zero=100"
         if s.mix == "synth":
-            rate = f",dirty={s.dirty}" if s.dirty else ""
-            return f"synth:{s.image['size']},seed={s.seed}{rate}"
+            more = f",zero={s.image['zero']}" if "zero" in s.image else ""
+            more += f",dirty={s.dirty}" if s.dirty else ""
+            return f"synth:{s.image['size']},seed={s.seed}{more}"
         return f"{'image' if s.source == 'file' else 'memory'}:{setting.image}"
 
     @staticmethod
@@ -94,11 +101,13 @@ class Ramjet:
         return "null:" if kind == "memory" else f"{kind}:{setting.scratch / 'received'}"
 
     def memory_bytes(self, scenario):
-        """What its processes touch from their start on."""
-        return scenario.source_bytes + scenario.destination_bytes
+        """What its processes touch once the clock is about to run."""
+        source = 0 if holds(scenario) else scenario.source_bytes
+        return source + scenario.destination_bytes
 
     def ready(self, setting):
-        return _RamjetTrial(setting, self.commands(setting))
+        kind = _HeldTrial if holds(setting.scenario) else _RamjetTrial
+        return kind(setting, self.commands(setting))
 
     def check(self, setting):
         """Two untimed runs: the memory of both ends by their own digests, over exactly what is
@@ -159,6 +168,80 @@ class _RamjetTrial:
 
     def __exit__(self, *_):
         _remove(self._setting.scratch / "received")
+
+
+def holds(scenario):
+    """Whether the source gets its memory before the destination's is warmed. A thread that dirties
+    it would have to catch up afterwards."""
+    return scenario.source_bytes > 0 and not scenario.dirty
+
+
+class _HeldTrial(_RamjetTrial):
+    """The sender has its memory and is about to connect when it is stopped; it goes on when it
+    runs. Otherwise it would take what was warmed for the receiver."""
+
+    TRIES = 5
+
+    def __init__(self, setting, commands):
+        super().__init__(setting, commands)
+        self._socket = None
+        self._send = None
+
+    def __enter__(self):
+        super().__enter__()
+        for _ in range(self.TRIES):
+            self._socket = self._bound()
+            address = "tcp:{}:{}".format(*self._socket.getsockname())
+            self._send = self._setting.source.start([*self._commands["send"], address])
+            if self._stopped_in_time():
+                return self
+            self._drop()
+        raise PerfError(f"{self._setting.scenario.name}: the sender could not be stopped between "
+                        "having its memory and connecting")
+
+    def _bound(self):
+        """Bound, not listening: who connects too early is refused, and does not wait in a queue
+        with its clock running."""
+        s = socket.socket()
+        s.bind((self._setting.destination.address, 0))
+        return s
+
+    def _stopped_in_time(self):
+        """Stops it a little before it has read everything; the rest takes a millisecond."""
+        enough = self._setting.scenario.source_bytes * 31 // 32 >> 10
+        deadline = time.monotonic() + RUN_LIMIT_S
+        while not _is_zombie(self._send.pid) and time.monotonic() < deadline:
+            if anonymous_kib(self._send.pid) >= enough:
+                os.kill(self._send.pid, signal.SIGSTOP)
+                return not _is_zombie(self._send.pid)
+        return False
+
+    def run(self):
+        deadline = time.monotonic() + RUN_LIMIT_S
+        self._socket.listen(1024)
+        fd = self._socket.fileno()
+        argv = [f"fd:{fd}" if str(word).startswith("tcp:") else word
+                for word in self._commands["recv"]]
+        recv = self._setting.destination.start(argv, pass_fds=[fd])
+        try:
+            recv.first_line(deadline)
+            begin = time.monotonic()
+            os.kill(self._send.pid, signal.SIGCONT)
+            ended = {"send": self._send.end(deadline), "recv": recv.end(deadline)}
+            ended["process_wall_ms"] = (time.monotonic() - begin) * 1000
+            return ramjet_sample(ended)
+        finally:
+            recv.close()
+
+    def _drop(self):
+        if self._send:
+            self._send.close()
+        if self._socket:
+            self._socket.close()
+
+    def __exit__(self, *_):
+        self._drop()
+        super().__exit__()
 
 
 def ramjet_sample(ended):

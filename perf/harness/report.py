@@ -22,17 +22,22 @@ COLUMNS = (
     ("send_cpu_ms", "… sender", 0, "the sender's share of it"),
     ("recv_cpu_ms", "… receiver", 0, "the receiver's share of it"),
     ("process_wall_ms", "process wall ms", 0,
-     "by the clock. ramjet: from the start of the sender's process until both have exited: reading "
-     "or generating the memory, connecting and unmapping included; raw sockets: the same from the "
-     "start of both; QEMU: from `migrate` until both ends said completed, without starting, "
-     "filling and exiting"),
+     "by the clock, from when the source has its memory and is about to connect. ramjet: until both "
+     "processes have exited, unmapping included; raw sockets: the same from the start of both; "
+     "QEMU: from `migrate` until both ends said completed"),
     ("process_cpu_ms", "process CPU ms", 0,
-     "user and system time for that: of both whole processes at their end (wait4); QEMU: as above"),
+     "user and system time of both whole processes at their end (wait4), reading or generating the "
+     "memory included; QEMU: for the migration alone"),
     ("send_maxrss_mib", "send RSS MiB", 0,
      "most memory the sender's process had mapped, an image's page cache included"),
     ("recv_maxrss_mib", "recv RSS MiB", 0, "the same of the receiver, the guest's memory included"),
     ("downtime_ms", "downtime ms", 0,
      "how long the source stood still, as it says itself; 0 for raw sockets"),
+    ("other_cpu_ms", "others' CPU ms", 0,
+     "what the rest of the machine used meanwhile: on a quiet one next to nothing"),
+    ("stolen_ms", "stolen ms", 0, "time that a hypervisor did not give to this machine's cores"),
+    ("small_pages", "small pages", 0,
+     "faults anywhere on the machine that were to get a huge page and got a small one"),
 )
 RATIOS = ("wall_ms", "gb_per_s", "cpu_ms", "process_wall_ms", "process_cpu_ms", "wire_bytes")
 HEADINGS = {member: heading for member, heading, _, _ in COLUMNS} | {"wire_bytes": "wire bytes"}
@@ -190,7 +195,7 @@ def _scenario_blocks(s):
                      for peer, found in s["checks"].items()])
     versions = Items([f"{p['title']}: {p['version']}" for p in s["peers"] if p["version"]])
     yield Folded("Checks, versions and command lines", [
-        Text("Checked after the first repetition, untimed:"), checked, versions,
+        Text("Checked before the first repetition, untimed:"), checked, versions,
         Code([line for peer in s["peers"] for line in peer["commands"]])])
 
 
@@ -228,7 +233,8 @@ def _error_bar(s):
 def blocks(r, pictures):
     yield Head(1, f"perf/run: {r['name']}")
     yield Text(f"{r['date']}, commit {r['commit']}. The peers of a scenario alternate in one run, "
-               "memory is warmed before each, and compared at both ends after the first. "
+               "memory is warmed before each, and compared at both ends after a first run that does "
+               "not count. "
                f"All of it took {r['took-s'] / 60:.0f} minutes.")
     yield Text(machine_line(r["machine"]) + f" Load when it began: {r['machine']['load-at-start']}")
     yield Table(SUMMARY_HEAD, list(summary_rows(r)))

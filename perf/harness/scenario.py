@@ -34,7 +34,7 @@ def parse_size(text):
 class Scenario:
     name: str
     title: str
-    image: dict  # size, mix (mixed), seed (1); path, where somebody has brought one
+    image: dict  # size, mix (mixed), seed (1); zero, percent of synth; path of somebody's own
     channels: int
     peers: tuple  # names from peers.py, the one under test first; "qemu": every QEMU there is
     method: str = "none"  # with a level behind a colon
@@ -110,7 +110,7 @@ def _check(s):
             raise PerfError(f"{s.name}: {key} is {getattr(s, key)!r}, expected one of {allowed}")
     if s.mix not in (*MIXES, "zero", "untouched", "synth"):
         raise PerfError(f"{s.name}: no mix {s.mix!r}")
-    if unknown := set(s.image) - {"size", "mix", "seed"}:
+    if unknown := set(s.image) - {"size", "mix", "seed", "zero"}:
         raise PerfError(f"{s.name}: image has no {', '.join(sorted(unknown))}")
     if s.dirty and s.mix != "synth":
         raise PerfError(f"{s.name}: only memory of mix synth can be dirtied")

@@ -82,7 +82,8 @@ class Scenarios(unittest.TestCase):
 
 def sample(wall, cpu, wire=2_000_000):
     zero = dict.fromkeys(("send_cpu_ms", "recv_cpu_ms", "process_cpu_ms", "send_maxrss_mib",
-                          "recv_maxrss_mib", "downtime_ms", "rounds", "other_cpu_ms"), 0)
+                          "recv_maxrss_mib", "downtime_ms", "rounds", "other_cpu_ms",
+                          "stolen_ms", "small_pages"), 0)
     return zero | {"wall_ms": wall, "cpu_ms": cpu, "process_wall_ms": wall, "wire_bytes": wire}
 
 
