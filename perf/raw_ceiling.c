@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -323,12 +324,22 @@ static void *send_pieces(void *arg)
     return NULL;
 }
 
+/* As ramjet's are on one host: not paced. What is accepted inherits it. */
+static int local_socket(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof("reno") - 1);
+    return fd;
+}
+
 static void run_sender(const struct plan *p, struct board *b, const struct sockaddr_in *to)
 {
     struct channel *c = channels_new(p, b, (uint8_t *)map_image(p));
 
     for (unsigned i = 0; i < p->channels; i++) {
-        c[i].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        c[i].fd = local_socket();
         if (c[i].fd < 0 || connect(c[i].fd, (const struct sockaddr *)to, sizeof(*to)) < 0)
             err(1, "connect");
     }
@@ -403,7 +414,7 @@ static int listen_on_loopback(struct sockaddr_in *ret_address)
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     socklen_t len = sizeof(a);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = local_socket();
 
     if (fd < 0 || bind(fd, (const struct sockaddr *)&a, len) < 0 || listen(fd, CHANNELS_MAX) < 0 ||
         getsockname(fd, (struct sockaddr *)&a, &len) < 0)
