@@ -30,14 +30,15 @@ static const struct verb {
      "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N.\n",
      VERB_SEND, verb_send},
     {"vm", "--guest NAME | --payload FILE | --incoming URI [options]",
-     "run a guest under KVM that verifies its own memory",
-     "NAME: counter walks its memory and increments a number in every page; dirtier writes at a "
-     "rate\n"
-     "and keeps a ledger of what every page must hold; idle waits. Each verifies what it has. FILE "
-     "is\n"
-     "a program of your own. It runs until SIGINT or SIGTERM, or for --run-for; the exit code is "
-     "0\n"
-     "when everything was right.\n",
+     "run a guest under KVM that verifies its memory, and can be migrated",
+     "NAME: counter walks its memory and increments a number in every page; dirtier writes at a\n"
+     "rate and keeps a ledger of what every page must hold; idle waits. Each verifies what it "
+     "has.\n"
+     "FILE is a program of your own. URI is where a guest comes in, by ramjet migrate or a "
+     "monitor.\n"
+     "It runs until SIGINT or SIGTERM, a monitor's quit, or for --run-for; the exit code is 0 "
+     "when\n"
+     "everything was right. Where there is no KVM it does not run.\n",
      VERB_VM, verb_vm},
     {"migrate", "[options] FROM TO", "drive two running VMs (QEMUs, too) by their monitors",
      "FROM, TO: unix:PATH or tcp:HOST:PORT, where a VM's monitor speaks QMP. TO was started with\n"
