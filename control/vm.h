@@ -82,7 +82,7 @@ struct machine *vm_machine(const struct vm *vm);
 MUST_USE int vm_stop(struct vm *vm, struct error *err);
 void vm_cont(struct vm *vm);
 /* Cancels what runs; over() follows. `reason`: as in QEMU's event SHUTDOWN, "host-qmp-quit",
- * "host-signal", "guest-shutdown", "guest-panic". */
+ * "host-signal", "host-error", "guest-shutdown", "guest-panic". */
 void vm_quit(struct vm *vm, const char *reason);
 
 /* --- migrations ------------------------------------------------------------------------------ */

@@ -167,6 +167,19 @@ static void print_running(const struct options *o)
     fflush(stdout);
 }
 
+/* Why, as in QEMU's event SHUTDOWN; who has said quit, or sent a signal, was first to say. */
+static const char *end_reason(const struct runner *r)
+{
+    struct error ignored;
+    uint64_t code;
+
+    if (r->has_failed)
+        return "host-error";
+    if (guest_report_failure(r->report, &ignored) < 0)
+        return "guest-panic";
+    return guest_report_ended(r->report, &code) ? "guest-shutdown" : "host-signal";
+}
+
 /* Until quit, a signal, the time that was asked for, or the guest's own end. */
 static void await_end(struct runner *r)
 {
@@ -177,7 +190,7 @@ static void await_end(struct runner *r)
         print_running(r->options);
         guest_report_wait(r->report, UINT64_MAX, 0, deadline);
     }
-    vm_quit(r->vm, "host-signal");
+    vm_quit(r->vm, end_reason(r));
 }
 
 static int live(struct runner *r, struct error *err)

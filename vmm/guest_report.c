@@ -374,6 +374,8 @@ void guest_report_get_state(struct guest_report *r, struct guest_report_state *r
         .longest_gap_us = r->longest_gap_us,
         .moves = r->moves,
         .errors = r->errors,
+        .ended = r->ended,
+        .exit_code = r->exit_code,
     };
     memcpy(ret->facts, r->facts, sizeof(ret->facts));
     for (unsigned i = 0; i < r->n_vcpus; i++)
@@ -398,8 +400,9 @@ static int check_state(const struct guest_report *r, const struct guest_report_s
     if (state->n_vcpus != r->n_vcpus)
         return err_set(err, ERR_PEER, "of %" PRIu64 " vCPUs, expected %u", state->n_vcpus,
                        r->n_vcpus);
-    if (state->shared > 1)
-        return err_set(err, ERR_PEER, "shared is %" PRIu64, state->shared);
+    if (state->shared > 1 || state->ended > 1)
+        return err_set(err, ERR_PEER, "shared is %" PRIu64 ", ended is %" PRIu64, state->shared,
+                       state->ended);
     if (state->errors > COUNT_MAX || state->moves > COUNT_MAX)
         return err_set(err, ERR_PEER, "%" PRIu64 " errors, %" PRIu64 " moves", state->errors,
                        state->moves);
@@ -422,6 +425,8 @@ int guest_report_set_state(struct guest_report *r, const struct guest_report_sta
     r->last_move_gap_us = 0;
     r->moves = state->moves + 1;
     r->errors = state->errors;
+    r->ended = state->ended;
+    r->exit_code = state->exit_code;
     memcpy(r->facts, state->facts, sizeof(r->facts));
     for (unsigned i = 0; i < r->n_vcpus; i++) {
         r->voices[i].said = state->voices[i];

@@ -43,6 +43,7 @@ struct guest_verdict {
  */
 struct guest_report_state {
     uint64_t n_vcpus, shared, longest_gap_us, moves, errors;
+    uint64_t ended, exit_code; /* it has ended itself, while it was on its way */
     uint64_t facts[GUEST_FACT_COUNT];
     struct guest_voice_state {
         uint64_t heartbeats, tsc, verified, written;

@@ -40,6 +40,8 @@ static const struct field guest_fields[] = {
     FIELD(struct guest_report_state, longest_gap_us),
     FIELD(struct guest_report_state, moves),
     FIELD(struct guest_report_state, errors),
+    FIELD(struct guest_report_state, ended),
+    FIELD(struct guest_report_state, exit_code),
     FIELD_ARRAY(struct guest_report_state, facts),
     FIELD_STRUCTS(struct guest_report_state, voices, &voice_table),
 };

@@ -9,6 +9,7 @@ import sys
 from collections import namedtuple
 
 from lib import ramjet, table
+from lib.monitor import Monitor
 from lib.ramjet import Ramjet
 from lib.runner import demand_kvm, memory_at
 from lib.scene import until
@@ -106,15 +107,16 @@ def dirtier(scene):
     check(guest.output.startswith(b"running dirtier,rate=20M"), f"{guest.output}")
 
 
-def payload(scene, code, said):
+def payload(scene, code, said, *options, port=0x516):
     """A program that writes this to its serial port and ends itself with this code."""
     demand_kvm(scene)
     text = b"".join(b"\xb0" + bytes([letter]) + b"\xee" for letter in said)  # mov al; out dx, al
     path = scene.folder / "payload"
     path.write_bytes(b"\xba\xf8\x03\0\0" + text +                 # mov edx, 0x3f8
                      b"\xbf" + code.to_bytes(4, "little") +         # mov edi
-                     b"\xba\x16\x05\0\0\xef\xeb\xfd")              # mov edx, 0x516; out; again
-    return Ramjet(scene, "vm", "--payload", path, "--memory", "16M", "--json")
+                     b"\xba" + port.to_bytes(4, "little") +        # mov edx
+                     b"\xef\xeb\xfd")                              # out dx, eax; again
+    return Ramjet(scene, "vm", "--payload", path, "--memory", "16M", "--json", *options)
 
 
 @case("a program of one's own ends itself")
@@ -123,6 +125,28 @@ def own_program(scene):
     guest.done(20)
     check(guest.errors == "hi\n", f"{guest.errors}")
     payload(scene, 3, b"").failed("ended itself with 3")
+
+
+def end_is_told(scene, port, reason, code):
+    address = f"unix:{scene.folder}/monitor"
+    guest = payload(scene, 0, b"", "--paused", "--qmp", address, port=port)
+    check(guest.read(lambda out: b"\n" in out), f"it ended before it listened: {guest.errors}")
+    monitor = Monitor(address)
+    monitor("cont")
+    told = monitor.event("SHUTDOWN")
+    monitor.close()
+    check(told == {"guest": True, "reason": reason}, f"{told}")
+    check(guest.wait(20) == code, guest.errors)
+
+
+@case("a guest's own end is told as such")
+def own_end(scene):
+    end_is_told(scene, 0x516, "guest-shutdown", 0)
+
+
+@case("a guest's death is told as such")
+def death(scene):
+    end_is_told(scene, 0x600, "guest-panic", 1)
 
 
 @case("without access to KVM")

@@ -199,6 +199,7 @@ static const struct state_case {
     {"one vCPU", MEMBER(n_vcpus), 1, "of 1 vCPUs, expected 2"},
     {"many vCPUs", MEMBER(n_vcpus), UINT64_C(1) << 32 | 2, "expected 2"},
     {"shared by two", MEMBER(shared), 2, "shared is 2"},
+    {"ended twice", MEMBER(ended), 2, "ended is 2"},
     {"any gap", MEMBER(longest_gap_us), UINT64_MAX, NULL},
     {"too many errors", MEMBER(errors), UINT64_MAX, "errors"},
     {"too many moves", MEMBER(moves), UINT64_MAX, "moves"},
@@ -306,6 +307,26 @@ static void takes_the_guests_own_end(void **state)
     guest_report_done(&r);
 }
 
+/* A guest that ends itself while it is on its way has ended where it arrives, too. */
+static void takes_the_end_along(void **state)
+{
+    struct guest_report_state moving;
+    struct guest_report from, to;
+    struct error err;
+    uint64_t code = 7;
+
+    (void)state;
+    init(&from);
+    init(&to);
+    say(&from, 0, GUEST_PORT_EXIT, UINT64_MAX, 0, 0);
+    guest_report_get_state(&from, &moving);
+    OK(guest_report_set_state(&to, &moving, &err), err, "state");
+    CHECK(!guest_report_wait(&to, 1, 0, DEADLINE_NEVER), "it says no more");
+    CHECK(guest_report_ended(&to, &code) && code == UINT64_MAX, "code %" PRIu64, code);
+    guest_report_done(&from);
+    guest_report_done(&to);
+}
+
 /* However many a guest tells of, the first are kept and all are counted. */
 static void keeps_the_first_wrong_pages(void **state)
 {
@@ -372,6 +393,7 @@ int main(void)
         cmocka_unit_test(counts_sweeps_behind_a_move),
         cmocka_unit_test(shares_all_pages),
         cmocka_unit_test(takes_the_guests_own_end),
+        cmocka_unit_test(takes_the_end_along),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
