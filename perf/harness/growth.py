@@ -71,16 +71,23 @@ def _host(sweep, i):
     return LocalHost(["taskset", "-c", f"0-{sweep.cores[i] - 1}"])
 
 
+def _run_point(sweep, i, programs, cache):
+    _, fields = sweep.points[i]
+    what = Scenario(name=sweep.name, title=sweep.title, peers=("ramjet",), **fields)
+    host = _host(sweep, i)
+    with measure.arranged(what, host, host, programs, cache) as setting:
+        return measure.run_once(Ramjet(), setting)
+
+
 def run(found, programs, cache, reps, say):
-    """Every point once, then again: what the machine does meanwhile hits them all alike."""
+    """Every point once, then again: what the machine does meanwhile hits them all alike. The very
+    first run does not count: nothing was warm before it."""
     samples = {(s.name, i): [] for s in found for i in range(len(s.points))}
+    _run_point(found[0], 0, programs, cache)
     for rep in range(reps):
         for sweep in found:
-            for i, (x, fields) in enumerate(sweep.points):
-                what = Scenario(name=sweep.name, title=sweep.title, peers=("ramjet",), **fields)
-                host = _host(sweep, i)
-                with measure.arranged(what, host, host, programs, cache) as setting:
-                    sample = measure.run_once(Ramjet(), setting)
+            for i, (x, _) in enumerate(sweep.points):
+                sample = _run_point(sweep, i, programs, cache)
                 say(f"{rep + 1}/{reps} {sweep.name} {x:g}: {sample.wall_ms:.0f} ms, "
                     f"{sample.cpu_ms:.0f} ms CPU")
                 samples[sweep.name, i].append(asdict(sample))

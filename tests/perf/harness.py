@@ -9,13 +9,14 @@ import sys
 import tempfile
 import unittest
 from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 PERF = Path(__file__).resolve().parents[2] / "perf"
 sys.path.insert(0, str(PERF))
 
 # pylint: disable=wrong-import-position
-from harness import advise, page, plots, process_memory, remote, report, scenario  # noqa: E402
+from harness import advise, model, page, plots, process_memory, remote, report, scenario  # noqa: E402
 from harness.errors import PerfError  # noqa: E402
 from harness.peers import OWN_PEERS  # noqa: E402
 
@@ -165,9 +166,17 @@ class Pages(unittest.TestCase):
         self.assertIn("</svg>", svg)
 
 
+def _program(name):
+    """A program of perf/, as a module."""
+    loader = SourceFileLoader(name, str(PERF / name))
+    module = module_from_spec(spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
 class Readme(unittest.TestCase):
     def test_what_is_written_passes_the_check_until_the_result_changes(self):
-        figures = SourceFileLoader("figures", str(PERF / "figures")).load_module()
+        figures = _program("figures")
         with tempfile.TemporaryDirectory() as folder:
             figures.ROOT = figures.RESULTS = Path(folder)
             figures.README = Path(folder) / "README.md"
@@ -183,6 +192,40 @@ class Readme(unittest.TestCase):
                 self.assertEqual(figures.main(["--check"]), 0)
                 result.write_text(json.dumps(Pages.RUN | {"commit": "other"}))
                 self.assertEqual(figures.main(["--check"]), 1)
+
+
+class Model(unittest.TestCase):
+    COSTS = {"data-gb": 200.0, "zero-gb": 30.0, "untouched-gib": 0.0, "channels": 0.5, "fixed": 4.0}
+
+    def points(self, *amounts):
+        return [model.Point(a, model.cost_ms(self.COSTS, a)) for a in amounts]
+
+    def test_what_made_the_points_is_found_again(self):
+        found = model.fit(self.points((1, 0, 0, 2, 1), (2, 0, 0, 2, 1), (1, 1, 0, 2, 1),
+                                      (1, 0, 0, 8, 1), (1, 0, 64, 2, 1)))
+        for name, cost in self.COSTS.items():
+            self.assertAlmostEqual(found[name], cost, msg=name)
+
+    def test_no_cost_is_below_nothing(self):
+        found = model.fit([model.Point((1, 0, 0, 1, 1), 100), model.Point((2, 0, 0, 2, 1), 200),
+                           model.Point((2, 0, 0, 9, 1), 190)])
+        self.assertGreaterEqual(min(found.values()), 0)
+        self.assertGreater(found["data-gb"], 0)
+
+    def test_what_says_nothing_is_left_out(self):
+        self.assertEqual(model.fit([]), dict.fromkeys(model.TERMS, 0.0))
+        found = model.fit(self.points((1, 0, 0, 2, 1)) * 3)
+        self.assertAlmostEqual(model.cost_ms(found, (1, 0, 0, 2, 1)), 205)
+
+    def test_prediction(self):
+        one_tb = (1000, 0, 0, 16, 1)
+        self.assertEqual(model.predict(self.COSTS, self.COSTS, one_tb, 100e9, 64, 1.0),
+                         (80.0, "the link"))
+        seconds, what = model.predict(self.COSTS, dict.fromkeys(model.TERMS, 0), one_tb, 400e9, 4,
+                                      0.5)
+        self.assertAlmostEqual(seconds, 100.006)
+        self.assertEqual(what, "the source's cores")
+        self.assertAlmostEqual(model.cores_for(self.COSTS, one_tb, 100e9, 0.5), 5.0003)
 
 
 class Forecasts(unittest.TestCase):

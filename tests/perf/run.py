@@ -80,6 +80,14 @@ class Runs(unittest.TestCase):
                    code=1)
         self.assertIn("there: ", done.stderr)
 
+    def test_growth(self):
+        run(PERF / "grow", "--small", "--reps", 1, "--sweep", "channels,data,untouched,zeros",
+            "--build", BUILD, "--out", self.folder, "--cache", self.folder / "cache")
+        r = json.loads(self.result("-grow.json"))
+        self.assertEqual([p["x"] for p in r["sweeps"][0]["points"]], [1, 2, 4])
+        self.assertGreater(r["model"]["send"]["costs"]["data-gb"], 0)
+        self.assertIn("Prediction: 1 TiB", self.result("-grow.html"))
+
     def test_memory_of_a_process(self):
         holder = subprocess.Popen(
             [sys.executable, "-c", "x = b'ramjet! ' * (4 << 20); print(flush=True); input()"],
