@@ -46,7 +46,7 @@ static uint64_t verified(struct machine *m)
 {
     struct guest_verdict verdict;
 
-    guest_report_verdict(machine_kvm_report(m), &verdict);
+    guest_report_verdict(machine_guest_report(m), &verdict);
     return verdict.pages_verified;
 }
 
@@ -111,7 +111,7 @@ static void rounds(struct machine *m, struct figures *f)
 static struct figures measure(enum dirty_kind kind, enum memory_kind memory, uint64_t mib,
                               const char *guest)
 {
-    const struct machine_kvm_config config = {
+    const struct machine_guest_config config = {
         .guest = guest,
         .bytes = mib << 20,
         .cpus = 1,

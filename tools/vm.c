@@ -276,7 +276,7 @@ int verb_vm(int argc, char **argv, struct error *err)
     if (options_parse(VERB_VM, argc, argv, &options, NULL, 0, &n, err) < 0 ||
         check(&options, err) < 0)
         return -1;
-    const struct machine_kvm_config config = {
+    const struct machine_guest_config config = {
         .guest = options.guest,
         .payload = options.payload,
         .serial_sink = print_serial,
@@ -290,7 +290,7 @@ int verb_vm(int argc, char **argv, struct error *err)
     interrupt_block();
     if (machine_kvm_new(&config, &r.machine, err) < 0)
         return -1;
-    r.report = machine_kvm_report(r.machine);
+    r.report = machine_guest_report(r.machine);
     if (options.machine)
         strcpy(r.machine->config.machine, options.machine);
     int rc = run(&r, err);

@@ -1,28 +1,12 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/fd.h"
 #include "vmm/guest_memory.h"
 #include "vmm/guest_options.h"
-#include "vmm/machine_image.h"
 #include "vmm/machine_kvm_inside.h"
 #include "vmm/payload.h"
 
-#define BLOCK_NAME "pc.ram"
-
-#define HEARTBEAT_MS      1
-#define GUEST_WAIT_MAX_MS 1000
-
-/* The brake's reason beside those of enum machine_hold. */
-#define HOLD_BRAKE (1U << 8)
-
 /* --- between vCPUs and the report ------------------------------------------------------------ */
-
-/* So long at once: an interrupt that comes meanwhile waits. */
-static uint64_t wait_ns(const struct guest_report *r, uint64_t ticks)
-{
-    return MIN(ticks, r->tsc_khz * GUEST_WAIT_MAX_MS) * NS_PER_MS / r->tsc_khz;
-}
 
 static int on_out(void *arg, unsigned vcpu, uint16_t port,
                   const uint64_t words[static GUEST_MESSAGE_WORDS], struct error *err)
@@ -30,10 +14,10 @@ static int on_out(void *arg, unsigned vcpu, uint16_t port,
     struct machine_kvm *m = arg;
 
     if (port == GUEST_PORT_WAIT) {
-        vcpu_sleep(m->vcpus[vcpu], wait_ns(&m->report, words[0]));
+        vcpu_sleep(m->vcpus[vcpu], machine_guest_wait_ns(&m->guest, words[0]));
         return 0;
     }
-    if (guest_report_take(&m->report, vcpu, port, words, err) < 0)
+    if (guest_report_take(&m->guest.report, vcpu, port, words, err) < 0)
         return -1;
     if (port == GUEST_PORT_EXIT) /* nothing comes behind it */
         vcpu_sleep(m->vcpus[vcpu], DEADLINE_NEVER / 2);
@@ -48,9 +32,9 @@ static int on_byte(void *arg, uint16_t port, bool is_out, uint8_t *byte, struct 
         return err_set(err, ERR_PEER, "%s of a byte at port 0x%x, which is nobody's",
                        is_out ? "OUT" : "IN", port);
     if (is_out)
-        serial_write(&m->serial, port - GUEST_PORT_SERIAL, *byte);
+        serial_write(&m->guest.serial, port - GUEST_PORT_SERIAL, *byte);
     else
-        *byte = serial_read(&m->serial, port - GUEST_PORT_SERIAL);
+        *byte = serial_read(&m->guest.serial, port - GUEST_PORT_SERIAL);
     return 0;
 }
 
@@ -59,7 +43,7 @@ static void on_failed(void *arg, unsigned vcpu, const struct error *err)
     struct machine_kvm *m = arg;
 
     (void)vcpu; /* the error names it */
-    guest_report_fail(&m->report, err);
+    guest_report_fail(&m->guest.report, err);
 }
 
 /* --- making it ------------------------------------------------------------------------------- */
@@ -105,14 +89,13 @@ static int load_guest(struct ram_block *b, const struct chosen_guest *guest, str
 }
 
 /* Of a guest that comes in nothing is written: its memory has to be fresh, and what it is comes. */
-static int make_memory(struct machine_kvm *m, const struct machine_kvm_config *config,
+static int make_memory(struct machine_kvm *m, const struct machine_guest_config *config,
                        const struct chosen_guest *guest, struct error *err)
 {
-    if (ram_map_add(&m->base.ram, BLOCK_NAME, config->bytes, err) < 0)
+    if (machine_guest_map(&m->guest, config, err) < 0)
         return -1;
-    struct ram_block *b = &m->base.ram.blocks[0];
-    if (memory_backing_map(&config->backing, b, &m->memory_fd, err) < 0 ||
-        (!config->incoming && load_guest(b, guest, err) < 0))
+    struct ram_block *b = &m->guest.base.ram.blocks[0];
+    if (!config->incoming && load_guest(b, guest, err) < 0)
         return -1;
     return add_memory(m, b, err);
 }
@@ -142,15 +125,15 @@ static int make_vcpus(struct machine_kvm *m, unsigned n, uint64_t entry, struct 
 static int brief_guest(struct machine_kvm *m, const struct chosen_guest *guest, bool incoming,
                        struct error *err)
 {
-    struct ram_block *b = &m->base.ram.blocks[0];
+    struct ram_block *b = &m->guest.base.ram.blocks[0];
     uint64_t first = GUEST_WORK / RAM_PAGE_SIZE;
 
     if (vcpu_tsc_khz(m->vcpus[0], &m->tsc_khz, err) < 0)
         return -1;
-    guest_report_set(&m->report, m->n_vcpus, first, ram_block_pages(b) - first, m->tsc_khz);
-    const struct guest_machine machine = {m->n_vcpus, m->tsc_khz, HEARTBEAT_MS};
+    guest_report_set(&m->guest.report, m->n_vcpus, first, ram_block_pages(b) - first, m->tsc_khz);
+    const struct guest_machine machine = {m->n_vcpus, m->tsc_khz, GUEST_HEARTBEAT_MS};
     for (unsigned i = 0; !incoming && i < m->n_vcpus; i++) {
-        const struct guest_voice *voice = &m->report.voices[i];
+        const struct guest_voice *voice = &m->guest.report.voices[i];
         struct guest_params params;
 
         guest_options_params(&guest->options, &machine, i, voice->first_page, voice->n_pages,
@@ -158,36 +141,28 @@ static int brief_guest(struct machine_kvm *m, const struct chosen_guest *guest, 
         guest_memory_params(b, i, &params);
     }
     if (guest->payload.n_segments)
-        guest_report_share(&m->report);
+        guest_report_share(&m->guest.report);
     return 0;
 }
 
-static int choose(const struct machine_kvm_config *config, struct chosen_guest *ret,
+static int choose(const struct machine_guest_config *config, struct chosen_guest *ret,
                   struct error *err)
 {
     *ret = (struct chosen_guest){0};
     if (config->incoming)
         return 0;
-    if (!config->guest == !config->payload)
-        return err_set(err, ERR_USAGE, "expected a guest or a payload, one of both");
     if (config->guest)
         return guest_options_parse(config->guest, &ret->options, err);
     return payload_open(config->payload, config->bytes, &ret->payload, err);
 }
 
-static int check(const struct machine_kvm_config *config, struct error *err)
-{
-    if (config->cpus < 1 || config->cpus > GUEST_CPUS_MAX)
-        return err_set(err, ERR_USAGE, "%u vCPUs, expected 1 to %d", config->cpus, GUEST_CPUS_MAX);
-    return guest_memory_check(config->bytes, err);
-}
-
 /* --- all of it ------------------------------------------------------------------------------- */
 
 static const struct machine_ops kvm_ops;
-static void hold_brake(void *arg, bool on);
+static void kvm_run(struct machine_guest *g);
+static void kvm_hold(struct machine_guest *g);
 
-static int make(struct machine_kvm *m, const struct machine_kvm_config *config,
+static int make(struct machine_kvm *m, const struct machine_guest_config *config,
                 const struct chosen_guest *guest, struct error *err)
 {
     uint64_t entry = guest->options.image ? GUEST_IMAGE : guest->payload.entry;
@@ -199,38 +174,32 @@ static int make(struct machine_kvm *m, const struct machine_kvm_config *config,
     return machine_kvm_make_source(m, config, err);
 }
 
-static int new_machine(const struct machine_kvm_config *config, const struct chosen_guest *guest,
+static int new_machine(const struct machine_guest_config *config, const struct chosen_guest *guest,
                        struct machine **ret, struct error *err)
 {
     struct machine_kvm *m = calloc(1, sizeof(*m));
 
     if (!m)
         return err_sys(err, "memory for a machine");
-    m->ops = kvm_ops;
-    m->base.ops = &m->ops;
+    machine_guest_init(&m->guest, config, &kvm_ops);
+    m->guest.run = kvm_run;
+    m->guest.hold = kvm_hold;
     m->dirty = config->dirty;
-    m->memory_fd = -1;
-    strcpy(m->base.config.machine, RAMJET_MACHINE);
     m->client = (struct vcpu_client){.out = on_out, .byte = on_byte, .failed = on_failed, .arg = m};
-    m->holds = MACHINE_PAUSED | (config->incoming ? MACHINE_MOVING : 0U);
-    pthread_mutex_init(&m->control, NULL);
-    vcpu_brake_init(&m->brake, hold_brake, m);
-    guest_report_init(&m->report);
-    serial_init(&m->serial, config->serial_sink, config->serial_arg);
     if (make(m, config, guest, err) < 0) {
-        machine_free(&m->base);
+        machine_free(&m->guest.base);
         return -1;
     }
-    *ret = &m->base;
+    *ret = &m->guest.base;
     return 0;
 }
 
-int machine_kvm_new(const struct machine_kvm_config *config, struct machine **ret,
+int machine_kvm_new(const struct machine_guest_config *config, struct machine **ret,
                     struct error *err)
 {
     struct chosen_guest guest;
 
-    if (check(config, err) < 0 || choose(config, &guest, err) < 0)
+    if (machine_guest_check(config, err) < 0 || choose(config, &guest, err) < 0)
         return -1;
     int rc = new_machine(config, &guest, ret, err);
     payload_done(&guest.payload);
@@ -247,70 +216,25 @@ int machine_kvm_usable(struct error *err)
     return 0;
 }
 
-struct guest_report *machine_kvm_report(struct machine *m)
-{
-    return &kvm_of(m)->report;
-}
-
 /* --- running and standing still -------------------------------------------------------------- */
 
-static void run_all(struct machine_kvm *m)
+static void kvm_run(struct machine_guest *g)
 {
+    struct machine_kvm *m = kvm_of(&g->base);
+
     for (unsigned i = 0; i < m->n_vcpus; i++)
         vcpu_resume(m->vcpus[i]);
 }
 
 /* All are asked before the first is waited for: they stop together. */
-static void hold_all(struct machine_kvm *m)
+static void kvm_hold(struct machine_guest *g)
 {
+    struct machine_kvm *m = kvm_of(&g->base);
+
     for (unsigned i = 0; i < m->n_vcpus; i++)
         vcpu_kick(m->vcpus[i]);
     for (unsigned i = 0; i < m->n_vcpus; i++)
         vcpu_wait(m->vcpus[i]);
-}
-
-static void change_holds(struct machine_kvm *m, unsigned add, unsigned remove)
-{
-    pthread_mutex_lock(&m->control);
-    unsigned before = m->holds;
-    m->holds = (before | add) & ~remove;
-    if (!before && m->holds)
-        hold_all(m);
-    else if (before && !m->holds)
-        run_all(m);
-    pthread_mutex_unlock(&m->control);
-}
-
-static void hold_brake(void *arg, bool on)
-{
-    change_holds(arg, on ? HOLD_BRAKE : 0, on ? 0 : HOLD_BRAKE);
-}
-
-static int kvm_stop(struct machine *base, enum machine_hold why, struct error *err)
-{
-    (void)err;
-    change_holds(kvm_of(base), why, 0);
-    return 0;
-}
-
-static void kvm_resume(struct machine *base, enum machine_hold why)
-{
-    change_holds(kvm_of(base), 0, why);
-}
-
-static bool kvm_is_held(struct machine *base, enum machine_hold why)
-{
-    struct machine_kvm *m = kvm_of(base);
-
-    pthread_mutex_lock(&m->control);
-    bool held = (m->holds & why) != 0;
-    pthread_mutex_unlock(&m->control);
-    return held;
-}
-
-static void kvm_throttle(struct machine *base, unsigned percent)
-{
-    vcpu_brake_set(&kvm_of(base)->brake, percent);
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
@@ -319,28 +243,19 @@ static void kvm_free(struct machine *base)
 {
     struct machine_kvm *m = kvm_of(base);
 
-    vcpu_brake_done(&m->brake);
+    machine_guest_let_go(&m->guest);
     if (base->dirty) /* its vCPUs call in, until they end */
         base->dirty->ops->stop(base->dirty);
     for (unsigned i = 0; i < m->n_vcpus; i++)
         vcpu_free(m->vcpus[i]);
     machine_kvm_free_source(m);
     kvm_done(&m->kvm);
-    ram_map_done(&base->ram);
-    fd_close(&m->memory_fd);
-    device_state_done(&base->devices);
-    guest_report_done(&m->report);
-    serial_done(&m->serial);
-    pthread_mutex_destroy(&m->control);
+    machine_guest_done(&m->guest);
     free(m);
 }
 
 static const struct machine_ops kvm_ops = {
-    .stop = kvm_stop,
-    .resume = kvm_resume,
-    .is_held = kvm_is_held,
     .save = machine_kvm_save,
     .load = machine_kvm_load,
-    .throttle = kvm_throttle,
     .free = kvm_free,
 };

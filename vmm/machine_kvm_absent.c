@@ -8,18 +8,12 @@ int machine_kvm_usable(struct error *err)
     return err_set(err, ERR_SYSTEM, "guests run on x86-64 only");
 }
 
-int machine_kvm_new(const struct machine_kvm_config *config, struct machine **ret,
+int machine_kvm_new(const struct machine_guest_config *config, struct machine **ret,
                     struct error *err)
 {
     (void)config;
     (void)ret;
     return machine_kvm_usable(err);
-}
-
-struct guest_report *machine_kvm_report(struct machine *m)
-{
-    (void)m;
-    return NULL;
 }
 
 int dirty_ring_usable(struct error *err)

@@ -9,14 +9,14 @@ static void on_enter(void *arg, unsigned vcpu)
 {
     struct machine_kvm *m = arg;
 
-    dirty_ring_hold(m->base.dirty, vcpu);
+    dirty_ring_hold(m->guest.base.dirty, vcpu);
 }
 
 static int on_ring_full(void *arg, unsigned vcpu, struct error *err)
 {
     struct machine_kvm *m = arg;
 
-    return dirty_ring_full(m->base.dirty, vcpu, err);
+    return dirty_ring_full(m->guest.base.dirty, vcpu, err);
 }
 
 static void sleep_vcpu(void *arg, unsigned vcpu, uint64_t ns)
@@ -38,21 +38,21 @@ static void limit_dirty(struct machine *base, uint64_t bytes_per_s)
     dirty_ring_limit(base->dirty, bytes_per_s);
 }
 
-static unsigned ring_entries(const struct machine_kvm_config *config)
+static unsigned ring_entries(const struct machine_guest_config *config)
 {
     return config->dirty_ring ? config->dirty_ring : DIRTY_RING_DEFAULT;
 }
 
-static int prepare_ring(struct machine_kvm *m, const struct machine_kvm_config *config,
+static int prepare_ring(struct machine_kvm *m, const struct machine_guest_config *config,
                         struct error *err)
 {
     m->client.enter = on_enter;
     m->client.ring_full = on_ring_full;
-    m->ops.limit_dirty = limit_dirty;
+    m->guest.ops.limit_dirty = limit_dirty;
     return dirty_ring_enable(&m->kvm, ring_entries(config), err);
 }
 
-static int make_ring(struct machine_kvm *m, const struct machine_kvm_config *config,
+static int make_ring(struct machine_kvm *m, const struct machine_guest_config *config,
                      struct error *err)
 {
     int fds[GUEST_CPUS_MAX];
@@ -63,7 +63,7 @@ static int make_ring(struct machine_kvm *m, const struct machine_kvm_config *con
         .kvm = &m->kvm,
         .slots = m->slots,
         .n_slots = m->n_slots,
-        .map = &m->base.ram,
+        .map = &m->guest.base.ram,
         .vcpus = fds,
         .n_vcpus = m->n_vcpus,
         .entries = ring_entries(config),
@@ -71,28 +71,30 @@ static int make_ring(struct machine_kvm *m, const struct machine_kvm_config *con
         .nudge = nudge_vcpu,
         .arg = m,
     };
-    return dirty_ring_new(&ring, &m->base.dirty, err);
+    return dirty_ring_new(&ring, &m->guest.base.dirty, err);
 }
 
-static int make_log(struct machine_kvm *m, const struct machine_kvm_config *config,
+static int make_log(struct machine_kvm *m, const struct machine_guest_config *config,
                     struct error *err)
 {
     (void)config;
-    return dirty_log_new(&m->kvm, m->slots, m->n_slots, &m->base.ram, &m->base.dirty, err);
+    return dirty_log_new(&m->kvm, m->slots, m->n_slots, &m->guest.base.ram, &m->guest.base.dirty,
+                         err);
 }
 
-static int make_uffd(struct machine_kvm *m, const struct machine_kvm_config *config,
+static int make_uffd(struct machine_kvm *m, const struct machine_guest_config *config,
                      struct error *err)
 {
     (void)config;
-    return dirty_uffd_new(&m->base.ram, &m->base.dirty, err);
+    return dirty_uffd_new(&m->guest.base.ram, &m->guest.base.dirty, err);
 }
 
 static const struct {
     /* Before there is memory or a vCPU. NULL: nothing. */
-    int (*prepare)(struct machine_kvm *m, const struct machine_kvm_config *config,
+    int (*prepare)(struct machine_kvm *m, const struct machine_guest_config *config,
                    struct error *err);
-    int (*make)(struct machine_kvm *m, const struct machine_kvm_config *config, struct error *err);
+    int (*make)(struct machine_kvm *m, const struct machine_guest_config *config,
+                struct error *err);
     void (*free)(struct dirty_source *s);
 } dirty_sources[] = {
     [DIRTY_LOG] = {NULL, make_log, dirty_log_free},
@@ -101,7 +103,7 @@ static const struct {
 };
 static_assert(ARRAY_LEN(dirty_sources) == DIRTY_KINDS, "a row for each kind");
 
-int machine_kvm_prepare_source(struct machine_kvm *m, const struct machine_kvm_config *config,
+int machine_kvm_prepare_source(struct machine_kvm *m, const struct machine_guest_config *config,
                                struct error *err)
 {
     if (config->dirty_ring && config->dirty != DIRTY_RING)
@@ -112,7 +114,7 @@ int machine_kvm_prepare_source(struct machine_kvm *m, const struct machine_kvm_c
     return dirty_sources[m->dirty].prepare(m, config, err);
 }
 
-int machine_kvm_make_source(struct machine_kvm *m, const struct machine_kvm_config *config,
+int machine_kvm_make_source(struct machine_kvm *m, const struct machine_guest_config *config,
                             struct error *err)
 {
     return dirty_sources[m->dirty].make(m, config, err);
@@ -120,6 +122,6 @@ int machine_kvm_make_source(struct machine_kvm *m, const struct machine_kvm_conf
 
 void machine_kvm_free_source(struct machine_kvm *m)
 {
-    if (m->base.dirty)
-        dirty_sources[m->dirty].free(m->base.dirty);
+    if (m->guest.base.dirty)
+        dirty_sources[m->dirty].free(m->guest.base.dirty);
 }

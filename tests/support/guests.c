@@ -6,7 +6,7 @@
 #include "stream/description.h"
 #include "tests/support/test.h"
 
-struct machine *guest_new(const char *label, const struct machine_kvm_config *config)
+struct machine *guest_new(const char *label, const struct machine_guest_config *config)
 {
     struct machine *m;
     struct error err;
@@ -19,26 +19,26 @@ static void has_ended(const char *label, struct machine *m)
 {
     struct error err;
 
-    OK(guest_report_failure(machine_kvm_report(m), &err), err, label);
+    OK(guest_report_failure(machine_guest_report(m), &err), err, label);
     fail_msg("%s: a wait has ended", label);
 }
 
 void guest_await(const char *label, struct machine *m, uint64_t heartbeats)
 {
-    if (!guest_report_wait(machine_kvm_report(m), heartbeats, 0, DEADLINE_NEVER))
+    if (!guest_report_wait(machine_guest_report(m), heartbeats, 0, DEADLINE_NEVER))
         has_ended(label, m);
 }
 
 void guest_await_swept(const char *label, struct machine *m, uint64_t sweeps)
 {
-    if (!guest_report_wait_swept(machine_kvm_report(m), sweeps, DEADLINE_NEVER))
+    if (!guest_report_wait_swept(machine_guest_report(m), sweeps, DEADLINE_NEVER))
         has_ended(label, m);
 }
 
 void guest_check_clean(const char *label, struct machine *m)
 {
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
-    struct guest_report *r = machine_kvm_report(m);
+    struct guest_report *r = machine_guest_report(m);
     char text[GUEST_WRONG_TEXT] = "";
     struct guest_verdict verdict;
     struct error err;

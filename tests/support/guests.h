@@ -5,7 +5,7 @@
 
 #include "vmm/machine_kvm.h"
 
-struct machine *guest_new(const char *label, const struct machine_kvm_config *config);
+struct machine *guest_new(const char *label, const struct machine_guest_config *config);
 /* Waits until every vCPU has had so many heartbeats, or verified all of its pages that often since
  * it came. However long that takes: ctest's patience is the deadline. */
 void guest_await(const char *label, struct machine *m, uint64_t heartbeats);

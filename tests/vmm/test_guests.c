@@ -29,7 +29,7 @@ static void pause_guest(struct machine *m)
 
 static struct machine *start(const char *guest, unsigned cpus)
 {
-    struct machine_kvm_config config = {.guest = guest, .bytes = MEMORY, .cpus = cpus};
+    struct machine_guest_config config = {.guest = guest, .bytes = MEMORY, .cpus = cpus};
     struct machine *m;
     struct error err;
 
@@ -44,25 +44,25 @@ static void demand(struct machine *m, bool said)
 
     if (said)
         return;
-    OK(guest_report_failure(machine_kvm_report(m), &err), err, "the guest");
+    OK(guest_report_failure(machine_guest_report(m), &err), err, "the guest");
     fail_msg("a wait has ended");
 }
 
 static void await(struct machine *m, uint64_t heartbeats, uint64_t errors)
 {
-    demand(m, guest_report_wait(machine_kvm_report(m), heartbeats, errors, DEADLINE_NEVER));
+    demand(m, guest_report_wait(machine_guest_report(m), heartbeats, errors, DEADLINE_NEVER));
 }
 
 static void await_swept(struct machine *m, uint64_t sweeps)
 {
-    demand(m, guest_report_wait_swept(machine_kvm_report(m), sweeps, DEADLINE_NEVER));
+    demand(m, guest_report_wait_swept(machine_guest_report(m), sweeps, DEADLINE_NEVER));
 }
 
 static struct guest_verdict verdict_of(struct machine *m)
 {
     struct guest_verdict verdict;
 
-    guest_report_verdict(machine_kvm_report(m), &verdict);
+    guest_report_verdict(machine_guest_report(m), &verdict);
     return verdict;
 }
 
@@ -72,7 +72,7 @@ static void demand_clean(struct machine *m, const char *label)
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
     char text[GUEST_WRONG_TEXT] = "nothing";
 
-    if (guest_report_wrong(machine_kvm_report(m), wrong))
+    if (guest_report_wrong(machine_guest_report(m), wrong))
         guest_report_describe(&wrong[0], text, sizeof(text));
     CHECK(verdict_of(m).errors == 0, "%s: %s", label, text);
 }
@@ -122,14 +122,14 @@ static void keeps_its_rate(void **state)
 
     (void)state;
     await(m, 10, 0);
-    guest_report_get_state(machine_kvm_report(m), &before);
+    guest_report_get_state(machine_guest_report(m), &before);
     await(m, before.voices[0].heartbeats + 300, 0);
-    guest_report_get_state(machine_kvm_report(m), &after);
+    guest_report_get_state(machine_guest_report(m), &after);
     for (unsigned i = 0; i < 2; i++) {
         pages += (double)(after.voices[i].written - before.voices[i].written);
         ticks += (double)(after.voices[i].tsc - before.voices[i].tsc) / 2;
     }
-    double rate = pages / (ticks / (double)machine_kvm_report(m)->tsc_khz / 1000);
+    double rate = pages / (ticks / (double)machine_guest_report(m)->tsc_khz / 1000);
     CHECK(rate < 10240 * 1.2, "%.0f pages/s, expected 10240", rate);
     /* A busy machine may not let it. */
     CHECK(rate > 10240 * 0.1, "%.0f pages/s, expected 10240", rate);
@@ -218,12 +218,12 @@ static void find_a_damaged_page(void **state)
 
         await_swept(m, 1);
         pause_guest(m);
-        uint64_t page = whole_page(m, machine_kvm_report(m)->voices[c->vcpu].first_page);
+        uint64_t page = whole_page(m, machine_guest_report(m)->voices[c->vcpu].first_page);
         c->damage(m, page);
         machine_resume(m, MACHINE_PAUSED);
         await(m, 0, 1);
         await_swept(m, verdict_of(m).sweeps + 2); /* told once, and right again */
-        size_t n = guest_report_wrong(machine_kvm_report(m), wrong);
+        size_t n = guest_report_wrong(machine_guest_report(m), wrong);
         CHECK(n == 1 && !wrong[0].state && wrong[0].page == page && wrong[0].vcpu == c->vcpu,
               "%s: %zu errors, page %" PRIu64 " of vCPU %u, expected %" PRIu64, c->label, n,
               wrong[0].page, wrong[0].vcpu, page);
@@ -241,7 +241,7 @@ static void finds_a_stale_page(void **state)
     (void)state;
     await_swept(m, 1);
     pause_guest(m);
-    page = whole_page(m, machine_kvm_report(m)->voices[0].first_page);
+    page = whole_page(m, machine_guest_report(m)->voices[0].first_page);
     memcpy(old, page_words(m, page), sizeof(old));
     do {
         machine_resume(m, MACHINE_PAUSED);
@@ -252,7 +252,7 @@ static void finds_a_stale_page(void **state)
     memcpy(page_words(m, page), old, sizeof(old));
     machine_resume(m, MACHINE_PAUSED);
     await(m, 0, 1);
-    CHECK(guest_report_wrong(machine_kvm_report(m), wrong) == 1 && wrong[0].page == page &&
+    CHECK(guest_report_wrong(machine_guest_report(m), wrong) == 1 && wrong[0].page == page &&
               wrong[0].found == old[1] && wrong[0].expected >= now,
           "page %" PRIu64 ": generation %" PRIu64 ", expected %" PRIu64, wrong[0].page,
           wrong[0].found, wrong[0].expected);
@@ -283,12 +283,12 @@ static void finds_that_all_is_stale(void **state)
     free(old);
     machine_resume(m, MACHINE_PAUSED);
     await(m, 0, 1);
-    guest_report_wrong(machine_kvm_report(m), wrong);
+    guest_report_wrong(machine_guest_report(m), wrong);
     /* The one page that was being written when it stood still may be torn, and told first. */
     for (uint64_t errors = 1; wrong[errors - 1].state != GUEST_STATE_LEDGER; errors++) {
         CHECK(errors < 3, "wrong pages, but not the ledger");
         await(m, 0, errors + 1);
-        guest_report_wrong(machine_kvm_report(m), wrong);
+        guest_report_wrong(machine_guest_report(m), wrong);
     }
     machine_free(m);
 }
@@ -408,7 +408,7 @@ static void notice_lost_state(void **state)
         }
         machine_resume(m, MACHINE_PAUSED);
         await(m, 0, 1);
-        guest_report_wrong(machine_kvm_report(m), wrong);
+        guest_report_wrong(machine_guest_report(m), wrong);
         CHECK(wrong[0].state == c->state && wrong[0].page == c->index,
               "%s: state %u, register %" PRIu64, c->label, wrong[0].state, wrong[0].page);
         CHECK(!c->flipped || (wrong[0].found ^ wrong[0].expected) == c->flipped,

@@ -21,7 +21,7 @@ static void pause_guest(struct machine *m)
 
 static struct machine *start(unsigned cpus)
 {
-    struct machine_kvm_config config = {.guest = "counter", .bytes = MEMORY, .cpus = cpus};
+    struct machine_guest_config config = {.guest = "counter", .bytes = MEMORY, .cpus = cpus};
     struct machine *m;
     struct error err;
 
@@ -33,7 +33,7 @@ static struct machine *start(unsigned cpus)
 /* However long that takes: ctest's patience is the deadline. */
 static void await(struct machine *m, uint64_t heartbeats, uint64_t errors)
 {
-    struct guest_report *r = machine_kvm_report(m);
+    struct guest_report *r = machine_guest_report(m);
     struct error err;
 
     if (!guest_report_wait(r, heartbeats, errors, DEADLINE_NEVER)) {
@@ -46,7 +46,7 @@ static struct guest_verdict verdict_of(struct machine *m)
 {
     struct guest_verdict verdict;
 
-    guest_report_verdict(machine_kvm_report(m), &verdict);
+    guest_report_verdict(machine_guest_report(m), &verdict);
     return verdict;
 }
 
@@ -124,7 +124,7 @@ static void takes_any_orders(void **state)
     CHECK(verdict_of(m).errors == 0, "%" PRIu64 " errors", verdict_of(m).errors);
     machine_free(m);
 
-    struct machine_kvm_config config = {.guest = "counter", .bytes = MEMORY, .cpus = 1};
+    struct machine_guest_config config = {.guest = "counter", .bytes = MEMORY, .cpus = 1};
     struct error err;
     OK(machine_kvm_new(&config, &m, &err), err, "machine");
     pause_guest(m);
@@ -138,7 +138,7 @@ static void takes_any_orders(void **state)
  */
 static uint64_t quiet_page(struct machine *m, unsigned vcpu)
 {
-    const struct guest_voice *v = &machine_kvm_report(m)->voices[vcpu];
+    const struct guest_voice *v = &machine_guest_report(m)->voices[vcpu];
     uint64_t walk = page_words(m, v->first_page)[0] & UINT32_MAX, at = 0;
 
     while (at < v->n_pages && (page_words(m, v->first_page + at)[0] & UINT32_MAX) == walk)
@@ -172,7 +172,7 @@ static void finds_the_wrong_page(void **state)
         machine_resume(m, MACHINE_PAUSED);
         await(m, 0, 1);
         await(m, verdict_of(m).heartbeats + 20, 1); /* told once, then it counts on */
-        size_t n = guest_report_wrong(machine_kvm_report(m), wrong);
+        size_t n = guest_report_wrong(machine_guest_report(m), wrong);
         CHECK(n == 1, "%s: %zu wrong pages", c->label, n);
         CHECK(wrong[0].vcpu == c->vcpu && wrong[0].page == page && wrong[0].expected == expected &&
                   wrong[0].found == (expected ^ c->flip),
@@ -199,7 +199,7 @@ static void finds_swapped_and_stale_pages(void **state)
     page_words(m, page + 2)[PAGE_WORDS - 1]--;
     machine_resume(m, MACHINE_PAUSED);
     await(m, 0, 2);
-    CHECK(guest_report_wrong(machine_kvm_report(m), wrong) == 2, "more than two wrong pages");
+    CHECK(guest_report_wrong(machine_guest_report(m), wrong) == 2, "more than two wrong pages");
     CHECK(wrong[0].page == page && wrong[1].page == page + 2, "other pages");
     CHECK(wrong[1].found == wrong[1].expected - 1, "not stale by one walk");
     machine_free(m);
@@ -208,7 +208,7 @@ static void finds_swapped_and_stale_pages(void **state)
 /* A guest that goes wrong ends with a reason; pause and the end still work. */
 static void says_how_a_guest_dies(void **state)
 {
-    struct machine_kvm_config config = {.guest = "counter", .bytes = MEMORY, .cpus = 1};
+    struct machine_guest_config config = {.guest = "counter", .bytes = MEMORY, .cpus = 1};
     static const struct death_case {
         const char *label;
         uint8_t code[16];
@@ -229,9 +229,9 @@ static void says_how_a_guest_dies(void **state)
         OK(machine_kvm_new(&config, &m, &err), err, cases[i].label);
         memcpy(m->ram.blocks[0].host + GUEST_IMAGE, cases[i].code, sizeof(cases[i].code));
         machine_resume(m, MACHINE_PAUSED);
-        CHECK(!guest_report_wait(machine_kvm_report(m), 1, 0, DEADLINE_NEVER), "%s: a heartbeat",
+        CHECK(!guest_report_wait(machine_guest_report(m), 1, 0, DEADLINE_NEVER), "%s: a heartbeat",
               cases[i].label);
-        check_refused(cases[i].label, guest_report_failure(machine_kvm_report(m), &err), &err,
+        check_refused(cases[i].label, guest_report_failure(machine_guest_report(m), &err), &err,
                       ERR_PEER, cases[i].reason);
         pause_guest(m);
         machine_resume(m, MACHINE_PAUSED);
@@ -283,11 +283,11 @@ static struct machine *machine_with(const uint8_t *code, const uint8_t *end, uns
                                     serial_sink *sink, void *arg)
 {
     char path[PATH_MAX];
-    struct machine_kvm_config config = {.payload = temp_path(path, "payload"),
-                                        .bytes = MEMORY,
-                                        .cpus = cpus,
-                                        .serial_sink = sink,
-                                        .serial_arg = arg};
+    struct machine_guest_config config = {.payload = temp_path(path, "payload"),
+                                          .bytes = MEMORY,
+                                          .cpus = cpus,
+                                          .serial_sink = sink,
+                                          .serial_arg = arg};
     struct machine *m;
     struct error err;
 
@@ -390,8 +390,8 @@ static void talks_and_ends_itself(void **state)
 
     (void)state;
     machine_resume(m, MACHINE_PAUSED);
-    CHECK(!guest_report_wait(machine_kvm_report(m), 1, 0, DEADLINE_NEVER), "a heartbeat");
-    CHECK(guest_report_ended(machine_kvm_report(m), &code) && code == 5, "it has not ended");
+    CHECK(!guest_report_wait(machine_guest_report(m), 1, 0, DEADLINE_NEVER), "a heartbeat");
+    CHECK(guest_report_ended(machine_guest_report(m), &code) && code == 5, "it has not ended");
     pause_guest(m);
     CHECK(text.len == 5 && memcmp(text.bytes, "hello", 5) == 0, "%zu bytes", text.len);
     machine_free(m);
@@ -400,7 +400,7 @@ static void talks_and_ends_itself(void **state)
 /* As a linker has left it. */
 static void runs_a_program(void **state)
 {
-    struct machine_kvm_config config = {.payload = GUEST_PROGRAM, .bytes = MEMORY, .cpus = 2};
+    struct machine_guest_config config = {.payload = GUEST_PROGRAM, .bytes = MEMORY, .cpus = 2};
     struct machine *m;
     struct error err;
 
@@ -417,7 +417,7 @@ static void runs_a_program(void **state)
 /* What is beyond the devices is there, and each of its pages is another. */
 static void has_memory_beyond_the_devices(void **state)
 {
-    struct machine_kvm_config config = {
+    struct machine_guest_config config = {
         .guest = "counter", .bytes = (UINT64_C(3) << 30) + MEMORY, .cpus = 1};
     struct machine *m;
     struct error err;
@@ -448,7 +448,7 @@ static void has_memory_beyond_the_devices(void **state)
 
 static const struct config_case {
     const char *label;
-    struct machine_kvm_config config;
+    struct machine_guest_config config;
     const char *part;
 } config_cases[] = {
     {"no such guest", GUEST("sheep", MEMORY, 1), "expected one of counter"},

@@ -32,7 +32,7 @@ struct way {
 static struct machine *make(const char *label, const struct backing_case *c, enum dirty_kind dirty,
                             unsigned cpus, bool incoming)
 {
-    struct machine_kvm_config config = {
+    struct machine_guest_config config = {
         .guest = GUEST, .bytes = MEMORY, .cpus = cpus, .incoming = incoming, .dirty = dirty};
     static unsigned serial;
     char text[PATH_MAX];
@@ -201,7 +201,7 @@ static void refuses(void **state)
 {
     static const struct refuse_case {
         const char *label;
-        struct machine_kvm_config config;
+        struct machine_guest_config config;
         const char *part;
     } cases[] = {
         {"an odd ring", {.dirty = DIRTY_RING, .dirty_ring = 1000}, "expected a power of two"},
@@ -214,7 +214,7 @@ static void refuses(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct machine_kvm_config config = cases[i].config;
+        struct machine_guest_config config = cases[i].config;
         struct machine *m;
 
         config.guest = "counter";

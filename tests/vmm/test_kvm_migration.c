@@ -12,7 +12,7 @@
 
 static struct machine *make(unsigned cpus, bool incoming)
 {
-    const struct machine_kvm_config config = {
+    const struct machine_guest_config config = {
         .guest = "counter", .bytes = MEMORY, .cpus = cpus, .incoming = incoming};
 
     return guest_new("machine", &config);
@@ -127,7 +127,7 @@ static void goes_on_from_a_file(void **state)
 
 struct misfit {
     const char *label;
-    struct machine_kvm_config config;
+    struct machine_guest_config config;
     const char *part;
 };
 

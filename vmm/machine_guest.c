@@ -1,0 +1,204 @@
+#include "vmm/machine_guest.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "stream/description.h"
+#include "vmm/guest_memory.h"
+#include "vmm/machine_image.h"
+
+#define BLOCK_NAME "pc.ram"
+
+#define GUEST_WAIT_MAX_MS 1000
+
+/* The brake's reason beside those of enum machine_hold. */
+#define HOLD_BRAKE (1U << 8)
+
+struct guest_report *machine_guest_report(struct machine *m)
+{
+    return &machine_guest_of(m)->report;
+}
+
+uint64_t machine_guest_wait_ns(const struct machine_guest *g, uint64_t ticks)
+{
+    uint64_t khz = g->report.tsc_khz;
+
+    return MIN(ticks, khz * GUEST_WAIT_MAX_MS) * NS_PER_MS / khz;
+}
+
+/* --- running and standing still -------------------------------------------------------------- */
+
+static void change_holds(struct machine_guest *g, unsigned add, unsigned remove)
+{
+    pthread_mutex_lock(&g->control);
+    unsigned before = g->holds;
+    g->holds = (before | add) & ~remove;
+    if (!before && g->holds)
+        g->hold(g);
+    else if (before && !g->holds)
+        g->run(g);
+    pthread_mutex_unlock(&g->control);
+}
+
+static void hold_brake(void *arg, bool on)
+{
+    change_holds(arg, on ? HOLD_BRAKE : 0, on ? 0 : HOLD_BRAKE);
+}
+
+static int guest_stop(struct machine *m, enum machine_hold why, struct error *err)
+{
+    (void)err;
+    change_holds(machine_guest_of(m), why, 0);
+    return 0;
+}
+
+static void guest_resume(struct machine *m, enum machine_hold why)
+{
+    change_holds(machine_guest_of(m), 0, why);
+}
+
+static bool guest_is_held(struct machine *m, enum machine_hold why)
+{
+    struct machine_guest *g = machine_guest_of(m);
+
+    pthread_mutex_lock(&g->control);
+    bool held = (g->holds & why) != 0;
+    pthread_mutex_unlock(&g->control);
+    return held;
+}
+
+static void guest_throttle(struct machine *m, unsigned percent)
+{
+    vcpu_brake_set(&machine_guest_of(m)->brake, percent);
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+int machine_guest_check(const struct machine_guest_config *config, struct error *err)
+{
+    if (config->cpus < 1 || config->cpus > GUEST_CPUS_MAX)
+        return err_set(err, ERR_USAGE, "%u vCPUs, expected 1 to %d", config->cpus, GUEST_CPUS_MAX);
+    if (!config->incoming && !config->guest == !config->payload)
+        return err_set(err, ERR_USAGE, "expected a guest or a payload, one of both");
+    return guest_memory_check(config->bytes, err);
+}
+
+void machine_guest_init(struct machine_guest *g, const struct machine_guest_config *config,
+                        const struct machine_ops *ops)
+{
+    g->ops = *ops;
+    g->ops.stop = guest_stop;
+    g->ops.resume = guest_resume;
+    g->ops.is_held = guest_is_held;
+    g->ops.throttle = guest_throttle;
+    g->base.ops = &g->ops;
+    strcpy(g->base.config.machine, RAMJET_MACHINE);
+    g->memory_fd = -1;
+    g->holds = MACHINE_PAUSED | (config->incoming ? MACHINE_MOVING : 0U);
+    pthread_mutex_init(&g->control, NULL);
+    vcpu_brake_init(&g->brake, hold_brake, g);
+    guest_report_init(&g->report);
+    serial_init(&g->serial, config->serial_sink, config->serial_arg);
+}
+
+int machine_guest_map(struct machine_guest *g, const struct machine_guest_config *config,
+                      struct error *err)
+{
+    if (ram_map_add(&g->base.ram, BLOCK_NAME, config->bytes, err) < 0)
+        return -1;
+    return memory_backing_map(&config->backing, &g->base.ram.blocks[0], &g->memory_fd, err);
+}
+
+void machine_guest_let_go(struct machine_guest *g)
+{
+    vcpu_brake_done(&g->brake);
+}
+
+void machine_guest_done(struct machine_guest *g)
+{
+    ram_map_done(&g->base.ram);
+    fd_close(&g->memory_fd);
+    device_state_done(&g->base.devices);
+    guest_report_done(&g->report);
+    serial_done(&g->serial);
+    pthread_mutex_destroy(&g->control);
+}
+
+/* --- what it is ------------------------------------------------------------------------------ */
+
+static const struct field run_fields[] = {FIELD(struct run_state, paused)};
+static const struct field_table run_table = {"run-state", run_fields, ARRAY_LEN(run_fields)};
+
+static const struct field serial_fields[] = {
+    FIELD(struct serial_state, ier), FIELD(struct serial_state, fcr),
+    FIELD(struct serial_state, lcr), FIELD(struct serial_state, mcr),
+    FIELD(struct serial_state, scr), FIELD(struct serial_state, dll),
+    FIELD(struct serial_state, dlm)};
+static const struct field_table serial_table = {"serial", serial_fields, ARRAY_LEN(serial_fields)};
+
+static const struct field voice_fields[] = {
+    FIELD(struct guest_voice_state, heartbeats), FIELD(struct guest_voice_state, tsc),
+    FIELD(struct guest_voice_state, verified), FIELD(struct guest_voice_state, written)};
+static const struct field_table voice_table = {"voice", voice_fields, ARRAY_LEN(voice_fields)};
+
+static const struct field guest_fields[] = {
+    FIELD(struct guest_report_state, n_vcpus),
+    FIELD(struct guest_report_state, shared),
+    FIELD(struct guest_report_state, longest_gap_us),
+    FIELD(struct guest_report_state, moves),
+    FIELD(struct guest_report_state, errors),
+    FIELD(struct guest_report_state, ended),
+    FIELD(struct guest_report_state, exit_code),
+    FIELD_ARRAY(struct guest_report_state, facts),
+    FIELD_STRUCTS(struct guest_report_state, voices, &voice_table),
+};
+static const struct field_table guest_table = {"guest", guest_fields, ARRAY_LEN(guest_fields)};
+
+void machine_guest_devices(struct machine_guest_state *s,
+                           struct device ret[static MACHINE_GUEST_DEVICES])
+{
+    ret[0] = (struct device){"run-state", 0, &run_table, &s->run};
+    ret[1] = (struct device){"serial", 0, &serial_table, &s->serial};
+    ret[2] = (struct device){"guest", 0, &guest_table, &s->guest};
+}
+
+void machine_guest_read(struct machine_guest *g, struct machine_guest_state *ret)
+{
+    ret->run.paused = machine_is_held(&g->base, MACHINE_PAUSED);
+    ret->serial = g->serial.state;
+    guest_report_get_state(&g->report, &ret->guest);
+}
+
+int machine_guest_write(struct machine_guest *g, const struct machine_guest_state *s,
+                        struct error *err)
+{
+    if (guest_report_set_state(&g->report, &s->guest, err) < 0)
+        return err_in(err, "device 'guest' 0");
+    g->serial.state = s->serial;
+    return s->run.paused ? machine_stop(&g->base, MACHINE_PAUSED, err) : 0;
+}
+
+static void note_synth(void *arg, const struct section *s, const uint8_t *body, uint64_t len)
+{
+    bool *found = arg;
+
+    (void)body;
+    (void)len;
+    *found |= strcmp(s->name, DEVICE_SYNTH) == 0;
+}
+
+int machine_guest_expect(const struct device_state *from, bool synth, struct error *err)
+{
+    bool found = false;
+
+    if (description_check(&from->early, &from->tail, note_synth, &found, err) < 0)
+        return -1;
+    if (found == synth)
+        return 0;
+    return err_set(err, ERR_PEER,
+                   "the guest that has come ran %s, and cannot go on %s: give both machines the "
+                   "same --accel",
+                   found ? "as threads (--accel synth)" : "under KVM",
+                   synth ? "as threads (--accel synth)" : "under KVM");
+}
