@@ -7,14 +7,15 @@
  * the page's own number in its upper bits, so that a page in another's place is. Fresh memory
  * is zero, and must be.
  */
-#include "vmm/guest/env.h"
+#include "vmm/guest/program.h"
 
 #define LAST_WORD (GUEST_PAGE_WORDS - 1)
 
 /* Walks take milliseconds: 2^44 of them do not end. */
 #define PAGE_NUMBER_SHIFT 44
 
-struct counts {
+struct counter {
+    uint64_t walk, page;        /* that come next */
     uint64_t verified, written; /* pages */
 };
 
@@ -35,35 +36,38 @@ static void verify(volatile uint64_t *words, uint64_t page, uint64_t expected)
         guest_say(GUEST_PORT_WRONG_PAGE, page, last, expected);
 }
 
-static void count_page(uint64_t page, uint64_t walk, struct counts *counts)
+static void count_page(struct counter *c)
 {
-    volatile uint64_t *words = guest_words(page << GUEST_PAGE_BITS);
-    uint64_t next = content(page, walk + 1);
+    volatile uint64_t *words = guest_words(c->page << GUEST_PAGE_BITS);
+    uint64_t next = content(c->page, c->walk + 1);
 
-    verify(words, page, content(page, walk));
-    counts->verified++;
+    verify(words, c->page, content(c->page, c->walk));
+    c->verified++;
     words[0] = next;
     words[LAST_WORD] = next;
-    counts->written++;
+    guest_wrote(c->page << GUEST_PAGE_BITS);
+    c->written++;
 }
 
-void guest_main(const struct guest_params *params)
+static void start(void *state, const struct guest_params *params)
 {
-    uint64_t first = params->first_page, end = first + params->n_pages;
-    uint64_t interval = params->heartbeat_ticks, next = 0;
-    struct counts counts = {0};
+    *(struct counter *)state = (struct counter){.page = params->first_page};
+}
 
-    if (params->magic != GUEST_PARAMS_MAGIC)
-        __builtin_trap();
-    for (uint64_t walk = 0;; walk++) {
-        for (uint64_t page = first; page < end; page++) {
-            uint64_t now = guest_ticks();
+/* From one heartbeat to the next. */
+static void step(void *state, const struct guest_params *params)
+{
+    struct counter *c = state;
+    uint64_t now = guest_ticks(), next = now + params->heartbeat_ticks;
 
-            if (now >= next) {
-                guest_say(GUEST_PORT_HEARTBEAT, now, counts.verified, counts.written);
-                next = now + interval;
-            }
-            count_page(page, walk, &counts);
-        }
+    guest_say(GUEST_PORT_HEARTBEAT, now, c->verified, c->written);
+    while (guest_ticks() < next) {
+        count_page(c);
+        if (++c->page < params->first_page + params->n_pages)
+            continue;
+        c->page = params->first_page;
+        c->walk++;
     }
 }
+
+const struct guest_program guest_program_counter = {"counter", start, step};

@@ -8,6 +8,7 @@
  * A sweep also adds up the ledger, which must know of as many writes as were made: a ledger that
  * fits its pages may still be older than the guest.
  */
+#include "vmm/guest/program.h"
 #include "vmm/guest/pulse.h"
 #include "vmm/guest/stamp.h"
 
@@ -21,11 +22,11 @@ struct sweep {
 };
 
 struct dirtier {
-    const struct guest_params *params;
+    const struct guest_params *params; /* for the length of a step, as in pulse.h */
     struct pulse pulse;
     struct pen pen;
     uint64_t owner;
-    volatile uint64_t *ledger;
+    uint64_t ledger;   /* its address */
     uint64_t first, n; /* pages that are written, behind the ledger */
 
     uint64_t verified, written;
@@ -35,11 +36,23 @@ struct dirtier {
     struct sweep sweep;
 };
 
+_Static_assert(sizeof(struct dirtier) <= GUEST_STATE_WORDS * sizeof(uint64_t), "more state");
+
 /* --- one page -------------------------------------------------------------------------------- */
+
+static uint64_t entry_of(const struct dirtier *d, uint64_t page)
+{
+    return d->ledger + page * sizeof(uint64_t);
+}
+
+static uint64_t generation(const struct dirtier *d, uint64_t page)
+{
+    return *guest_words(entry_of(d, page));
+}
 
 static struct stamp stamp_of(const struct dirtier *d, uint64_t page)
 {
-    return (struct stamp){d->first + page, d->ledger[page], d->owner};
+    return (struct stamp){d->first + page, generation(d, page), d->owner};
 }
 
 static void make_zero(uint64_t page)
@@ -48,6 +61,7 @@ static void make_zero(uint64_t page)
 
     for (unsigned i = 0; i < GUEST_PAGE_WORDS; i++)
         words[i] = 0;
+    guest_wrote(page << GUEST_PAGE_BITS);
 }
 
 /* What was wrong is told once, and then made right. */
@@ -66,7 +80,8 @@ static void verify_page(struct dirtier *d, uint64_t page)
 static void write_page(struct dirtier *d, uint64_t page)
 {
     verify_page(d, page);
-    d->ledger[page]++;
+    ++*guest_words(entry_of(d, page));
+    guest_wrote(entry_of(d, page));
     d->written++;
     if (page < d->sweep.next)
         d->sweep.sum++;
@@ -164,7 +179,7 @@ static void end_sweep(struct dirtier *d, uint64_t now)
 static void sweep_until(struct dirtier *d, uint64_t end)
 {
     for (uint64_t now = beat(d); now < end; now = beat(d)) {
-        d->sweep.sum += d->ledger[d->sweep.next];
+        d->sweep.sum += generation(d, d->sweep.next);
         verify_page(d, d->sweep.next++);
         if (d->sweep.next == d->n)
             end_sweep(d, now);
@@ -191,6 +206,8 @@ static void choose_pen(struct dirtier *d)
     d->pen = (struct pen){d->params->write, d->params->fill};
     if (d->pen.write == GUEST_WRITE_AVX && !d->pulse.registers.has_avx2)
         d->pen.write = GUEST_WRITE_SSE;
+    if (!d->pulse.registers.vector_bytes)
+        d->pen.write = GUEST_WRITE_WORD;
     guest_say(GUEST_PORT_FACT, GUEST_FACT_WRITE, d->pen.write, 0);
 }
 
@@ -201,15 +218,15 @@ static void lay_out(struct dirtier *d)
     uint64_t for_ledger = (p->working_pages * 8 + GUEST_PAGE_BYTES - 1) / GUEST_PAGE_BYTES;
     uint64_t left = p->n_pages - for_ledger;
 
-    d->ledger = guest_words(p->first_page << GUEST_PAGE_BITS);
+    d->ledger = p->first_page << GUEST_PAGE_BITS;
     d->first = p->first_page + for_ledger;
     d->n = p->working_pages < left ? p->working_pages : left;
 }
 
 static void init(struct dirtier *d, const struct guest_params *params)
 {
-    pulse_init(&d->pulse, params);
     d->params = params;
+    pulse_init(&d->pulse, params);
     d->owner = guest_mix(params->seed ^ params->vcpu << 32);
     choose_pen(d);
     lay_out(d);
@@ -219,11 +236,26 @@ static void init(struct dirtier *d, const struct guest_params *params)
     begin_sweep(d, d->due);
 }
 
-void guest_main(const struct guest_params *params)
+static void detach(struct dirtier *d)
 {
-    struct dirtier dirtier;
-
-    init(&dirtier, params);
-    for (;;)
-        work(&dirtier);
+    d->params = NULL;
+    pulse_attach(&d->pulse, NULL);
 }
+
+static void start(void *state, const struct guest_params *params)
+{
+    init(state, params);
+    detach(state);
+}
+
+static void step(void *state, const struct guest_params *params)
+{
+    struct dirtier *d = state;
+
+    d->params = params;
+    pulse_attach(&d->pulse, params);
+    work(d);
+    detach(d);
+}
+
+const struct guest_program guest_program_dirtier = {"dirtier", start, step};

@@ -1,11 +1,13 @@
 /*
  * vmm/guest/env.h: what a payload may do beside computing: talk to its host, read its clock, wait,
- * touch its memory. Payloads use nothing else of the machine, so that this header is all there is
- * to replace where one is to run as an ordinary thread.
+ * touch its memory. Payloads use nothing else of the machine, beside registers.c, timer.c and
+ * fill.c, so that they run in an ordinary thread, too, where there is no KVM: built with
+ * GUEST_HOSTED, all of it is hosted.c.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "vmm/guest/params.h"
 #include "vmm/guest/ports.h"
@@ -14,7 +16,16 @@
 #define GUEST_PAGE_BYTES 4096
 #define GUEST_PAGE_WORDS 512
 
-/* Each payload's entry, its image's first byte. */
+#ifdef GUEST_HOSTED
+
+void guest_say(uint16_t port, uint64_t a, uint64_t b, uint64_t c);
+uint64_t guest_ticks(void);
+volatile uint64_t *guest_words(uint64_t address);
+void guest_wrote(uint64_t address);
+
+#else
+
+/* A payload's entry (main.c). */
 __attribute__((noreturn)) void guest_main(const struct guest_params *params);
 
 static inline void guest_say(uint16_t port, uint64_t a, uint64_t b, uint64_t c)
@@ -30,11 +41,22 @@ static inline uint64_t guest_ticks(void)
     return (uint64_t)high << 32 | low;
 }
 
-/* At an address of the guest. Volatile: somebody else may change it while we stand still. */
+/*
+ * At an address of the guest, as far as the end of its page. Volatile: somebody else may change it
+ * while we stand still.
+ */
 static inline volatile uint64_t *guest_words(uint64_t address)
 {
     return (volatile uint64_t *)address;
 }
+
+/* Something in the page of this address was written. KVM knows. */
+static inline void guest_wrote(uint64_t address)
+{
+    (void)address;
+}
+
+#endif
 
 /* Scatters a number's bits (the finalizer of SplitMix64). */
 static inline uint64_t guest_mix(uint64_t x)

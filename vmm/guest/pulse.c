@@ -1,10 +1,13 @@
 #include "vmm/guest/pulse.h"
 
+void pulse_attach(struct pulse *p, const struct guest_params *params)
+{
+    p->params = p->timer.params = params;
+}
+
 void pulse_init(struct pulse *p, const struct guest_params *params)
 {
-    if (params->magic != GUEST_PARAMS_MAGIC)
-        __builtin_trap();
-    p->params = params;
+    pulse_attach(p, params);
     p->next = p->last = guest_ticks();
     timer_init(&p->timer, params);
     registers_init(&p->registers, params->seed ^ params->vcpu);

@@ -15,7 +15,9 @@ struct pulse {
     uint64_t last; /* TSC that was read last */
 };
 
-/* Starts the timer, loads the registers. Stops for good if host and guest are not of one build. */
+/* Where its parameters are, for the length of a step; NULL behind it. */
+void pulse_attach(struct pulse *p, const struct guest_params *params);
+/* Starts the timer, loads the registers. */
 void pulse_init(struct pulse *p, const struct guest_params *params);
 /* The TSC. Tells the host, once, if it has gone backwards. */
 uint64_t pulse_now(struct pulse *p);

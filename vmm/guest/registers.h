@@ -13,7 +13,7 @@
 
 struct registers {
     uint64_t seed;
-    unsigned vector_bytes; /* of one: 16, 32 or 64 */
+    unsigned vector_bytes; /* of one: 16, 32 or 64; 0: none are watched */
     bool has_avx2;
 };
 

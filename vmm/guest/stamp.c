@@ -1,8 +1,9 @@
 #include "vmm/guest/stamp.h"
 
+#include "vmm/guest/fill.h"
+
 #define STAMP_WORDS 4
 #define LINE_WORDS  8
-#define STEP        UINT64_C(0x9e3779b97f4a7c15)
 
 /* Filled words, from `first` on. Both are multiples of 4: half a line is the widest store. */
 struct run {
@@ -39,7 +40,7 @@ static uint64_t sum_of_run(uint64_t start, struct run run)
 {
     uint64_t indices = (uint64_t)run.n * (2 * run.first + run.n - 1) / 2;
 
-    return run.n * start + indices * STEP;
+    return run.n * start + indices * FILL_STEP;
 }
 
 static uint64_t sum_of(const struct pen *pen, const struct stamp *s)
@@ -54,56 +55,6 @@ static uint64_t sum_of(const struct pen *pen, const struct stamp *s)
 
 /* --- writing --------------------------------------------------------------------------------- */
 
-/* Each writes value, value + STEP, … into n words, n a multiple of 4, not 0. */
-static void write_words(volatile uint64_t *words, uint64_t value, uint64_t n)
-{
-    for (uint64_t i = 0; i < n; i++, value += STEP)
-        words[i] = value;
-}
-
-static void write_sse(volatile uint64_t *words, uint64_t value, uint64_t n)
-{
-    const uint64_t lanes[] = {value, value + STEP, 2 * STEP, 2 * STEP};
-
-    __asm__ volatile("movdqu (%2), %%xmm0\n\t"
-                     "movdqu 16(%2), %%xmm1\n"
-                     "1:\tmovdqu %%xmm0, (%0)\n\t"
-                     "paddq %%xmm1, %%xmm0\n\t"
-                     "add $16, %0\n\t"
-                     "sub $2, %1\n\t"
-                     "jnz 1b"
-                     : "+r"(words), "+r"(n)
-                     : "r"(lanes)
-                     : "memory", "cc");
-}
-
-static void write_avx(volatile uint64_t *words, uint64_t value, uint64_t n)
-{
-    const uint64_t lanes[] = {value,    value + STEP, value + 2 * STEP, value + 3 * STEP,
-                              4 * STEP, 4 * STEP,     4 * STEP,         4 * STEP};
-
-    __asm__ volatile("vmovdqu (%2), %%ymm0\n\t"
-                     "vmovdqu 32(%2), %%ymm1\n"
-                     "1:\tvmovdqu %%ymm0, (%0)\n\t"
-                     "vpaddq %%ymm1, %%ymm0, %%ymm0\n\t"
-                     "add $32, %0\n\t"
-                     "sub $4, %1\n\t"
-                     "jnz 1b"
-                     : "+r"(words), "+r"(n)
-                     : "r"(lanes)
-                     : "memory", "cc");
-}
-
-static void write_run(uint64_t with, volatile uint64_t *words, uint64_t value, uint64_t n)
-{
-    if (with == GUEST_WRITE_AVX)
-        write_avx(words, value, n);
-    else if (with == GUEST_WRITE_SSE)
-        write_sse(words, value, n);
-    else
-        write_words(words, value, n);
-}
-
 void stamp_write(const struct pen *pen, const struct stamp *s)
 {
     volatile uint64_t *words = guest_words(s->page << GUEST_PAGE_BITS);
@@ -115,8 +66,9 @@ void stamp_write(const struct pen *pen, const struct stamp *s)
     words[2] = sum_of(pen, s);
     words[3] = s->owner;
     for (unsigned i = 0; i < runs.n; i++)
-        write_run(pen->write, words + runs.at[i].first, start + runs.at[i].first * STEP,
-                  runs.at[i].n);
+        fill_words(pen->write, words + runs.at[i].first, start + runs.at[i].first * FILL_STEP,
+                   runs.at[i].n);
+    guest_wrote(s->page << GUEST_PAGE_BITS);
 }
 
 /* --- verifying ------------------------------------------------------------------------------- */
@@ -152,7 +104,7 @@ static bool verify_stamp(const struct pen *pen, const struct stamp *s)
 bool stamp_verify(const struct pen *pen, const struct stamp *s)
 {
     static const struct run stamp_words = {0, STAMP_WORDS};
-    uint64_t start = s->generation ? start_of(s) : 0, step = s->generation ? STEP : 0;
+    uint64_t start = s->generation ? start_of(s) : 0, step = s->generation ? FILL_STEP : 0;
     struct runs runs = runs_of(pen);
 
     if (s->generation ? !verify_stamp(pen, s) : !verify_run(s, 0, 0, stamp_words))

@@ -63,10 +63,15 @@ static void make_gate(unsigned vector, void (*handler)(void))
               (at >> 16 & 0xffff) << 48;
 }
 
+/* So far. */
+static uint64_t interrupts(const struct timer *t)
+{
+    return *guest_words(GUEST_STACKS + t->params->vcpu * GUEST_STACK_BYTES);
+}
+
 void timer_init(struct timer *t, const struct guest_params *params)
 {
     t->params = params;
-    t->count = guest_words(GUEST_STACKS + params->vcpu * GUEST_STACK_BYTES);
     t->started_at = t->last = guest_ticks();
     t->started_with = t->seen = t->running = 0;
     if (!params->timer_count)
@@ -92,7 +97,7 @@ void timer_check(struct timer *t, uint64_t now)
 
     if (!t->params->timer_count)
         return;
-    uint64_t count = *t->count - t->started_with, due = (now - t->started_at) / period;
+    uint64_t count = interrupts(t) - t->started_with, due = (now - t->started_at) / period;
     t->last = now;
     t->running += since < period / RUN_AT_ONCE ? since : period / RUN_AT_ONCE;
     if (count != t->seen)

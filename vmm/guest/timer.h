@@ -8,12 +8,11 @@
 
 struct timer {
     const struct guest_params *params;
-    volatile uint64_t *count; /* of interrupts */
-    uint64_t started_at;      /* TSC */
-    uint64_t started_with;    /* interrupts, then */
-    uint64_t seen;            /* interrupts since, when it was last looked at */
-    uint64_t last;            /* TSC, then */
-    uint64_t running;         /* ticks that we have run without an interrupt */
+    uint64_t started_at;   /* TSC */
+    uint64_t started_with; /* interrupts, then */
+    uint64_t seen;         /* interrupts since, when it was last looked at */
+    uint64_t last;         /* TSC, then */
+    uint64_t running;      /* ticks that we have run without an interrupt */
 };
 
 /* Starts it, unless the parameters say that there is none. */
