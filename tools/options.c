@@ -273,6 +273,19 @@ static int set_guest(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
+static int set_accel(struct options *o, const char *value, struct error *err)
+{
+    static const char *const names[] = {[ACCEL_KVM] = "kvm", [ACCEL_SYNTH] = "synth"};
+
+    for (size_t i = ACCEL_KVM; i < ARRAY_LEN(names); i++) {
+        if (strcmp(value, names[i]) == 0) {
+            o->accel = (enum accel)i;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_USAGE, "'%.40s': expected kvm or synth", value);
+}
+
 static int set_name(struct options *o, const char *value, struct error *err)
 {
     (void)err;
@@ -439,6 +452,8 @@ static const struct option {
     {"--guest", "NAME[,KEY=VALUE...]", VERB_VM, set_guest, "what runs: counter, dirtier or idle"},
     {"--payload", "FILE", VERB_VM, set_payload,
      "instead: a program of your own, flat or static ELF64"},
+    {"--accel", "NAME", VERB_VM, set_accel,
+     "who runs it: kvm, or synth, threads of this program (kvm where there is one)"},
     {"--incoming", "URI", VERB_VM, set_incoming,
      "wait for a guest: at tcp:HOST:PORT or unix:PATH, defer until migrate-incoming; or go on from "
      "a "

@@ -27,6 +27,9 @@ enum verb_bit {
 
 #define QMP_MONITORS_MAX 8 /* as many as a monitor serves */
 
+/* Who runs a guest's vCPUs. ACCEL_BEST: KVM, and threads of ours where there is none. */
+enum accel { ACCEL_BEST, ACCEL_KVM, ACCEL_SYNTH };
+
 enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
 
 struct options {
@@ -52,7 +55,8 @@ struct options {
     /* vm */
     const char *name, *guest; /* NULL: not said */
     const char *payload;      /* the same */
-    const char *incoming;     /* "defer", a URI, or file:PATH; NULL: not said */
+    enum accel accel;
+    const char *incoming; /* "defer", a URI, or file:PATH; NULL: not said */
     bool paused;
     struct address monitors[QMP_MONITORS_MAX];
     size_t n_monitors;

@@ -14,6 +14,7 @@
 #include "vmm/landing.h"
 #include "vmm/machine_kvm.h"
 #include "vmm/machine_snapshot.h"
+#include "vmm/machine_synth_guest.h"
 #include "vmm/restore.h"
 
 #define FILE_SCHEME "file:"
@@ -267,6 +268,22 @@ static int check(const struct options *o, struct error *err)
     return 0;
 }
 
+/* A program of one's own is for KVM: without it, its absence is the error. */
+static bool use_kvm(const struct options *o)
+{
+    struct error why;
+
+    if (o->accel != ACCEL_BEST)
+        return o->accel == ACCEL_KVM;
+    if (o->payload || machine_kvm_usable(&why) == 0)
+        return true;
+    fprintf(stderr,
+            "ramjet vm: no KVM here (%s): the guest runs as threads of this program "
+            "(--accel synth)\n",
+            why.text);
+    return false;
+}
+
 int verb_vm(int argc, char **argv, struct error *err)
 {
     struct options options;
@@ -288,12 +305,14 @@ int verb_vm(int argc, char **argv, struct error *err)
         .dirty_ring = options.dirty_ring,
     };
     interrupt_block();
-    if (machine_kvm_new(&config, &r.machine, err) < 0)
+    int rc = use_kvm(&options) ? machine_kvm_new(&config, &r.machine, err)
+                               : machine_synth_guest_new(&config, &r.machine, err);
+    if (rc < 0)
         return -1;
     r.report = machine_guest_report(r.machine);
     if (options.machine)
         strcpy(r.machine->config.machine, options.machine);
-    int rc = run(&r, err);
+    rc = run(&r, err);
     machine_free(r.machine);
     return rc;
 }

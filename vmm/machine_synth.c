@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "stream/description.h"
+#include "vmm/dirty_told.h"
 #include "vmm/machine_image.h"
 
 #define BLOCK_NAME "pc.ram"
@@ -21,9 +22,8 @@
 
 struct synth {
     struct machine base;
-    struct dirty_source dirty;
+    struct dirty_told dirty;
     struct synth_config config;
-    struct dirty_bitmap log; /* what the writer wrote since the last sync */
 
     /* The writer's, while it runs. */
     uint64_t random;
@@ -113,7 +113,7 @@ GUEST static void write_page(struct synth *s)
 
     for (size_t i = 0; i < RAM_PAGE_SIZE / sizeof(*words); i += zero ? 1 : 64)
         words[i] = zero ? 0 : r + i;
-    dirty_bitmap_set(&s->log, page); /* behind the write: a page is never clean too early */
+    dirty_told_wrote(&s->dirty, page);
 }
 
 /* Waits for the next tick; false when the guest is to stop. */
@@ -245,47 +245,6 @@ static bool synth_is_held(struct machine *m, enum machine_hold why)
     return held;
 }
 
-/* --- its dirty log --------------------------------------------------------------------------- */
-
-static struct synth *synth_of(struct dirty_source *d)
-{
-    return CONTAINER_OF(d, struct synth, dirty);
-}
-
-static int log_start(struct dirty_source *d, struct error *err)
-{
-    struct synth *s = synth_of(d);
-
-    (void)err;
-    for (uint64_t w = 0; w < dirty_bitmap_words(&s->log); w++)
-        dirty_bitmap_take(&s->log, w);
-    return 0;
-}
-
-static int log_sync(struct dirty_source *d, struct dirty_bitmap *bitmaps, uint64_t *ret_pages,
-                    struct error *err)
-{
-    struct synth *s = synth_of(d);
-    uint64_t pages = 0;
-
-    (void)err;
-    for (uint64_t w = 0; w < dirty_bitmap_words(&s->log); w++)
-        pages += dirty_bitmap_merge(&bitmaps[0], w, dirty_bitmap_take(&s->log, w));
-    *ret_pages = pages;
-    return 0;
-}
-
-static void log_stop(struct dirty_source *d)
-{
-    (void)d; /* a bit per write costs the writer nothing worth stopping */
-}
-
-static const struct dirty_source_ops log_ops = {
-    .start = log_start,
-    .sync = log_sync,
-    .stop = log_stop,
-};
-
 /* --- life ------------------------------------------------------------------------------------ */
 
 static void synth_free(struct machine *m)
@@ -293,7 +252,7 @@ static void synth_free(struct machine *m)
     struct synth *s = (struct synth *)m;
 
     end_writer(s);
-    dirty_bitmap_done(&s->log);
+    dirty_told_done(&s->dirty);
     ram_map_done(&m->ram);
     device_state_done(&m->devices);
     pthread_cond_destroy(&s->stop_cond);
@@ -317,7 +276,7 @@ static int make_memory(struct synth *s, struct error *err)
     if (ram_map_add(&s->base.ram, BLOCK_NAME, s->config.bytes, err) < 0 ||
         ram_block_map_anonymous(&s->base.ram.blocks[0], err) < 0)
         return -1;
-    return dirty_bitmap_init(&s->log, ram_block_pages(&s->base.ram.blocks[0]), err);
+    return dirty_told_init(&s->dirty, ram_block_pages(&s->base.ram.blocks[0]), err);
 }
 
 int machine_synth(const struct synth_config *config, struct machine **ret, struct error *err)
@@ -327,7 +286,6 @@ int machine_synth(const struct synth_config *config, struct machine **ret, struc
     if (!s)
         return err_sys(err, "memory for a machine");
     s->base.ops = &synth_ops;
-    s->dirty.ops = &log_ops;
     s->config = *config;
     s->random = seed_of(config->seed, UINT64_MAX - 1);
     pthread_mutex_init(&s->control, NULL);
@@ -335,7 +293,7 @@ int machine_synth(const struct synth_config *config, struct machine **ret, struc
     pthread_cond_init(&s->stop_cond, NULL);
     strcpy(s->base.config.machine, RAMJET_MACHINE);
     if (config->dirty_bytes_per_s)
-        s->base.dirty = &s->dirty;
+        s->base.dirty = &s->dirty.base;
     if (make_memory(s, err) < 0 || description_append(&s->base.devices.tail, NULL, err) < 0) {
         synth_free(&s->base);
         return -1;
