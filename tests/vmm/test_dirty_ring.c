@@ -1,7 +1,9 @@
 #include "vmm/dirty_ring.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 
 #include "base/clock.h"
 #include "tests/support/dirty_guest.h"
@@ -197,6 +199,50 @@ static void starts_and_stops(void **state)
     dirty_guest_end(&g);
 }
 
+/* --- signals --------------------------------------------------------------------------------- */
+
+struct nudger {
+    struct dirty_guest *g;
+    atomic_bool stop;
+};
+
+static void *nudge_on(void *arg)
+{
+    struct nudger *n = arg;
+
+    while (!atomic_load(&n->stop)) {
+        for (unsigned i = 0; i < n->g->n_vcpus; i++)
+            vcpu_nudge(n->g->vcpus[i]);
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* A vCPU is wanted while it makes room in its ring: its signal must not spoil that. */
+static void loses_no_write_to_signals(void **state)
+{
+    struct dirty_guest g;
+    pthread_t thread;
+
+    (void)state;
+    dirty_guest_start(&two_small_rings, &g);
+    struct nudger n = {.g = &g};
+    dirty_guest_run(&g);
+    CHECK(pthread_create(&thread, NULL, nudge_on, &n) == 0, "thread");
+    dirty_trial_run(&(struct dirty_trial){
+        .label = "nudged all the time",
+        .source = g.ring,
+        .map = &g.map,
+        .rounds = 20,
+        .progress = dirty_guest_progress,
+        .settle = dirty_guest_settle,
+        .arg = &g,
+    });
+    atomic_store(&n.stop, true);
+    pthread_join(thread, NULL);
+    dirty_guest_end(&g);
+}
+
 /* --- the limit ------------------------------------------------------------------------------- */
 
 #define LIMIT    (8 * MIB) /* per second and vCPU */
@@ -317,10 +363,11 @@ static void refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loses_no_write),    cmocka_unit_test(knows_both_slots),
-        cmocka_unit_test(makes_room),        cmocka_unit_test(knows_who_wrote),
-        cmocka_unit_test(starts_and_stops),  cmocka_unit_test(limits),
-        cmocka_unit_test(wakes_who_is_held), cmocka_unit_test(refuses),
+        cmocka_unit_test(loses_no_write),   cmocka_unit_test(knows_both_slots),
+        cmocka_unit_test(makes_room),       cmocka_unit_test(knows_who_wrote),
+        cmocka_unit_test(starts_and_stops), cmocka_unit_test(loses_no_write_to_signals),
+        cmocka_unit_test(limits),           cmocka_unit_test(wakes_who_is_held),
+        cmocka_unit_test(refuses),
     };
     struct error err;
 
