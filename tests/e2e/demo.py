@@ -110,13 +110,14 @@ def start_guest(scene, path):
 
 def migrate(scene, path, source, target, there, here):
     title("It moves while it writes")
-    command(f"ramjet migrate --listen {path.ip} --channels {CHANNELS} --compress zstd \\\n"
-            "      --tls-creds-from tls/source --tls-creds-to tls/destination unix:source "
-            "unix:destination")
+    command(f"ramjet migrate --listen {path.ip} --channels {CHANNELS} --compress zstd "
+            "--set auto-converge=on \\\n      --tls-creds-from tls/source --tls-creds-to "
+            "tls/destination unix:source unix:destination")
     # Its live line is on the terminal; where there is none, it is a line each second.
     run = Ramjet(scene, "migrate", "--progress", "always", "--listen", path.ip,
-                 "--channels", CHANNELS, "--compress", "zstd", "--tls-creds-from", here,
-                 "--tls-creds-to", there, source.address, target.address, shown=True)
+                 "--channels", CHANNELS, "--compress", "zstd", "--set", "auto-converge=on",
+                 "--tls-creds-from", here, "--tls-creds-to", there, source.address,
+                 target.address, shown=True)
     check(run.wait() == 0, "ramjet migrate has failed; its own line says why")
     quote(run.output)
 
