@@ -3,6 +3,7 @@
 end-to-end tests are made of, so it shows nothing that they do not check."""
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from collections import namedtuple
 
 from lib import certs, ram, ramjet
 from lib.asked_vm import Runner
+from lib.monitor import Monitor
 from lib.netns import Netns
 from lib.qemu import Qemu
 from lib.ramjet import Ramjet
@@ -81,14 +83,19 @@ def credentials(scene, path):
     return there.folder, here.folder
 
 
-def filled(source):
+def awaited(scene, vm, holds, seconds=math.inf):
+    """The guest's figures when `holds` is true of them, or when the time is over."""
+    monitor = Monitor(vm.address)
+    scene.at_end.callback(monitor.close)
+    end = time.monotonic() + seconds
+    while not holds(guest := monitor("x-query-guest")) and time.monotonic() < end:
+        time.sleep(0.1)
+    return guest
+
+
+def filled(scene, source):
     """Waits until the guest has written as many pages as it has; not for ever on a busy machine."""
-    end = time.monotonic() + FILLING_SECONDS
-    while time.monotonic() < end:
-        guest = source.ask("x-query-guest")
-        if guest["pages-written"] >= PAGES:
-            break
-        time.sleep(0.2)
+    guest = awaited(scene, source, lambda g: g["pages-written"] >= PAGES, FILLING_SECONDS)
     check(guest["errors"] == 0, f"{guest}")
     return guest
 
@@ -102,7 +109,7 @@ def start_guest(scene, path):
     command(f"ramjet vm --incoming defer {shape} --qmp unix:destination")
     target = Runner(scene, "destination", "--incoming", "defer", "--cpus", CPUS, memory=MEMORY,
                     netns=path.b)
-    guest = filled(source)
+    guest = filled(scene, source)
     good(f"it runs: {guest['pages-written']} pages written, {guest['pages-verified']} verified, "
          "0 wrong")
     return source, target
@@ -122,10 +129,9 @@ def migrate(scene, path, source, target, there, here):
     quote(run.output)
 
 
-def verdict(source, target):
+def verdict(scene, source, target):
     title("The guest's own verdict, at the destination")
-    while (guest := target.ask("x-query-guest"))["sweeps"] < 1:  # the scene's alarm ends it
-        time.sleep(0.1)
+    guest = awaited(scene, target, lambda g: g["sweeps"] >= 1)  # the scene's alarm ends it
     check(guest["errors"] == 0 and guest["moves"] == 1, f"{guest}")
     good("it has been through all of its memory since, and each page is what its ledger says")
     source.verdict(signal.SIGINT)
@@ -151,7 +157,7 @@ def live_guest(scene, path, there, here):
     source, target = start_guest(scene, path)
     migrate(scene, path, source, target, there, here)
     told = source.ask("query-migrate")
-    summary(told, verdict(source, target))
+    summary(told, verdict(scene, source, target))
 
 
 def without_kvm(scene):
