@@ -1,13 +1,13 @@
 """The memory that is moved: made once per machine, kept outside the repository."""
 
 import hashlib
-import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from .errors import PerfError
+from .host import available_bytes
 
 GENERATOR_SOURCE = Path(__file__).resolve().parent.parent / "make_image.c"
 STEP = 4 << 20
@@ -16,13 +16,9 @@ STEP = 4 << 20
 def default_folder(n_bytes):
     """Memory if it holds the image, a copy of it (for the check) and the guest; else the disk."""
     shm = Path("/dev/shm")
-    if shm.is_dir() and shutil.disk_usage(shm).free > 4 * n_bytes and _available() > 5 * n_bytes:
+    if shm.is_dir() and shutil.disk_usage(shm).free > 4 * n_bytes and available_bytes() > 5 * n_bytes:
         return shm / "ramjet-perf"
     return Path(tempfile.gettempdir()) / "ramjet-perf"
-
-
-def _available():
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def find_or_make(make_image, folder, size, seed, mix="mixed"):
