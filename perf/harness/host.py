@@ -112,8 +112,10 @@ class LocalHost:
         n_bytes = min(n_bytes, available_bytes() * 8 // 10)
         pid = os.fork()
         if pid == 0:
-            self._touch(n_bytes)
-            os._exit(0)
+            try:
+                self._touch(n_bytes)
+            finally:
+                os._exit(0)  # whatever happened: what lies above on the stack is the parent's
         os.waitpid(pid, 0)
 
     @staticmethod
