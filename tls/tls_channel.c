@@ -574,6 +574,32 @@ static int hear_peer(struct tls_channel *t, bool first, struct error *err)
     return first ? check_is_tls(t->wire.in, len, err) : 0;
 }
 
+/*
+ * Who could not write on may still be able to read why: a peer that refuses what it is shown says
+ * so and goes, while we still write. What is left to be written goes nowhere from here on.
+ */
+static bool was_told_why(struct tls_channel *t, struct error *err)
+{
+    SSL *ssl = t->session.ssl;
+    BIO *memory = SSL_get_rbio(ssl);
+    struct error ignored;
+    size_t len;
+    char byte;
+
+    if (tls_wire_fill(&t->wire, CHANNEL_NOWAIT, &len, &ignored) < 0 || len == 0)
+        return false;
+    BIO_up_ref(memory);
+    SSL_set0_wbio(ssl, memory);
+    ERR_clear_error();
+    int rc = SSL_do_handshake(ssl);
+    if (rc == 1)
+        rc = SSL_peek(ssl, &byte, 1);
+    if (SSL_get_error(ssl, rc) != SSL_ERROR_SSL)
+        return false;
+    tls_session_explain(&t->session, err);
+    return true;
+}
+
 /* A client writes to the socket itself: see ask_for_ktls(). `sys` is errno after that. */
 static int explain_write(struct tls_channel *t, int sys, struct error *err)
 {
@@ -584,6 +610,8 @@ static int explain_write(struct tls_channel *t, int sys, struct error *err)
     /* An interrupt looks like a broken pipe, and only the channel below knows. */
     if (channel_recvv(t->below, &iov, 1, 1, CHANNEL_PEEK | CHANNEL_NOWAIT, &len, err) < 0 &&
         err->kind == ERR_CANCELLED)
+        return -1;
+    if (was_told_why(t, err))
         return -1;
     errno = sys;
     err_sys(err, "send");
