@@ -5,6 +5,7 @@ import mmap
 import os
 import platform
 import select
+import signal
 import subprocess
 import tempfile
 import time
@@ -73,7 +74,7 @@ class Process:
     def close(self):
         """Ends it if it still runs; harmless otherwise."""
         if not self._reaped:
-            self._child.kill()
+            os.kill(self.pid, signal.SIGKILL)  # Popen's own would reap one that has ended
             self._reap()
         self._child.stdout.close()
         self._stderr.close()

@@ -5,8 +5,10 @@ forecasts."""
 import contextlib
 import io
 import json
+import os
 import sys
 import tempfile
+import time
 import unittest
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -18,6 +20,7 @@ sys.path.insert(0, str(PERF))
 # pylint: disable=wrong-import-position
 from harness import advise, model, page, plots, process_memory, remote, report, scenario  # noqa: E402
 from harness.errors import PerfError  # noqa: E402
+from harness.host import Process  # noqa: E402
 from harness.peers import OWN_PEERS  # noqa: E402
 
 PLAIN = {"title": "t", "image": {"size": "2G"}, "channels": 2, "peers": ["ramjet"]}
@@ -280,6 +283,22 @@ class Forecasts(unittest.TestCase):
                          ["ssh", "-p", "2", "h", "'a b' c"])
         self.assertEqual(remote.FarHost("h", "ip netns exec n").argv(["a b", "c"]),
                          ["ip", "netns", "exec", "n", "a b", "c"])
+
+
+class Processes(unittest.TestCase):
+    def test_one_that_has_ended_is_closed_as_well(self):
+        process = Process(["true"])
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        process.close()
+        process.close()
+
+    def test_how_it_failed_is_said(self):
+        process = Process(["sh", "-c", "echo why >&2; exit 3"])
+        try:
+            with self.assertRaisesRegex(PerfError, "exit code 3. It said: why"):
+                process.end(time.monotonic() + 60)
+        finally:
+            process.close()
 
 
 class ProcessMemory(unittest.TestCase):
