@@ -214,9 +214,16 @@ class _HeldTrial(_RamjetTrial):
         deadline = time.monotonic() + RUN_LIMIT_S
         while not _is_zombie(self._send.pid) and time.monotonic() < deadline:
             if anonymous_kib(self._send.pid) >= enough:
-                os.kill(self._send.pid, signal.SIGSTOP)
-                return not _is_zombie(self._send.pid)
+                return self._stop() and anonymous_kib(self._send.pid) < size >> 10
         return False
+
+    def _stop(self):
+        """False where it has ended instead. One that has all its memory may have tried to connect
+        already, and been refused."""
+        os.kill(self._send.pid, signal.SIGSTOP)
+        while (state := _state(self._send.pid)) not in "TZ":
+            time.sleep(0.001)
+        return state == "T"
 
     def run(self):
         if not self._send:
@@ -381,9 +388,14 @@ def _remove(path):
         path.unlink(missing_ok=True)
 
 
-def _is_zombie(pid):
+def _state(pid):
+    """As in /proc: R, S, T where it is stopped, Z where it has ended."""
     with open(f"/proc/{pid}/stat") as f:
-        return f.read().rpartition(")")[2].split()[0] == "Z"
+        return f.read().rpartition(")")[2].split()[0]
+
+
+def _is_zombie(pid):
+    return _state(pid) == "Z"
 
 
 def result_of(ended, *needed):
