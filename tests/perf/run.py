@@ -12,7 +12,7 @@ from pathlib import Path
 
 PERF = Path(__file__).resolve().parents[2] / "perf"
 BUILD = Path(os.environ.get("RAMJET_BUILD", PERF.parent / "build/release"))
-HERE, THERE = os.environ.get("RAMJET_NETNS", " ").split(" ")
+HERE, THERE = (os.environ.get(name, "") for name in ("NETNS_A", "NETNS_B"))  # by scripts/netns
 
 
 def run(*argv, code=0, prefix=()):
@@ -65,7 +65,7 @@ class Runs(unittest.TestCase):
     def test_a_path(self):
         if not THERE:
             self.skipTest("not under scripts/netns")
-        run(PERF / "run", *self.common, "--remote", os.environ["RAMJET_NETNS_ADDRESS"],
+        run(PERF / "run", *self.common, "--remote", os.environ["NETNS_IP_B"],
             "--remote-cmd", f"ip netns exec {THERE}", "--reps", 1, "--vm-size", "1G",
             "--vm-dirty-rate", "10M", prefix=["ip", "netns", "exec", HERE])
         r = json.loads(self.result("-remote.json"))
