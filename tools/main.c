@@ -38,7 +38,7 @@ static const struct verb {
      "monitor.\n"
      "It runs until SIGINT or SIGTERM, a monitor's quit, or for --run-for; the exit code is 0 "
      "when\n"
-     "everything was right. Where there is no KVM it does not run.\n",
+     "everything was right. Where there is no KVM its vCPUs are threads (--accel synth).\n",
      VERB_VM, verb_vm},
     {"migrate", "[options] FROM TO", "drive two running VMs (QEMUs, too) by their monitors",
      "FROM, TO: unix:PATH or tcp:HOST:PORT, where a VM's monitor speaks QMP. TO was started with\n"
