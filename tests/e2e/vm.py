@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""ramjet vm: a guest under KVM runs until it is told to end, and its verdict is the exit code."""
+"""ramjet vm: a guest, under KVM or as threads, runs until it is told to end, and its verdict is the
+exit code."""
 
 import os
 import re
@@ -9,9 +10,9 @@ import sys
 from collections import namedtuple
 
 from lib import ramjet, table
-from lib.monitor import Monitor
+from lib.monitor import Monitor, Refused
 from lib.ramjet import Ramjet
-from lib.runner import demand_kvm, memory_at
+from lib.runner import FAST, Vm, demand_kvm, dirtier, memory_at, moved
 from lib.scene import until
 from lib.table import Skip, check
 
@@ -32,10 +33,15 @@ def case(label):
     return add
 
 
-def vm(scene, *options, memory="16M"):
+def demand(scene, accel):
+    if accel == "kvm":
+        demand_kvm(scene)
+
+
+def vm(scene, *options, accel="kvm", memory="16M"):
     """A guest that runs already."""
-    demand_kvm(scene)
-    guest = Ramjet(scene, "vm", "--guest", "counter", "--memory", memory, *options)
+    demand(scene, accel)
+    guest = Ramjet(scene, "vm", "--accel", accel, "--guest", "counter", "--memory", memory, *options)
     check(guest.read(lambda out: b"\n" in out), f"it ended before it ran: {guest.errors}")
     check(guest.output.startswith(b"running counter, 16 MiB"), f"{guest.output}")
     return guest
@@ -48,20 +54,30 @@ def clean(result):
     check(result["heartbeats"] > 0, f"{result}")
 
 
-def ended_by(scene, number):
-    guest = vm(scene, "--json")
+def ended_by(scene, number, accel):
+    guest = vm(scene, "--json", accel=accel)
     guest.send_signal(number)
     clean(guest.done(10))
     check(not guest.errors, guest.errors)
 
 
+def each(label):
+    """Adds the function below it to the table, once for each who runs guests."""
+    def add(function):
+        for accel in ("kvm", "synth"):
+            CASES.append(Case(f"{accel}: {label}", lambda scene, a=accel: function(scene, a)))
+        return function
+    return add
+
+
 for _number in (signal.SIGINT, signal.SIGTERM):
-    case(f"{_number.name} ends it with its verdict")(lambda scene, n=_number: ended_by(scene, n))
+    each(f"{_number.name} ends it with its verdict")(
+        lambda scene, accel, n=_number: ended_by(scene, n, accel))
 
 
-@case("two vCPUs, for a while")
-def for_a_while(scene):
-    clean(vm(scene, "--json", "--cpus", 2, "--run-for", "500ms").done(20))
+@each("two vCPUs, for a while")
+def for_a_while(scene, accel):
+    clean(vm(scene, "--json", "--cpus", 2, "--run-for", "500ms", accel=accel).done(20))
 
 
 @case("the verdict for people")
@@ -73,9 +89,9 @@ def text(scene):
         check(word in guest.output, f"no {word} in {guest.output}")
 
 
-@case("errors found are an exit code of 1")
-def wrong(scene):
-    guest = vm(scene, "--json")
+@each("errors found are an exit code of 1")
+def wrong(scene, accel):
+    guest = vm(scene, "--json", accel=accel)
     start = memory_at(guest, 16 << 20)
     pages = range(600, 4000, 400)
     try:
@@ -98,10 +114,10 @@ def wrong(scene):
     check(re.search(r'"errors":[1-9]\b', result), result)
 
 
-@case("a guest that dirties its memory")
-def dirtier(scene):
-    demand_kvm(scene)
-    guest = Ramjet(scene, "vm", "--guest", "dirtier,rate=20M,pattern=hot,fill=lines", "--memory",
+@each("a guest that dirties its memory")
+def writes(scene, accel):
+    demand(scene, accel)
+    guest = Ramjet(scene, "vm", "--accel", accel, "--guest", "dirtier,rate=20M,pattern=hot,fill=lines", "--memory",
                    "16M", "--cpus", 2, "--run-for", "500ms", "--json")
     clean(guest.done(20))
     check(guest.output.startswith(b"running dirtier,rate=20M"), f"{guest.output}")
@@ -149,15 +165,136 @@ def death(scene):
     end_is_told(scene, 0x600, "guest-panic", 1)
 
 
-@case("without access to KVM")
-def no_access(scene):
+def as_nobody(scene, *options):
     if os.geteuid() != 0:
         raise Skip("only root can become nobody")
     if os.path.exists("/dev/kvm") and os.stat("/dev/kvm").st_mode & 0o006 == 0o006:
         raise Skip("/dev/kvm is everybody's here")
     program = shutil.copy(ramjet.binary(), scene.folder)  # the original may be out of reach
-    Ramjet(scene, "vm", "--guest", "counter", user=NOBODY, group=NOBODY, extra_groups=[],
-           program=program).failed("/dev/kvm")
+    return Ramjet(scene, "vm", *options, user=NOBODY, group=NOBODY, extra_groups=[],
+                  program=program)
+
+
+@case("without access to KVM the guest runs as threads, with a notice")
+def no_access(scene):
+    guest = as_nobody(scene, "--guest", "counter", "--run-for", "300ms", "--json")
+    clean(guest.done(20))
+    for word in ("no KVM here", "/dev/kvm", "--accel synth"):
+        check(word in guest.errors, f"no {word} in {guest.errors}")
+    check(guest.errors.count("\n") == 1, guest.errors)
+
+
+@case("without access to KVM, what asks for it fails")
+def no_access_asked(scene):
+    as_nobody(scene, "--accel", "kvm", "--guest", "counter").failed("/dev/kvm")
+    path = scene.folder / "payload"
+    path.write_bytes(b"\xeb\xfe")
+    as_nobody(scene, "--payload", path).failed("/dev/kvm")
+
+
+# --- as threads: what else a guest under KVM does --------------------------------------------------
+
+SYNTH = ("--accel", "synth")
+
+
+def synth_moves(scene, kind):
+    """There, back to another, and on: paused, too."""
+    source = dirtier(scene, *SYNTH, "--dirty-source", kind)
+    for move in range(1, 4):
+        target = Vm(scene, *SYNTH, "--dirty-source", kind)
+        moved(source, target, target.listen())
+        check(target.swept()["moves"] == move, f"{target.guest()}")
+        target.parameters(**FAST)
+        source.quit()
+        source = target
+    source.qmp("stop")
+    target = Vm(scene, *SYNTH)
+    moved(source, target, target.listen())
+    check(target.state() == "paused", f"the destination is {target.state()}")
+    check(source.digest() == target.digest(), "memory differs")
+    check(target.guest()["heartbeats"] == source.guest()["heartbeats"], "it has run")
+    target.qmp("cont")
+    target.swept()
+    source.quit()
+    target.quit()
+
+
+@case("synth: a guest moves on and on, by its own log")
+def synth_log(scene):
+    synth_moves(scene, "log")
+
+
+@case("synth: a guest moves on and on, by userfaultfd")
+def synth_uffd(scene):
+    usable = Ramjet(scene, "vm", *SYNTH, "--guest", "idle", "--dirty-source", "uffd",
+                    "--run-for", "10ms")
+    if usable.wait(10) != 0 and "userfaultfd" in usable.errors:
+        raise Skip(usable.errors)
+    synth_moves(scene, "uffd")
+
+
+@case("synth: slowed, and cancelled, it goes on at full speed")
+def synth_cancelled(scene):
+    source = dirtier(scene, *SYNTH, guest="dirtier,rate=8M", memory="8M")
+    target = Vm(scene, *SYNTH, memory="8M")
+    address = target.listen(exit_on_error=False)
+    # Bytes per second: less than it writes.
+    source.parameters(**{"max-bandwidth": 4 << 20, "downtime-limit": 10})
+    source.set(auto_converge=True)
+    source.qmp.forget()
+    source.qmp("migrate", uri=address)
+    until(lambda: source.qmp("query-migrate").get("cpu-throttle-percentage", 0) > 0, "a throttle",
+          30)
+    source.qmp("migrate_cancel")
+    source.qmp.status("cancelled")
+    source.full_speed(8 << 20)
+    source.swept(source.guest()["sweeps"] + 1)
+    source.quit()
+    target.qmp("quit")
+    target.wait(5)
+
+
+@case("synth: a snapshot by ramjet recv, resumed twice")
+def synth_snapshot(scene):
+    source = dirtier(scene, *SYNTH)
+    path = scene.folder / "guest.snap"
+    receiver, address = ramjet.recv(scene, f"file:{path}", "--json")
+    source.qmp("migrate", uri=address)
+    source.qmp.status("completed")
+    receiver.done()
+    source.quit()
+    for _ in range(2):
+        resumed = Vm(scene, *SYNTH, "--incoming", f"file:{path}")
+        check(resumed.swept()["moves"] == 1, f"{resumed.guest()}")
+        resumed.quit()
+    demand_kvm(scene)
+    Ramjet(scene, "vm", "--accel", "kvm", "--incoming", f"file:{path}", "--memory", "32M", "--cpus",
+           2).failed("--accel", str(path).lower())
+
+
+@case("synth: a migration into KVM is refused, and the guest goes on")
+def synth_into_kvm(scene):
+    demand_kvm(scene)
+    source = dirtier(scene, *SYNTH)
+    target = Vm(scene, "--accel", "kvm")
+    source.set(return_path=True)
+    source.qmp.forget()
+    source.qmp("migrate", uri=target.listen())
+    source.qmp.status("failed")
+    target.failed("give both machines the same --accel")
+    source.swept(source.guest()["sweeps"] + 1)
+    source.quit()
+
+
+@case("synth: dirty-limit, which needs KVM, is refused by name")
+def synth_dirty_limit(scene):
+    source = Vm(scene, *SYNTH, guest="idle")
+    try:
+        source.set(dirty_limit=True)
+        check(False, "dirty-limit was taken")
+    except Refused as refused:
+        check("dirty ring" in str(refused), f"{refused}")
+    source.quit()
 
 
 def run(scene, chosen):
@@ -165,4 +302,4 @@ def run(scene, chosen):
 
 
 if __name__ == "__main__":
-    sys.exit(table.main(CASES, run))
+    sys.exit(table.main(CASES, run, seconds=60))

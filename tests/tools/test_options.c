@@ -95,17 +95,20 @@ static void vm_options(void **state)
 {
     static const char *const nothing[] = {NULL};
     static const char *const words[] = {"--guest", "counter",        "--memory=1G", "--cpus",
-                                        "16",      "--run-for=1.5s", "--json",      NULL};
+                                        "16",      "--run-for=1.5s", "--json",      "--accel=synth",
+                                        NULL};
     struct options o;
     struct error err;
     size_t n;
 
     (void)state;
     OK(parse(VERB_VM, nothing, &o, NULL, 0, &n, &err), err, "nothing");
-    CHECK(!o.guest && o.memory_bytes == 64 << 20 && o.cpus == 1 && o.run_for_ms == 0, "defaults");
+    CHECK(!o.guest && o.memory_bytes == 64 << 20 && o.cpus == 1 && o.run_for_ms == 0 &&
+              o.accel == ACCEL_BEST,
+          "defaults");
     OK(parse(VERB_VM, words, &o, NULL, 0, &n, &err), err, "all of them");
     CHECK(strcmp(o.guest, "counter") == 0 && o.memory_bytes == 1 << 30 && o.cpus == 16 &&
-              o.run_for_ms == 1500 && o.json,
+              o.run_for_ms == 1500 && o.json && o.accel == ACCEL_SYNTH,
           "other values");
 }
 
@@ -280,6 +283,7 @@ static const struct bad_case {
     {"backend", VERB_VM, {"--backend", "paper"}, "--backend: memory 'paper', expected anon|memfd|"},
     {"source", VERB_VM, {"--dirty-source", "rings"}, "expected log|ring|uffd"},
     {"ring", VERB_VM, {"--dirty-ring", "0"}, "--dirty-ring: '0', expected a number"},
+    {"accel", VERB_VM, {"--accel", "tcg"}, "--accel: 'tcg': expected kvm or synth"},
     {"without its value", VERB_SEND, {"--channels"}, "--channels needs N"},
     {"with a value too many", VERB_RECV, {"--json=yes"}, "--json takes no value"},
     {"one word too many", VERB_RECV, {"a", "b", "c"}, "'c': one word too many"},
