@@ -48,6 +48,10 @@ struct dirty_ring {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool end;
+    bool asked; /* the thread is to harvest, and says with what result */
+    int answer;
+    struct error answer_err;
+    bool reset_due;           /* something was harvested, and not yet protected again */
     struct dirty_bitmap *log; /* of each block: harvested, and not yet synced */
     struct ring rings[];
 };
@@ -169,11 +173,11 @@ static int note(struct dirty_ring *r, struct ring *ring, const struct kvm_dirty_
 
 /*
  * KVM fills an entry before it says so in `flags`, and looks at nothing of it before we say the
- * same: acquire there, release here. *any: a reset is due.
+ * same: acquire there, release here.
  */
-static int harvest(struct dirty_ring *r, struct ring *ring, bool *any, struct error *err)
+static int harvest(struct dirty_ring *r, struct ring *ring, struct error *err)
 {
-    for (;; ring->next++, *any = true) {
+    for (;; ring->next++, r->reset_due = true) {
         struct kvm_dirty_gfn *entry = &ring->entries[ring->next & (r->config.entries - 1)];
 
         if (!(__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) & KVM_DIRTY_GFN_F_DIRTY))
@@ -198,18 +202,17 @@ static int reset(struct dirty_ring *r, struct error *err)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int n = kvm_ioctl(r->config.kvm->vm, KVM_RESET_DIRTY_RINGS, NULL, "resetting dirty rings", err);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    r->reset_due = r->reset_due && n < 0;
     return n < 0 ? -1 : 0;
 }
 
 static int harvest_all(struct dirty_ring *r, struct error *err)
 {
-    bool any = false;
-
     for (unsigned i = 0; i < r->n_rings; i++) {
-        if (harvest(r, &r->rings[i], &any, err) < 0)
+        if (harvest(r, &r->rings[i], err) < 0)
             return -1;
     }
-    return any ? reset(r, err) : 0;
+    return r->reset_due ? reset(r, err) : 0;
 }
 
 /* --- what vCPUs' threads call ---------------------------------------------------------------- */
@@ -217,12 +220,10 @@ static int harvest_all(struct dirty_ring *r, struct error *err)
 int dirty_ring_full(struct dirty_source *s, unsigned vcpu, struct error *err)
 {
     struct dirty_ring *r = ring_of(s);
-    bool any = false;
 
     pthread_mutex_lock(&r->lock);
-    int rc = harvest(r, &r->rings[vcpu], &any, err);
-    /* Without an entry, too: another thread has harvested them, and its reset may have failed. */
-    if (rc == 0)
+    int rc = harvest(r, &r->rings[vcpu], err);
+    if (rc == 0) /* without an entry, too: another thread has harvested them */
         rc = reset(r, err);
     pthread_mutex_unlock(&r->lock);
     if (rc == 0)
@@ -250,7 +251,7 @@ void dirty_ring_hold(struct dirty_source *s, unsigned vcpu)
     pthread_mutex_unlock(&r->lock);
 }
 
-/* --- the thread that looks, while there is a limit ------------------------------------------- */
+/* --- its thread: harvests when asked, and by itself while there is a limit ------------------- */
 
 /* With the lock held: once the limit is off, nobody is nudged any more. */
 static void nudge_all(struct dirty_ring *r)
@@ -269,28 +270,59 @@ static void nudge_debtors(struct dirty_ring *r)
     }
 }
 
+/* With the lock held: until something is to be done, or there may be. */
+static void wait_for_work(struct dirty_ring *r)
+{
+    struct timespec until = deadline_timespec(clock_ns() + TICK_NS);
+
+    if (r->asked)
+        return;
+    if (r->limit)
+        pthread_cond_clockwait(&r->changed, &r->lock, CLOCK_MONOTONIC, &until);
+    else
+        pthread_cond_wait(&r->changed, &r->lock);
+}
+
+static void answer(struct dirty_ring *r)
+{
+    r->answer = harvest_all(r, &r->answer_err);
+    r->asked = false;
+    pthread_cond_broadcast(&r->changed);
+}
+
 /*
  * A ring that is long, or a vCPU that writes few pages, is full too seldom to hold the vCPU there.
  */
-static void *limit_main(void *arg)
+static void *ring_main(void *arg)
 {
     struct dirty_ring *r = arg;
     struct error ignored; /* what cannot be harvested is told at the next sync */
 
     pthread_mutex_lock(&r->lock);
     while (!r->end) {
-        struct timespec until = deadline_timespec(clock_ns() + TICK_NS);
-
-        if (!r->limit) {
-            pthread_cond_wait(&r->changed, &r->lock);
-            continue;
-        }
-        pthread_cond_clockwait(&r->changed, &r->lock, CLOCK_MONOTONIC, &until);
-        if (!r->end && r->limit && harvest_all(r, &ignored) == 0)
+        wait_for_work(r);
+        if (r->asked)
+            answer(r);
+        else if (!r->end && r->limit && harvest_all(r, &ignored) == 0)
             nudge_debtors(r);
     }
     pthread_mutex_unlock(&r->lock);
     return NULL;
+}
+
+/*
+ * With the lock held, which is given up meanwhile. Not on the caller's own thread: what its
+ * io_uring has to tell it counts as a signal to KVM, and cannot be blocked.
+ */
+static int harvest_by_thread(struct dirty_ring *r, struct error *err)
+{
+    r->asked = true;
+    pthread_cond_broadcast(&r->changed);
+    while (r->asked)
+        pthread_cond_wait(&r->changed, &r->lock);
+    if (r->answer < 0)
+        *err = r->answer_err;
+    return r->answer;
 }
 
 static int start_thread(struct dirty_ring *r, struct error *err)
@@ -299,9 +331,9 @@ static int start_thread(struct dirty_ring *r, struct error *err)
 
     sigfillset(&all); /* the program's signals are for the program's threads */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    errno = pthread_create(&r->thread, NULL, limit_main, r);
+    errno = pthread_create(&r->thread, NULL, ring_main, r);
     r->has_thread = errno == 0;
-    int rc = r->has_thread ? 0 : err_sys(err, "thread for the dirty limit");
+    int rc = r->has_thread ? 0 : err_sys(err, "thread for dirty rings");
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
 }
@@ -395,7 +427,7 @@ static int ring_sync(struct dirty_source *s, struct dirty_bitmap *bitmaps, uint6
     struct dirty_ring *r = ring_of(s);
 
     pthread_mutex_lock(&r->lock);
-    int rc = harvest_all(r, err);
+    int rc = harvest_by_thread(r, err);
     if (rc == 0)
         *ret_pages = move_log(r, bitmaps);
     pthread_mutex_unlock(&r->lock);
@@ -411,7 +443,7 @@ static void ring_stop(struct dirty_source *s)
     dirty_ring_limit(s, 0);
     pthread_mutex_lock(&r->lock);
     (void)!set_slots(r, 0, &ignored);
-    (void)!harvest_all(r, &ignored);
+    (void)!harvest_by_thread(r, &ignored);
     forget(r);
     pthread_mutex_unlock(&r->lock);
 }
