@@ -98,8 +98,8 @@ class Vm(Ramjet):
             start, before = time.monotonic(), self.guest()["pages-written"]
             self.beats(400)
             written = self.guest()["pages-written"] - before
-            return written * _PAGE > 0.75 * rate * (time.monotonic() - start)
-        until(runs, "the guest's full speed")
+            return written * _PAGE > 0.6 * rate * (time.monotonic() - start)
+        until(runs, "the guest's full speed", 45)
 
     def quit(self):
         """Ends it; the verdict has to be a good one."""
