@@ -3,9 +3,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <unistd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
-/* Wakes the watcher for its end: a signal that nobody sends us. */
+/* Wakes the watcher for its end; from anyone else it means nothing. */
 #define SIGNAL_END SIGUSR1
 
 /* A signal's thread belongs to the process: there is one. */
@@ -13,6 +14,7 @@ static struct {
     void (*cancel)(void *arg);
     void *arg;
     pthread_t thread;
+    atomic_bool ending; /* set before SIGNAL_END is sent */
 } watcher;
 
 static sigset_t mask_before; /* interrupt_block() */
@@ -36,15 +38,17 @@ void interrupt_block(void)
     pthread_sigmask(SIG_BLOCK, &set, &mask_before);
 }
 
-/* The next signal that is meant for the program, or SIGNAL_END if it is our own. */
+/*
+ * The next signal that is meant for the program, or SIGNAL_END if it is our own. Who has sent a
+ * signal the kernel forgets, where the user has as many of them pending as he may.
+ */
 static int next_signal(const sigset_t *set)
 {
-    siginfo_t info;
     int number;
 
     do {
-        number = sigwaitinfo(set, &info);
-    } while (number < 0 || (number == SIGNAL_END && info.si_pid != getpid()));
+        number = sigwaitinfo(set, NULL);
+    } while (number < 0 || (number == SIGNAL_END && !atomic_load(&watcher.ending)));
     return number;
 }
 
@@ -70,6 +74,7 @@ int interrupt_start(void (*cancel)(void *arg), void *arg, struct error *err)
 {
     watcher.cancel = cancel;
     watcher.arg = arg;
+    atomic_store(&watcher.ending, false);
     errno = pthread_create(&watcher.thread, NULL, watch, NULL);
     if (errno)
         return err_sys(err, "thread for signals");
@@ -78,6 +83,7 @@ int interrupt_start(void (*cancel)(void *arg), void *arg, struct error *err)
 
 void interrupt_stop(void)
 {
+    atomic_store(&watcher.ending, true);
     pthread_kill(watcher.thread, SIGNAL_END);
     pthread_join(watcher.thread, NULL);
 }

@@ -1,0 +1,64 @@
+#include "tools/interrupt.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "tests/support/test.h"
+
+struct heard {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned n;
+};
+
+static void on_signal(void *arg)
+{
+    struct heard *h = arg;
+
+    pthread_mutex_lock(&h->lock);
+    h->n++;
+    pthread_cond_broadcast(&h->changed);
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* A signal that waited is heard at once; SIGUSR1, from outside, means nothing. Then the end. */
+static void watch_once(struct heard *h)
+{
+    struct error err;
+
+    h->n = 0;
+    kill(getpid(), SIGUSR1);
+    kill(getpid(), SIGTERM);
+    OK(interrupt_start(on_signal, h, &err), err, "start");
+    pthread_mutex_lock(&h->lock);
+    while (!h->n)
+        pthread_cond_wait(&h->changed, &h->lock);
+    pthread_mutex_unlock(&h->lock);
+    interrupt_stop();
+    CHECK(h->n == 1, "heard %u times", h->n);
+}
+
+/* Also where the user's signals are as many as they may be: the kernel drops who sent them. */
+static void it_ends(void **state)
+{
+    struct heard h = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+    struct rlimit before, none;
+
+    (void)state;
+    interrupt_block();
+    watch_once(&h);
+    assert_int_equal(getrlimit(RLIMIT_SIGPENDING, &before), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+    watch_once(&h);
+    assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &before), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(it_ends)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
