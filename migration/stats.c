@@ -69,8 +69,10 @@ void migration_snapshot_add(struct migration_snapshot *snap, unsigned id,
 
 void migration_snapshot_remaining(const struct migration_stats *s, struct migration_snapshot *snap)
 {
-    uint64_t sent = snap->normal + snap->zero - atomic_load(&s->round_start_pages);
+    uint64_t pages = snap->normal + snap->zero, start = atomic_load(&s->round_start_pages);
     uint64_t round = atomic_load(&s->round_pages);
+    /* A round may begin behind the channels' look: none of it was sent then. */
+    uint64_t sent = pages > start ? pages - start : 0;
 
     snap->remaining_bytes = sent < round ? (round - sent) * RAM_PAGE_SIZE : 0;
 }
@@ -107,6 +109,7 @@ void migration_snapshot_main(const struct migration_stats *s, uint64_t main_byte
 {
     bool stopped = atomic_load(&s->stopped);
 
-    snap->precopy_bytes = stopped ? atomic_load(&s->stopped_at_bytes) : main_bytes;
+    /* The guest may have been stopped since main was looked at. */
+    snap->precopy_bytes = stopped ? MIN(main_bytes, atomic_load(&s->stopped_at_bytes)) : main_bytes;
     snap->downtime_bytes = main_bytes - snap->precopy_bytes;
 }

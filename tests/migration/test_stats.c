@@ -7,9 +7,13 @@ static const struct remaining_case {
     const char *label;
     uint64_t round, start, normal, zero, want_pages;
 } remaining_cases[] = {
-    {"nothing begun", 0, 0, 0, 0, 0},         {"at the start", 100, 0, 0, 0, 100},
-    {"half-way", 100, 0, 30, 20, 50},         {"done", 100, 0, 50, 50, 0},
-    {"more than planned", 100, 0, 90, 90, 0}, {"the second round", 10, 100, 105, 0, 5},
+    {"nothing begun", 0, 0, 0, 0, 0},
+    {"at the start", 100, 0, 0, 0, 100},
+    {"half-way", 100, 0, 30, 20, 50},
+    {"done", 100, 0, 50, 50, 0},
+    {"more than planned", 100, 0, 90, 90, 0},
+    {"the second round", 10, 100, 105, 0, 5},
+    {"a look before the round", 10, 100, 98, 0, 10},
 };
 
 static void tells_what_remains(void **state)
@@ -101,6 +105,8 @@ static void main_is_divided_where_the_guest_stopped(void **state)
     s.stopped = true;
     migration_snapshot_main(&s, 1000, &snap);
     CHECK(snap.precopy_bytes == 700 && snap.downtime_bytes == 300, "it is stopped");
+    migration_snapshot_main(&s, 600, &snap); /* main was looked at before */
+    CHECK(snap.precopy_bytes == 600 && snap.downtime_bytes == 0, "it has been stopped since");
 }
 
 int main(void)
