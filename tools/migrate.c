@@ -25,6 +25,7 @@ struct drive {
     char uri[MIGRATE_URI_MAX]; /* where FROM connects */
     bool heard;                /* TO listened already */
     struct cancel cancel;      /* a signal came */
+    bool gone_on;              /* FROM was told to leave pre-switchover */
     json_t *migration;         /* FROM's query-migrate as last seen; NULL: none was started */
     json_t *guest;             /* TO's x-query-guest; NULL: it has none */
 };
@@ -415,6 +416,24 @@ static int cancel(struct drive *d, struct stop *stop, const char *why, struct er
     return -1;
 }
 
+/* Once: it may be seen there still when it is about to leave. Another may have been quicker. */
+static int go_on(struct drive *d, struct error *err)
+{
+    if (d->gone_on)
+        return 0;
+    d->gone_on = true;
+    if (monitor_ask(&d->from, "migrate-continue", json_pack("{s:s}", "state", "pre-switchover"),
+                    NULL, err) == 0)
+        return 0;
+    if (!monitor_refused(&d->from))
+        return -1;
+    json_auto_t *now = NULL;
+    struct error ignored;
+    bool waits =
+        monitor_migration(&d->from, &now, &ignored) == 0 && is_status(now, "pre-switchover");
+    return waits ? -1 : 0;
+}
+
 /* Cancels where that is due, and goes on where the VM waits for us. */
 static int act(struct drive *d, uint64_t give_up, struct stop *stop, struct error *err)
 {
@@ -425,8 +444,7 @@ static int act(struct drive *d, uint64_t give_up, struct stop *stop, struct erro
     if (!stop->why && clock_ns() >= give_up)
         return cancel(d, stop, "cancelled: it took longer than --timeout", err);
     if (!stop->why && is_status(d->migration, "pre-switchover"))
-        return monitor_ask(&d->from, "migrate-continue",
-                           json_pack("{s:s}", "state", "pre-switchover"), NULL, err);
+        return go_on(d, err);
     return 0;
 }
 

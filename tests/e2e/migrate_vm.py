@@ -5,7 +5,9 @@ along, and for how long it stood still; what goes wrong leaves it running where 
 import json
 import re
 import signal
+import socket
 import sys
+import threading
 from collections import namedtuple
 
 from lib import certs, table
@@ -247,6 +249,57 @@ def unbuilt(scene):
     migrate(scene, source, target, "--set", "postcopy-ram=on", "--channels", 0).failed(
         "to: migrate-set-capabilities: genericerror:", "postcopy", seconds=20)
     source.runs()
+
+
+class Scripted:
+    """A monitor that says what it is told to: for each command answers in turn, the last for ever.
+    An answer that is a text is a refusal; what is not known is refused, too."""
+
+    COMMON = {"qmp_capabilities": [{}], "query-version": [{"qemu": {"major": 10}, "package": ""}],
+              "query-migrate-capabilities": [[]], "query-migrate-parameters": [{}]}
+
+    def __init__(self, scene, name, **script):
+        self.script = {**self.COMMON, **{k.replace("_", "-"): v for k, v in script.items()}}
+        self.heard = []
+        self.address = f"unix:{scene.folder / name}"
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(scene.folder / name))
+        self._server.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with self._server.accept()[0] as peer, peer.makefile("rw") as lines:
+            print('{"QMP": {}}', file=lines, flush=True)
+            for line in lines:
+                command = json.loads(line)
+                print(json.dumps(self._answer(command)), file=lines, flush=True)
+
+    def _answer(self, command):
+        name = command["execute"]
+        answers = self.script.get(name, ["there is no such command"])
+        said = answers[min(self.heard.count(name), len(answers) - 1)]
+        self.heard.append(name)
+        kind = {"error": {"class": "GenericError", "desc": said}} if isinstance(said, str) else {
+            "return": said}
+        return {**kind, "id": command["id"]}
+
+
+def waits(answers, refusal):
+    """FROM pauses before the switch-over; what it is then seen in, and what it says to a second
+    migrate-continue, or the first."""
+    def run(scene):
+        before, paused, done = {}, {"status": "pre-switchover"}, {"status": "completed"}
+        source = Scripted(scene, "from", query_status=[{"status": "running"}], migrate=[{}],
+                          query_migrate=[before, *(paused for _ in range(answers)), done],
+                          migrate_continue=refusal)
+        target = Scripted(scene, "to", query_status=[{"status": "inmigrate"}, {"status": "running"}], migrate_incoming=[{}], query_migrate=[{}])
+        migrate(scene, source, target, "--channels", 0, "--json").done()
+        check(source.heard.count("migrate-continue") == 1, f"{source.heard}")
+    return run
+
+
+case("is about to leave the pause when it is seen")(waits(3, [{}, "it is not there any more"]))
+case("another one has ended the pause")(waits(1, ["it is not there any more"]))
 
 
 if __name__ == "__main__":
