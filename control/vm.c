@@ -49,7 +49,7 @@ struct vm {
     bool paused;              /* by its user */
     bool moving;              /* stopped by a migration, or not arrived yet */
     bool waiting;             /* for a migration */
-    bool moved;               /* its guest was migrated away */
+    bool moved;               /* its guest was migrated away, or may have been */
     bool runs;                /* as the last event has told */
     bool quitting, told_over;
     struct job *out, *in; /* NULL: there was none */
@@ -395,7 +395,7 @@ static void out_status(void *arg, enum migration_status status)
 
     pthread_mutex_lock(&vm->lock);
     job->status = status;
-    vm->moved = status == MIGRATION_COMPLETED;
+    vm->moved = is_final(status) && (status == MIGRATION_COMPLETED || vm->moving);
     tell_status(vm, status);
     pthread_mutex_unlock(&vm->lock);
 }

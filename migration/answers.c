@@ -73,6 +73,11 @@ bool answers_failed(const struct answers *a, struct error *err)
     return true;
 }
 
+bool answers_missed(const struct answers *a)
+{
+    return a->missed && (!a->known || a->verdict == 0);
+}
+
 /* --- those who wait -------------------------------------------------------------------------- */
 
 /* Under the lock: nothing has ended that must not end yet. */
@@ -140,9 +145,10 @@ int answers_await_verdict(struct answers *a, const bool *hurry, uint64_t stall_m
         *err = g->err;
         rc = -1;
     } else {
+        a->missed = true;
         rc = err_set(err, ERR_PEER,
                      "cancelled too late: the destination has everything, and has given no verdict "
-                     "for %.1f s; it may have the guest",
+                     "for %.1f s; it may have the guest, which stays stopped here",
                      (double)stall_ms / 1000);
     }
     pthread_mutex_unlock(&g->lock);

@@ -24,6 +24,7 @@ struct answers {
     uint32_t verdict; /* and said this: 0, or an error number */
     uint32_t pong;    /* the last PING that was answered */
     bool acked;       /* SWITCHOVER_ACK: the guest may be stopped */
+    bool missed;      /* a verdict was waited for no longer */
 };
 
 /* Reads from here on, behind OPEN_RETURN_PATH. A failure, or an error that the destination tells,
@@ -46,3 +47,5 @@ MUST_USE int answers_await_verdict(struct answers *a, const bool *hurry, uint64_
 void answers_end(struct answers *a);
 /* After answers_end(): where the destination has said that it failed, true, and *err tells. */
 bool answers_failed(const struct answers *a, struct error *err);
+/* After answers_end(): nobody knows what has become of the guest at the destination. */
+bool answers_missed(const struct answers *a);

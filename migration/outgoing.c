@@ -108,13 +108,17 @@ static void final_error(struct outgoing *m, struct error *err)
     (void)answers_failed(&m->answers, err);
 }
 
-/* The guest runs on as if nothing had been; who watches hears the last of it when that is so. */
+/*
+ * The guest runs on as if nothing had been; who watches hears the last of it when that is so. It
+ * does not where it may run at the destination: it would be there twice.
+ */
 static void give_up(struct outgoing *m, struct error *err)
 {
     final_error(m, err);
     if (err->kind == ERR_CANCELLED)
         arrive_at(m, MIGRATION_CANCELLING);
-    outgoing_release_guest(m);
+    if (!answers_missed(&m->answers))
+        outgoing_release_guest(m);
 }
 
 int outgoing_run(struct outgoing *m, struct error *err)

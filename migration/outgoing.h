@@ -35,7 +35,8 @@ MUST_USE int outgoing_new(const struct outgoing_config *config, struct machine *
                           struct outgoing **ret, struct error *err);
 /*
  * Runs the migration to its end on the calling thread. After a failure, or a cancel, which is
- * ERR_CANCELLED, the machine runs on as before; after success it is held (MACHINE_MOVING). Once.
+ * ERR_CANCELLED, the machine runs on as before; after success it is held (MACHINE_MOVING), and so
+ * it is where a cancel came too late and the destination, which has everything, says nothing. Once.
  */
 MUST_USE int outgoing_run(struct outgoing *m, struct error *err);
 /* Any thread, any time until outgoing_free(): takes effect at once. */

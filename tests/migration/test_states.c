@@ -28,6 +28,7 @@ struct scene {
     const char *machine; /* NULL: our own */
     uint64_t dirty_bytes_per_s;
     bool peer_says_ack; /* whatever the machine */
+    bool late_cancel;   /* when the destination has everything; it says no word before the end */
     const char *events, *peer_events;
     const char *says; /* the source's error; NULL: none */
 };
@@ -217,6 +218,17 @@ static int on_listed(struct landing *l, const struct configuration *config,
     return ram_map_anonymous(ram, err);
 }
 
+static void cancel_and_await_the_end(struct outgoing *m)
+{
+    struct migration_snapshot snap;
+
+    outgoing_cancel(m);
+    do {
+        sched_yield();
+        outgoing_stats(m, &snap);
+    } while (snap.status == MIGRATION_DEVICE);
+}
+
 static int on_commit(struct landing *l, const struct configuration *config,
                      const struct ram_map *ram, const struct device_state *devices,
                      struct error *err)
@@ -227,6 +239,8 @@ static int on_commit(struct landing *l, const struct configuration *config,
     (void)devices;
     (void)err;
     memory_check_equal(r->scene->label, &r->machine->ram, ram);
+    if (r->scene->late_cancel)
+        cancel_and_await_the_end(r->out);
     return 0;
 }
 
@@ -686,12 +700,39 @@ static void refuses_what_cannot_be(void **state)
     machine_free(machine);
 }
 
+/* The destination has everything, and goes on: the guest must not be there twice. */
+static void cancelled_too_late(void **state)
+{
+    static const struct scene scene = {
+        .label = "cancelled too late",
+        STALL_MS(300),
+        .late_cancel = true,
+        .events = "setup active stop device failed",
+        .peer_events = "setup active completed",
+        .says = "it may have the guest",
+    };
+    struct machine *machine = make_machine(&scene);
+    struct error err;
+    struct run r;
+
+    (void)state;
+    start(&r, &scene, machine);
+    int rc = outgoing_run(r.out, &err);
+    CHECK(machine_is_held(machine, MACHINE_MOVING), "the guest is there twice");
+    finish(&r, rc, &err);
+    machine_resume(machine, MACHINE_MOVING);
+    check_runs(machine, scene.label);
+    play(&plain, machine);
+    machine_free(machine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_ends_go_through_these), cmocka_unit_test(a_guest_that_is_too_fast),
-        cmocka_unit_test(who_waits_is_let_go),        cmocka_unit_test(somebody_else_goes_on),
-        cmocka_unit_test(cancel_before_it_runs),      cmocka_unit_test(refuses_what_cannot_be),
+        cmocka_unit_test(cancelled_too_late),       cmocka_unit_test(both_ends_go_through_these),
+        cmocka_unit_test(a_guest_that_is_too_fast), cmocka_unit_test(who_waits_is_let_go),
+        cmocka_unit_test(somebody_else_goes_on),    cmocka_unit_test(cancel_before_it_runs),
+        cmocka_unit_test(refuses_what_cannot_be),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
