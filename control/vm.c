@@ -51,7 +51,7 @@ struct vm {
     bool waiting;             /* for a migration */
     bool moved;               /* its guest was migrated away, or may have been */
     bool runs;                /* as the last event has told */
-    bool quitting, told_over;
+    bool quitting, told_shutdown, told_over;
     struct job *out, *in; /* NULL: there was none */
     struct dirty_rate *rate;
     struct vm_dirty_rate rate_asked;
@@ -794,8 +794,8 @@ void vm_arrived(struct vm *vm)
 void vm_quit(struct vm *vm, const char *reason)
 {
     pthread_mutex_lock(&vm->lock);
-    bool first = !vm->quitting;
-    vm->quitting = true;
+    bool first = !vm->told_shutdown; /* a migration's failure may have been the end already */
+    vm->quitting = vm->told_shutdown = true;
     if (first)
         tell(vm, "SHUTDOWN",
              json_pack("{s:b, s:s}", "guest", strncmp(reason, "guest", 5) == 0, "reason", reason));

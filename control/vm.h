@@ -81,8 +81,8 @@ struct machine *vm_machine(const struct vm *vm);
  * again. */
 MUST_USE int vm_stop(struct vm *vm, struct error *err);
 void vm_cont(struct vm *vm);
-/* Cancels what runs; over() follows. `reason`: as in QEMU's event SHUTDOWN, "host-qmp-quit",
- * "host-signal", "host-error", "guest-shutdown", "guest-panic". */
+/* The first call cancels what runs; over() follows, unless it was called. `reason`: as in QEMU's
+ * event SHUTDOWN, "host-qmp-quit", "host-signal", "host-error", "guest-shutdown", "guest-panic". */
 void vm_quit(struct vm *vm, const char *reason);
 
 /* --- migrations ------------------------------------------------------------------------------ */

@@ -708,6 +708,19 @@ def ends(scene):
         check(not vm.path.exists(), "its monitor's path is still there")
 
 
+@case("what was to come has failed: that is why its VM ends")
+def cannot_come(scene):
+    demand_kvm(scene)
+    target = Vm(scene, memory="16M", cpus=1)
+    target.qmp("migrate-incoming", uri="tcp:127.0.0.1:0")
+    (at,) = target.qmp("query-migrate")["socket-address"]
+    with socket.create_connection((at["host"], int(at["port"]))) as stranger:
+        stranger.sendall(b"QEVM\0\0\0\3\7\0\0\0\5wrong" + bytes(64))
+        told = target.qmp.event("SHUTDOWN")
+    check(told == {"guest": False, "reason": "host-error"}, f"{told}")
+    target.failed("machine type: found 'wrong'")
+
+
 @case("addresses that are taken")
 def taken(scene):
     demand_kvm(scene)
