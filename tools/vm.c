@@ -1,6 +1,8 @@
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "control/migrate_commands.h"
@@ -19,6 +21,8 @@
 
 #define FILE_SCHEME "file:"
 
+#define SERIAL_PATIENCE_MS 100
+
 struct runner {
     const struct options *options;
     struct machine *machine;
@@ -31,6 +35,7 @@ struct runner {
     /* Of the migration that was to bring the guest. Written before the report is interrupted. */
     bool has_failed;
     struct error failure;
+    bool serial_stalled; /* the serial port's, under its lock */
 };
 
 /* --- a guest that comes in ------------------------------------------------------------------- */
@@ -131,11 +136,18 @@ static int serve(struct runner *r, struct error *err)
 
 /* --- what it writes -------------------------------------------------------------------------- */
 
-/* To its serial port. The standard output is ours. */
+/*
+ * To its serial port. The standard output is ours. Whoever reads the other and does not go on is
+ * waited for once: a vCPU that stands in here cannot be stopped.
+ */
 static void print_serial(void *arg, uint8_t byte)
 {
-    (void)arg;
-    fputc(byte, stderr);
+    bool *stalled = arg;
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    *stalled = poll(&room, 1, *stalled ? 0 : SERIAL_PATIENCE_MS) <= 0;
+    if (!*stalled)
+        fputc(byte, stderr);
 }
 
 /* --- its life -------------------------------------------------------------------------------- */
@@ -297,6 +309,7 @@ int verb_vm(int argc, char **argv, struct error *err)
         .guest = options.guest,
         .payload = options.payload,
         .serial_sink = print_serial,
+        .serial_arg = &r.serial_stalled,
         .bytes = options.memory_bytes,
         .cpus = options.cpus,
         .incoming = options.incoming != NULL,

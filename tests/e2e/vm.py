@@ -165,6 +165,27 @@ def death(scene):
     end_is_told(scene, 0x600, "guest-panic", 1)
 
 
+@case("who reads its serial port no more keeps nobody from ending it")
+def unread(scene):
+    demand_kvm(scene)
+    path = scene.folder / "payload"
+    path.write_bytes(b"\xba\xf8\x03\0\0\xee\xeb\xfd")  # mov edx, 0x3f8; out dx, al; again
+    reader, full = os.pipe()
+    os.set_blocking(full, False)
+    try:
+        while os.write(full, bytes(PAGE)):
+            pass
+    except BlockingIOError:
+        os.set_blocking(full, True)
+    # Two vCPUs: the one stands in its write, the other waits for it.
+    guest = Ramjet(scene, "vm", "--payload", path, "--memory", "16M", "--cpus", 2, "--run-for",
+                   "500ms", "--json", prefix=["sh", "-c", f'exec "$@" 2>&{full}', "sh"],
+                   pass_fds=[full])
+    guest.done(20)
+    os.close(full)
+    os.close(reader)
+
+
 def as_nobody(scene, *options):
     if os.geteuid() != 0:
         raise Skip("only root can become nobody")
