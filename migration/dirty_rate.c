@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "ram/stripe.h"
 
 #define GIB (UINT64_C(1) << 30)
 
@@ -109,45 +110,48 @@ static int measure_by_samples(struct dirty_rate *d, uint64_t *ret, struct error 
 
 /* --- by the dirty log ------------------------------------------------------------------------ */
 
-static void bitmaps_free(struct dirty_bitmap *bitmaps, size_t n)
+/* What was noticed is noticed anew. */
+static int forget(struct ram_round *round, struct error *err)
 {
-    for (size_t i = 0; bitmaps && i < n; i++)
-        dirty_bitmap_done(&bitmaps[i]);
-    free(bitmaps);
+    uint64_t words[STRIPE_WORDS];
+    struct stripe stripe;
+    bool any;
+
+    while (stripe_claim(round, &stripe)) {
+        if (stripe_take(round, &stripe, words, &any, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
-static int bitmaps_new(const struct ram_map *ram, struct dirty_bitmap **ret, struct error *err)
+/* What was noticed before the first look is no news, and may be all there is: only what the second
+ * one finds counts. */
+static int count_writes(struct dirty_rate *d, struct ram_round *round, uint64_t *ret,
+                        struct error *err)
 {
-    struct dirty_bitmap *bitmaps = calloc(ram->n ? ram->n : 1, sizeof(*bitmaps));
-    int rc = bitmaps ? 0 : err_sys(err, "memory for bitmaps");
+    struct dirty_source *log = round->source;
+    uint64_t pages = 0;
 
-    for (size_t i = 0; rc == 0 && i < ram->n; i++)
-        rc = dirty_bitmap_init(&bitmaps[i], ram_block_pages(&ram->blocks[i]), err);
-    if (rc < 0)
-        bitmaps_free(bitmaps, ram->n);
-    else
-        *ret = bitmaps;
-    return rc;
+    if (log->ops->start(log, err) < 0 || log->ops->sync(log, round->dirty, &pages, err) < 0 ||
+        forget(round, err) < 0)
+        return -1;
+    uint64_t ns = let_pass(d);
+    if (log->ops->sync(log, round->dirty, &pages, err) < 0)
+        return -1;
+    *ret = per_second(pages * RAM_PAGE_SIZE, ns);
+    return 0;
 }
 
-/* What was noticed before the first look is no news: only what the second one finds counts. */
 static int measure_by_log(struct dirty_rate *d, uint64_t *ret, struct error *err)
 {
     struct dirty_source *log = d->config.machine->dirty;
-    const struct ram_map *ram = &d->config.machine->ram;
-    struct dirty_bitmap *bitmaps;
-    uint64_t pages = 0, ns = 1;
+    struct ram_round round;
 
-    if (bitmaps_new(ram, &bitmaps, err) < 0)
+    if (ram_round_init(&round, &d->config.machine->ram, false, log, err) < 0)
         return -1;
-    int rc = log->ops->start(log, err);
-    if (rc == 0) {
-        ns = let_pass(d);
-        rc = log->ops->sync(log, bitmaps, &pages, err);
-    }
+    int rc = count_writes(d, &round, ret, err);
     log->ops->stop(log);
-    bitmaps_free(bitmaps, ram->n);
-    *ret = per_second(pages * RAM_PAGE_SIZE, ns);
+    ram_round_done(&round);
     return rc;
 }
 

@@ -1,4 +1,7 @@
 /* Guests under KVM that move: what they find there, and what they say of it. */
+#include <inttypes.h>
+
+#include "migration/dirty_rate.h"
 #include "tests/support/guests.h"
 #include "tests/support/memory.h"
 #include "tests/support/move.h"
@@ -168,6 +171,37 @@ static void refuses_what_does_not_fit(void **state)
     machine_free(from);
 }
 
+/* A guest that has written much, and writes next to nothing now: by whatever source, that is said.
+ */
+static void knows_that_nothing_is_written(void **state)
+{
+    (void)state;
+    for (unsigned kind = 0; kind < DIRTY_KINDS; kind++) {
+        const struct machine_kvm_config config = {
+            .guest = "idle", .bytes = MEMORY, .cpus = 1, .dirty = kind};
+        enum dirty_rate_status status;
+        uint64_t bytes_per_s = 0;
+        struct dirty_rate *d;
+        struct error err;
+
+        if (dirty_kind_usable(kind, &err) < 0)
+            continue;
+        struct machine *m = guest_new(dirty_kind_name(kind), &config);
+        const struct dirty_rate_config rate = {m, DIRTY_RATE_LOG, 500, 0};
+        memset(m->ram.blocks[0].host + MEMORY / 2, 1, MEMORY / 2); /* nobody looks there */
+        machine_resume(m, MACHINE_PAUSED);
+        guest_await("guest", m, 2);
+        OK(dirty_rate_start(&rate, &d, &err), err, dirty_kind_name(kind));
+        while ((status = dirty_rate_read(d, &bytes_per_s)) == DIRTY_RATE_MEASURING)
+            guest_await("guest", m, 1);
+        CHECK(status == DIRTY_RATE_MEASURED, "%s", dirty_kind_name(kind));
+        CHECK(bytes_per_s < MEMORY / 8, "%s: %" PRIu64 " bytes/s", dirty_kind_name(kind),
+              bytes_per_s);
+        dirty_rate_free(d);
+        machine_free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +210,7 @@ int main(void)
         cmocka_unit_test(stays_paused),
         cmocka_unit_test(goes_on_from_a_file),
         cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(knows_that_nothing_is_written),
     };
     struct error err;
 
