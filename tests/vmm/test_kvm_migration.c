@@ -177,7 +177,7 @@ static void knows_that_nothing_is_written(void **state)
 {
     (void)state;
     for (unsigned kind = 0; kind < DIRTY_KINDS; kind++) {
-        const struct machine_kvm_config config = {
+        const struct machine_guest_config config = {
             .guest = "idle", .bytes = MEMORY, .cpus = 1, .dirty = kind};
         enum dirty_rate_status status;
         uint64_t bytes_per_s = 0;
