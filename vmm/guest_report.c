@@ -220,9 +220,9 @@ int guest_report_take(struct guest_report *r, unsigned vcpu, uint16_t port,
 void guest_report_fail(struct guest_report *r, const struct error *err)
 {
     pthread_mutex_lock(&r->lock);
-    if (!r->failed)
+    if (!r->failed && !r->ended)
         r->failure = *err;
-    r->failed = true;
+    r->failed = r->failed || !r->ended;
     pthread_cond_broadcast(&r->news);
     pthread_mutex_unlock(&r->lock);
 }

@@ -100,7 +100,7 @@ void guest_report_done(struct guest_report *r);
  */
 MUST_USE int guest_report_take(struct guest_report *r, unsigned vcpu, uint16_t port,
                                const uint64_t words[static GUEST_MESSAGE_WORDS], struct error *err);
-/* A vCPU runs no more. The first one's reason is kept. */
+/* A vCPU runs no more. The first one's reason is kept, unless the guest has ended before. */
 void guest_report_fail(struct guest_report *r, const struct error *err);
 /* Ends every wait, now and later. */
 void guest_report_interrupt(struct guest_report *r);

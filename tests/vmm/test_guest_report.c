@@ -295,6 +295,7 @@ static void shares_all_pages(void **state)
 static void takes_the_guests_own_end(void **state)
 {
     struct guest_report r;
+    struct error err;
     uint64_t code = 7;
 
     (void)state;
@@ -304,6 +305,9 @@ static void takes_the_guests_own_end(void **state)
     say(&r, 0, GUEST_PORT_EXIT, 4, 0, 0);
     CHECK(!guest_report_wait(&r, 1, 0, DEADLINE_NEVER), "it says no more");
     CHECK(guest_report_ended(&r, &code) && code == 3, "code %" PRIu64, code);
+    err_set(&err, ERR_PEER, "what stands behind the end is no code");
+    guest_report_fail(&r, &err);
+    OK(guest_report_failure(&r, &err), err, "failed after its end");
     guest_report_done(&r);
 }
 

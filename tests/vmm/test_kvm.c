@@ -397,6 +397,27 @@ static void talks_and_ends_itself(void **state)
     machine_free(m);
 }
 
+/* Ends with 3, and has nothing behind it: no harm where the machine stops and goes on. */
+static void ends_before_it_crashes(void **state)
+{
+    static const uint8_t code[] = {0xbf, 3, 0, 0, 0, 0xba, 0x16, 5, 0, 0, 0xef, 0x0f, 0x0b};
+    struct machine *m = machine_with(code, code + sizeof(code), 2, NULL, NULL);
+    struct guest_report *r = machine_guest_report(m);
+    struct error err;
+    uint64_t exit_code = 0;
+
+    (void)state;
+    machine_resume(m, MACHINE_PAUSED);
+    CHECK(!guest_report_wait(r, 1, 0, DEADLINE_NEVER), "a heartbeat");
+    for (unsigned i = 0; i < 20; i++) {
+        pause_guest(m);
+        machine_resume(m, MACHINE_PAUSED);
+    }
+    CHECK(guest_report_ended(r, &exit_code) && exit_code == 3, "%" PRIu64, exit_code);
+    OK(guest_report_failure(r, &err), err, "behind its end");
+    machine_free(m);
+}
+
 /* As a linker has left it. */
 static void runs_a_program(void **state)
 {
@@ -538,6 +559,7 @@ int main(void)
         cmocka_unit_test(takes_timer_interrupts),
         cmocka_unit_test(ends_a_wait_by_an_order),
         cmocka_unit_test(talks_and_ends_itself),
+        cmocka_unit_test(ends_before_it_crashes),
         cmocka_unit_test(runs_a_program),
         cmocka_unit_test(has_memory_beyond_the_devices),
         cmocka_unit_test(is_slowed_down),
