@@ -225,6 +225,19 @@ static int check_file(int fd, const struct stat *st, struct error *err)
     return 0;
 }
 
+/*
+ * FUSE asks its server where a file has holes, which has not heard of what was written to a mapping
+ * of late: such pages would be taken for ones that were never touched.
+ */
+static int check_system(const struct statfs *fs, struct error *err)
+{
+    if (fs->f_type == FUSE_SUPER_MAGIC)
+        return err_set(err, ERR_USAGE,
+                       "on FUSE, which does not tell what a mapping has written: expected a "
+                       "file on tmpfs, hugetlbfs or a disk");
+    return 0;
+}
+
 /* Memory that a file system cannot give when it is touched ends the process: ask before. */
 static int check_space(const struct statfs *fs, uint64_t bytes, struct error *err)
 {
@@ -244,7 +257,7 @@ static int fit_file(int fd, struct ram_block *b, struct error *err)
 
     if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
         return err_sys(err, "what file this is");
-    if (check_file(fd, &st, err) < 0)
+    if (check_system(&fs, err) < 0 || check_file(fd, &st, err) < 0)
         return -1;
     bool huge = fs.f_type == HUGETLBFS_MAGIC;
     if (huge)

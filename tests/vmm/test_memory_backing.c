@@ -1,10 +1,14 @@
 #include "vmm/memory_backing.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fuse.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -273,6 +277,98 @@ static void too_little_space(void **state)
     unmount(folder);
 }
 
+/* --- a file system that is a program --------------------------------------------------------- */
+
+/* Its root holds one file, whatever it is called. */
+static struct fuse_attr fuse_attr_of(uint64_t node)
+{
+    return (struct fuse_attr){
+        .ino = node,
+        .size = node == FUSE_ROOT_ID ? 0 : BYTES,
+        .mode = node == FUSE_ROOT_ID ? S_IFDIR | 0700 : S_IFREG | 0600,
+        .nlink = 1,
+    };
+}
+
+static void fuse_answer(int fd, const struct fuse_in_header *asked, const void *body, size_t len)
+{
+    struct fuse_out_header head = {.len = (uint32_t)(sizeof(head) + len),
+                                   .unique = asked->unique,
+                                   .error = body ? 0 : -ENOSYS};
+    const struct iovec parts[] = {{&head, sizeof(head)}, {(void *)(uintptr_t)body, len}};
+
+    (void)!writev(fd, parts, 2); /* who asked may be gone */
+}
+
+static void fuse_serve(int fd, const struct fuse_in_header *asked)
+{
+    const struct fuse_init_out init = {.major = 7, .minor = 31, .max_write = 4096};
+    const struct fuse_attr_out attr = {.attr_valid = 60, .attr = fuse_attr_of(asked->nodeid)};
+    const struct fuse_entry_out entry = {
+        .nodeid = 2, .entry_valid = 60, .attr_valid = 60, .attr = fuse_attr_of(2)};
+    const struct fuse_open_out opened = {.fh = 1};
+    const struct fuse_statfs_out statfs = {.st.bsize = 4096};
+
+    switch (asked->opcode) {
+    case FUSE_INIT:
+        return fuse_answer(fd, asked, &init, sizeof(init));
+    case FUSE_GETATTR:
+        return fuse_answer(fd, asked, &attr, sizeof(attr));
+    case FUSE_LOOKUP:
+        return fuse_answer(fd, asked, &entry, sizeof(entry));
+    case FUSE_OPEN:
+        return fuse_answer(fd, asked, &opened, sizeof(opened));
+    case FUSE_STATFS:
+        return fuse_answer(fd, asked, &statfs, sizeof(statfs));
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+        return; /* nobody waits for an answer */
+    default:
+        fuse_answer(fd, asked, NULL, 0);
+    }
+}
+
+/* Until it is unmounted. */
+static void *fuse_main(void *arg)
+{
+    union {
+        struct fuse_in_header head;
+        uint8_t bytes[FUSE_MIN_READ_BUFFER + 4096];
+    } asked;
+    int fd = *(int *)arg;
+
+    while (read(fd, &asked, sizeof(asked)) > 0)
+        fuse_serve(fd, &asked.head);
+    return NULL;
+}
+
+static void refuses_fuse(void **state)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 8], options[80];
+    AUTO_FD int server = open("/dev/fuse", O_RDWR | O_CLOEXEC), fd = -1;
+    struct ram_map map = {0};
+    struct error err;
+    pthread_t thread;
+
+    (void)state;
+    if (server < 0) {
+        print_message("skipped: /dev/fuse: %m\n");
+        return;
+    }
+    snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=%u,group_id=%u", server,
+             getuid(), getgid());
+    if (!mount_here("fuse", options, folder))
+        return;
+    CHECK(pthread_create(&thread, NULL, fuse_main, &server) == 0, "thread");
+    snprintf(path, sizeof(path), "%s/m", folder);
+    int rc = map_file(path, BYTES, &map, &fd, &err);
+    ram_map_done(&map);
+    fd_close(&fd);
+    unmount(folder);
+    pthread_join(thread, NULL);
+    check_refused("FUSE", rc, &err, ERR_USAGE, "on FUSE, which does not tell");
+}
+
 /* --- huge pages ------------------------------------------------------------------------------ */
 
 static void too_few_huge_pages(void **state)
@@ -395,6 +491,7 @@ int main(void)
         cmocka_unit_test(files_that_are_there),
         cmocka_unit_test(files_that_cannot_be),
         cmocka_unit_test(too_little_space),
+        cmocka_unit_test(refuses_fuse),
         cmocka_unit_test(too_few_huge_pages),
         cmocka_unit_test(file_of_huge_pages),
         cmocka_unit_test(binds_to_nodes),
