@@ -227,12 +227,13 @@ static void add_client(struct qmp_server *s, int *fd)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* So many at a turn: a flood of them must not keep those who are there from being heard. */
 static void accept_clients(struct qmp_server *s, struct listener *l)
 {
     const struct transport_config config = {0};
     struct error ignored;
 
-    for (;;) {
+    for (unsigned i = 0; i < QMP_CLIENTS_MAX; i++) {
         AUTO_FD int fd = -1;
 
         if (listener_accept(l, &config, &fd, &ignored) < 0) {

@@ -219,6 +219,8 @@ void outgoing_cancel(struct outgoing *m)
         channel_group_fail(&m->group, &err);
     if (channel_group_check(&m->group, &err) < 0 && err.kind == ERR_CANCELLED)
         begin_cancelling(m);
+    else
+        throttle_set_rate(&m->group.throttle, 0); /* too late: then let it be over soon */
 }
 
 /* Under the group's lock: all that channels tell. */

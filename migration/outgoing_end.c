@@ -32,7 +32,8 @@ static uint64_t goodbye_ms(const struct outgoing *m)
  * Under TLS a destination wants to be told that nothing was cut off, and may have sent what nobody
  * reads: closing on that would make TCP throw away what is still on its way to it. All is sent, and
  * where there is a return path all is well: what goes wrong here changes nothing, and who wants to
- * cancel just leaves.
+ * cancel just leaves. Without one nobody knows what has arrived, and a cancel that came too late
+ * must not cut it off.
  */
 static void say_goodbye(struct outgoing *m)
 {
@@ -40,7 +41,7 @@ static void say_goodbye(struct outgoing *m)
 
     pthread_mutex_lock(&m->group.lock);
     m->leaving = true;
-    bool stay = !m->cancel_wanted;
+    bool stay = !m->cancel_wanted || !m->config.return_path;
     pthread_mutex_unlock(&m->group.lock);
     if (stay && m->sink->ops->finish)
         (void)!m->sink->ops->finish(m->sink, goodbye_ms(m), &ignored);

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ram/digest.h"
 #include "tools/vm_report.h"
@@ -39,7 +40,8 @@ static int digest(void *arg, const json_t *arguments, json_t **ret, struct error
     bool running;
 
     (void)arguments;
-    (void)vm_run_state(c->vm, &running);
+    if (strcmp(vm_run_state(c->vm, &running), "inmigrate") == 0)
+        return err_set(err, ERR_USAGE, "the guest is not here yet: wait until it has come");
     if (running)
         return err_set(err, ERR_USAGE, "the guest runs, and writes: stop it first");
     for (size_t i = 0; i < ram->n; i++) {

@@ -171,8 +171,11 @@ static bool write_msr(int vcpu, size_t i, uint64_t value)
     struct one_msr m = {.n = 1, .entry.index = msrs[i].number, .entry.data = value};
     uint64_t now;
 
-    /* What it has already need not be taken. */
-    return ioctl(vcpu, KVM_SET_MSRS, &m) == 1 || (read_msr(vcpu, i, &now) && now == value);
+    if (ioctl(vcpu, KVM_SET_MSRS, &m) == 1)
+        return true;
+    /* What it has already need not be taken; and one that is not here was never used where it is 0.
+     */
+    return read_msr(vcpu, i, &now) ? now == value : value == 0;
 }
 
 static void read_msrs(int vcpu, struct vcpu_msrs *ret)

@@ -671,19 +671,18 @@ def snapshot_cut(scene):
 @case("a page that went wrong before the move is told behind it")
 def wrong_page(scene):
     demand_kvm(scene)
-    # It verifies a page seldom enough that the source does not come to it in time.
     source = dirtier(scene, guest="dirtier,rate=1M,verify=1")
-    source.qmp("stop")
+    source.qmp("stop")  # for good: only the destination can come to it
     start = memory_at(source, 32 * MIB)
     with open(f"/proc/{source.pid}/mem", "r+b", buffering=0) as memory:
         # Of a page that is still zero, or not: neither may hold this. The first are its program's.
         for page in range(4000, 4100):
             memory.seek(start + page * PAGE + 96)
             memory.write(b"\xee")
-    source.qmp("cont")
     target = Vm(scene)
     source.set(multifd=True, return_path=True)
     moved(source, target, target.listen())
+    target.qmp("cont")
     until(lambda: target.guest()["errors"] > 0, "the guest to notice", 30)
     target.qmp("quit")
     target.failed("errors found", "expected 0x")
