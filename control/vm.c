@@ -105,14 +105,6 @@ void vm_set_events(struct vm *vm, void (*event)(void *arg, const char *name, jso
 
 /* --- the guest ------------------------------------------------------------------------------- */
 
-static void resume(struct vm *vm, enum machine_hold why)
-{
-    struct machine *m = vm->config.machine;
-
-    if (m->ops->resume)
-        m->ops->resume(m, why);
-}
-
 static const char *run_state(const struct vm *vm)
 {
     if (vm->waiting)
@@ -152,10 +144,8 @@ struct machine *vm_machine(const struct vm *vm)
 
 int vm_stop(struct vm *vm, struct error *err)
 {
-    struct machine *m = vm->config.machine;
-
     pthread_mutex_lock(&vm->lock);
-    int rc = m->ops->stop ? m->ops->stop(m, MACHINE_PAUSED, err) : 0;
+    int rc = machine_stop(vm->config.machine, MACHINE_PAUSED, err);
     if (rc == 0) {
         vm->paused = true;
         tell_whether_it_runs(vm);
@@ -169,10 +159,10 @@ void vm_cont(struct vm *vm)
     pthread_mutex_lock(&vm->lock);
     if (vm->moved) { /* what has gone runs there; who asks for it here must know why */
         vm->moved = vm->moving = false;
-        resume(vm, MACHINE_MOVING);
+        machine_resume(vm->config.machine, MACHINE_MOVING);
     }
     vm->paused = false;
-    resume(vm, MACHINE_PAUSED);
+    machine_resume(vm->config.machine, MACHINE_PAUSED);
     tell_whether_it_runs(vm);
     pthread_mutex_unlock(&vm->lock);
 }
@@ -496,7 +486,7 @@ static void arrive(struct vm *vm)
     vm->paused = machine_is_held(vm->config.machine, MACHINE_PAUSED);
     vm->waiting = vm->moving = false;
     vm->started = true;
-    resume(vm, MACHINE_MOVING);
+    machine_resume(vm->config.machine, MACHINE_MOVING);
     tell_whether_it_runs(vm);
 }
 
@@ -736,11 +726,9 @@ static int hold(struct vm *vm, struct error *err)
 {
     struct machine *m = vm->config.machine;
 
-    if (!m->ops->stop)
-        return 0;
-    if (m->ops->stop(m, MACHINE_PAUSED, err) < 0)
+    if (machine_stop(m, MACHINE_PAUSED, err) < 0)
         return -1;
-    return vm->waiting ? m->ops->stop(m, MACHINE_MOVING, err) : 0;
+    return vm->waiting ? machine_stop(m, MACHINE_MOVING, err) : 0;
 }
 
 static int fill(struct vm *vm, struct error *err)
