@@ -206,7 +206,7 @@ enum {
     ZLIB_1,
     IGZIP_1,
     ZSTD_1,
-    ZSTD_MINUS_1,
+    ZSTD_DEFAULT,
     LIB_DEFLATE_1,
     LIB_ISAL_1,
     LIB_ZSTD_1,
@@ -217,18 +217,19 @@ static const struct packing packings[] = {
     [ZLIB_1] = {"zlib 1", 1, &pack_ours, "zlib", true},
     [IGZIP_1] = {"igzip 1", 1, &pack_ours, "igzip", true},
     [ZSTD_1] = {"zstd 1", 1, &pack_ours, "zstd", true},
-    [ZSTD_MINUS_1] = {"zstd -1", -1, &pack_ours, "zstd", true},
+    [ZSTD_DEFAULT] = {"zstd -2", -2, &pack_ours, "zstd", true},
     [LIB_DEFLATE_1] = {"library: deflate 1", 1, &pack_deflate, NULL, true},
     [LIB_ISAL_1] = {"library: isal_deflate 1", 1, &pack_isal, NULL, true},
     [LIB_ZSTD_1] = {"library: ZSTD_compress2 1", 1, &pack_zstd, NULL, true},
     [FIRST_OF_OTHERS] = {"zlib 6", 6, &pack_ours, "zlib", false},
     {"igzip 2", 2, &pack_ours, "igzip", false},
     {"zstd 3", 3, &pack_ours, "zstd", false},
+    {"zstd -1", -1, &pack_ours, "zstd", false},
     {"zstd -5", -5, &pack_ours, "zstd", false},
     {"zstd -20", -20, &pack_ours, "zstd", false},
     {"library: endless frame 1", 1, &pack_endless, NULL, false},
-    {"library: ZSTD_compress2 -1", -1, &pack_zstd, NULL, false},
-    {"library: endless frame -1", -1, &pack_endless, NULL, false},
+    {"library: ZSTD_compress2 -2", -2, &pack_zstd, NULL, false},
+    {"library: endless frame -2", -2, &pack_endless, NULL, false},
 };
 
 /* --- ways of unpacking ----------------------------------------------------------------------- */
@@ -388,7 +389,7 @@ static const struct unpacking unpackings[] = {
     {"zstd", ZSTD_1, &unpack_ours, "zstd", false},
     {"zstd, scattered", ZSTD_1, &unpack_ours, "zstd", true},
     {"library: ZSTD_decompressStream", ZSTD_1, &unpack_endless, NULL, false},
-    {"zstd", ZSTD_MINUS_1, &unpack_ours, "zstd", false},
+    {"zstd", ZSTD_DEFAULT, &unpack_ours, "zstd", false},
     {"zstd", LIB_ZSTD_1, &unpack_ours, "zstd", false},
     {"zstd, scattered", LIB_ZSTD_1, &unpack_ours, "zstd", true},
     {"library: ZSTD_decompressDCtx", LIB_ZSTD_1, &unpack_zstd, NULL, false},
@@ -595,7 +596,7 @@ static const struct promise {
 } promises[] = {
     {"igzip 1 against zlib 1, packing", false, IGZIP_1, ZLIB_1, 5, 0.95},
     {"zstd 1 against the library, packing", false, ZSTD_1, LIB_ZSTD_1, 0.9, 0},
-    {"zstd -1 against zstd 1, packing", false, ZSTD_MINUS_1, ZSTD_1, 1, 0.92},
+    {"zstd -2 against zstd 1, packing", false, ZSTD_DEFAULT, ZSTD_1, 1, 0.92},
     {"igzip against inflate, unpacking igzip 1", true, BY_IGZIP, LIB_INFLATE, 2, 0},
 };
 

@@ -537,7 +537,7 @@ const struct own_default own_defaults[] = {
     {"return-path", "on", "unless it clashes with what is set"},
     {"multifd", "on", "unless the address is one connection, or it clashes with what is set"},
     {"max-bandwidth", "0", "no limit"},
-    {"multifd-zstd-level", "-1", "what --compress zstd means"},
+    {"multifd-zstd-level", "-2", "what --compress zstd means"},
 };
 const size_t n_own_defaults = ARRAY_LEN(own_defaults);
 

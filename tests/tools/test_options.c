@@ -49,7 +49,7 @@ static void own_settings(void **state)
     settings_init(&want);
     want.capabilities = IN_SET(CAP_RETURN_PATH) | IN_SET(CAP_MULTIFD);
     want.parameters[PARAM_MAX_BANDWIDTH].number = 0;
-    want.parameters[PARAM_MULTIFD_ZSTD_LEVEL].level = -1;
+    want.parameters[PARAM_MULTIFD_ZSTD_LEVEL].level = -2;
     CHECK(memcmp(&o.settings, &want, sizeof(want)) == 0, "settings");
 }
 
