@@ -529,6 +529,9 @@ static int in_prepare(struct vm *vm, struct job *job, const struct address *at, 
         .method = settings_said(s, PARAM_MULTIFD_COMPRESSION)
                       ? (int)settings_number(s, PARAM_MULTIFD_COMPRESSION)
                       : -1,
+        .capabilities = stream_capabilities_of(s),
+        .open_capabilities =
+            settings_said_capability(s, CAP_MAPPED_RAM) ? 0 : STREAM_CAP_MAPPED_RAM,
         .switchover_ack = settings_on(s, CAP_SWITCHOVER_ACK),
         .machine = vm->config.machine->config.machine,
         .uuid = uuid_is_set(&vm->uuid) ? &vm->uuid : NULL,
@@ -537,8 +540,10 @@ static int in_prepare(struct vm *vm, struct job *job, const struct address *at, 
         .populate_threads = vm->config.populate_threads,
         .observer = {.status = in_status, .arg = job},
     };
+    struct ram_set_rules ram;
 
-    if (vm->config.land(vm->config.arg, &job->landing, err) < 0)
+    ram_set_rules_of(s, &ram);
+    if (vm->config.land(vm->config.arg, &ram, &job->landing, err) < 0)
         return -1;
     return incoming_new(&config, job->landing, &job->incoming, err);
 }
@@ -566,6 +571,23 @@ int vm_incoming(struct vm *vm, const struct address *at, uint64_t world, bool ex
         tell_status(vm, MIGRATION_SETUP);
     } else {
         job_free(job);
+    }
+    pthread_mutex_unlock(&vm->lock);
+    return rc;
+}
+
+int vm_incoming_wait(struct vm *vm, struct error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&vm->lock);
+    while (vm->in && vm->in->alive)
+        pthread_cond_wait(&vm->changed, &vm->lock);
+    if (vm->in && vm->in->status == MIGRATION_CANCELLED)
+        rc = err_set(err, ERR_CANCELLED, "cancelled");
+    if (vm->in && vm->in->status == MIGRATION_FAILED) {
+        *err = vm->in->failure;
+        rc = -1;
     }
     pthread_mutex_unlock(&vm->lock);
     return rc;
@@ -770,13 +792,6 @@ void vm_start(struct vm *vm, bool paused)
 {
     if (!paused)
         vm_cont(vm);
-}
-
-void vm_arrived(struct vm *vm)
-{
-    pthread_mutex_lock(&vm->lock);
-    arrive(vm);
-    pthread_mutex_unlock(&vm->lock);
 }
 
 void vm_quit(struct vm *vm, const char *reason)

@@ -4,9 +4,9 @@
  * state. No JSON but in its events; the commands that lead here are rows in vm_commands.c,
  * migrate_commands.c and dirty_rate_commands.c.
  *
- * All functions but vm_new(), vm_start(), vm_arrived() and vm_free(): any thread but the guest's
- * own and the ones that make callbacks. None waits for a migration's progress, only for the last
- * moments of one that has just ended.
+ * All functions but vm_new(), vm_start() and vm_free(): any thread but the guest's
+ * own and the ones that make callbacks. None but vm_incoming_wait() waits for a migration's
+ * progress, only for the last moments of one that has just ended.
  */
 #pragma once
 
@@ -18,6 +18,7 @@
 #include "migration/dirty_rate.h"
 #include "migration/gate.h"
 #include "migration/machine.h"
+#include "migration/ram_set.h"
 #include "migration/stats.h"
 #include "transport/engine.h"
 
@@ -36,7 +37,8 @@ struct vm_config {
      * this has to fail. Its commit() may resume MACHINE_MOVING; if not, the VM does soon after.
      * Called with a lock held: it must not call the VM.
      */
-    int (*land)(void *arg, struct landing **ret, struct error *err);
+    int (*land)(void *arg, const struct ram_set_rules *rules, struct landing **ret,
+                struct error *err);
     uint64_t host_facts; /* IN_SET(FACT_NO_… and FACT_BLOCKED): what host and machine lack */
     const struct engine *engine;                                      /* NULL: auto */
     uint64_t connect_timeout_ms, stall_timeout_ms, local_patience_ms; /* as in incoming.h */
@@ -58,8 +60,6 @@ struct vm_config {
 MUST_USE int vm_new(const struct vm_config *config, struct vm **ret, struct error *err);
 /* Once: the guest runs, or, waiting, will when it has come; unless `paused`. */
 void vm_start(struct vm *vm, bool paused);
-/* After vm_start(), instead of a migration: the machine that waited holds its guest already. */
-void vm_arrived(struct vm *vm);
 /* Cancels what runs and waits for its end. The guest is left as it is. NULL is fine. */
 void vm_free(struct vm *vm);
 
@@ -102,6 +102,9 @@ MUST_USE int vm_migrate(struct vm *vm, const struct address *to, uint64_t world,
  * failure is the VM's end: over(). Without, the VM waits on, and may listen again. */
 MUST_USE int vm_incoming(struct vm *vm, const struct address *at, uint64_t world,
                          bool exit_on_error, struct error *err);
+/* Waits until the incoming migration has ended, and fails as it has. One that was never started, or
+ * whose end was told by over(), is none. */
+MUST_USE int vm_incoming_wait(struct vm *vm, struct error *err);
 /* The address it listens at, with the real port; "" where it does not, or no longer. */
 #define VM_ADDRESS_LEN 320
 void vm_listening(struct vm *vm, char ret[static VM_ADDRESS_LEN]);

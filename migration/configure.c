@@ -25,12 +25,27 @@ void outgoing_live_of(const struct settings *s, struct outgoing_live *ret)
     };
 }
 
+void ram_set_rules_of(const struct settings *s, struct ram_set_rules *ret)
+{
+    *ret = (struct ram_set_rules){
+        .mode = (enum migration_mode)settings_number(s, PARAM_MODE),
+        .ignore_shared = settings_on(s, CAP_X_IGNORE_SHARED),
+    };
+}
+
+uint32_t stream_capabilities_of(const struct settings *s)
+{
+    return (settings_on(s, CAP_X_IGNORE_SHARED) ? STREAM_CAP_X_IGNORE_SHARED : 0) |
+           (settings_on(s, CAP_MAPPED_RAM) ? STREAM_CAP_MAPPED_RAM : 0);
+}
+
 void outgoing_configure(const struct settings *s, struct outgoing_config *ret)
 {
     ret->connect.zero_copy = settings_on(s, CAP_ZERO_COPY_SEND);
     ret->n_channels = settings_channels(s);
     ret->method = (enum codec_method)settings_number(s, PARAM_MULTIFD_COMPRESSION);
     ret->level = settings_level(s);
+    ram_set_rules_of(s, &ret->ram);
     ret->return_path = settings_on(s, CAP_RETURN_PATH);
     ret->switchover_ack = settings_on(s, CAP_SWITCHOVER_ACK);
     ret->pause_before_switchover = settings_on(s, CAP_PAUSE_BEFORE_SWITCHOVER);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "tls/tls_channel.h"
+#include "transport/file_channel.h"
 
 static struct transport_config transport_of(const struct connect_config *config,
                                             struct channel_group *group)
@@ -75,6 +76,21 @@ int connect_dial(const struct connect_config *config, struct channel_group *grou
                  struct channel **ret, struct error *err)
 {
     return dial(config, false, group, ret, err);
+}
+
+int connect_file(const struct connect_config *config, int fd, struct channel_group *group,
+                 struct channel **ret, struct error *err)
+{
+    struct channel *c;
+
+    if (file_channel_open(fd, config->address.offset, &c, err) < 0)
+        return -1;
+    if (channel_group_add(group, c, err) < 0) {
+        channel_free(c);
+        return -1;
+    }
+    *ret = c;
+    return 0;
 }
 
 /* --- many at once ---------------------------------------------------------------------------- */

@@ -24,6 +24,10 @@ struct connect_config {
 /* Dials once; the channel is in the group and belongs to the caller. */
 MUST_USE int connect_dial(const struct connect_config *config, struct channel_group *group,
                           struct channel **ret, struct error *err);
+/* A file, from the address's offset on, as a channel that is in the group. The descriptor stays the
+ * caller's. */
+MUST_USE int connect_file(const struct connect_config *config, int fd, struct channel_group *group,
+                          struct channel **ret, struct error *err);
 /* What each of many channels says first. Called by any thread. */
 struct connect_greeting {
     int (*say)(struct channel *c, const struct connect_greeting *greeting, size_t id,

@@ -35,7 +35,8 @@ uint64_t gate_facts(const struct settings *s, uint64_t world)
 uint64_t gate_address_facts(const struct address *a)
 {
     return (transport_many(a) ? 0 : IN_SET(FACT_ONE_CONNECTION)) |
-           (a->scheme == ADDRESS_UNIX ? IN_SET(FACT_UNIX_ADDRESS) : 0);
+           (a->scheme == ADDRESS_UNIX ? IN_SET(FACT_UNIX_ADDRESS) : 0) |
+           (a->scheme == ADDRESS_FILE ? IN_SET(FACT_FILE_ADDRESS) : 0);
 }
 
 /* --- what is being set ----------------------------------------------------------------------- */

@@ -6,10 +6,13 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "migration/arrivals.h"
 #include "migration/main_stream.h"
 #include "multifd/recv_pool.h"
+#include "ram/mapped_file.h"
 #include "stream/return_path.h"
+#include "transport/file.h"
 
 /* Machine types whose sources may wait for a SWITCHOVER_ACK from us. */
 #define VERSION_SWITCHOVER_ACK      801
@@ -27,7 +30,9 @@ struct incoming {
 
     struct channel_group group;
     struct recv_pool *pool;
-    struct arrivals *arrivals;
+    struct arrivals *arrivals; /* NULL: it comes from a file */
+    int file;                  /* that is read, or -1 */
+    uint64_t file_bytes;
     struct migration_stats stats;
 
     /* The running thread's alone. */
@@ -53,6 +58,12 @@ static void arrive_at(struct incoming *m, enum migration_status status)
 }
 
 /* --- the return path ------------------------------------------------------------------------- */
+
+/* Nobody is there to be answered, and all that will ever come is there. */
+static bool is_file(const struct incoming *m)
+{
+    return m->file >= 0;
+}
 
 static int reply(struct incoming *m, enum return_message type, uint32_t value, struct error *err)
 {
@@ -114,6 +125,8 @@ static bool wants_switchover_ack(const struct incoming *m)
 
 static int open_reply(struct incoming *m, struct error *err)
 {
+    if (is_file(m))
+        return 0;
     if (m->reply_open)
         return err_set(err, ERR_PEER, "command OPEN_RETURN_PATH: a second one, expected one");
     pthread_mutex_lock(&m->reply_lock);
@@ -131,7 +144,7 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
     case COMMAND_OPEN_RETURN_PATH:
         return open_reply(m, err);
     case COMMAND_PING:
-        if (!m->reply_open)
+        if (!m->reply_open && !is_file(m))
             return err_set(err, ERR_PEER, "command PING: the return path is not open");
         return reply(m, RETURN_PONG, get_u32(&r), err);
     case COMMAND_POSTCOPY_ADVISE: /* postcopy is possible; whether it starts shows later */
@@ -145,6 +158,11 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
 }
 
 /* --- the stream ------------------------------------------------------------------------------ */
+
+static int settle_channels(struct incoming *m, struct error *err)
+{
+    return is_file(m) ? 0 : arrivals_settle(m->arrivals, m->main, err);
+}
 
 /* An alias or a prefix, "pc", "pc-q35", "pc-q35-11": a stream always has the versioned name. */
 static bool name_incomplete(const char *machine)
@@ -168,14 +186,15 @@ static int on_configured(struct main_stream *ms, struct error *err)
     if (name_incomplete(c->machine))
         return err_set(err, ERR_PEER, "machine type: found '%s', expected a full versioned name",
                        c->machine);
-    if (c->capabilities)
-        return err_set(err, ERR_PEER,
-                       "configuration/capabilities: %s is on at the source, expected off",
-                       c->capabilities & STREAM_CAP_MAPPED_RAM ? "mapped-ram" : "x-ignore-shared");
+    if (configuration_expect(c, m->config.capabilities, m->config.open_capabilities, err) < 0)
+        return -1;
+    m->stream.ram.from_file = c->capabilities & STREAM_CAP_MAPPED_RAM;
+    if (m->stream.ram.from_file && !is_file(m))
+        return err_set(err, ERR_PEER, "mapped-ram: it is for files, expected file:PATH");
     if (m->config.uuid && c->has_uuid &&
         uuid_expect(&c->uuid, m->config.uuid, "configuration/uuid", err) < 0)
         return -1;
-    return arrivals_settle(m->arrivals, m->main, err);
+    return settle_channels(m, err);
 }
 
 /* QEMUs of these machine types end every multifd channel's TLS by a close_notify, older ones cut.
@@ -185,6 +204,13 @@ static bool clean_ends(const struct incoming *m)
     const char *machine = m->stream.config.machine;
 
     return machine_version(machine) >= VERSION_CLEAN_TLS_END || is_ours(machine);
+}
+
+static int load_pages(struct incoming *m, struct error *err)
+{
+    const struct mapped_file file = {m->file, m->stream.ram.file_bytes, m->stream.ram.mapped};
+
+    return mapped_file_load(&file, &m->ram, MAX(m->config.file_threads, 1U), &m->group.cancel, err);
 }
 
 static int on_listed(struct ram_load *load, struct error *err)
@@ -202,7 +228,7 @@ static int on_listed(struct ram_load *load, struct error *err)
     recv_pool_open(m->pool, load->map, m->populate);
     atomic_store(&m->stats.setup_done_ns, clock_ns());
     arrive_at(m, MIGRATION_ACTIVE);
-    return 0;
+    return load->from_file ? load_pages(m, err) : 0;
 }
 
 /*
@@ -230,7 +256,7 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
     if (!is_barrier(m, load, word))
         return 0;
     /* Sources up to 8.x connect while they write main's first bytes: here all must be there. */
-    if (setup && arrivals_settle(m->arrivals, m->main, err) < 0)
+    if (setup && settle_channels(m, err) < 0)
         return -1;
     if (!setup && !m->per_section) /* sections are no passes over memory */
         atomic_fetch_add(&m->stats.rounds, 1);
@@ -273,14 +299,18 @@ static int load(struct incoming *m, struct error *err)
 {
     if (stream_in_init(&m->in, m->main, err) < 0)
         return -1;
-    unread_magic(&m->in);
+    if (is_file(m))
+        stream_in_seek(&m->in, m->config.connect.address.offset);
+    else
+        unread_magic(&m->in);
     recv_pool_set_main(m->pool, m->main);
     m->stream.ops = &stream_ops;
     m->stream.in = &m->in;
     m->stream.patience_ms = m->main->local ? m->config.local_patience_ms : 0;
-    m->stream.ram = (struct ram_load){.ops = &ram_ops, .in = &m->in, .map = &m->ram};
+    m->stream.ram = (struct ram_load){
+        .ops = &ram_ops, .in = &m->in, .map = &m->ram, .file_bytes = m->file_bytes};
     if (main_stream_read(&m->stream, err) < 0)
-        return err_in(err, "main channel");
+        return is_file(m) ? -1 : err_in(err, "main channel");
     if (check_uuid(m, err) < 0)
         return -1;
     return recv_pool_finish(m->pool, err);
@@ -300,11 +330,20 @@ static int commit(struct incoming *m, struct error *err)
     return 0;
 }
 
+static int find_main(struct incoming *m, struct channel **ret, struct error *err)
+{
+    if (is_file(m))
+        return connect_file(&m->config.connect, m->file, &m->group, ret, err);
+    if (arrivals_start(m->arrivals, err) < 0)
+        return -1;
+    return arrivals_await_main(m->arrivals, ret, err);
+}
+
 static int await_main(struct incoming *m, struct error *err)
 {
     struct channel *main;
 
-    if (arrivals_start(m->arrivals, err) < 0 || arrivals_await_main(m->arrivals, &main, err) < 0)
+    if (find_main(m, &main, err) < 0)
         return -1;
     pthread_mutex_lock(&m->group.lock);
     m->main = main;
@@ -330,12 +369,15 @@ int incoming_run(struct incoming *m, struct error *err)
 {
     int rc = run(m, err);
 
+    if (rc < 0 && is_file(m))
+        err_in(err, "%s", m->config.connect.address.file);
     if (rc < 0) {
         channel_group_fail(&m->group, err);
         (void)!channel_group_check(&m->group, err); /* the first error, not ours that followed */
     }
     atomic_store(&m->stats.end_ns, clock_ns());
-    arrivals_end(m->arrivals);
+    if (m->arrivals)
+        arrivals_end(m->arrivals);
     arrive_at(m, rc == 0                      ? MIGRATION_COMPLETED
                  : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
                                               : MIGRATION_FAILED);
@@ -357,6 +399,8 @@ static int listen_at(struct incoming *m, struct error *err)
         .local_patience_ms = patience_ms,
     };
 
+    if (m->config.connect.address.scheme == ADDRESS_FILE)
+        return file_source_open(&m->config.connect.address, &m->file, &m->file_bytes, err);
     return arrivals_new(&config, &m->arrivals, err);
 }
 
@@ -368,6 +412,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
     if (!m)
         return err_sys(err, "memory for a migration");
     m->config = *config;
+    m->file = -1;
     if (config->connect.tls && config->local_patience_ms) /* 0 is for ever */
         m->config.local_patience_ms = MAX(config->local_patience_ms, TLS_PATIENCE_MS);
     m->landing = landing;
@@ -396,7 +441,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
 
 const char *incoming_address(const struct incoming *m)
 {
-    return arrivals_address(m->arrivals);
+    return is_file(m) ? m->config.connect.address.text : arrivals_address(m->arrivals);
 }
 
 void incoming_cancel(struct incoming *m)
@@ -439,6 +484,7 @@ void incoming_free(struct incoming *m)
     arrivals_free(m->arrivals);
     recv_pool_free(m->pool);
     connect_close(&m->group, m->main);
+    fd_close(&m->file);
     populate_free(m->populate);
     main_stream_done(&m->stream);
     stream_in_done(&m->in);

@@ -10,26 +10,29 @@
 #include "migration/stats.h"
 
 struct incoming_config {
-    struct connect_config connect; /* the address is where to listen */
+    struct connect_config connect; /* the address is where to listen, or the file to read */
     /* For what a source on this host must have written already, instead of the timeouts above. */
     uint64_t local_patience_ms;
-    int n_channels;            /* pinned, 0 … 255; -1: read off the connections */
-    int method;                /* pinned, enum codec_method; -1: read off the packets */
-    bool switchover_ack;       /* say that this end is ready, whatever the type of machine */
-    const char *machine;       /* pinned: the full versioned name; NULL: any */
-    const struct uuid *uuid;   /* pinned; NULL: any */
-    bool uuid_may_lack;        /* a stream that names none is taken, too, as QEMU does */
-    bool main_any_time;        /* wait for the source until it comes */
-    unsigned populate_threads; /* helpers that build memory ahead; 0: none */
+    int n_channels;             /* pinned, 0 … 255; -1: read off the connections */
+    int method;                 /* pinned, enum codec_method; -1: read off the packets */
+    uint32_t capabilities;      /* STREAM_CAP_… that the source must have on, and no others … */
+    uint32_t open_capabilities; /* … but for these, which it decides */
+    bool switchover_ack;        /* say that this end is ready, whatever the type of machine */
+    const char *machine;        /* pinned: the full versioned name; NULL: any */
+    const struct uuid *uuid;    /* pinned; NULL: any */
+    bool uuid_may_lack;         /* a stream that names none is taken, too, as QEMU does */
+    bool main_any_time;         /* wait for the source until it comes */
+    unsigned file_threads;      /* that read a mapped-ram file's pages; 0 is 1 */
+    unsigned populate_threads;  /* helpers that build memory ahead; 0: none */
     struct migration_observer observer; /* hears setup, active, and how it ended */
 };
 
 struct incoming;
 
-/* Listens when it returns. The landing must outlive the migration. */
+/* Listens, or has opened the file, when it returns. The landing must outlive the migration. */
 MUST_USE int incoming_new(const struct incoming_config *config, struct landing *landing,
                           struct incoming **ret, struct error *err);
-/* The address with the real port, as long as the object lives. */
+/* The address with the real port, or the file's, as long as the object lives. */
 const char *incoming_address(const struct incoming *m);
 /* Takes one migration on the calling thread. After a failure nothing has been committed. Once. */
 MUST_USE int incoming_run(struct incoming *m, struct error *err);

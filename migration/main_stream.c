@@ -146,6 +146,7 @@ int main_stream_read(struct main_stream *ms, struct error *err)
     configuration_in(ms->in, &ms->config);
     if (stream_in_check(ms->in, err) < 0 || ms->ops->configured(ms, err) < 0)
         return -1;
+    ms->ram.addresses = ms->config.capabilities & STREAM_CAP_X_IGNORE_SHARED;
     while (!end) {
         if (element(ms, &end, err) < 0)
             return -1;

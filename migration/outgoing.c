@@ -66,7 +66,7 @@ static int run(struct outgoing *m, struct error *err)
 {
     bool zeros_on_main = m->config.n_channels == 0 || !understands(m, VERSION_ZEROS_IN_PACKETS);
 
-    if (ram_round_init(&m->round, &m->machine->ram, zeros_on_main, m->machine->dirty, err) < 0)
+    if (ram_round_init(&m->round, &m->ram, zeros_on_main, m->dirty, err) < 0)
         return -1;
     if (outgoing_set_up(m, err) < 0)
         return -1;
@@ -123,18 +123,18 @@ static void give_up(struct outgoing *m, struct error *err)
 
 int outgoing_run(struct outgoing *m, struct error *err)
 {
-    struct dirty_source *dirty = m->machine->dirty;
-
     atomic_store(&m->stats.start_ns, clock_ns());
     arrive_at(m, MIGRATION_SETUP);
     int rc = run(m, err);
     /* Also of a guest that is somewhere else now: it may be let run on here. */
     converge_end(&m->converge);
     outgoing_tell_converge(m);
-    if (rc < 0)
+    if (rc < 0) {
+        file_target_abandon(&m->file);
         give_up(m, err);
-    if (dirty)
-        dirty->ops->stop(dirty);
+    }
+    if (m->dirty)
+        m->dirty->ops->stop(m->dirty);
     if (rc < 0)
         atomic_store(&m->stats.end_ns, clock_ns());
     arrive_at(m, rc == 0                      ? MIGRATION_COMPLETED
@@ -159,24 +159,33 @@ int outgoing_new(const struct outgoing_config *config, struct machine *machine,
     if (config->n_channels > 0 && !transport_many(&config->connect.address))
         return err_set(err, ERR_USAGE, "%s is one connection: it carries --channels 0 only",
                        config->connect.address.text);
+    if (config->n_channels > 0 && config->connect.address.scheme == ADDRESS_FILE)
+        return err_set(err, ERR_USAGE, "%s: multifd into a file needs mapped-ram",
+                       config->connect.address.text);
     if (config->switchover_ack && !config->return_path)
         return err_set(err, ERR_USAGE, "switchover-ack comes back on the return path: ask for it");
     struct outgoing *m = calloc(1, sizeof(*m));
     if (!m)
         return err_sys(err, "memory for a migration");
-    if (converge_init(&m->converge, converge_by(config), machine, err) < 0) {
+    if (converge_init(&m->converge, converge_by(config), machine, err) < 0 ||
+        ram_set_freeze(&machine->ram, &config->ram, &m->ram, err) < 0) {
         free(m);
         return -1;
     }
     m->config = *config;
+    if (config->connect.address.scheme == ADDRESS_FILE) /* nobody answers */
+        m->config.return_path = m->config.switchover_ack = false;
+    m->file = FILE_TARGET_NONE;
     m->machine = machine;
+    m->dirty = ram_set_any_travels(&m->ram) ? machine->dirty : NULL;
     m->version = machine_version(machine->config.machine);
     m->live = config->live;
     pace_update(&m->pace, &config->live);
-    atomic_store(&m->stats.total_bytes, machine->ram.total_bytes);
+    atomic_store(&m->stats.total_bytes, m->ram.total_bytes);
     if (pause_init(&m->pause, err) < 0 ||
         channel_group_init(&m->group, config->live.max_bytes_per_s, err) < 0) {
         pause_done(&m->pause);
+        ram_set_done(&m->ram);
         free(m);
         return -1;
     }
@@ -265,9 +274,11 @@ void outgoing_free(struct outgoing *m)
         m->sink->ops->free(m->sink);
     answers_end(&m->answers);
     connect_close(&m->group, m->main);
+    file_target_done(&m->file);
     stream_out_done(&m->out);
     ram_round_done(&m->round);
     channel_group_done(&m->group);
     pause_done(&m->pause);
+    ram_set_done(&m->ram);
     free(m);
 }

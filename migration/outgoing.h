@@ -11,6 +11,7 @@
 #include "migration/live.h"
 #include "migration/machine.h"
 #include "migration/observer.h"
+#include "migration/ram_set.h"
 #include "migration/stats.h"
 
 struct outgoing_config {
@@ -18,6 +19,7 @@ struct outgoing_config {
     unsigned n_channels; /* 0 … 255; 0: pages in the main stream */
     enum codec_method method;
     int level;                    /* of the method */
+    struct ram_set_rules ram;     /* which blocks travel */
     bool return_path;             /* ask the destination for its verdict, and wait for it */
     bool switchover_ack;          /* stop the guest when the destination has said it is ready */
     bool pause_before_switchover; /* then wait for outgoing_continue() */
@@ -30,7 +32,8 @@ struct outgoing_config {
 
 struct outgoing;
 
-/* The machine must outlive the migration; nobody else may change its map meanwhile. */
+/* The machine must outlive the migration. Its set of RAM blocks is frozen from here on: its owner
+ * adds and removes none that is listed, until outgoing_free(). */
 MUST_USE int outgoing_new(const struct outgoing_config *config, struct machine *machine,
                           struct outgoing **ret, struct error *err);
 /*

@@ -14,6 +14,7 @@
 #include "ram/page_sink.h"
 #include "ram/ram_save.h"
 #include "stream/stream_out.h"
+#include "transport/file.h"
 
 /* Versions of machine types from which a destination understands what we may write. */
 #define VERSION_FLUSH_WORD       801
@@ -24,7 +25,9 @@ struct outgoing {
     /* Set before the threads start, read-only after. */
     struct outgoing_config config;
     struct machine *machine;
-    unsigned version; /* of the machine type; 0: not QEMU's, everything is understood */
+    struct ram_map ram;         /* its blocks, as they were when the migration was accepted */
+    struct dirty_source *dirty; /* NULL: no page that travels changes */
+    unsigned version;           /* of the machine type; 0: not QEMU's, everything is understood */
     struct connect_greeting greeting;
 
     struct channel_group group;
@@ -32,6 +35,7 @@ struct outgoing {
     struct page_counters counters; /* of pages on the main stream */
 
     /* The running thread's alone. */
+    struct file_target file; /* that is written; none: there is a peer */
     struct stream_out out;
     struct ram_round round;
     struct ram_save save;

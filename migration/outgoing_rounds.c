@@ -61,10 +61,12 @@ static uint64_t round_bytes(struct outgoing *m, const struct migration_snapshot 
  */
 static int mark_first_round(struct outgoing *m, struct error *err)
 {
-    for (size_t i = 0; i < m->machine->ram.n; i++) {
+    for (size_t i = 0; i < m->ram.n; i++) {
         struct dirty_bitmap *dirty = &m->round.dirty[i];
 
-        if (ram_resident(&m->machine->ram.blocks[i], dirty, err) < 0)
+        if (m->ram.blocks[i].travel != RAM_TRAVELS)
+            continue;
+        if (ram_resident(&m->ram.blocks[i], dirty, err) < 0)
             return -1;
         for (uint64_t w = 0; m->round.zeros && w < dirty_bitmap_words(dirty); w++) {
             uint64_t bits = atomic_load_explicit(&dirty->words[w], memory_order_relaxed);
@@ -97,7 +99,7 @@ int outgoing_round(struct outgoing *m, bool last, struct error *err)
 /* Moves what the guest wrote into the next round. */
 int outgoing_sync(struct outgoing *m, struct error *err)
 {
-    struct dirty_source *dirty = m->machine->dirty;
+    struct dirty_source *dirty = m->dirty;
     struct outgoing_live live = outgoing_live_now(m);
     struct migration_snapshot sent;
     uint64_t now = clock_ns(), pages = 0;
@@ -164,7 +166,7 @@ static int decide(struct outgoing *m, bool *ret, struct error *err)
 
 int outgoing_rounds(struct outgoing *m, struct error *err)
 {
-    struct dirty_source *dirty = m->machine->dirty;
+    struct dirty_source *dirty = m->dirty;
     bool stop = false;
 
     if (dirty && dirty->ops->start(dirty, err) < 0)

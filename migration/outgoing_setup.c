@@ -7,11 +7,22 @@
 
 /* --- channels -------------------------------------------------------------------------------- */
 
+static int reach_main(struct outgoing *m, struct channel **ret, struct error *err)
+{
+    const struct connect_config *connect = &m->config.connect;
+
+    if (connect->address.scheme != ADDRESS_FILE)
+        return connect_dial(connect, &m->group, ret, err);
+    if (file_target_open(&connect->address, &m->file, err) < 0)
+        return -1;
+    return connect_file(connect, m->file.fd, &m->group, ret, err);
+}
+
 static int dial_main(struct outgoing *m, struct error *err)
 {
     struct channel *main;
 
-    if (connect_dial(&m->config.connect, &m->group, &main, err) < 0)
+    if (reach_main(m, &main, err) < 0)
         return err_in(err, "main channel");
     pthread_mutex_lock(&m->group.lock);
     m->main = main;
@@ -69,6 +80,14 @@ static enum ram_flush flush_style(const struct outgoing *m)
     return understands(m, VERSION_FLUSH_WORD) ? RAM_FLUSH_WORD : RAM_FLUSH_SECTION;
 }
 
+static void say_configuration(struct outgoing *m)
+{
+    struct configuration config = m->machine->config;
+
+    config.capabilities = m->config.ram.ignore_shared ? STREAM_CAP_X_IGNORE_SHARED : 0;
+    configuration_out(&m->out, &config);
+}
+
 static int open_return_path(struct outgoing *m, struct error *err)
 {
     command_out(&m->out, COMMAND_OPEN_RETURN_PATH, NULL, 0);
@@ -88,12 +107,13 @@ int outgoing_set_up(struct outgoing *m, struct error *err)
         return -1;
     m->save = (struct ram_save){
         .out = &m->out,
-        .map = &m->machine->ram,
+        .map = &m->ram,
         .sink = m->sink,
         .flush = flush_style(m),
+        .addresses = m->config.ram.ignore_shared,
         .section_id = RAM_SECTION_ID,
     };
-    configuration_out(&m->out, &m->machine->config);
+    say_configuration(m);
     if (m->config.return_path && open_return_path(m, err) < 0)
         return -1;
     out_bytes(&m->out, m->machine->devices.early.data, m->machine->devices.early.len);

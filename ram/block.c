@@ -26,8 +26,8 @@ int ram_map_add(struct ram_map *map, const char *name, uint64_t used_bytes, stru
     if (!blocks)
         return err_sys(err, "memory for a RAM block");
     map->blocks = blocks;
-    blocks[map->n] =
-        (struct ram_block){.used_bytes = used_bytes, .host_page_bytes = RAM_PAGE_SIZE, .fd = -1};
+    blocks[map->n] = (struct ram_block){
+        .used_bytes = used_bytes, .host_page_bytes = RAM_PAGE_SIZE, .fd = -1, .migratable = true};
     strcpy(blocks[map->n].name, name);
     map->n++;
     map->total_bytes += used_bytes;
@@ -59,6 +59,12 @@ void ram_map_done(struct ram_map *map)
 int ram_span(const struct ram_block *b, uint64_t offset, size_t len, uint8_t **ret_host,
              struct error *err)
 {
+    if (b->travel != RAM_TRAVELS)
+        return err_set(
+            err, ERR_PEER,
+            "RAM block '%s': a page of it, expected none: its memory is shared, or is not "
+            "migrated",
+            b->name);
     if (!IS_ALIGNED(offset, RAM_PAGE_SIZE) || !IS_ALIGNED(len, RAM_PAGE_SIZE))
         return err_set(err, ERR_PEER,
                        "RAM block '%s': offset 0x%" PRIx64 ", expected a multiple of 4096", b->name,

@@ -32,6 +32,13 @@ struct ram_store_ops {
     int (*read)(struct ram_block *b, uint64_t offset, void *bytes, size_t len, struct error *err);
 };
 
+/* What becomes of a block in a migration. */
+enum ram_travel {
+    RAM_TRAVELS,
+    RAM_IGNORED,    /* it is listed, but its pages stay where they are, for the other end as well */
+    RAM_NOT_LISTED, /* the migration knows nothing of it */
+};
+
 struct ram_block {
     /* Set before the threads start, read-only after. */
     char name[RAM_BLOCK_NAME];
@@ -42,6 +49,11 @@ struct ram_block {
     const struct ram_store_ops *store; /* where host is NULL */
     int fd;                            /* the file behind host or store, or -1; not owned */
     uint64_t fd_offset;                /* of the block's first byte in that file */
+    uint64_t address;                  /* guest-physical, of its first byte */
+    bool migratable;                   /* the guest's, and not meant to stay: unless changed */
+    bool shared;                       /* others can map the same memory, by a descriptor … */
+    bool named;                        /* … and by a file's name */
+    enum ram_travel travel;            /* in the map of a migration */
     /*
      * Any thread, atomically. Page p is bit p % 64 of word p / 64: at a source, set where the page
      * may hold anything but zeros (NULL: all may); at a destination, set where it was written.
@@ -66,8 +78,8 @@ void ram_map_done(struct ram_map *map);
 
 /*
  * The one door: every (block, offset, length) that came from outside passes here. Refuses, with
- * ERR_PEER, what is not page-aligned or leaves the block. *ret_host is NULL where the pages are in
- * a store: use ram_write() then.
+ * ERR_PEER, what is not page-aligned or leaves the block, and all of a block that does not travel.
+ * *ret_host is NULL where the pages are in a store: use ram_write() then.
  */
 MUST_USE int ram_span(const struct ram_block *b, uint64_t offset, size_t len, uint8_t **ret_host,
                       struct error *err);

@@ -5,7 +5,7 @@
 int dirty_bitmap_init(struct dirty_bitmap *d, uint64_t n_pages, struct error *err)
 {
     d->n_pages = n_pages;
-    d->words = calloc(dirty_bitmap_words(d), sizeof(*d->words));
+    d->words = calloc(MAX(dirty_bitmap_words(d), UINT64_C(1)), sizeof(*d->words));
     if (!d->words)
         return err_sys(err, "memory for a dirty bitmap");
     return 0;
@@ -19,7 +19,7 @@ void dirty_bitmap_done(struct dirty_bitmap *d)
 
 static uint64_t valid_bits(const struct dirty_bitmap *d, uint64_t word)
 {
-    uint64_t left = d->n_pages - word * 64;
+    uint64_t left = d->n_pages - MIN(word * 64, d->n_pages);
 
     return left >= 64 ? UINT64_MAX : (UINT64_C(1) << left) - 1;
 }

@@ -21,10 +21,14 @@ static void bitmap_out(struct stream_out *out, const struct ram_block *b)
 static void mapped_out(struct stream_out *out, const struct ram_block *b,
                        const struct mapped_ram *m)
 {
+    bool ignored = b->travel == RAM_IGNORED;
+
     out_u32(out, MAPPED_RAM_VERSION);
     out_u64(out, RAM_PAGE_SIZE);
-    out_u64(out, m->bitmap_offset);
-    out_u64(out, m->pages_offset);
+    out_u64(out, ignored ? 0 : m->bitmap_offset);
+    out_u64(out, ignored ? 0 : m->pages_offset);
+    if (ignored)
+        return;
     stream_out_seek(out, m->bitmap_offset);
     bitmap_out(out, b);
     stream_out_seek(out, m->pages_offset + b->used_bytes);
@@ -35,8 +39,14 @@ static bool in_file(uint64_t file_bytes, uint64_t offset, uint64_t len)
     return len <= file_bytes && offset <= file_bytes - len;
 }
 
-static int mapped_in(struct stream_in *in, const struct ram_block *b, uint64_t file_bytes,
-                     struct mapped_ram *ret, struct error *err)
+/* An ignored block has no place in the file. */
+static bool is_nowhere(const struct mapped_ram *m)
+{
+    return m->bitmap_offset == 0 && m->pages_offset == 0;
+}
+
+static int mapped_in(struct stream_in *in, struct ram_block *b, bool may_ignore,
+                     uint64_t file_bytes, struct mapped_ram *ret, struct error *err)
 {
     uint32_t version = in_u32(in);
     uint64_t page_size = in_u64(in);
@@ -47,6 +57,11 @@ static int mapped_in(struct stream_in *in, const struct ram_block *b, uint64_t f
                        "RAM block '%s': mapped-ram version %u with pages of %" PRIu64
                        ", expected 1 with 4096",
                        b->name, version, page_size);
+    if (may_ignore && is_nowhere(&m)) {
+        b->travel = RAM_IGNORED;
+        *ret = m;
+        return stream_in_check(in, err);
+    }
     /* The pages may end in a hole that the file does not reach. */
     if (!in_file(file_bytes, m.bitmap_offset, mapped_ram_bitmap_bytes(b)) ||
         m.pages_offset > INT64_MAX - b->used_bytes || !IS_ALIGNED(m.pages_offset, RAM_PAGE_SIZE))
@@ -63,32 +78,39 @@ static int mapped_in(struct stream_in *in, const struct ram_block *b, uint64_t f
 
 /* --- the list --------------------------------------------------------------------------------- */
 
-void ram_list_out(struct stream_out *out, const struct ram_map *map,
+void ram_list_out(struct stream_out *out, const struct ram_map *map, bool addresses,
                   const struct mapped_ram *mapped)
 {
     out_u64(out, map->total_bytes | RAM_RECORD_MEM_SIZE);
     for (size_t i = 0; i < map->n; i++) {
-        out_name(out, map->blocks[i].name);
-        out_u64(out, map->blocks[i].used_bytes);
+        const struct ram_block *b = &map->blocks[i];
+
+        if (b->travel == RAM_NOT_LISTED)
+            continue;
+        out_name(out, b->name);
+        out_u64(out, b->used_bytes);
+        if (addresses)
+            out_u64(out, b->address);
         if (mapped)
-            mapped_out(out, &map->blocks[i], &mapped[i]);
+            mapped_out(out, b, &mapped[i]);
     }
 }
 
-static int block_in(struct stream_in *in, struct ram_map *map, struct error *err)
+static int block_in(struct stream_in *in, struct ram_map *map, bool addresses, struct error *err)
 {
     char name[256];
 
     in_name(in, name);
-    uint64_t used_bytes = in_u64(in);
-    if (stream_in_check(in, err) < 0)
+    uint64_t used_bytes = in_u64(in), address = addresses ? in_u64(in) : 0;
+    if (stream_in_check(in, err) < 0 || ram_map_add(map, name, used_bytes, err) < 0)
         return -1;
-    return ram_map_add(map, name, used_bytes, err);
+    map->blocks[map->n - 1].address = address;
+    return 0;
 }
 
 /* Appends what is said of the map's latest block to the array, which is the caller's all along. */
-static int append_mapped(struct stream_in *in, const struct ram_map *map, uint64_t file_bytes,
-                         struct mapped_ram **array, struct error *err)
+static int append_mapped(struct stream_in *in, const struct ram_map *map, bool may_ignore,
+                         uint64_t file_bytes, struct mapped_ram **array, struct error *err)
 {
     size_t n = map->n;
     struct mapped_ram *mapped = reallocarray(*array, n, sizeof(*mapped));
@@ -96,10 +118,10 @@ static int append_mapped(struct stream_in *in, const struct ram_map *map, uint64
     if (!mapped)
         return err_sys(err, "memory for a RAM block");
     *array = mapped;
-    return mapped_in(in, &map->blocks[n - 1], file_bytes, &mapped[n - 1], err);
+    return mapped_in(in, &map->blocks[n - 1], may_ignore, file_bytes, &mapped[n - 1], err);
 }
 
-int ram_list_in(struct stream_in *in, uint64_t total_bytes, struct ram_map *map,
+int ram_list_in(struct stream_in *in, uint64_t total_bytes, struct ram_map *map, bool addresses,
                 uint64_t file_bytes, struct mapped_ram **ret_mapped, struct error *err)
 {
     struct mapped_ram *mapped = NULL;
@@ -110,9 +132,9 @@ int ram_list_in(struct stream_in *in, uint64_t total_bytes, struct ram_map *map,
     if (total_bytes == 0)
         return err_set(err, ERR_PEER, "RAM block list: total 0, expected some RAM");
     while (rc == 0 && map->total_bytes < total_bytes) {
-        rc = block_in(in, map, err);
+        rc = block_in(in, map, addresses, err);
         if (rc == 0 && ret_mapped)
-            rc = append_mapped(in, map, file_bytes, &mapped, err);
+            rc = append_mapped(in, map, addresses, file_bytes, &mapped, err);
     }
     if (rc < 0)
         err_in(err, "RAM block list");

@@ -1,10 +1,12 @@
 /*
  * ram/ram_list.h: the RAM block list, both ways: the MEM_SIZE word, then a name and a length per
- * block, and in a mapped-ram file a header that says where the block's pages are.
+ * block; with x-ignore-shared its guest-physical address; and in a mapped-ram file a header that
+ * says where the block's pages are: nowhere, both offsets 0, for a block that is ignored.
  * Format: QEMU, migration/ram.c; all integers big-endian, the words of a bitmap little-endian.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -23,16 +25,19 @@ static inline uint64_t mapped_ram_bitmap_bytes(const struct ram_block *b)
 }
 
 /*
- * `mapped`, one per block, makes it the list of a mapped-ram file: each block's bitmap, its present
- * bits, is written too, and its pages are jumped over. NULL: the list alone.
+ * Blocks that are not listed are left out; map->total_bytes is of the others. `addresses`: with
+ * x-ignore-shared. `mapped`, one per block, makes it the list of a mapped-ram file: each block's
+ * bitmap, its present bits, is written too, and its pages are jumped over. NULL: the list alone.
  */
-void ram_list_out(struct stream_out *out, const struct ram_map *map,
+void ram_list_out(struct stream_out *out, const struct ram_map *map, bool addresses,
                   const struct mapped_ram *mapped);
 
 /*
- * Reads what follows the MEM_SIZE word, which said `total_bytes`, into the empty map.
- * `ret_mapped`: it is the list of a mapped-ram file of `file_bytes`, which offsets must not leave;
- * one per block, the caller's to free(). NULL: the list alone, `file_bytes` is not looked at.
+ * Reads what follows the MEM_SIZE word, which said `total_bytes`, into the empty map. `addresses`
+ * as above. `ret_mapped`: it is the list of a mapped-ram file of `file_bytes`, which offsets must
+ * not leave; one per block, the caller's to free(); blocks without a place there are RAM_IGNORED.
+ * NULL: the list alone, `file_bytes` is not looked at.
  */
 MUST_USE int ram_list_in(struct stream_in *in, uint64_t total_bytes, struct ram_map *map,
-                         uint64_t file_bytes, struct mapped_ram **ret_mapped, struct error *err);
+                         bool addresses, uint64_t file_bytes, struct mapped_ram **ret_mapped,
+                         struct error *err);

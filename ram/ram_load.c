@@ -7,7 +7,7 @@
 
 static int list_in(struct ram_load *load, uint64_t total_bytes, struct error *err)
 {
-    if (ram_list_in(load->in, total_bytes, load->map, load->file_bytes,
+    if (ram_list_in(load->in, total_bytes, load->map, load->addresses, load->file_bytes,
                     load->from_file ? &load->mapped : NULL, err) < 0)
         return -1;
     return load->ops->listed(load, err);

@@ -28,6 +28,7 @@ struct ram_load {
     const struct ram_load_ops *ops;
     struct stream_in *in;
     struct ram_map *map;         /* filled from the list */
+    bool addresses;              /* x-ignore-shared: the list has each block's */
     bool from_file;              /* mapped-ram: the list says where pages are, records carry none */
     uint64_t file_bytes;         /* mapped-ram: the file's size, which offsets must not leave */
     struct mapped_ram *mapped;   /* mapped-ram: one per block, ours */

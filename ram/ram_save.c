@@ -30,7 +30,7 @@ int ram_save_start(struct ram_save *rs, struct error *err)
     struct section s = section_of(rs, STREAM_SECTION_START);
 
     section_out_begin(rs->out, &s);
-    ram_list_out(rs->out, rs->map, NULL);
+    ram_list_out(rs->out, rs->map, rs->addresses, NULL);
     if (rs->sink->ops->round(rs->sink, NULL, rs->flush != RAM_FLUSH_NONE, err) < 0)
         return err_in(err, "RAM setup");
     return end_section(rs, &s, err);

@@ -21,6 +21,7 @@ struct ram_save {
     const struct ram_map *map;
     struct page_sink *sink;
     enum ram_flush flush;
+    bool addresses; /* x-ignore-shared: the list has each block's */
     uint32_t section_id;
 };
 

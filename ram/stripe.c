@@ -2,13 +2,18 @@
 
 #include <stdlib.h>
 
+static uint64_t travelling_pages(const struct ram_block *b)
+{
+    return b->travel == RAM_TRAVELS ? ram_block_pages(b) : 0;
+}
+
 static int init_bitmaps(struct dirty_bitmap **ret, const struct ram_map *map, struct error *err)
 {
     *ret = calloc(MAX(map->n, (size_t)1), sizeof(**ret));
     if (!*ret)
         return err_sys(err, "memory for bitmaps");
     for (size_t i = 0; i < map->n; i++) {
-        if (dirty_bitmap_init(&(*ret)[i], ram_block_pages(&map->blocks[i]), err) < 0)
+        if (dirty_bitmap_init(&(*ret)[i], travelling_pages(&map->blocks[i]), err) < 0)
             return -1;
     }
     return 0;
@@ -27,7 +32,7 @@ static int number_stripes(struct ram_round *r, struct error *err)
     if (!r->first_stripe)
         return err_sys(err, "memory for a round");
     for (size_t i = 0; i < r->map->n; i++) {
-        uint64_t pages = ram_block_pages(&r->map->blocks[i]);
+        uint64_t pages = travelling_pages(&r->map->blocks[i]);
 
         r->first_stripe[i + 1] = r->first_stripe[i] + (pages + STRIPE_PAGES - 1) / STRIPE_PAGES;
     }
@@ -70,7 +75,7 @@ uint64_t ram_round_dirty_pages(const struct ram_round *r)
     return n;
 }
 
-/* The last block whose first stripe is not behind `number`. */
+/* The last block whose first stripe is not behind `number`: of those without any, none is. */
 static size_t block_of(const struct ram_round *r, uint64_t number)
 {
     size_t low = 0, high = r->map->n;

@@ -28,7 +28,8 @@ struct stripe {
 struct ram_round {
     /* Set before the round, read-only in it. */
     const struct ram_map *map;
-    struct dirty_bitmap *dirty;  /* one per block; stripes are taken from here */
+    /* One per block, empty of one that does not travel; stripes are taken from here. */
+    struct dirty_bitmap *dirty;
     struct dirty_bitmap *zeros;  /* one per block: zero pages found, for the main stream; or NULL */
     struct dirty_source *source; /* NULL: the memory stands still */
     uint64_t *first_stripe;      /* map->n + 1 entries: number of each block's first stripe */

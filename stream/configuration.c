@@ -159,6 +159,22 @@ void configuration_in(struct stream_in *in, struct configuration *ret)
     }
 }
 
+int configuration_expect(const struct configuration *c, uint32_t expected, uint32_t open,
+                         struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
+        bool on = c->capabilities & capabilities[i].bit;
+
+        if (!(open & capabilities[i].bit) && on != !!(expected & capabilities[i].bit))
+            return err_set(
+                err, ERR_PEER,
+                "configuration/capabilities: %s is %s at the source, expected %s: set it "
+                "alike at both ends",
+                capabilities[i].name, on ? "on" : "off", on ? "off" : "on");
+    }
+    return 0;
+}
+
 unsigned machine_version(const char *machine)
 {
     const char *dash = strrchr(machine, '-');

@@ -629,6 +629,13 @@ static bool multifd_is_default(const struct settings *s)
            !settings_on(s, CAP_ZERO_COPY_SEND);
 }
 
+/* An address that has no room for channels: one connection, or a file without places for pages. */
+static bool is_one_stream(const struct settings *s, uint64_t address_facts)
+{
+    return address_facts & IN_SET(FACT_ONE_CONNECTION) ||
+           (address_facts & IN_SET(FACT_FILE_ADDRESS) && !settings_on(s, CAP_MAPPED_RAM));
+}
+
 int options_start(struct options *o, enum moment moment, uint64_t address_facts, struct error *err)
 {
     enum verb_bit verb = moment == AT_MIGRATE ? VERB_SEND : VERB_RECV;
@@ -636,7 +643,7 @@ int options_start(struct options *o, enum moment moment, uint64_t address_facts,
     struct settings *s = &o->settings;
     struct refusal refusal;
 
-    if (address_facts & IN_SET(FACT_ONE_CONNECTION) && multifd_is_default(s))
+    if (is_one_stream(s, address_facts) && multifd_is_default(s))
         s->capabilities &= ~IN_SET(CAP_MULTIFD);
     return gate_start(s, moment, world, &refusal, err);
 }

@@ -15,11 +15,7 @@
 #include "tools/vm_report.h"
 #include "vmm/landing.h"
 #include "vmm/machine_kvm.h"
-#include "vmm/machine_snapshot.h"
 #include "vmm/machine_synth_guest.h"
-#include "vmm/restore.h"
-
-#define FILE_SCHEME "file:"
 
 #define SERIAL_PATIENCE_MS 100
 
@@ -41,62 +37,38 @@ struct runner {
 /* --- a guest that comes in ------------------------------------------------------------------- */
 
 /* Memory that a migration has begun to fill is no place for another. */
-static int land(void *arg, struct landing **ret, struct error *err)
+static int land(void *arg, const struct ram_set_rules *ram, struct landing **ret, struct error *err)
 {
     struct runner *r = arg;
 
     if (r->machine->filled)
         return err_set(err, ERR_USAGE,
                        "a migration into this VM has failed: end it and start another");
-    return landing_machine_new(r->machine, ret, err);
+    return landing_machine_new(r->machine, ram, ret, err);
 }
 
-static const char *snapshot_path(const struct options *o)
+static int read_incoming(const struct options *o, struct address *ret, bool *ret_there,
+                         struct error *err)
 {
-    bool is = o->incoming && strncmp(o->incoming, FILE_SCHEME, strlen(FILE_SCHEME)) == 0;
-
-    return is ? o->incoming + strlen(FILE_SCHEME) : NULL;
-}
-
-static int restore_from(const char *path, struct machine *machine, struct error *err)
-{
-    struct machine *snapshot;
-    struct landing *landing;
-
-    if (machine_snapshot_file(path, &snapshot, err) < 0)
-        return -1;
-    int rc = landing_machine_new(machine, &landing, err);
-    if (rc == 0) {
-        rc = restore(snapshot, landing, err);
-        landing_free(landing);
-    }
-    machine_free(snapshot);
-    return rc < 0 ? err_in(err, "%s", path) : 0;
-}
-
-/* It runs on, or is paused, as it was when it was captured; or as the user says here. */
-static int start(struct runner *r, struct error *err)
-{
-    const char *path = snapshot_path(r->options);
-
-    vm_start(r->vm, r->options->paused);
-    if (!path)
-        return 0;
-    if (restore_from(path, r->machine, err) < 0)
-        return -1;
-    vm_arrived(r->vm);
+    *ret_there = o->incoming && strcmp(o->incoming, "defer") != 0;
+    if (*ret_there && address_parse(o->incoming, ret, err) < 0)
+        return err_in(err, "--incoming");
     return 0;
 }
 
-static int listen_for_guest(struct runner *r, struct error *err)
+/* It runs on, or is paused, as it was when it was saved; or as the user says here. */
+static int load_guest(struct runner *r, const struct address *from, struct error *err)
 {
-    const char *uri = r->options->incoming;
-    char address[VM_ADDRESS_LEN];
-    struct address at;
+    if (vm_incoming(r->vm, from, 0, false, err) < 0)
+        return err_in(err, "--incoming");
+    return vm_incoming_wait(r->vm, err);
+}
 
-    if (!uri || strcmp(uri, "defer") == 0 || snapshot_path(r->options))
-        return 0;
-    if (address_parse(uri, &at, err) < 0 || vm_incoming(r->vm, &at, 0, true, err) < 0)
+static int listen_for_guest(struct runner *r, const struct address *at, struct error *err)
+{
+    char address[VM_ADDRESS_LEN];
+
+    if (vm_incoming(r->vm, at, 0, true, err) < 0)
         return err_in(err, "--incoming");
     vm_listening(r->vm, address);
     printf("listening %s\n", address);
@@ -206,15 +178,31 @@ static void await_end(struct runner *r)
     vm_quit(r->vm, end_reason(r));
 }
 
+static int start(struct runner *r, struct error *err)
+{
+    struct address from;
+    bool comes;
+
+    if (vm_set(r->vm, &r->options->settings, err) < 0 ||
+        read_incoming(r->options, &from, &comes, err) < 0)
+        return -1;
+    bool loads = comes && from.scheme == ADDRESS_FILE;
+    vm_start(r->vm, r->options->paused);
+    /* Loaded first: who asks the monitor finds the guest of a file there. */
+    if ((loads && load_guest(r, &from, err) < 0) || serve(r, err) < 0)
+        return -1;
+    return comes && !loads ? listen_for_guest(r, &from, err) : 0;
+}
+
 static int live(struct runner *r, struct error *err)
 {
-    /* Started first: who asks the monitor finds the guest of a file there. */
-    if (vm_set(r->vm, &r->options->settings, err) < 0 || start(r, err) < 0 || serve(r, err) < 0 ||
-        listen_for_guest(r, err) < 0 || interrupt_start(on_signal, r, err) < 0)
+    if (interrupt_start(on_signal, r, err) < 0)
         return -1;
-    await_end(r);
+    int rc = start(r, err);
+    if (rc == 0)
+        await_end(r);
     interrupt_stop();
-    return 0;
+    return rc;
 }
 
 static int verdict(struct runner *r, bool running, struct error *err)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/units.h"
+
 static int parse_u32(const char *text, size_t len, uint32_t *ret)
 {
     char digits[16];
@@ -77,6 +79,30 @@ static int parse_fd(const char *rest, struct address *a)
     return 0;
 }
 
+#define OFFSET ",offset="
+
+/* As QEMU has it: a path may have commas, but not that word. N as "4096", "0x1000" or "1M". */
+static int parse_file(const char *rest, struct address *a)
+{
+    const char *offset = strstr(rest, OFFSET);
+    size_t len = offset ? (size_t)(offset - rest) : strlen(rest);
+    struct error ignored;
+    char *end;
+
+    if (len == 0 || len >= sizeof(a->file))
+        return -1;
+    memcpy(a->file, rest, len);
+    a->file[len] = 0;
+    if (!offset)
+        return 0;
+    offset += strlen(OFFSET);
+    if (strncmp(offset, "0x", 2) != 0)
+        return parse_size(offset, &a->offset, &ignored) < 0 || a->offset > INT64_MAX ? -1 : 0;
+    errno = 0;
+    a->offset = strtoull(offset, &end, 16);
+    return !offset[2] || *end || errno || a->offset > INT64_MAX ? -1 : 0;
+}
+
 static const struct {
     const char *prefix, *form;
     int (*parse)(const char *rest, struct address *a);
@@ -85,6 +111,7 @@ static const struct {
     [ADDRESS_UNIX] = {"unix:", "unix:PATH of at most 107 bytes", parse_unix},
     [ADDRESS_VSOCK] = {"vsock:", "vsock:CID:PORT", parse_vsock},
     [ADDRESS_FD] = {"fd:", "fd:N, the number of an open descriptor", parse_fd},
+    [ADDRESS_FILE] = {"file:", "file:PATH[,offset=N]", parse_file},
 };
 _Static_assert(ARRAY_LEN(schemes) == ADDRESS_N, "a row for each scheme");
 
@@ -103,6 +130,7 @@ int address_parse(const char *text, struct address *ret, struct error *err)
         return 0;
     }
     return err_set(err, ERR_USAGE,
-                   "address '%.100s': expected tcp:HOST:PORT, unix:PATH, vsock:CID:PORT or fd:N",
+                   "address '%.100s': expected tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N or "
+                   "file:PATH",
                    text);
 }

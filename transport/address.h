@@ -2,6 +2,7 @@
  * transport/address.h: where a peer is, as the user writes it. Parsing only, no sockets.
  *
  *   tcp:HOST:PORT   tcp:[2001:db8::1]:PORT   unix:PATH   vsock:CID:PORT   fd:N
+ *   file:PATH[,offset=N]
  */
 #pragma once
 
@@ -9,7 +10,14 @@
 
 #include "base/error.h"
 
-enum address_scheme { ADDRESS_TCP, ADDRESS_UNIX, ADDRESS_VSOCK, ADDRESS_FD, ADDRESS_N };
+enum address_scheme {
+    ADDRESS_TCP,
+    ADDRESS_UNIX,
+    ADDRESS_VSOCK,
+    ADDRESS_FD,
+    ADDRESS_FILE,
+    ADDRESS_N
+};
 
 struct address {
     enum address_scheme scheme;
@@ -19,6 +27,8 @@ struct address {
     char path[108]; /* unix: fits sockaddr_un */
     uint32_t cid, vsock_port;
     int fd;
+    char file[280];  /* file: */
+    uint64_t offset; /* of the stream's first byte in it */
 };
 
 /* Fails with ERR_USAGE, saying what was expected. */

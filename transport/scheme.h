@@ -14,7 +14,7 @@ struct scheme_ops {
     int (*tune)(int fd, const struct transport_config *config, struct error *err);
 };
 
-extern const struct scheme_ops scheme_tcp, scheme_unix, scheme_vsock, scheme_fd;
+extern const struct scheme_ops scheme_tcp, scheme_unix, scheme_vsock, scheme_fd, scheme_file;
 
 /* Main, 255 channels, and as many again from a peer that is wrong. */
 #define TRANSPORT_BACKLOG 512

@@ -16,10 +16,8 @@
 #define RETRY_MS 10
 
 static const struct scheme_ops *const schemes[] = {
-    [ADDRESS_TCP] = &scheme_tcp,
-    [ADDRESS_UNIX] = &scheme_unix,
-    [ADDRESS_VSOCK] = &scheme_vsock,
-    [ADDRESS_FD] = &scheme_fd,
+    [ADDRESS_TCP] = &scheme_tcp, [ADDRESS_UNIX] = &scheme_unix, [ADDRESS_VSOCK] = &scheme_vsock,
+    [ADDRESS_FD] = &scheme_fd,   [ADDRESS_FILE] = &scheme_file,
 };
 _Static_assert(ARRAY_LEN(schemes) == ADDRESS_N, "a row for each scheme");
 

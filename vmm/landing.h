@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "migration/machine.h"
+#include "migration/ram_set.h"
 
 /* A mapped-ram snapshot that QEMU ≥ 9.0 loads: pages go straight to their places in the file. */
 MUST_USE int landing_file_new(const char *path, bool force, struct landing **ret,
@@ -16,6 +17,8 @@ MUST_USE int landing_raw_new(const char *path, bool force, struct landing **ret,
 MUST_USE int landing_null_new(struct landing **ret, struct error *err);
 /*
  * A machine that waits for its guest, whose memory is all zero: it gets pages and devices, and at
- * the end goes on, unless its user holds it. Not owned: it must outlive the landing.
+ * the end goes on, unless its user holds it. Not owned: it must outlive the landing. By `rules`
+ * some of its blocks have what they need already: no page of these may come.
  */
-MUST_USE int landing_machine_new(struct machine *m, struct landing **ret, struct error *err);
+MUST_USE int landing_machine_new(struct machine *m, const struct ram_set_rules *rules,
+                                 struct landing **ret, struct error *err);

@@ -7,11 +7,12 @@
 struct landing_machine {
     struct landing base;
     struct machine *machine;
+    struct ram_set_rules rules;
 };
 
-static struct machine *machine_of(struct landing *l)
+static struct landing_machine *landing_of(struct landing *l)
 {
-    return CONTAINER_OF(l, struct landing_machine, base)->machine;
+    return CONTAINER_OF(l, struct landing_machine, base);
 }
 
 static int check_config(const struct machine *m, const struct configuration *config,
@@ -25,39 +26,87 @@ static int check_config(const struct machine *m, const struct configuration *con
     return 0;
 }
 
-/* The pages go to where the guest will find them. */
-static int place(const struct machine *m, struct ram_block *listed, struct error *err)
+/* What the source says of a block against what it is here. */
+static int check_block(const struct ram_block *own, const struct ram_block *listed,
+                       struct error *err)
 {
-    const struct ram_block *own = ram_map_find(&m->ram, listed->name);
-
-    if (!own)
-        return err_set(err, ERR_PEER, "RAM block '%s': there is none of that name here",
+    if (!own->migratable)
+        return err_set(err, ERR_PEER,
+                       "RAM block '%s': it is not migratable here: give both machines the same "
+                       "migratable=",
                        listed->name);
     if (own->used_bytes != listed->used_bytes)
         return err_set(err, ERR_PEER,
                        "RAM block '%s': %" PRIu64 " bytes, expected %" PRIu64
                        ": give both machines the same memory",
                        listed->name, listed->used_bytes, own->used_bytes);
+    return 0;
+}
+
+/* Its memory is here already: it has to be the same memory, at the same place. */
+static int check_ignored(const struct ram_block *own, const struct ram_block *listed, bool located,
+                         struct error *err)
+{
+    if (located && own->address != listed->address)
+        return err_set(err, ERR_PEER,
+                       "RAM block '%s': at guest address 0x%" PRIx64 ", expected 0x%" PRIx64
+                       ": give both machines the same memory",
+                       listed->name, listed->address, own->address);
+    return 0;
+}
+
+/* The pages go to where the guest will find them. */
+static int place(const struct landing_machine *l, struct ram_block *listed, bool located,
+                 struct error *err)
+{
+    const struct ram_block *own = ram_map_find(&l->machine->ram, listed->name);
+    bool in_file = listed->travel == RAM_TRAVELS;
+
+    if (!own)
+        return err_set(err, ERR_PEER, "RAM block '%s': there is none of that name here",
+                       listed->name);
+    if (check_block(own, listed, err) < 0)
+        return -1;
+    listed->travel = ram_set_travel(own, &l->rules);
+    if (listed->travel != RAM_TRAVELS)
+        return check_ignored(own, listed, located, err);
+    if (!in_file)
+        return err_set(err, ERR_PEER,
+                       "RAM block '%s': its pages are not in the file, and it is not shared by a "
+                       "file's name here: give both machines the same memory",
+                       listed->name);
     listed->host = own->host;
+    l->machine->filled = true;
     return ram_block_track(listed, err);
+}
+
+static size_t n_migratable(const struct ram_map *ram)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < ram->n; i++)
+        n += ram->blocks[i].migratable;
+    return n;
 }
 
 static int machine_listed(struct landing *l, const struct configuration *config,
                           const struct device_state *devices, struct ram_map *ram,
                           struct error *err)
 {
-    struct machine *m = machine_of(l);
+    const struct landing_machine *lm = landing_of(l);
+    const struct machine *m = lm->machine;
+    bool located = config->capabilities & STREAM_CAP_X_IGNORE_SHARED;
 
     (void)devices;
     if (check_config(m, config, err) < 0)
         return -1;
-    if (ram->n != m->ram.n)
-        return err_set(err, ERR_PEER, "%zu RAM blocks, expected %zu", ram->n, m->ram.n);
+    if (ram->n != n_migratable(&m->ram))
+        return err_set(err, ERR_PEER, "%zu RAM blocks, expected %zu", ram->n,
+                       n_migratable(&m->ram));
     for (size_t i = 0; i < ram->n; i++) {
-        if (place(m, &ram->blocks[i], err) < 0)
+        if (place(lm, &ram->blocks[i], located, err) < 0)
             return -1;
     }
-    m->filled = true;
     return 0;
 }
 
@@ -65,7 +114,7 @@ static int machine_commit(struct landing *l, const struct configuration *config,
                           const struct ram_map *ram, const struct device_state *devices,
                           struct error *err)
 {
-    struct machine *m = machine_of(l);
+    struct machine *m = landing_of(l)->machine;
 
     (void)config;
     (void)ram;
@@ -77,7 +126,7 @@ static int machine_commit(struct landing *l, const struct configuration *config,
 
 static void machine_landing_free(struct landing *l)
 {
-    free(CONTAINER_OF(l, struct landing_machine, base));
+    free(landing_of(l));
 }
 
 static const struct landing_ops machine_ops = {
@@ -86,7 +135,8 @@ static const struct landing_ops machine_ops = {
     .free = machine_landing_free,
 };
 
-int landing_machine_new(struct machine *m, struct landing **ret, struct error *err)
+int landing_machine_new(struct machine *m, const struct ram_set_rules *rules, struct landing **ret,
+                        struct error *err)
 {
     struct landing_machine *l = calloc(1, sizeof(*l));
 
@@ -94,6 +144,7 @@ int landing_machine_new(struct machine *m, struct landing **ret, struct error *e
         return err_sys(err, "memory for a target");
     l->base.ops = &machine_ops;
     l->machine = m;
+    l->rules = *rules;
     *ret = &l->base;
     return 0;
 }

@@ -147,7 +147,7 @@ static int map_shared(struct ram_block *b, int fd, struct error *err)
     if (host == MAP_FAILED)
         return err_sys(err, "%" PRIu64 " MiB of memory", len >> 20);
     b->host = host;
-    b->mapped = true;
+    b->mapped = b->shared = true;
     return 0;
 }
 
@@ -288,6 +288,7 @@ static int map_file(const struct memory_backing_config *config, struct ram_block
             unlink(config->path);
         return err_in(err, "%s", config->path);
     }
+    b->named = true;
     *ret_fd = fd_take(&fd);
     return 0;
 }

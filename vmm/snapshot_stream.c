@@ -27,7 +27,7 @@ void snapshot_layout(const struct configuration *config, const struct ram_map *r
     }
 }
 
-static void ram_start_out(struct stream_out *out, const struct ram_map *ram,
+static void ram_start_out(struct stream_out *out, const struct ram_map *ram, bool addresses,
                           const struct mapped_ram *mapped)
 {
     struct section s = {
@@ -38,7 +38,7 @@ static void ram_start_out(struct stream_out *out, const struct ram_map *ram,
     };
 
     section_out_begin(out, &s);
-    ram_list_out(out, ram, mapped);
+    ram_list_out(out, ram, addresses, mapped);
     out_u64(out, RAM_RECORD_EOS);
     section_out_end(out, &s);
 }
@@ -65,7 +65,7 @@ int snapshot_stream_write(int fd, const struct configuration *config, const stru
     if (rc == 0) {
         configuration_out(&out, config);
         out_bytes(&out, devices->early.data, devices->early.len);
-        ram_start_out(&out, ram, mapped);
+        ram_start_out(&out, ram, config->capabilities & STREAM_CAP_X_IGNORE_SHARED, mapped);
         ram_end_out(&out);
         out_bytes(&out, devices->tail.data, devices->tail.len);
         rc = stream_out_flush(&out, err);

@@ -55,11 +55,12 @@ static void on_free(struct landing *l)
 
 static const struct landing_ops landing_ops = {on_listed, on_commit, on_free};
 
-static int land(void *arg, struct landing **ret, struct error *err)
+static int land(void *arg, const struct ram_set_rules *ram, struct landing **ret, struct error *err)
 {
     struct monitored *m = arg;
     struct test_landing *t = calloc(1, sizeof(*t));
 
+    (void)ram;
     pthread_mutex_lock(&m->lock);
     m->n_landings++;
     const char *refuse = m->land_error;

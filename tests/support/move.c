@@ -58,12 +58,33 @@ void move_to_landing(const struct move *move, struct machine *from, struct landi
     incoming_free(arrival.in);
 }
 
+int move_from_file(const char *path, struct machine *to, struct error *err)
+{
+    struct incoming_config in = {.n_channels = -1,
+                                 .method = -1,
+                                 .open_capabilities = STREAM_CAP_MAPPED_RAM,
+                                 .file_threads = 2};
+    char address[PATH_MAX + 8];
+    struct landing *landing;
+    struct incoming *m;
+
+    snprintf(address, sizeof(address), "file:%s", path);
+    OK(address_parse(address, &in.connect.address, err), *err, "address");
+    OK(engine_find("auto", &in.connect.engine, err), *err, "engine");
+    OK(landing_machine_new(to, &(struct ram_set_rules){0}, &landing, err), *err, "landing");
+    OK(incoming_new(&in, landing, &m, err), *err, "from a file");
+    int rc = incoming_run(m, err);
+    incoming_free(m);
+    landing_free(landing);
+    return rc;
+}
+
 void move_machine(const struct move *move, struct machine *from, struct machine *to)
 {
     struct landing *landing;
     struct error err;
 
-    OK(landing_machine_new(to, &landing, &err), err, move->label);
+    OK(landing_machine_new(to, &(struct ram_set_rules){0}, &landing, &err), err, move->label);
     move_to_landing(move, from, landing);
     landing_free(landing);
 }

@@ -18,3 +18,5 @@ struct move {
 void move_machine(const struct move *move, struct machine *from, struct machine *to);
 /* The same, to any landing. */
 void move_to_landing(const struct move *move, struct machine *from, struct landing *to);
+/* A stream or a mapped-ram snapshot in a file, into a machine that waits; as incoming_run(). */
+MUST_USE int move_from_file(const char *path, struct machine *to, struct error *err);

@@ -26,6 +26,10 @@ static const struct good_case {
     {"vsock:4294967295:0", {.scheme = ADDRESS_VSOCK, .cid = UINT32_MAX, .vsock_port = 0}},
     {"fd:0", {.scheme = ADDRESS_FD, .fd = 0}},
     {"fd:17", {.scheme = ADDRESS_FD, .fd = 17}},
+    {"file:/a/b,c", {.scheme = ADDRESS_FILE, .file = "/a/b,c"}},
+    {"file:x,offset=4096", {.scheme = ADDRESS_FILE, .file = "x", .offset = 4096}},
+    {"file:x,offset=0x1234", {.scheme = ADDRESS_FILE, .file = "x", .offset = 0x1234}},
+    {"file:x,offset=1M", {.scheme = ADDRESS_FILE, .file = "x", .offset = 1 << 20}},
 };
 
 static void takes(void **state)
@@ -42,6 +46,8 @@ static void takes(void **state)
         CHECK(strcmp(a.host, c->want.host) == 0, "%s: host '%s'", c->text, a.host);
         CHECK(strcmp(a.port, c->want.port) == 0, "%s: port '%s'", c->text, a.port);
         CHECK(strcmp(a.path, c->want.path) == 0, "%s: path '%s'", c->text, a.path);
+        CHECK(strcmp(a.file, c->want.file) == 0, "%s: file '%s'", c->text, a.file);
+        CHECK(a.offset == c->want.offset, "%s: offset %llu", c->text, (unsigned long long)a.offset);
         CHECK(a.cid == c->want.cid && a.vsock_port == c->want.vsock_port, "%s: vsock %u:%u",
               c->text, a.cid, a.vsock_port);
         CHECK(a.scheme != ADDRESS_FD || a.fd == c->want.fd, "%s: fd %d", c->text, a.fd);
@@ -83,6 +89,14 @@ static const struct bad_case {
     {"fd: 1", "fd:N"},
     {"fd:1x", "fd:N"},
     {"fd:2147483648", "fd:N"},
+    {"file:", "file:PATH"},
+    {"file:,offset=1", "file:PATH"},
+    {"file:x,offset=", "file:PATH"},
+    {"file:x,offset=-1", "file:PATH"},
+    {"file:x,offset=0x", "file:PATH"},
+    {"file:x,offset=0x1g", "file:PATH"},
+    {"file:x,offset=0x8000000000000000", "file:PATH"},
+    {"file:x,offset=1,offset=2", "file:PATH"},
 };
 
 static void refuses(void **state)

@@ -8,8 +8,6 @@
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
 #include "vmm/landing.h"
-#include "vmm/machine_snapshot.h"
-#include "vmm/restore.h"
 
 #define MEMORY (UINT64_C(24) << 20)
 
@@ -99,7 +97,7 @@ static void stays_paused(void **state)
 /* Into a snapshot, and from there into any number of machines. */
 static void goes_on_from_a_file(void **state)
 {
-    struct machine *from = make(2, false), *snapshot;
+    struct machine *from = make(2, false);
     struct move move = move_of("to a file", 2);
     struct landing *landing;
     char path[PATH_MAX];
@@ -111,20 +109,16 @@ static void goes_on_from_a_file(void **state)
     OK(landing_file_new(temp_path(path, "snapshot"), false, &landing, &err), err, "file");
     move_to_landing(&move, from, landing);
     landing_free(landing);
-    OK(machine_snapshot_file(path, &snapshot, &err), err, "snapshot");
     for (unsigned i = 0; i < 2; i++) {
         struct machine *to = make(2, true);
 
-        OK(landing_machine_new(to, &landing, &err), err, "landing");
-        OK(restore(snapshot, landing, &err), err, "restore");
+        OK(move_from_file(path, to, &err), err, "from a file");
         memory_check_equal("from a file", &from->ram, &to->ram);
         machine_resume(to, MACHINE_PAUSED);
         guest_await("guest", to, 5);
         guest_check_clean("from a file", to);
-        landing_free(landing);
         machine_free(to);
     }
-    machine_free(snapshot);
     machine_free(from);
 }
 
@@ -146,7 +140,7 @@ static const struct misfit misfits[] = {
 /* What is not of this machine does not run here. */
 static void refuses_what_does_not_fit(void **state)
 {
-    struct machine *from = make(1, false), *snapshot;
+    struct machine *from = make(1, false);
     struct move move = move_of("to a file", 0);
     struct landing *landing;
     char path[PATH_MAX];
@@ -156,18 +150,14 @@ static void refuses_what_does_not_fit(void **state)
     OK(landing_file_new(temp_path(path, "misfit"), false, &landing, &err), err, "file");
     move_to_landing(&move, from, landing);
     landing_free(landing);
-    OK(machine_snapshot_file(path, &snapshot, &err), err, "snapshot");
     for (size_t i = 0; i < ARRAY_LEN(misfits); i++) {
         struct machine *to;
 
         OK(machine_kvm_new(&misfits[i].config, &to, &err), err, misfits[i].label);
-        OK(landing_machine_new(to, &landing, &err), err, "landing");
-        check_refused(misfits[i].label, restore(snapshot, landing, &err), &err, ERR_PEER,
+        check_refused(misfits[i].label, move_from_file(path, to, &err), &err, ERR_PEER,
                       misfits[i].part);
-        landing_free(landing);
         machine_free(to);
     }
-    machine_free(snapshot);
     machine_free(from);
 }
 

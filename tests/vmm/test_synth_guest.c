@@ -12,8 +12,6 @@
 #include "tests/support/test.h"
 #include "vmm/landing.h"
 #include "vmm/machine_kvm.h"
-#include "vmm/machine_snapshot.h"
-#include "vmm/restore.h"
 
 #define MEMORY  (UINT64_C(8) << 20)
 #define DIRTIER "dirtier,rate=40M,pattern=hot,working-set=4M"
@@ -136,7 +134,7 @@ static void goes_on_from_a_file(void **state)
 {
     (void)state;
     for (unsigned started = 0; started <= 1; started++) {
-        struct machine *from = make(DIRTIER, 2, DIRTY_LOG, false), *snapshot;
+        struct machine *from = make(DIRTIER, 2, DIRTY_LOG, false);
         struct move move = move_of("to a file");
         struct landing *landing;
         char path[PATH_MAX];
@@ -150,20 +148,16 @@ static void goes_on_from_a_file(void **state)
            err, "file");
         move_to_landing(&move, from, landing);
         landing_free(landing);
-        OK(machine_snapshot_file(path, &snapshot, &err), err, "snapshot");
         for (unsigned i = 0; i < 2; i++) {
             struct machine *to = make(DIRTIER, 2, DIRTY_LOG, true);
 
-            OK(landing_machine_new(to, &landing, &err), err, "landing");
-            OK(restore(snapshot, landing, &err), err, "restore");
+            OK(move_from_file(path, to, &err), err, "from a file");
             memory_check_equal("from a file", &from->ram, &to->ram);
             machine_resume(to, MACHINE_PAUSED);
             guest_await_swept("from a file", to, 1);
             guest_check_clean("from a file", to);
-            landing_free(landing);
             machine_free(to);
         }
-        machine_free(snapshot);
         machine_free(from);
     }
 }
