@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "base/cpus.h"
 #include "base/uuid.h"
 #include "migration/connect.h"
 #include "migration/machine.h"
@@ -13,8 +14,9 @@ struct incoming_config {
     struct connect_config connect; /* the address is where to listen, or the file to read */
     /* For what a source on this host must have written already, instead of the timeouts above. */
     uint64_t local_patience_ms;
-    int n_channels;             /* pinned, 0 … 255; -1: read off the connections */
-    int method;                 /* pinned, enum codec_method; -1: read off the packets */
+    int n_channels;                  /* pinned, 0 … 255; -1: read off the connections */
+    const struct cpu_places *places; /* where the channels\' threads run; NULL: anywhere */
+    int method;                      /* pinned, enum codec_method; -1: read off the packets */
     uint32_t capabilities;      /* STREAM_CAP_… that the source must have on, and no others … */
     uint32_t open_capabilities; /* … but for these, which it decides */
     bool switchover_ack;        /* say that this end is ready, whatever the type of machine */

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/cpus.h"
 #include "base/uuid.h"
 #include "compress/codec.h"
 #include "migration/connect.h"
@@ -18,13 +19,14 @@ struct outgoing_config {
     struct connect_config connect;
     unsigned n_channels; /* 0 … 255; 0: pages in the main stream */
     enum codec_method method;
-    int level;                    /* of the method */
-    struct ram_set_rules ram;     /* which blocks travel */
-    bool return_path;             /* ask the destination for its verdict, and wait for it */
-    bool switchover_ack;          /* stop the guest when the destination has said it is ready */
-    bool pause_before_switchover; /* then wait for outgoing_continue() */
-    bool auto_converge;           /* take time from a guest that writes too fast, */
-    bool dirty_limit;             /* or limit what each of its vCPUs writes; not both */
+    int level;                       /* of the method */
+    struct ram_set_rules ram;        /* which blocks travel */
+    bool return_path;                /* ask the destination for its verdict, and wait for it */
+    bool switchover_ack;             /* stop the guest when the destination has said it is ready */
+    bool pause_before_switchover;    /* then wait for outgoing_continue() */
+    bool auto_converge;              /* take time from a guest that writes too fast, */
+    bool dirty_limit;                /* or limit what each of its vCPUs writes; not both */
+    const struct cpu_places *places; /* where the channels' threads run; NULL: anywhere */
     struct outgoing_live live;
     struct uuid uuid; /* of the VM, for the channels' hellos */
     struct migration_observer observer;

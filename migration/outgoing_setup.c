@@ -50,6 +50,7 @@ static int make_pool(struct outgoing *m, struct page_sink **ret, struct error *e
         .group = &m->group,
         .method = m->config.method,
         .level = m->config.level,
+        .places = m->config.places,
         .zeros_on_main = !understands(m, VERSION_ZEROS_IN_PACKETS),
         .channels = channels,
         .n = m->config.n_channels,

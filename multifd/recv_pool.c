@@ -259,6 +259,7 @@ void recv_pool_serve(struct recv_pool *pool, struct recv_channel *c)
     struct error err;
     bool go = true;
 
+    cpu_places_take(pool->config.places, c->id);
     while (go) {
         if (serve_packet(pool, c, &go, &err) < 0) {
             err_in(&err, "channel %u", c->id);

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "base/cpus.h"
 #include "multifd/channel_stats.h"
 #include "multifd/packet.h"
 #include "ram/populate.h"
@@ -19,7 +20,8 @@ struct recv_channel;
 
 struct recv_pool_config {
     struct channel_group *group;
-    unsigned n_expected;        /* channels that were agreed; 0: read off the connections */
+    unsigned n_expected;             /* channels that were agreed; 0: read off the connections */
+    const struct cpu_places *places; /* where they run, by turns; NULL: anywhere */
     int method;                 /* enum codec_method that was agreed; -1: read off the packets */
     uint64_t join_timeout_ms;   /* for channels to be complete; 0 = no limit */
     uint64_t stall_timeout_ms;  /* for a channel's silence where it must not be; 0 = no limit */

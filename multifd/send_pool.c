@@ -26,6 +26,7 @@ struct send_pool {
     struct channel_group *group;
     _Atomic uint64_t packet_number;
     enum codec_method method;
+    const struct cpu_places *places;
     _Atomic uint64_t missed_zero_copy; /* barriers, see send_pool_missed_zero_copy() */
     size_t n;
 
@@ -74,6 +75,7 @@ static void *worker_main(void *arg)
     struct order order;
     struct error err;
 
+    cpu_places_take(w->pool->places, w->id);
     while (next_order(w, &seen, &order)) {
         if ((order.round && send_channel_round(&w->channel, order.round, &err) < 0) ||
             (order.barrier && send_channel_sync(&w->channel, &err) < 0) ||
@@ -215,6 +217,7 @@ int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
     pool->base.ops = &pool_ops;
     pool->group = config->group;
     pool->method = config->method;
+    pool->places = config->places;
     pool->n = config->n;
     for (size_t i = 0; i < config->n; i++) {
         struct worker *w = &pool->workers[i];

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/cpus.h"
 #include "base/uuid.h"
 #include "multifd/channel_stats.h"
 #include "multifd/packet.h"
@@ -15,10 +16,11 @@
 struct send_pool_config {
     struct channel_group *group;
     enum codec_method method;
-    int level;                 /* of the method; nothing to none */
-    bool zeros_on_main;        /* zero pages go to round->zeros instead of into packets */
-    struct channel **channels; /* greeted, in order of their ids; they become the pool's */
-    size_t n;                  /* 1 … MULTIFD_CHANNELS_MAX */
+    int level;                       /* of the method; nothing to none */
+    const struct cpu_places *places; /* where the threads run, by turns; NULL: anywhere */
+    bool zeros_on_main;              /* zero pages go to round->zeros instead of into packets */
+    struct channel **channels;       /* greeted, in order of their ids; they become the pool's */
+    size_t n;                        /* 1 … MULTIFD_CHANNELS_MAX */
 };
 
 /* What a channel says first: which VM it belongs to, and which of its channels it is. */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/cpus.h"
 #include "base/units.h"
 #include "migration/gate.h"
 
@@ -28,13 +29,35 @@ static int say_number(struct options *o, enum parameter id, uint64_t number, str
                                   &ignored, err);
 }
 
+/* A channel is a thread at both ends: more than the CPUs that this process may use are of no use,
+ * and beyond some a link is full. */
+#define CHANNELS_AUTO_MIN 2U
+#define CHANNELS_AUTO_MAX 16U
+
+static uint64_t channels_auto(void)
+{
+    return MAX(MIN(cpus_usable(), CHANNELS_AUTO_MAX), CHANNELS_AUTO_MIN);
+}
+
+static int say_channels(struct options *o, uint64_t n, struct error *err)
+{
+    if (say(o, "multifd", n ? "on" : "off", err) < 0)
+        return -1;
+    return n ? say_number(o, PARAM_MULTIFD_CHANNELS, n, err) : 0;
+}
+
 static int set_channels(struct options *o, const char *value, struct error *err)
 {
     uint64_t n;
 
-    if (parse_number(value, 255, &n, err) < 0 || say(o, "multifd", n ? "on" : "off", err) < 0)
-        return -1;
-    return n ? say_number(o, PARAM_MULTIFD_CHANNELS, n, err) : 0;
+    return parse_number(value, 255, &n, err) < 0 ? -1 : say_channels(o, n, err);
+}
+
+static int set_channels_or_auto(struct options *o, const char *value, struct error *err)
+{
+    if (strcmp(value, "auto") == 0)
+        return say_channels(o, channels_auto(), err);
+    return set_channels(o, value, err);
 }
 
 /* METHOD[:LEVEL]; which parameter the level is, is in the method's name. */
@@ -343,6 +366,17 @@ static int set_backend(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
+static int set_places(struct options *o, const char *value, struct error *err)
+{
+    struct cpu_places *places;
+
+    if (cpu_places_parse(value, &places, err) < 0)
+        return -1;
+    cpu_places_free(places);
+    o->places = value;
+    return 0;
+}
+
 static int set_numa(struct options *o, const char *value, struct error *err)
 {
     (void)err;
@@ -388,8 +422,12 @@ static const struct option {
     int (*set)(struct options *o, const char *value, struct error *err); /* NULL: refused */
     const char *help; /* of one that is refused: what the user is told */
 } table[] = {
-    {"--channels", "N", BOTH | OUT, set_channels,
-     "multifd connections, 0 to 255; 0: main channel only (2; recv: what comes)"},
+    {"--channels", "N", VERB_RECV, set_channels,
+     "multifd connections, 0 to 255, and no other number of them (what comes)"},
+    {"--channels", "N", VERB_SEND, set_channels_or_auto,
+     "multifd connections, 0 to 255, 0: main channel only; auto: one per CPU, 2 to 16 (2)"},
+    {"--channels", "N", VERB_MIGRATE, set_channels_or_auto,
+     "multifd connections, 0 to 255, 0: main channel only (auto: one per CPU, 2 to 16)"},
     {"--compress", "METHOD", OUT, set_method, "none, zlib[:LEVEL] or zstd[:LEVEL] (none)"},
     {"--compress", "METHOD", VERB_RECV, set_method, "none, zlib or zstd (what comes)"},
     {"--zero-copy", NULL, OUT, set_zero_copy,
@@ -479,7 +517,9 @@ static const struct option {
     {"--json", NULL, ALL, set_json, "the result as one JSON object on standard output"},
     {"--progress", "WHEN", BOTH | OUT, set_progress,
      "a line per second on standard error: auto (on a terminal), always, never"},
-    {"--cpus", NULL, BOTH, NULL, "not in this build; use taskset"},
+    {"--cpus", "WHERE", BOTH, set_places,
+     "channel threads by turns on the CPUs of a list, as 0,2-3; on NUMA nodes: numa; or auto "
+     "(auto)"},
 };
 
 static const struct option *find_option(enum verb_bit verb, const char *word, size_t len)
@@ -528,6 +568,7 @@ static int options_default(struct options *ret, struct error *err)
         .timeout_ms = 30000,
         .memory_bytes = UINT64_C(64) << 20,
         .cpus = 1,
+        .places = "auto",
     };
     settings_init(&ret->settings);
     return engine_find("auto", &ret->engine, err);
@@ -541,8 +582,9 @@ const struct own_default own_defaults[] = {
 };
 const size_t n_own_defaults = ARRAY_LEN(own_defaults);
 
-/* The defaults of this program. */
-static void settings_own(struct settings *ret)
+/* The defaults of this program. Who sets both ends alike may choose the number of channels; else it
+ * is what a QEMU has, which must be told the same. */
+static void settings_own(enum verb_bit verb, struct settings *ret)
 {
     struct refusal refusal;
     struct error err;
@@ -554,6 +596,8 @@ static void settings_own(struct settings *ret)
         assert(rc == 0);
         (void)rc;
     }
+    if (verb == VERB_MIGRATE)
+        ret->parameters[PARAM_MULTIFD_CHANNELS].number = channels_auto();
     ret->said_capabilities = ret->said_parameters = 0;
 }
 
@@ -585,7 +629,7 @@ static int check_settings(enum verb_bit verb, struct options *o, struct error *e
     struct refusal refusal;
     struct settings whole;
 
-    settings_own(&whole);
+    settings_own(verb, &whole);
     int rc = gate_set(&whole, &o->settings, world, &refusal, err);
     if (rc < 0 && refusal.class == GATE_CONFLICT) {
         whole.capabilities = 0;

@@ -153,6 +153,7 @@ int verb_recv(int argc, char **argv, struct error *err)
     struct options options;
     struct landing *landing = NULL;
     struct tls_creds *tls;
+    struct cpu_places *places;
     const char *args[2];
     size_t n;
 
@@ -165,11 +166,15 @@ int verb_recv(int argc, char **argv, struct error *err)
     if (security_open(VERB_RECV, &options, &config.connect.address, &tls, err) < 0)
         return -1;
     config.connect.tls = tls;
+    int rc = cpu_places_parse(options.places, &places, err);
+    config.places = places;
     interrupt_block(); /* from here on there is a target to be removed */
-    int rc = open_landing(args[1], options.force, &landing, err);
+    if (rc == 0)
+        rc = open_landing(args[1], options.force, &landing, err);
     if (rc == 0)
         rc = receive(&config, landing, &options, args[1], err);
     landing_free(landing);
+    cpu_places_free(places);
     tls_creds_free(tls);
     return rc;
 }

@@ -119,6 +119,7 @@ int verb_send(int argc, char **argv, struct error *err)
     struct outgoing_config config = {0};
     struct options options;
     struct tls_creds *tls = NULL;
+    struct cpu_places *places = NULL;
     struct machine *machine;
     const char *args[2];
     size_t n;
@@ -135,11 +136,15 @@ int verb_send(int argc, char **argv, struct error *err)
     int rc = override(machine, &options, err);
     if (rc == 0)
         rc = security_open(VERB_SEND, &options, &config.connect.address, &tls, err);
+    if (rc == 0)
+        rc = cpu_places_parse(options.places, &places, err);
     if (rc == 0) {
+        config.places = places;
         config.uuid = machine->config.uuid;
         config.connect.tls = tls;
         rc = send_machine(&config, machine, &options, err);
     }
+    cpu_places_free(places);
     tls_creds_free(tls);
     machine_free(machine);
     return rc;

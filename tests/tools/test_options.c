@@ -1,5 +1,8 @@
 #include "tools/options.h"
 
+#include <sched.h>
+
+#include "base/cpus.h"
 #include "compress/codec.h"
 #include "tests/support/test.h"
 
@@ -179,6 +182,40 @@ static const struct same_case {
     {"said twice", VERB_SEND, {"--channels=3", "--channels=3"}, {"--channels=3"}},
 };
 
+static unsigned channels_of(enum verb_bit verb, const char *word)
+{
+    const char *words[WORDS_MAX] = {word};
+    struct options o;
+    struct error err;
+    size_t n;
+
+    OK(parse(verb, words, &o, NULL, 0, &n, &err), err, "channels");
+    return settings_channels(&o.settings);
+}
+
+/* One for each CPU, within limits; by default where both ends are set alike. */
+static void channels_by_cpus(void **state)
+{
+    unsigned want = MAX(MIN(cpus_usable(), 16U), 2U);
+    cpu_set_t before, one;
+
+    (void)state;
+    CHECK(channels_of(VERB_SEND, "--channels=auto") == want, "send, expected %u", want);
+    CHECK(channels_of(VERB_MIGRATE, "--channels=auto") == want, "migrate, expected %u", want);
+    CHECK(channels_of(VERB_MIGRATE, "--json") == want, "migrate by default, expected %u", want);
+    CHECK(channels_of(VERB_SEND, "--json") == 2, "send by default");
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    CPU_ZERO(&one);
+    for (int cpu = 0; CPU_COUNT(&one) == 0; cpu++) {
+        if (CPU_ISSET(cpu, &before))
+            CPU_SET(cpu, &one);
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+    unsigned n = channels_of(VERB_SEND, "--channels=auto");
+    assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+    CHECK(n == 2, "%u on one CPU, expected 2", n);
+}
+
 static bool equal_settings(const struct settings *a, const struct settings *b)
 {
     if (a->capabilities != b->capabilities || a->said_capabilities != b->said_capabilities ||
@@ -287,6 +324,9 @@ static const struct bad_case {
     {"without its value", VERB_SEND, {"--channels"}, "--channels needs N"},
     {"with a value too many", VERB_RECV, {"--json=yes"}, "--json takes no value"},
     {"one word too many", VERB_RECV, {"a", "b", "c"}, "'c': one word too many"},
+    {"places", VERB_SEND, {"--cpus=9-1"}, "--cpus: CPUs '9-1', expected auto, numa"},
+    {"a place that is not there", VERB_RECV, {"--cpus=1023"}, "--cpus: CPU 1023 is not there"},
+    {"automatic channels", VERB_RECV, {"--channels=auto"}, "--channels: 'auto': expected a number"},
     {"channels", VERB_SEND, {"--channels", "256"}, "--channels: '256': expected a number"},
     {"channels", VERB_SEND, {"--channels", "-1"}, "--channels: '-1'"},
     {"no method", VERB_RECV, {"--compress=lz4"}, "--compress: multifd-compression: 'lz4'"},
@@ -424,11 +464,17 @@ static void for_two_vms(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),    cmocka_unit_test(own_settings),
-        cmocka_unit_test(everything),  cmocka_unit_test(same_settings),
-        cmocka_unit_test(tls_options), cmocka_unit_test(starts),
-        cmocka_unit_test(vm_options),  cmocka_unit_test(vm_memory_options),
-        cmocka_unit_test(refuses),     cmocka_unit_test(help_is_true),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(own_settings),
+        cmocka_unit_test(everything),
+        cmocka_unit_test(channels_by_cpus),
+        cmocka_unit_test(same_settings),
+        cmocka_unit_test(tls_options),
+        cmocka_unit_test(starts),
+        cmocka_unit_test(vm_options),
+        cmocka_unit_test(vm_memory_options),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(help_is_true),
         cmocka_unit_test(for_two_vms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,235 @@
+#include "base/cpus.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#define NODES_MAX 1024
+#define NODE_CPUS "/sys/devices/system/node/node%u/cpulist"
+#define CGROUPS   "/sys/fs/cgroup"
+
+struct cpu_places {
+    size_t n;
+    cpu_set_t sets[];
+};
+
+/* A small file of the kernel's as text; "" where there is none. */
+static void read_text(const char *path, char *ret, size_t room)
+{
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? 0 : read(fd, ret, room - 1);
+
+    ret[MAX(len, (ssize_t)0)] = 0;
+}
+
+/* --- how many -------------------------------------------------------------------------------- */
+
+unsigned cpus_of_quota(const char *cpu_max)
+{
+    uint64_t quota, period;
+
+    if (sscanf(cpu_max, "%" SCNu64 " %" SCNu64, &quota, &period) != 2 || period == 0 || quota == 0)
+        return UINT_MAX;
+    uint64_t cpus = quota / period + (quota % period != 0);
+    return cpus > UINT_MAX ? UINT_MAX : (unsigned)cpus;
+}
+
+/* The least of the cgroup's own and of those above it. `path`: "/a/b", which is used up. */
+static unsigned quota_of_cgroup(char *path)
+{
+    char name[PATH_MAX + 32], text[64];
+    unsigned least = UINT_MAX;
+    char *end = path + strlen(path);
+
+    while (end > path) {
+        *end = 0;
+        snprintf(name, sizeof(name), CGROUPS "%s/cpu.max", path);
+        read_text(name, text, sizeof(text));
+        least = MIN(least, cpus_of_quota(text));
+        do
+            end--;
+        while (end > path && *end != '/');
+    }
+    return least;
+}
+
+static unsigned quota(void)
+{
+    char text[PATH_MAX] = "", *line;
+
+    read_text("/proc/self/cgroup", text, sizeof(text));
+    line = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+    if (!line)
+        return UINT_MAX;
+    char *path = strchr(line, '/');
+    if (!path)
+        return UINT_MAX;
+    path[strcspn(path, "\n")] = 0;
+    return quota_of_cgroup(path);
+}
+
+unsigned cpus_usable(void)
+{
+    cpu_set_t set;
+    unsigned n = sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+
+    return MAX(MIN(n, quota()), 1U);
+}
+
+/* --- which ----------------------------------------------------------------------------------- */
+
+static int parse_cpu(const char **at, unsigned long *ret)
+{
+    char *end;
+
+    if (!isdigit((unsigned char)**at))
+        return -1;
+    *ret = strtoul(*at, &end, 10);
+    *at = end;
+    return *ret < CPU_SETSIZE ? 0 : -1;
+}
+
+/* "A" or "A-B", with what follows at *at. */
+static int parse_range(const char **at, unsigned long *ret_first, unsigned long *ret_last)
+{
+    if (parse_cpu(at, ret_first) < 0)
+        return -1;
+    *ret_last = *ret_first;
+    if (**at != '-')
+        return 0;
+    ++*at;
+    return parse_cpu(at, ret_last) < 0 || *ret_last < *ret_first ? -1 : 0;
+}
+
+/* Calls take() for each CPU of a list "0-3,8", in its order. False: it is none, or take() is. */
+static bool each_cpu(const char *list, bool (*take)(void *arg, unsigned cpu), void *arg)
+{
+    for (;;) {
+        unsigned long cpu, last;
+
+        if (parse_range(&list, &cpu, &last) < 0)
+            return false;
+        for (; cpu <= last; cpu++) {
+            if (!take(arg, (unsigned)cpu))
+                return false;
+        }
+        if (*list != ',')
+            return *list == 0 || *list == '\n';
+        list++;
+    }
+}
+
+/* While places are made. */
+struct making {
+    cpu_set_t allowed;
+    struct cpu_places *places; /* with room for one more than it has */
+    unsigned refused;          /* the CPU that is not there; CPU_SETSIZE: none */
+};
+
+/* Behind the set at places->n, which is now one of them. */
+static bool keep_place(struct making *m)
+{
+    size_t n = m->places->n + 1;
+    struct cpu_places *more = realloc(m->places, sizeof(*more) + (n + 1) * sizeof(more->sets[0]));
+
+    if (!more)
+        return false;
+    m->places = more;
+    more->n = n;
+    CPU_ZERO(&more->sets[n]);
+    return true;
+}
+
+static bool one_cpu(void *arg, unsigned cpu)
+{
+    struct making *m = arg;
+
+    if (!CPU_ISSET(cpu, &m->allowed)) {
+        m->refused = cpu;
+        return false;
+    }
+    CPU_SET(cpu, &m->places->sets[m->places->n]);
+    return keep_place(m);
+}
+
+static bool of_node(void *arg, unsigned cpu)
+{
+    struct making *m = arg;
+
+    if (CPU_ISSET(cpu, &m->allowed))
+        CPU_SET(cpu, &m->places->sets[m->places->n]);
+    return true;
+}
+
+static int make_list(struct making *m, const char *text, struct error *err)
+{
+    if (each_cpu(text, one_cpu, m))
+        return 0;
+    if (m->refused < CPU_SETSIZE)
+        return err_set(err, ERR_USAGE, "CPU %u is not there, or not for this process", m->refused);
+    return err_set(err, ERR_USAGE, "CPUs '%.60s', expected auto, numa, or a list as in 0-3,8",
+                   text);
+}
+
+static int make_nodes(struct making *m, struct error *err)
+{
+    char path[64], list[4096];
+
+    for (unsigned node = 0; node < NODES_MAX; node++) {
+        snprintf(path, sizeof(path), NODE_CPUS, node);
+        read_text(path, list, sizeof(list));
+        each_cpu(list, of_node, m);
+        if (CPU_COUNT(&m->places->sets[m->places->n]) > 0 && !keep_place(m))
+            return err_sys(err, "memory for NUMA nodes");
+    }
+    if (m->places->n == 0)
+        return err_set(err, ERR_SYSTEM, "NUMA: this kernel shows no nodes with CPUs");
+    return 0;
+}
+
+int cpu_places_parse(const char *text, struct cpu_places **ret, struct error *err)
+{
+    struct making m = {.refused = CPU_SETSIZE};
+
+    *ret = NULL;
+    if (strcmp(text, "auto") == 0)
+        return 0;
+    m.places = calloc(1, sizeof(*m.places) + sizeof(m.places->sets[0]));
+    if (!m.places || sched_getaffinity(0, sizeof(m.allowed), &m.allowed) < 0) {
+        err_sys(err, "the CPUs of this process");
+        free(m.places);
+        return -1;
+    }
+    int rc = strcmp(text, "numa") == 0 ? make_nodes(&m, err) : make_list(&m, text, err);
+    if (rc < 0)
+        free(m.places);
+    else
+        *ret = m.places;
+    return rc;
+}
+
+void cpu_places_free(struct cpu_places *p)
+{
+    free(p);
+}
+
+size_t cpu_places_count(const struct cpu_places *p)
+{
+    return p ? p->n : 0;
+}
+
+void cpu_places_take(const struct cpu_places *p, size_t id)
+{
+    if (p) /* a CPU that has gone meanwhile: it runs where it did */
+        sched_setaffinity(0, sizeof(p->sets[0]), &p->sets[id % p->n]);
+}
