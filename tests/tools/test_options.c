@@ -377,7 +377,6 @@ static const struct bad_case {
     {"the destination's", VERB_SEND, {"--set=tls-authz=x"}, "tls-authz: set at the destination"},
     {"PSK", VERB_SEND, {"--tls-psk="}, "--tls-psk: expected the path"},
     {"name", VERB_SEND, {"--tls-username=a:b"}, "--tls-username: 'a:b': expected a name"},
-    {"CPUs", VERB_RECV, {"--cpus", "0-3"}, "--cpus: not in this build; use taskset"},
 };
 
 static void refuses(void **state)
