@@ -362,7 +362,8 @@ static uint64_t world_of(const struct vm *vm)
 
     return vm->config.host_facts | (vm->out && vm->out->alive ? IN_SET(FACT_OUTGOING) : 0) |
            (in ? IN_SET(FACT_LISTENING) : 0) | (in && vm->in->arrived ? IN_SET(FACT_INCOMING) : 0) |
-           (vm->waiting ? IN_SET(FACT_WAITING) : 0) | (vm->moved ? IN_SET(FACT_POSTMIGRATE) : 0);
+           (vm->waiting ? IN_SET(FACT_WAITING) : 0) | (vm->moved ? IN_SET(FACT_POSTMIGRATE) : 0) |
+           (ram_set_any_private(&vm->config.machine->ram) ? IN_SET(FACT_RAM_PRIVATE) : 0);
 }
 
 static int may_start(struct vm *vm, enum moment moment, const struct address *address,
@@ -644,6 +645,43 @@ int vm_set(struct vm *vm, const struct settings *change, struct error *err)
     outgoing_update(job->outgoing, &live);
     give_back(job);
     return 0;
+}
+
+/* --- its RAM blocks --------------------------------------------------------------------------- */
+
+/* Under the lock, as `migratable` is: a migration has a copy. */
+static struct ram_block *find_block(const struct vm *vm, const char *name, struct error *err)
+{
+    struct ram_block *b = ram_map_find(&vm->config.machine->ram, name);
+
+    if (!b)
+        err_set(err, ERR_USAGE, "there is no RAM block '%.60s' in the guest", name);
+    return b;
+}
+
+int vm_migratable(struct vm *vm, const char *block, bool *ret, struct error *err)
+{
+    pthread_mutex_lock(&vm->lock);
+    const struct ram_block *b = find_block(vm, block, err);
+    if (b)
+        *ret = b->migratable;
+    pthread_mutex_unlock(&vm->lock);
+    return b ? 0 : -1;
+}
+
+int vm_set_migratable(struct vm *vm, const char *block, bool migratable, struct error *err)
+{
+    struct refusal ignored;
+
+    pthread_mutex_lock(&vm->lock);
+    settle(vm, &vm->out);
+    settle(vm, &vm->in);
+    struct ram_block *b = find_block(vm, block, err);
+    int rc = b ? gate_start(&vm->settings, AT_RAM_SET, world_of(vm), &ignored, err) : -1;
+    if (rc == 0)
+        b->migratable = migratable;
+    pthread_mutex_unlock(&vm->lock);
+    return rc;
 }
 
 /* --- what is known --------------------------------------------------------------------------- */

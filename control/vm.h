@@ -123,6 +123,15 @@ struct vm_migration {
 };
 void vm_migration(struct vm *vm, struct vm_migration *ret);
 
+/* --- its RAM blocks --------------------------------------------------------------------------- */
+
+/* Whether migrations are about this block of the machine's. ERR_USAGE: there is none of that name.
+ */
+MUST_USE int vm_migratable(struct vm *vm, const char *block, bool *ret, struct error *err);
+/* Through the gate: not while a migration runs, in either direction, or is waited for. */
+MUST_USE int vm_set_migratable(struct vm *vm, const char *block, bool migratable,
+                               struct error *err);
+
 /* --- the dirty rate -------------------------------------------------------------------------- */
 
 /* The last measurement. */

@@ -16,7 +16,7 @@
  */
 MUST_USE int gate_set(struct settings *now, const struct settings *change, uint64_t world,
                       struct refusal *ret, struct error *err);
-/* Lets a migration start, AT_MIGRATE or AT_INCOMING. */
+/* Lets a migration start, AT_MIGRATE or AT_INCOMING, or a RAM block be changed, AT_RAM_SET. */
 MUST_USE int gate_start(const struct settings *s, enum moment moment, uint64_t world,
                         struct refusal *ret, struct error *err);
 

@@ -38,6 +38,15 @@ bool ram_set_any_travels(const struct ram_map *set)
     return false;
 }
 
+bool ram_set_any_private(const struct ram_map *machine)
+{
+    for (size_t i = 0; i < machine->n; i++) {
+        if (machine->blocks[i].migratable && !machine->blocks[i].shared)
+            return true;
+    }
+    return false;
+}
+
 void ram_set_done(struct ram_map *set)
 {
     free(set->blocks);

@@ -35,5 +35,10 @@ MUST_USE int ram_set_freeze(const struct ram_map *machine, const struct ram_set_
                             struct ram_map *ret, struct error *err);
 /* Whether a page of any block travels. */
 bool ram_set_any_travels(const struct ram_map *set);
+/*
+ * Whether memory that a migration is about is this process's alone, of a machine's blocks: M16.
+ * What is shared has a descriptor here.
+ */
+bool ram_set_any_private(const struct ram_map *machine);
 /* Zeroed is fine. */
 void ram_set_done(struct ram_map *set);

@@ -80,7 +80,13 @@ const char *gate_class_name(enum gate_class class)
 }
 
 static const char *const moment_names[MOMENT_N] = {
-    "value", "capabilities", "parameters", "migrate", "migrate-incoming", "connecting",
+    "value",
+    "capabilities",
+    "parameters",
+    "migrate",
+    "migrate-incoming",
+    "connecting",
+    "ram-block-set-migratable",
 };
 
 const char *moment_name(enum moment moment)
@@ -107,7 +113,8 @@ const char *moment_name(enum moment moment)
  * something else; not on this host; not in this build; not at this end.
  *
  * C…, P…, M… and I… are QEMU's rules by our numbers, most of them tried on a running 7.2 and 11.1;
- * R… are our own. Left out: M20, I3 and what only block devices and Xen know.
+ * B… are about RAM blocks, and R… are our own. Left out: M20, I3 and what only block devices and
+ * Xen know.
  */
 const struct rule rules[] = {
     /* --- while a name or value is read --- */
@@ -115,6 +122,8 @@ const struct rule rules[] = {
     {"P1", AT_VALUE, .class = GATE_RANGE, .why = "a value outside its range, or of another type",
      .ours = "multifd-zstd-level also takes zstd's negative levels"},
     {"P6", AT_VALUE, .class = GATE_UNKNOWN, .why = "no such value, or a method that is not built"},
+    {"B1", AT_VALUE, .class = GATE_STATE,
+     .why = "a memory backend that is not mapped into the guest is not migratable"},
     {"R2", AT_VALUE, .class = GATE_CONFLICT, .why = "said twice, and not alike; say it once",
      .ours = "in one command the order of settings does not matter"},
 
@@ -326,6 +335,17 @@ const struct rule rules[] = {
     {"M19", AT_CONNECTING, .class = GATE_IO,
      .why = "credentials that cannot be read, or are for the other end; a name that is not the "
             "certificate's"},
+
+    /* --- a RAM block is to be migratable, or no longer --- */
+    {"B9", AT_RAM_SET, .when = F(OUTGOING), .class = GATE_BUSY,
+     .why = "which RAM blocks a migration is about does not change until it has ended, cancelling "
+            "and failing included; wait for its end"},
+    {"B9", AT_RAM_SET, .when = F(LISTENING), .class = GATE_BUSY,
+     .why = "which RAM blocks a migration is about does not change from migrate-incoming on; wait "
+            "for its end"},
+    {"B10", AT_RAM_SET, .when = F(WAITING), .class = GATE_BUSY,
+     .why = "this VM waits for a migration: its RAM blocks stay as they were made, like the "
+            "source's; start both with the same migratable="},
 };
 const size_t n_rules = ARRAY_LEN(rules);
 

@@ -94,8 +94,9 @@ enum moment {
     AT_MIGRATE = 1 << 3,
     AT_INCOMING = 1 << 4,
     AT_CONNECTING = 1 << 5, /* connections are made */
+    AT_RAM_SET = 1 << 6,    /* a RAM block is to be migratable, or no longer */
 };
-#define MOMENT_N 6
+#define MOMENT_N 7
 
 /* Of one moment: AT_MIGRATE is "migrate". */
 const char *moment_name(enum moment moment);

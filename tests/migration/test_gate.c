@@ -583,6 +583,12 @@ static const struct rule_case {
     {"waiting", "I1", NULL, NULL, NULL, F(WAITING), AT_INCOMING},
     {"a second time", "I2", "STATE", NULL, NULL, F(WAITING) | F(LISTENING), AT_INCOMING},
     {"a first time", "I2", NULL, NULL, NULL, F(WAITING), AT_INCOMING},
+    {"a migration runs", "B9", "BUSY", NULL, NULL, F(OUTGOING), AT_RAM_SET},
+    {"one comes in", "B9", "BUSY", NULL, NULL, F(LISTENING) | F(INCOMING), AT_RAM_SET},
+    {"one is listened for", "B9", "BUSY", NULL, NULL, F(LISTENING) | F(WAITING), AT_RAM_SET},
+    {"none", "B9", NULL, NULL, NULL, 0, AT_RAM_SET},
+    {"it waits", "B10", "BUSY", NULL, NULL, F(WAITING), AT_RAM_SET},
+    {"its guest has gone", "B10", NULL, NULL, NULL, F(POSTMIGRATE), AT_RAM_SET},
 };
 
 static void check_rule_case(const struct rule_case *c)
