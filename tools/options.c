@@ -343,6 +343,7 @@ static int set_monitor(struct options *o, const char *value, struct error *err)
 
 static int set_memory(struct options *o, const char *value, struct error *err)
 {
+    o->memory_said = true;
     return parse_size(value, &o->memory_bytes, err);
 }
 
@@ -363,6 +364,7 @@ static int set_backend(struct options *o, const char *value, struct error *err)
     if (memory_backing_parse(value, &o->backing, err) < 0)
         return -1;
     o->backing.numa = numa;
+    o->memory_said = true;
     return 0;
 }
 
@@ -381,6 +383,16 @@ static int set_numa(struct options *o, const char *value, struct error *err)
 {
     (void)err;
     o->backing.numa = value;
+    o->memory_said = true;
+    return 0;
+}
+
+/* Read when all are there: whether they go together shows only then. */
+static int set_memory_backend(struct options *o, const char *value, struct error *err)
+{
+    if (o->n_backends == ARRAY_LEN(o->backends))
+        return err_set(err, ERR_USAGE, "more than %zu of them", ARRAY_LEN(o->backends));
+    o->backends[o->n_backends++] = value;
     return 0;
 }
 
@@ -509,6 +521,9 @@ static const struct option {
     {"--backend", "KIND", VERB_VM, set_backend,
      "of its memory: anon, memfd, hugetlb[:2M|1G] or file:PATH (anon)"},
     {"--numa", "NODES", VERB_VM, set_numa, "where its memory must be, as 0,2-3"},
+    {"--memory-backend", "id=ID,size=SIZE,...", VERB_VM, set_memory_backend,
+     "more memory, an object of its own: kind=, path=, page-size=, share=, migratable=, numa=, "
+     "addr= where the guest has it; may be said again"},
     {"--dirty-source", "KIND", VERB_VM, set_dirty_source,
      "what notices its writes: log, ring or uffd (log)"},
     {"--dirty-ring", "N", VERB_VM, set_dirty_ring,

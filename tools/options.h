@@ -13,7 +13,7 @@
 #include "transport/address.h"
 #include "transport/engine.h"
 #include "vmm/dirty_kind.h"
-#include "vmm/memory_backing.h"
+#include "vmm/memory_backend.h"
 
 enum verb_bit {
     VERB_RECV = 1 << 0,
@@ -64,6 +64,9 @@ struct options {
     uint64_t memory_bytes, run_for_ms;
     unsigned cpus;
     struct memory_backing_config backing;
+    bool memory_said;                          /* one of the three above */
+    const char *backends[MEMORY_BACKENDS_MAX]; /* each a MEMORY_BACKEND_SYNTAX */
+    size_t n_backends;
     enum dirty_kind dirty;
     bool dirty_said;
     unsigned dirty_ring; /* entries; 0: not said */

@@ -9,6 +9,7 @@
 #include "control/qmp_server.h"
 #include "control/vm_commands.h"
 #include "tools/interrupt.h"
+#include "tools/memory_commands.h"
 #include "tools/options.h"
 #include "tools/verbs.h"
 #include "tools/vm_commands.h"
@@ -25,7 +26,8 @@ struct runner {
     struct guest_report *report;
     struct vm *vm;
     struct vm_commands commands;
-    struct qmp_table tables[4]; /* what the monitor knows: for as long as there is one */
+    struct memory_commands memory;
+    struct qmp_table tables[5]; /* what the monitor knows: for as long as there is one */
     struct qmp_registry registry;
     struct qmp_server *server; /* NULL: nobody listens */
     /* Of the migration that was to bring the guest. Written before the report is interrupted. */
@@ -93,6 +95,7 @@ static int serve(struct runner *r, struct error *err)
     r->tables[1] = dirty_rate_commands(r->vm);
     r->tables[2] = migrate_commands(r->vm);
     r->tables[3] = vm_guest_commands(&r->commands);
+    r->tables[4] = memory_commands(&r->memory);
     r->registry = (struct qmp_registry){r->tables, ARRAY_LEN(r->tables), "ramjet " RAMJET_VERSION};
     if (qmp_server_new(&r->registry, &r->server, err) < 0)
         return -1;
@@ -143,12 +146,13 @@ static void on_signal(void *arg)
 }
 
 /* Who starts us knows from this line that the guest runs here: every vCPU has been heard. */
-static void print_running(const struct options *o)
+static void print_running(const struct runner *r)
 {
+    const struct options *o = r->options;
     const char *what = o->guest ? o->guest : o->payload ? o->payload : "what has come";
 
-    printf("running %s, %" PRIu64 " MiB, %u vCPU%s\n", what, o->memory_bytes >> 20, o->cpus,
-           o->cpus == 1 ? "" : "s");
+    printf("running %s, %" PRIu64 " MiB, %u vCPU%s\n", what,
+           r->machine->ram.blocks[0].used_bytes >> 20, o->cpus, o->cpus == 1 ? "" : "s");
     fflush(stdout);
 }
 
@@ -172,7 +176,7 @@ static void await_end(struct runner *r)
 
     /* Whether a user's own will ever say anything is not known. */
     if (guest_report_wait(r->report, r->options->payload ? 0 : 1, 0, deadline)) {
-        print_running(r->options);
+        print_running(r);
         guest_report_wait(r->report, UINT64_MAX, 0, deadline);
     }
     vm_quit(r->vm, end_reason(r));
@@ -240,6 +244,7 @@ static int run(struct runner *r, struct error *err)
     if (vm_new(&config, &r->vm, err) < 0)
         return -1;
     r->commands = (struct vm_commands){.vm = r->vm, .report = r->report};
+    r->memory.vm = r->vm;
     int rc = live(r, err);
     bool running = guest_report_failure(r->report, &ignored) == 0;
     qmp_server_stop(r->server);
@@ -268,6 +273,86 @@ static int check(const struct options *o, struct error *err)
     return 0;
 }
 
+/* --- its memory ------------------------------------------------------------------------------ */
+
+/* All that was said of it. */
+struct memory {
+    struct memory_backend_config main, more[MEMORY_MAPPED_MAX];
+    size_t n_more;
+};
+
+/* In the words of the short options. */
+static int short_form(const struct options *o, struct memory_backend_config *ret, struct error *err)
+{
+    const struct memory_backing_config *b = &o->backing;
+
+    *ret = (struct memory_backend_config){.id = MEMORY_MAIN,
+                                          .bytes = o->memory_bytes,
+                                          .kind = b->kind,
+                                          .page_bytes = b->page_bytes,
+                                          .mapped = true,
+                                          .migratable = true};
+    if ((b->path && strlen(b->path) >= sizeof(ret->path)) ||
+        (b->numa && strlen(b->numa) >= sizeof(ret->numa)))
+        return err_set(err, ERR_USAGE, "--backend, --numa: longer than %zu and %zu bytes",
+                       sizeof(ret->path) - 1, sizeof(ret->numa) - 1);
+    strcpy(ret->path, b->path ? b->path : "");
+    strcpy(ret->numa, b->numa ? b->numa : "");
+    return 0;
+}
+
+/* Instead of the short options. */
+static int set_main(const struct options *o, const struct memory_backend_config *c,
+                    struct memory *ret, struct error *err)
+{
+    if (strcmp(c->id, MEMORY_MAIN) != 0 || !c->mapped || c->address != 0)
+        return err_set(err, ERR_USAGE,
+                       "'%s': at address 0 is the guest's main memory, id=%s, addr=0", c->id,
+                       MEMORY_MAIN);
+    if (!c->migratable)
+        return err_set(err, ERR_USAGE,
+                       "'%s': the guest cannot go on without it: leave migratable on", c->id);
+    if (o->memory_said || ret->main.said)
+        return err_set(err, ERR_USAGE,
+                       "'%s': said twice; leave out --memory, --backend and --numa beside it",
+                       c->id);
+    ret->main = *c;
+    return 0;
+}
+
+static int take_backend(const struct options *o, const char *text, struct memory *m,
+                        struct memory_backends *all, struct error *err)
+{
+    struct memory_backend_config c;
+
+    if (memory_backend_parse(text, &c, err) < 0)
+        return -1;
+    if (strcmp(c.id, MEMORY_MAIN) == 0 || (c.mapped && c.address == 0))
+        return set_main(o, &c, m, err);
+    if (memory_backends_add(all, &c, err) < 0)
+        return -1;
+    if (!c.mapped)
+        return 0;
+    if (m->n_more == ARRAY_LEN(m->more))
+        return err_set(err, ERR_USAGE, "'%s': more than %zu of them at addresses", c.id,
+                       ARRAY_LEN(m->more));
+    m->more[m->n_more++] = c;
+    return 0;
+}
+
+/* Mapped ones are made with the machine; the others are there now. */
+static int read_memory(const struct options *o, struct memory *m, struct memory_backends *all,
+                       struct error *err)
+{
+    for (size_t i = 0; i < o->n_backends; i++) {
+        if (take_backend(o, o->backends[i], m, all, err) < 0)
+            return err_in(err, "--memory-backend");
+    }
+    if (!m->main.said && short_form(o, &m->main, err) < 0)
+        return -1;
+    return memory_backends_add(all, &m->main, err);
+}
+
 /* A program of one's own is for KVM: without it, its absence is the error. */
 static bool use_kvm(const struct options *o)
 {
@@ -284,36 +369,50 @@ static bool use_kvm(const struct options *o)
     return false;
 }
 
+static int run_machine(struct runner *r, const struct memory *memory, struct error *err)
+{
+    const struct options *o = r->options;
+    const struct machine_guest_config config = {
+        .guest = o->guest,
+        .payload = o->payload,
+        .serial_sink = print_serial,
+        .serial_arg = &r->serial_stalled,
+        .bytes = memory->main.bytes,
+        .cpus = o->cpus,
+        .incoming = o->incoming != NULL,
+        .backing = memory_backend_backing(&memory->main),
+        .more = memory->more,
+        .n_more = memory->n_more,
+        .dirty = o->dirty,
+        .dirty_ring = o->dirty_ring,
+    };
+    int rc = use_kvm(o) ? machine_kvm_new(&config, &r->machine, err)
+                        : machine_synth_guest_new(&config, &r->machine, err);
+
+    if (rc < 0)
+        return -1;
+    r->report = machine_guest_report(r->machine);
+    if (o->machine)
+        strcpy(r->machine->config.machine, o->machine);
+    rc = run(r, err);
+    machine_free(r->machine);
+    return rc;
+}
+
 int verb_vm(int argc, char **argv, struct error *err)
 {
     struct options options;
     struct runner r = {.options = &options};
+    struct memory memory = {0};
     size_t n;
 
     if (options_parse(VERB_VM, argc, argv, &options, NULL, 0, &n, err) < 0 ||
-        check(&options, err) < 0)
+        check(&options, err) < 0 || memory_backends_new(&r.memory.backends, err) < 0)
         return -1;
-    const struct machine_guest_config config = {
-        .guest = options.guest,
-        .payload = options.payload,
-        .serial_sink = print_serial,
-        .serial_arg = &r.serial_stalled,
-        .bytes = options.memory_bytes,
-        .cpus = options.cpus,
-        .incoming = options.incoming != NULL,
-        .backing = options.backing,
-        .dirty = options.dirty,
-        .dirty_ring = options.dirty_ring,
-    };
     interrupt_block();
-    int rc = use_kvm(&options) ? machine_kvm_new(&config, &r.machine, err)
-                               : machine_synth_guest_new(&config, &r.machine, err);
-    if (rc < 0)
-        return -1;
-    r.report = machine_guest_report(r.machine);
-    if (options.machine)
-        strcpy(r.machine->config.machine, options.machine);
-    rc = run(&r, err);
-    machine_free(r.machine);
+    int rc = read_memory(&options, &memory, r.memory.backends, err);
+    if (rc == 0)
+        rc = run_machine(&r, &memory, err);
+    memory_backends_free(r.memory.backends);
     return rc;
 }

@@ -21,8 +21,11 @@
 #define DESCRIPTOR_CODE UINT64_C(0x00affb000000ffff)
 #define DESCRIPTOR_DATA UINT64_C(0x00cff3000000ffff)
 
-static_assert(GUEST_DIRECTORIES + (GUEST_MEMORY_MAX >> GIB_BITS) * RAM_PAGE_SIZE <= GUEST_IMAGE,
-              "page directories reach into the payload");
+/* Page directories of other blocks lie behind those of main memory. */
+#define SPARE_DIRECTORIES (GUEST_DIRECTORIES + (GUEST_MEMORY_MAX >> GIB_BITS) * RAM_PAGE_SIZE)
+#define SPARE_N           ((GUEST_IMAGE - SPARE_DIRECTORIES) / RAM_PAGE_SIZE)
+
+static_assert(SPARE_DIRECTORIES < GUEST_IMAGE, "page directories reach into the payload");
 static_assert(GUEST_STACKS + GUEST_CPUS_MAX * GUEST_STACK_BYTES <= GUEST_DIRECTORIES,
               "stacks reach into the page directories");
 static_assert(GUEST_LAPIC >= GUEST_MEMORY_MAX, "the local APIC is mapped over memory");
@@ -77,6 +80,77 @@ static void describe(struct ram_block *b)
 
     gdt[GUEST_DATA / sizeof(uint64_t)] = DESCRIPTOR_DATA;
     gdt[GUEST_CODE / sizeof(uint64_t)] = DESCRIPTOR_CODE;
+}
+
+/* --- other blocks ---------------------------------------------------------------------------- */
+
+/* Physical addresses that are taken. */
+struct range {
+    uint64_t start, end;
+    const char *what;
+};
+
+static int check_free(const struct range *taken, uint64_t address, uint64_t end, struct error *err)
+{
+    if (address >= taken->end || end <= taken->start)
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "at 0x%" PRIx64 " to 0x%" PRIx64 " it lies over %s, 0x%" PRIx64 " to 0x%" PRIx64,
+                   address, end, taken->what, taken->start, taken->end);
+}
+
+int guest_memory_check_place(uint64_t main_bytes, uint64_t address, uint64_t bytes,
+                             uint64_t *directories, struct error *err)
+{
+    uint64_t high = MAX(main_bytes, (uint64_t)GUEST_LOW_MAX) - GUEST_LOW_MAX;
+    const struct range taken[] = {
+        {0, MIN(main_bytes, (uint64_t)GUEST_LOW_MAX), "the guest's main memory"},
+        {GUEST_LOW_MAX, GUEST_HIGH_START, "x86's devices"},
+        {GUEST_HIGH_START, GUEST_HIGH_START + high, "the guest's main memory"},
+        {GUEST_LAPIC, GUEST_LAPIC + (UINT64_C(1) << GIB_BITS), "the local APIC"},
+    };
+
+    if (!IS_ALIGNED(address, GUEST_MEMORY_UNIT) || !IS_ALIGNED(bytes, GUEST_MEMORY_UNIT))
+        return err_set(err, ERR_USAGE,
+                       "0x%" PRIx64 " bytes at 0x%" PRIx64 ", expected multiples of 2M", bytes,
+                       address);
+    if (address >= GUEST_ADDRESS_END || bytes > GUEST_ADDRESS_END - address)
+        return err_set(err, ERR_USAGE, "0x%" PRIx64 " bytes at 0x%" PRIx64 ", expected below 512G",
+                       bytes, address);
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
+        if (check_free(&taken[i], address, address + bytes, err) < 0)
+            return -1;
+    }
+    *directories += ((address + bytes - 1) >> GIB_BITS) - (address >> GIB_BITS) + 1;
+    if (*directories > SPARE_N)
+        return err_set(err, ERR_USAGE,
+                       "it reaches into too many GiB: the page tables have room for %d of them",
+                       (int)SPARE_N);
+    return 0;
+}
+
+/* Of a GiB: main memory's, or one that was made for another block, or the next one. */
+static uint64_t *directory_of(struct ram_block *b, uint64_t *pdpt, uint64_t gib)
+{
+    uint64_t next = SPARE_DIRECTORIES;
+
+    for (size_t i = 0; i < TABLE_ENTRIES; i++) {
+        uint64_t at = pdpt[i] & ~(uint64_t)(RAM_PAGE_SIZE - 1);
+
+        next = MAX(next, at + RAM_PAGE_SIZE);
+    }
+    if (!pdpt[gib])
+        pdpt[gib] = next | PTE_ALL;
+    return table_at(b, pdpt[gib] & ~(uint64_t)(RAM_PAGE_SIZE - 1));
+}
+
+void guest_memory_map_more(struct ram_block *main, uint64_t address, uint64_t bytes)
+{
+    uint64_t *pdpt = table_at(main, GUEST_PAGE_TABLES + RAM_PAGE_SIZE);
+
+    for (uint64_t at = address; at < address + bytes; at += GUEST_MEMORY_UNIT)
+        directory_of(main, pdpt, at >> GIB_BITS)[at / GUEST_MEMORY_UNIT % TABLE_ENTRIES] =
+            at | PTE_ALL | PTE_HUGE;
 }
 
 void guest_memory_lay_out(struct ram_block *b)

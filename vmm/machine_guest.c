@@ -1,5 +1,6 @@
 #include "vmm/machine_guest.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -7,8 +8,6 @@
 #include "stream/description.h"
 #include "vmm/guest_memory.h"
 #include "vmm/machine_image.h"
-
-#define BLOCK_NAME "pc.ram"
 
 #define GUEST_WAIT_MAX_MS 1000
 
@@ -75,13 +74,56 @@ static void guest_throttle(struct machine *m, unsigned percent)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
+static bool overlap(const struct memory_backend_config *a, const struct memory_backend_config *b)
+{
+    return a->address < b->address + b->bytes && b->address < a->address + a->bytes;
+}
+
+/* The first is checked: its address and length are sane. */
+static int check_pair(const struct memory_backend_config *a, const struct memory_backend_config *b,
+                      struct error *err)
+{
+    if (strcmp(a->id, b->id) == 0)
+        return err_set(err, ERR_USAGE, "memory backend '%s': there are two of this id", a->id);
+    if (overlap(a, b))
+        return err_set(err, ERR_USAGE,
+                       "memory backends '%s' and '%s': at overlapping addresses, from 0x%" PRIx64
+                       " and 0x%" PRIx64,
+                       a->id, b->id, a->address, b->address);
+    return 0;
+}
+
+static int check_more(const struct machine_guest_config *config, struct error *err)
+{
+    uint64_t directories = 0;
+
+    if (config->n_more > MEMORY_MAPPED_MAX)
+        return err_set(err, ERR_USAGE, "%zu memory backends at addresses, expected at most %d",
+                       config->n_more, MEMORY_MAPPED_MAX);
+    for (size_t i = 0; i < config->n_more; i++) {
+        const struct memory_backend_config *c = &config->more[i];
+
+        if (strcmp(c->id, MEMORY_MAIN) == 0)
+            return err_set(err, ERR_USAGE, "memory backend '%s': there are two of this id", c->id);
+        if (guest_memory_check_place(config->bytes, c->address, c->bytes, &directories, err) < 0)
+            return err_in(err, "memory backend '%s'", c->id);
+        for (size_t k = 0; k < i; k++) {
+            if (check_pair(c, &config->more[k], err) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
 int machine_guest_check(const struct machine_guest_config *config, struct error *err)
 {
     if (config->cpus < 1 || config->cpus > GUEST_CPUS_MAX)
         return err_set(err, ERR_USAGE, "%u vCPUs, expected 1 to %d", config->cpus, GUEST_CPUS_MAX);
     if (!config->incoming && !config->guest == !config->payload)
         return err_set(err, ERR_USAGE, "expected a guest or a payload, one of both");
-    return guest_memory_check(config->bytes, err);
+    if (guest_memory_check(config->bytes, err) < 0)
+        return -1;
+    return check_more(config, err);
 }
 
 void machine_guest_init(struct machine_guest *g, const struct machine_guest_config *config,
@@ -94,7 +136,8 @@ void machine_guest_init(struct machine_guest *g, const struct machine_guest_conf
     g->ops.throttle = guest_throttle;
     g->base.ops = &g->ops;
     strcpy(g->base.config.machine, RAMJET_MACHINE);
-    g->memory_fd = -1;
+    for (size_t i = 0; i < ARRAY_LEN(g->memory_fds); i++)
+        g->memory_fds[i] = -1;
     g->holds = MACHINE_PAUSED | (config->incoming ? MACHINE_MOVING : 0U);
     pthread_mutex_init(&g->control, NULL);
     vcpu_brake_init(&g->brake, hold_brake, g);
@@ -102,12 +145,40 @@ void machine_guest_init(struct machine_guest *g, const struct machine_guest_conf
     serial_init(&g->serial, config->serial_sink, config->serial_arg);
 }
 
+static int add_block(struct machine_guest *g, const char *name, uint64_t bytes,
+                     const struct memory_backing_config *backing, struct error *err)
+{
+    struct ram_map *ram = &g->base.ram;
+    size_t i = ram->n;
+
+    if (ram_map_add(ram, name, bytes, err) < 0)
+        return -1;
+    return memory_backing_map(backing, &ram->blocks[i], &g->memory_fds[i], err);
+}
+
+static int add_more(struct machine_guest *g, const struct memory_backend_config *c,
+                    struct error *err)
+{
+    const struct memory_backing_config backing = memory_backend_backing(c);
+
+    if (add_block(g, c->id, c->bytes, &backing, err) < 0)
+        return err_in(err, "memory backend '%s'", c->id);
+    struct ram_block *b = &g->base.ram.blocks[g->base.ram.n - 1];
+    b->address = c->address;
+    b->migratable = c->migratable;
+    return 0;
+}
+
 int machine_guest_map(struct machine_guest *g, const struct machine_guest_config *config,
                       struct error *err)
 {
-    if (ram_map_add(&g->base.ram, BLOCK_NAME, config->bytes, err) < 0)
+    if (add_block(g, MEMORY_MAIN, config->bytes, &config->backing, err) < 0)
         return -1;
-    return memory_backing_map(&config->backing, &g->base.ram.blocks[0], &g->memory_fd, err);
+    for (size_t i = 0; i < config->n_more; i++) {
+        if (add_more(g, &config->more[i], err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 void machine_guest_let_go(struct machine_guest *g)
@@ -118,7 +189,8 @@ void machine_guest_let_go(struct machine_guest *g)
 void machine_guest_done(struct machine_guest *g)
 {
     ram_map_done(&g->base.ram);
-    fd_close(&g->memory_fd);
+    for (size_t i = 0; i < ARRAY_LEN(g->memory_fds); i++)
+        fd_close(&g->memory_fds[i]);
     device_state_done(&g->base.devices);
     guest_report_done(&g->report);
     serial_done(&g->serial);

@@ -12,7 +12,7 @@
 #include "stream/device.h"
 #include "vmm/dirty_kind.h"
 #include "vmm/guest_report.h"
-#include "vmm/memory_backing.h"
+#include "vmm/memory_backend.h"
 #include "vmm/serial.h"
 #include "vmm/vcpu_brake.h"
 
@@ -25,6 +25,9 @@ struct machine_guest_config {
     unsigned cpus;       /* 1 to GUEST_CPUS_MAX */
     bool incoming;       /* it waits for its guest, so neither; held as MACHINE_MOVING, too */
     struct memory_backing_config backing; /* zeroed: anonymous memory */
+    /* RAM blocks beside that, each mapped; at most MEMORY_MAPPED_MAX. */
+    const struct memory_backend_config *more;
+    size_t n_more;
     enum dirty_kind dirty;
     unsigned dirty_ring;      /* entries, with DIRTY_RING alone; 0: DIRTY_RING_DEFAULT */
     serial_sink *serial_sink; /* where the serial port's bytes go; NULL: nowhere */
@@ -36,7 +39,7 @@ struct machine_guest {
     struct machine_ops ops; /* base's */
 
     /* Set before the guest runs, read-only after. */
-    int memory_fd; /* behind the memory, or -1 */
+    int memory_fds[1 + MEMORY_MAPPED_MAX]; /* behind each RAM block, or -1 */
     /* All vCPUs, on any thread but theirs, one call at a time: lets them run; makes them stand
      * still, and returns when they do. */
     void (*run)(struct machine_guest *g);
@@ -66,7 +69,7 @@ MUST_USE int machine_guest_check(const struct machine_guest_config *config, stru
 /* Held as MACHINE_PAUSED. `ops` has what is the embedder's; stopping and slowing are added. */
 void machine_guest_init(struct machine_guest *g, const struct machine_guest_config *config,
                         const struct machine_ops *ops);
-/* Its one block, with its memory. */
+/* Its blocks, with their memory: main memory is the first. */
 MUST_USE int machine_guest_map(struct machine_guest *g, const struct machine_guest_config *config,
                                struct error *err);
 /* Before the vCPUs end: nobody stops them or lets them run any more. */

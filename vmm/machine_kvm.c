@@ -48,29 +48,36 @@ static void on_failed(void *arg, unsigned vcpu, const struct error *err)
 
 /* --- making it ------------------------------------------------------------------------------- */
 
-static int add_slot(struct machine_kvm *m, const struct ram_block *b, uint64_t offset, uint64_t end,
+static int add_slot(struct machine_kvm *m, size_t block, uint64_t offset, uint64_t end,
                     struct error *err)
 {
     struct kvm_slot *slot = &m->slots[m->n_slots];
+    const struct ram_block *b = &m->guest.base.ram.blocks[block];
 
     *slot = (struct kvm_slot){
         .id = (unsigned)m->n_slots++,
-        .guest_address = guest_memory_physical(offset),
+        .guest_address = block ? b->address + offset : guest_memory_physical(offset),
         .bytes = end - offset,
         .host = b->host + offset,
+        .block = block,
         .block_page = offset >> RAM_PAGE_BITS,
     };
     return kvm_set_slot(&m->kvm, slot, 0, err);
 }
 
-/* Two slots of one block where it is long: x86's devices are between. */
-static int add_memory(struct machine_kvm *m, const struct ram_block *b, struct error *err)
+/* Two slots of main memory where it is long: x86's devices are between. One of each other block. */
+static int add_memory(struct machine_kvm *m, struct error *err)
 {
-    uint64_t low = MIN(b->used_bytes, (uint64_t)GUEST_LOW_MAX);
+    const struct ram_map *ram = &m->guest.base.ram;
+    uint64_t bytes = ram->blocks[0].used_bytes, low = MIN(bytes, (uint64_t)GUEST_LOW_MAX);
 
-    if (add_slot(m, b, 0, low, err) < 0)
+    if (add_slot(m, 0, 0, low, err) < 0 || (low < bytes && add_slot(m, 0, low, bytes, err) < 0))
         return -1;
-    return low < b->used_bytes ? add_slot(m, b, low, b->used_bytes, err) : 0;
+    for (size_t i = 1; i < ram->n; i++) {
+        if (add_slot(m, i, 0, ram->blocks[i].used_bytes, err) < 0)
+            return err_in(err, "RAM block '%s'", ram->blocks[i].name);
+    }
+    return 0;
 }
 
 /* One of both: the other is zeroed. */
@@ -79,12 +86,22 @@ struct chosen_guest {
     struct payload payload;
 };
 
-static int load_guest(struct ram_block *b, const struct chosen_guest *guest, struct error *err)
+static int load_main(struct ram_block *b, const struct chosen_guest *guest, struct error *err)
 {
     if (guest->options.image)
         return guest_memory_load(b, guest->options.image, err);
     guest_memory_lay_out(b);
     payload_load(&guest->payload, b);
+    return 0;
+}
+
+static int load_guest(const struct ram_map *ram, const struct chosen_guest *guest,
+                      struct error *err)
+{
+    if (load_main(&ram->blocks[0], guest, err) < 0)
+        return -1;
+    for (size_t i = 1; i < ram->n; i++)
+        guest_memory_map_more(&ram->blocks[0], ram->blocks[i].address, ram->blocks[i].used_bytes);
     return 0;
 }
 
@@ -94,10 +111,9 @@ static int make_memory(struct machine_kvm *m, const struct machine_guest_config 
 {
     if (machine_guest_map(&m->guest, config, err) < 0)
         return -1;
-    struct ram_block *b = &m->guest.base.ram.blocks[0];
-    if (!config->incoming && load_guest(b, guest, err) < 0)
+    if (!config->incoming && load_guest(&m->guest.base.ram, guest, err) < 0)
         return -1;
-    return add_memory(m, b, err);
+    return add_memory(m, err);
 }
 
 static int make_vcpus(struct machine_kvm *m, unsigned n, uint64_t entry, struct error *err)

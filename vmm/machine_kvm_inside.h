@@ -8,7 +8,7 @@
 #include "vmm/machine_kvm.h"
 #include "vmm/vcpu.h"
 
-#define SLOTS_MAX 2
+#define SLOTS_MAX (2 + MEMORY_MAPPED_MAX)
 
 struct machine_kvm {
     struct machine_guest guest;

@@ -66,6 +66,39 @@ static const struct {
 };
 static_assert(ARRAY_LEN(kinds) == MEMORY_KINDS, "a row for each kind");
 
+const char *memory_kind_name(enum memory_kind kind)
+{
+    return kinds[kind].name;
+}
+
+int memory_kind_find(const char *name, enum memory_kind *ret, struct error *err)
+{
+    for (size_t i = 0; i < MEMORY_KINDS; i++) {
+        if (strcmp(kinds[i].name, name) == 0) {
+            *ret = (enum memory_kind)i;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_USAGE, "'%.40s', expected anon, memfd, hugetlb or file", name);
+}
+
+int memory_backing_check_huge(uint64_t page_bytes, struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(huge_sizes); i++) {
+        if (huge_sizes[i].bytes == page_bytes)
+            return 0;
+    }
+    return err_set(err, ERR_USAGE, "huge pages of %" PRIu64 " bytes, expected 2M or 1G",
+                   page_bytes);
+}
+
+bool memory_backing_is_shared(const struct memory_backing_config *config)
+{
+    if (config->sharing == MEMORY_SHARED_USUALLY)
+        return config->kind != MEMORY_ANON;
+    return config->sharing == MEMORY_SHARED;
+}
+
 int memory_backing_parse(const char *text, struct memory_backing_config *ret, struct error *err)
 {
     size_t len = strcspn(text, ":");
@@ -134,12 +167,13 @@ static int too_few(uint64_t page_bytes, uint64_t needed, uint64_t there, const c
 /* --- memory of a file ------------------------------------------------------------------------ */
 
 /* Of huge pages all are promised now: one that is missing later would end the process. */
-static int map_shared(struct ram_block *b, int fd, struct error *err)
+static int map_fd(const struct memory_backing_config *config, struct ram_block *b, int fd,
+                  struct error *err)
 {
-    bool huge = b->host_page_bytes > RAM_PAGE_SIZE;
+    bool huge = b->host_page_bytes > RAM_PAGE_SIZE, shared = memory_backing_is_shared(config);
+    int flags = (shared ? MAP_SHARED : MAP_PRIVATE) | (huge ? 0 : MAP_NORESERVE);
     uint64_t len = ram_block_mapped_bytes(b);
-    void *host =
-        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | (huge ? 0 : MAP_NORESERVE), fd, 0);
+    void *host = mmap(NULL, len, PROT_READ | PROT_WRITE, flags, fd, 0);
 
     if (host == MAP_FAILED && huge && errno == ENOMEM)
         return too_few(b->host_page_bytes, len / b->host_page_bytes,
@@ -147,19 +181,17 @@ static int map_shared(struct ram_block *b, int fd, struct error *err)
     if (host == MAP_FAILED)
         return err_sys(err, "%" PRIu64 " MiB of memory", len >> 20);
     b->host = host;
-    b->mapped = b->shared = true;
+    b->mapped = true;
+    b->shared = shared;
+    /* Its holes are what was never touched. Not so where what is written does not get there; nor in
+     * a file of huge pages, which has no holes to ask for: all that is in it was put there through
+     * the mapping, so the page tables are asked. */
+    b->fd = shared && !huge ? fd : -1;
     return 0;
 }
 
-static int map_anon(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
-                    struct error *err)
-{
-    (void)config;
-    (void)ret_fd;
-    return ram_block_map_anonymous(b, err);
-}
-
-static int map_memfd_of(struct ram_block *b, unsigned flags, int *ret_fd, struct error *err)
+static int map_memfd_of(const struct memory_backing_config *config, struct ram_block *b,
+                        unsigned flags, int *ret_fd, struct error *err)
 {
     AUTO_FD int fd = memfd_create("guest", MFD_CLOEXEC | flags);
 
@@ -167,7 +199,7 @@ static int map_memfd_of(struct ram_block *b, unsigned flags, int *ret_fd, struct
         return err_sys(err, "memfd");
     if (ftruncate(fd, (off_t)ram_block_mapped_bytes(b)) < 0)
         return err_sys(err, "memfd of %" PRIu64 " MiB", ram_block_mapped_bytes(b) >> 20);
-    if (map_shared(b, fd, err) < 0)
+    if (map_fd(config, b, fd, err) < 0)
         return -1;
     *ret_fd = fd_take(&fd);
     return 0;
@@ -176,22 +208,24 @@ static int map_memfd_of(struct ram_block *b, unsigned flags, int *ret_fd, struct
 static int map_memfd(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
                      struct error *err)
 {
-    (void)config;
-    if (map_memfd_of(b, 0, ret_fd, err) < 0)
-        return -1;
-    b->fd = *ret_fd; /* its holes are what was never touched */
-    return 0;
+    return map_memfd_of(config, b, 0, ret_fd, err);
 }
 
-/* The file of huge pages has no holes to ask for, but all that is in it was put there through the
- * mapping: b->fd stays -1, and the page tables are asked. */
+static int map_anon(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
+                    struct error *err)
+{
+    if (memory_backing_is_shared(config))
+        return map_memfd(config, b, ret_fd, err);
+    return ram_block_map_anonymous(b, err);
+}
+
 static int map_hugetlb(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
                        struct error *err)
 {
     unsigned size_bits = (unsigned)__builtin_ctzll(config->page_bytes);
 
     b->host_page_bytes = config->page_bytes;
-    return map_memfd_of(b, MFD_HUGETLB | size_bits << MFD_HUGE_SHIFT, ret_fd, err);
+    return map_memfd_of(config, b, MFD_HUGETLB | size_bits << MFD_HUGE_SHIFT, ret_fd, err);
 }
 
 /* --- a file with a name ---------------------------------------------------------------------- */
@@ -250,7 +284,8 @@ static int check_space(const struct statfs *fs, uint64_t bytes, struct error *er
     return 0;
 }
 
-static int fit_file(int fd, struct ram_block *b, struct error *err)
+static int fit_file(const struct memory_backing_config *config, int fd, struct ram_block *b,
+                    struct error *err)
 {
     struct statfs fs;
     struct stat st;
@@ -267,14 +302,12 @@ static int fit_file(int fd, struct ram_block *b, struct error *err)
         return err_set(err, ERR_USAGE, "%llu bytes long, expected %" PRIu64 " or an empty file",
                        (unsigned long long)st.st_size, bytes);
     uint64_t filled = (uint64_t)st.st_blocks * STAT_BLOCK; /* space that is set aside */
-    if (!huge && check_space(&fs, bytes - MIN(bytes, filled), err) < 0)
+    if (!huge && memory_backing_is_shared(config) &&
+        check_space(&fs, bytes - MIN(bytes, filled), err) < 0)
         return -1;
     if (st.st_size == 0 && ftruncate(fd, (off_t)bytes) < 0)
         return err_sys(err, "making it %" PRIu64 " MiB long", bytes >> 20);
-    if (map_shared(b, fd, err) < 0)
-        return -1;
-    b->fd = huge ? -1 : fd; /* as in map_hugetlb() */
-    return 0;
+    return map_fd(config, b, fd, err);
 }
 
 static int map_file(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
@@ -283,12 +316,12 @@ static int map_file(const struct memory_backing_config *config, struct ram_block
     AUTO_FD int fd = -1;
     bool created = false;
 
-    if (open_file(config->path, &fd, &created, err) < 0 || fit_file(fd, b, err) < 0) {
+    if (open_file(config->path, &fd, &created, err) < 0 || fit_file(config, fd, b, err) < 0) {
         if (created)
             unlink(config->path);
         return err_in(err, "%s", config->path);
     }
-    b->named = true;
+    b->named = b->shared;
     *ret_fd = fd_take(&fd);
     return 0;
 }

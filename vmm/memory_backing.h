@@ -12,13 +12,24 @@
 enum memory_kind {
     MEMORY_ANON,    /* of this process alone, advised to be in huge pages */
     MEMORY_MEMFD,   /* shared, without a name */
-    MEMORY_HUGETLB, /* in huge pages that were set aside */
+    MEMORY_HUGETLB, /* the same, in huge pages that were set aside */
     MEMORY_FILE,    /* shared, a file: on tmpfs, hugetlbfs or a disk */
     MEMORY_KINDS,
 };
 
+const char *memory_kind_name(enum memory_kind kind);
+/* ERR_USAGE: no such kind. */
+MUST_USE int memory_kind_find(const char *name, enum memory_kind *ret, struct error *err);
+
+enum memory_sharing {
+    MEMORY_SHARED_USUALLY, /* all but MEMORY_ANON */
+    MEMORY_SHARED,         /* MEMORY_ANON: shared without a name, as MEMORY_MEMFD */
+    MEMORY_PRIVATE,        /* what is written stays in this process, whatever is behind it */
+};
+
 struct memory_backing_config {
     enum memory_kind kind;
+    enum memory_sharing sharing;
     uint64_t page_bytes; /* MEMORY_HUGETLB: 2 MiB or 1 GiB */
     const char *path;    /* MEMORY_FILE */
     const char *numa;    /* the nodes that it must be on, "0,2-3"; NULL: any */
@@ -41,5 +52,8 @@ MUST_USE int memory_backing_parse(const char *text, struct memory_backing_config
 MUST_USE int memory_backing_map(const struct memory_backing_config *config, struct ram_block *b,
                                 int *ret_fd, struct error *err);
 
+bool memory_backing_is_shared(const struct memory_backing_config *config);
+/* 0 where huge pages come in this size, else ERR_USAGE. */
+MUST_USE int memory_backing_check_huge(uint64_t page_bytes, struct error *err);
 /* Huge pages of this size that are set aside, and free. */
 uint64_t memory_backing_huge_free(uint64_t page_bytes);

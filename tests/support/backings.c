@@ -12,12 +12,16 @@
 #define TMPFS "/dev/shm"
 
 const struct backing_case backing_cases[BACKING_CASES] = {
-    {"anon", "anon", NULL, 0},
-    {"memfd", "memfd", NULL, 0},
-    {"hugetlb of 2M", "hugetlb", NULL, UINT64_C(2) << 20},
-    {"hugetlb of 1G", "hugetlb:1G", NULL, UINT64_C(1) << 30},
-    {"file on tmpfs", "file:", TMPFS, 0},
-    {"file on disk", "file:", NULL, 0},
+    {"anon", "anon", NULL, 0, MEMORY_SHARED_USUALLY},
+    {"memfd", "memfd", NULL, 0, MEMORY_SHARED_USUALLY},
+    {"hugetlb of 2M", "hugetlb", NULL, UINT64_C(2) << 20, MEMORY_SHARED_USUALLY},
+    {"hugetlb of 1G", "hugetlb:1G", NULL, UINT64_C(1) << 30, MEMORY_SHARED_USUALLY},
+    {"file on tmpfs", "file:", TMPFS, 0, MEMORY_SHARED_USUALLY},
+    {"file on disk", "file:", NULL, 0, MEMORY_SHARED_USUALLY},
+    {"anon, shared", "anon", NULL, 0, MEMORY_SHARED},
+    {"memfd, private", "memfd", NULL, 0, MEMORY_PRIVATE},
+    {"hugetlb of 2M, private", "hugetlb", NULL, UINT64_C(2) << 20, MEMORY_PRIVATE},
+    {"file on disk, private", "file:", NULL, 0, MEMORY_PRIVATE},
 };
 
 /* --- huge pages ------------------------------------------------------------------------------ */
@@ -92,6 +96,7 @@ static void map_memory(const struct backing_case *c, uint64_t bytes, struct back
         name_file(c, b->path);
     snprintf(text, sizeof(text), "%s%s", c->text, b->path);
     OK(memory_backing_parse(text, &config, &err), err, c->label);
+    config.sharing = c->sharing;
     OK(ram_map_add(&b->map, "pc.ram", bytes, &err), err, c->label);
     OK(memory_backing_map(&config, &b->map.blocks[0], &b->fd, &err), err, c->label);
 }

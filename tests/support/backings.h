@@ -12,9 +12,10 @@ struct backing_case {
     const char *text;    /* as the option says it; a file's path comes behind it, in … */
     const char *folder;  /* NULL: the test's own; it must be there */
     uint64_t huge_bytes; /* of its huge pages, or 0 */
+    enum memory_sharing sharing;
 };
 
-#define BACKING_CASES 6
+#define BACKING_CASES 10
 extern const struct backing_case backing_cases[BACKING_CASES];
 
 struct backing {

@@ -138,6 +138,17 @@ static void make_vm(struct monitored *m, const struct monitored_config *c)
     OK(vm_new(&config, &m->vm, &err), err, "VM");
 }
 
+static void make_backends(struct monitored *m, uint64_t bytes)
+{
+    struct memory_backend_config main = {
+        .id = MEMORY_MAIN, .bytes = bytes, .mapped = true, .migratable = true};
+    struct error err;
+
+    OK(memory_backends_new(&m->backends, &err), err, "backends");
+    OK(memory_backends_add(m->backends, &main, &err), err, "backends");
+    m->memory = (struct memory_commands){m->vm, m->backends};
+}
+
 static void make_monitor(struct monitored *m, const char *name)
 {
     static unsigned n_before; /* one that failed may still be there */
@@ -148,6 +159,7 @@ static void make_monitor(struct monitored *m, const char *name)
     m->tables[0] = vm_commands(m->vm);
     m->tables[1] = migrate_commands(m->vm);
     m->tables[2] = dirty_rate_commands(m->vm);
+    m->tables[3] = memory_commands(&m->memory);
     const struct qmp_registry registry = {m->tables, ARRAY_LEN(m->tables), "test"};
     OK(qmp_server_new(&registry, &m->server, &err), err, "monitor");
     snprintf(file, sizeof(file), "%.40s-%u", name, n_before++);
@@ -166,6 +178,7 @@ void monitored_start(struct monitored *m, const struct monitored_config *config)
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->changed, NULL);
     make_vm(m, config);
+    make_backends(m, config->bytes);
     make_monitor(m, config->name);
     vm_start(m->vm, config->paused);
     monitored_tell(m, "migrate-set-capabilities",
@@ -181,6 +194,7 @@ void monitored_end(struct monitored *m)
     vm_free(m->vm);
     qmp_server_free(m->server);
     machine_free(m->machine);
+    memory_backends_free(m->backends);
     pthread_cond_destroy(&m->changed);
     pthread_mutex_destroy(&m->lock);
 }

@@ -8,6 +8,7 @@
 #include "control/qmp_client.h"
 #include "control/qmp_server.h"
 #include "control/vm.h"
+#include "tools/memory_commands.h"
 #include "vmm/machine_synth.h"
 
 #define MONITORED_EVENTS 8192
@@ -15,7 +16,9 @@
 struct monitored {
     struct machine *machine;
     struct vm *vm;
-    struct qmp_table tables[3];
+    struct memory_backends *backends; /* the machine's block, noted */
+    struct memory_commands memory;
+    struct qmp_table tables[4];
     struct qmp_server *server;
     struct qmp_client *client;
     json_int_t last_pass; /* of MIGRATION_PASS, which is not among the events; 0: none */

@@ -42,6 +42,7 @@ static struct machine *make(const char *label, const struct backing_case *c, enu
     if (strcmp(c->text, "file:") == 0)
         snprintf(text, sizeof(text), "file:%s/%u", temp_dir(), serial++);
     OK(memory_backing_parse(text, &config.backing, &err), err, label);
+    config.backing.sharing = c->sharing;
     return guest_new(label, &config);
 }
 

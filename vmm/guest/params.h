@@ -9,6 +9,9 @@
  * are counted from address 0. (Physically, what is beyond GUEST_LOW_MAX lies at
  * GUEST_HIGH_START: x86 has its devices between. A guest at CPL3 does not meet that.)
  *
+ * Other blocks of memory, where the user has given the machine any, are mapped at their physical
+ * addresses, behind main memory; nothing tells the guest of them.
+ *
  * Interrupts are on, and the IDT is there to be written, empty: who wants an interrupt makes a gate
  * of type GUEST_GATE with selector GUEST_CODE, which stays at CPL3. A trap gate, because it leaves
  * IF alone: some hosts cannot give it back with IRETQ at CPL3. An exception ends the run.
@@ -32,7 +35,7 @@
 #define GUEST_IDT         0x9000   /* 16 bytes for each vector */
 #define GUEST_PARAMS      0x10000  /* + vCPU * 0x1000 */
 #define GUEST_STACKS      0x20000  /* + vCPU * GUEST_STACK_BYTES, and so aligned */
-#define GUEST_DIRECTORIES 0x60000  /* a page directory per GiB */
+#define GUEST_DIRECTORIES 0x60000  /* a page directory per GiB, and behind 64 the other blocks' */
 #define GUEST_IMAGE       0x100000 /* guest.ld says it, too */
 #define GUEST_WORK        0x200000
 #define GUEST_LAPIC       0x1000000000 /* behind the most memory there can be */
@@ -42,9 +45,10 @@
 #define GUEST_CPUS_MAX        16
 
 /* Physical addresses. */
-#define GUEST_LOW_MAX    0xc0000000 /* so much from 0 on */
-#define GUEST_HIGH_START 0x100000000
-#define GUEST_LAPIC_PAGE 0xfee00000
+#define GUEST_LOW_MAX     0xc0000000 /* so much from 0 on */
+#define GUEST_HIGH_START  0x100000000
+#define GUEST_ADDRESS_END 0x8000000000 /* of all RAM */
+#define GUEST_LAPIC_PAGE  0xfee00000
 
 /* Selectors as a 64-bit Linux has them for its programs: CPL3. */
 #define GUEST_CODE      0x33
