@@ -407,7 +407,8 @@ static void too_few_huge_pages(void **state)
 /* A file of huge pages has no holes, but page tables. */
 static void file_of_huge_pages(void **state)
 {
-    const struct backing_case pages = {"set aside", "hugetlb", NULL, 2 * MIB};
+    const struct backing_case pages = {"set aside", "hugetlb", NULL, 2 * MIB,
+                                       MEMORY_SHARED_USUALLY};
     char folder[PATH_MAX], path[PATH_MAX + 8];
     struct backing memory;
     struct ram_map map = {0};
