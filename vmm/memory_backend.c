@@ -97,7 +97,7 @@ static int set_huge(struct memory_backend_config *c, const char *value, struct e
 
 static int set_share(struct memory_backend_config *c, const char *value, struct error *err)
 {
-    bool on;
+    bool on = false;
 
     if (read_switch(value, &on, err) < 0)
         return -1;

@@ -15,10 +15,10 @@
  */
 __asm__(".pushsection .rodata\n"
         "blocks_guest:\n"
-        "  mov $0x4000000, %r8\n"      /* near */
-        "  movabs $0x140000000, %r9\n" /* far */
-        "  mov $0x8000000, %r10\n"     /* stays */
-        "  mov $0x400000, %r11\n"      /* its own */
+        "  mov $0x4000000, %r8\n"       /* near */
+        "  movabs $0x140000000, %r9\n"  /* far */
+        "  movabs $0x1c0000000, %r10\n" /* stays */
+        "  mov $0x400000, %r11\n"       /* its own */
         "  xor %esi, %esi\n"
         "  xor %ecx, %ecx\n"
         "1: xor %ebx, %ebx\n"
@@ -42,7 +42,7 @@ extern const uint8_t blocks_guest[], blocks_guest_end[];
 
 #define NEAR  "id=near,size=4M,kind=memfd,addr=0x4000000"
 #define FAR   "id=far,size=4M,addr=0x140000000"
-#define STAYS "id=stays,size=4M,addr=0x8000000,migratable=off"
+#define STAYS "id=stays,size=4M,addr=0x1c0000000,migratable=off"
 
 static struct machine *make(const char *label, enum dirty_kind dirty, bool incoming)
 {
