@@ -8,7 +8,7 @@ from collections import namedtuple
 
 from lib import table
 from lib.monitor import Refused
-from lib.ramjet import Ramjet
+from lib.ramjet import Ramjet, recv
 from lib.runner import CRAWL, FAST, Vm, demand_kvm, dirtier
 from lib.table import check
 
@@ -122,6 +122,37 @@ def travels(scene, accel):
     check(total == (32 + 4 + 2) * MIB, f"total is {total}")
     for vm in vms:
         vm.quit()
+
+
+@each("through a snapshot")
+def snapshot(scene, accel):
+    if accel == "kvm":
+        demand_kvm(scene)
+    here = scene.folder / "here"
+    source = dirtier(scene, "--accel", accel, *backends(
+        f"id=goes,size=4M,kind=file,path={here},addr=0x10000000",
+        "id=stays,size=2M,addr=5G,migratable=off"))
+    with here.open("r+b") as memory:
+        os.pwrite(memory.fileno(), b"far away", 3 * MIB + 5)
+    receiver, address = recv(scene, f"file:{scene.folder / 'snapshot'}")
+    source.qmp("stop")
+    source.qmp("migrate", uri=address)
+    source.qmp.status("completed")
+    receiver.done()
+    info = Ramjet(scene, "info", scene.folder / "snapshot", "--json").done()
+    names = [block["name"] for block in info["blocks"]]
+    check(names == ["pc.ram", "goes"], f"{names}")
+    there = scene.folder / "there"
+    come = Vm(scene, "--accel", accel, "--incoming", f"file:{scene.folder / 'snapshot'}", *backends(
+        f"id=goes,size=4M,kind=file,path={there},addr=0x10000000",
+        "id=stays,size=2M,addr=5G,migratable=off"))
+    left = {row["name"]: row for row in source.digest() if row["name"] != "stays"}
+    check({row["name"]: row for row in come.digest() if row["name"] != "stays"} == left, "digests")
+    check(there.read_bytes() == here.read_bytes(), "the files differ")
+    come.qmp("cont")
+    come.swept()
+    source.quit()
+    come.quit()
 
 
 @case("main memory by its long form")
