@@ -8,7 +8,7 @@
 
 /* --- properties out of JSON ------------------------------------------------------------------ */
 
-#define VALUE_LEN 2048
+#define VALUE_LEN 4096
 
 static int nodes_as_text(const json_t *list, char ret[static VALUE_LEN], struct error *err)
 {

@@ -521,9 +521,9 @@ static const struct option {
     {"--backend", "KIND", VERB_VM, set_backend,
      "of its memory: anon, memfd, hugetlb[:2M|1G] or file:PATH (anon)"},
     {"--numa", "NODES", VERB_VM, set_numa, "where its memory must be, as 0,2-3"},
-    {"--memory-backend", "id=ID,size=SIZE,...", VERB_VM, set_memory_backend,
-     "more memory, an object of its own: kind=, path=, page-size=, share=, migratable=, numa=, "
-     "addr= where the guest has it; may be said again"},
+    {"--memory-backend", "LIST", VERB_VM, set_memory_backend,
+     "more memory: id=, size=; kind=, path=, page-size=, share=, migratable=, numa=, and addr=, "
+     "where the guest has it; may be said again"},
     {"--dirty-source", "KIND", VERB_VM, set_dirty_source,
      "what notices its writes: log, ring or uffd (log)"},
     {"--dirty-ring", "N", VERB_VM, set_dirty_ring,

@@ -13,6 +13,7 @@
 #include "tools/options.h"
 #include "tools/verbs.h"
 #include "tools/vm_commands.h"
+#include "tools/vm_memory.h"
 #include "tools/vm_report.h"
 #include "vmm/landing.h"
 #include "vmm/machine_kvm.h"
@@ -273,86 +274,6 @@ static int check(const struct options *o, struct error *err)
     return 0;
 }
 
-/* --- its memory ------------------------------------------------------------------------------ */
-
-/* All that was said of it. */
-struct memory {
-    struct memory_backend_config main, more[MEMORY_MAPPED_MAX];
-    size_t n_more;
-};
-
-/* In the words of the short options. */
-static int short_form(const struct options *o, struct memory_backend_config *ret, struct error *err)
-{
-    const struct memory_backing_config *b = &o->backing;
-
-    *ret = (struct memory_backend_config){.id = MEMORY_MAIN,
-                                          .bytes = o->memory_bytes,
-                                          .kind = b->kind,
-                                          .page_bytes = b->page_bytes,
-                                          .mapped = true,
-                                          .migratable = true};
-    if ((b->path && strlen(b->path) >= sizeof(ret->path)) ||
-        (b->numa && strlen(b->numa) >= sizeof(ret->numa)))
-        return err_set(err, ERR_USAGE, "--backend, --numa: longer than %zu and %zu bytes",
-                       sizeof(ret->path) - 1, sizeof(ret->numa) - 1);
-    strcpy(ret->path, b->path ? b->path : "");
-    strcpy(ret->numa, b->numa ? b->numa : "");
-    return 0;
-}
-
-/* Instead of the short options. */
-static int set_main(const struct options *o, const struct memory_backend_config *c,
-                    struct memory *ret, struct error *err)
-{
-    if (strcmp(c->id, MEMORY_MAIN) != 0 || !c->mapped || c->address != 0)
-        return err_set(err, ERR_USAGE,
-                       "'%s': at address 0 is the guest's main memory, id=%s, addr=0", c->id,
-                       MEMORY_MAIN);
-    if (!c->migratable)
-        return err_set(err, ERR_USAGE,
-                       "'%s': the guest cannot go on without it: leave migratable on", c->id);
-    if (o->memory_said || ret->main.said)
-        return err_set(err, ERR_USAGE,
-                       "'%s': said twice; leave out --memory, --backend and --numa beside it",
-                       c->id);
-    ret->main = *c;
-    return 0;
-}
-
-static int take_backend(const struct options *o, const char *text, struct memory *m,
-                        struct memory_backends *all, struct error *err)
-{
-    struct memory_backend_config c;
-
-    if (memory_backend_parse(text, &c, err) < 0)
-        return -1;
-    if (strcmp(c.id, MEMORY_MAIN) == 0 || (c.mapped && c.address == 0))
-        return set_main(o, &c, m, err);
-    if (memory_backends_add(all, &c, err) < 0)
-        return -1;
-    if (!c.mapped)
-        return 0;
-    if (m->n_more == ARRAY_LEN(m->more))
-        return err_set(err, ERR_USAGE, "'%s': more than %zu of them at addresses", c.id,
-                       ARRAY_LEN(m->more));
-    m->more[m->n_more++] = c;
-    return 0;
-}
-
-/* Mapped ones are made with the machine; the others are there now. */
-static int read_memory(const struct options *o, struct memory *m, struct memory_backends *all,
-                       struct error *err)
-{
-    for (size_t i = 0; i < o->n_backends; i++) {
-        if (take_backend(o, o->backends[i], m, all, err) < 0)
-            return err_in(err, "--memory-backend");
-    }
-    if (!m->main.said && short_form(o, &m->main, err) < 0)
-        return -1;
-    return memory_backends_add(all, &m->main, err);
-}
-
 /* A program of one's own is for KVM: without it, its absence is the error. */
 static bool use_kvm(const struct options *o)
 {
@@ -369,7 +290,7 @@ static bool use_kvm(const struct options *o)
     return false;
 }
 
-static int run_machine(struct runner *r, const struct memory *memory, struct error *err)
+static int run_machine(struct runner *r, const struct vm_memory *memory, struct error *err)
 {
     const struct options *o = r->options;
     const struct machine_guest_config config = {
@@ -403,14 +324,14 @@ int verb_vm(int argc, char **argv, struct error *err)
 {
     struct options options;
     struct runner r = {.options = &options};
-    struct memory memory = {0};
+    struct vm_memory memory;
     size_t n;
 
     if (options_parse(VERB_VM, argc, argv, &options, NULL, 0, &n, err) < 0 ||
         check(&options, err) < 0 || memory_backends_new(&r.memory.backends, err) < 0)
         return -1;
     interrupt_block();
-    int rc = read_memory(&options, &memory, r.memory.backends, err);
+    int rc = vm_memory_read(&options, r.memory.backends, &memory, err);
     if (rc == 0)
         rc = run_machine(&r, &memory, err);
     memory_backends_free(r.memory.backends);

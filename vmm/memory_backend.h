@@ -25,7 +25,7 @@ struct memory_backend_config {
     enum memory_kind kind;
     enum memory_sharing sharing;
     uint64_t page_bytes; /* MEMORY_HUGETLB */
-    char path[1024];     /* MEMORY_FILE */
+    char path[4096];     /* MEMORY_FILE */
     char numa[256];      /* empty: any node */
     bool mapped;         /* into the guest, from … */
     uint64_t address;    /* … this guest-physical address on */
