@@ -12,6 +12,9 @@
 #include "migration/incoming.h"
 #include "migration/outgoing.h"
 
+/* That read a mapped-ram file where multifd does not say how many. */
+#define FILE_THREADS 4
+
 /* A migration and its thread; either engine's. */
 struct job {
     /* Set before the thread starts. */
@@ -29,6 +32,7 @@ struct job {
     bool open;                    /* others may call the engine, */
     unsigned users;               /* and so many do */
     bool arrived;                 /* incoming: the source is there */
+    bool landed;                  /* incoming: the guest is here, some of its memory is not */
     enum migration_status status; /* the last that was told */
     struct error failure;         /* ERR_NONE: it has not failed */
     struct migration_snapshot last;
@@ -358,7 +362,7 @@ static int open_credentials(const struct vm *vm, struct job *job, bool server,
 /* Under the lock. */
 static uint64_t world_of(const struct vm *vm)
 {
-    bool in = vm->in && vm->in->alive;
+    bool in = vm->in && vm->in->alive && !vm->in->landed;
 
     return vm->config.host_facts | (vm->out && vm->out->alive ? IN_SET(FACT_OUTGOING) : 0) |
            (in ? IN_SET(FACT_LISTENING) : 0) | (in && vm->in->arrived ? IN_SET(FACT_INCOMING) : 0) |
@@ -409,10 +413,21 @@ static void out_guest(void *arg, bool running)
     pthread_mutex_unlock(&job->vm->lock);
 }
 
+/* Memory that is a file's still is no source's: it becomes the guest's own by and by. */
+static void await_memory(struct vm *vm)
+{
+    pthread_mutex_lock(&vm->lock);
+    while (vm->in && vm->in->alive)
+        pthread_cond_wait(&vm->changed, &vm->lock);
+    pthread_mutex_unlock(&vm->lock);
+}
+
 static void *out_main(void *arg)
 {
     struct job *job = arg;
     struct error err;
+
+    await_memory(job->vm);
     int rc = outgoing_run(job->outgoing, &err);
 
     job_end(job, rc, &err);
@@ -490,6 +505,19 @@ static void arrive(struct vm *vm)
     tell_whether_it_runs(vm);
 }
 
+/* It comes from a file, part of which is its memory still. */
+static void in_guest(void *arg, bool running)
+{
+    struct job *job = arg;
+
+    (void)running;
+    pthread_mutex_lock(&job->vm->lock);
+    arrive(job->vm);
+    job->landed = true;
+    pthread_cond_broadcast(&job->vm->changed);
+    pthread_mutex_unlock(&job->vm->lock);
+}
+
 /* That it listens was told as setup, as QEMU does; the engine says so when the source is there. */
 static void in_status(void *arg, enum migration_status status)
 {
@@ -499,7 +527,7 @@ static void in_status(void *arg, enum migration_status status)
     pthread_mutex_lock(&vm->lock);
     job->arrived = true;
     job->status = status;
-    if (status == MIGRATION_COMPLETED)
+    if (status == MIGRATION_COMPLETED && !job->landed)
         arrive(vm);
     if (status != MIGRATION_SETUP)
         tell_status(vm, status);
@@ -538,7 +566,9 @@ static int in_prepare(struct vm *vm, struct job *job, const struct address *at, 
         .uuid_may_lack = true,
         .main_any_time = true,
         .populate_threads = vm->config.populate_threads,
-        .observer = {.status = in_status, .arg = job},
+        .file_threads = settings_on(s, CAP_MULTIFD) ? settings_channels(s) : FILE_THREADS,
+        .direct_io = settings_number(s, PARAM_DIRECT_IO),
+        .observer = {.status = in_status, .guest = in_guest, .arg = job},
     };
     struct ram_set_rules ram;
 
@@ -581,7 +611,7 @@ int vm_incoming_wait(struct vm *vm, struct error *err)
     int rc = 0;
 
     pthread_mutex_lock(&vm->lock);
-    while (vm->in && vm->in->alive)
+    while (vm->in && vm->in->alive && !vm->in->landed)
         pthread_cond_wait(&vm->changed, &vm->lock);
     if (vm->in && vm->in->status == MIGRATION_CANCELLED)
         rc = err_set(err, ERR_CANCELLED, "cancelled");

@@ -59,7 +59,7 @@ static int read_incoming(const struct options *o, struct address *ret, bool *ret
 /* It runs on, or is paused, as it was when it was saved; or as the user says here. */
 static int load_guest(struct runner *r, const struct address *from, struct error *err)
 {
-    if (vm_incoming(r->vm, from, 0, false, err) < 0)
+    if (vm_incoming(r->vm, from, 0, true, err) < 0)
         return err_in(err, "--incoming");
     return vm_incoming_wait(r->vm, err);
 }
@@ -301,6 +301,7 @@ int verb_vm(int argc, char **argv, struct error *err)
         .bytes = options.memory_bytes,
         .cpus = options.cpus,
         .incoming = options.incoming != NULL,
+        .eager = options.eager,
         .backing = options.backing,
         .dirty = options.dirty,
         .dirty_ring = options.dirty_ring,

@@ -102,11 +102,22 @@ void machine_guest_init(struct machine_guest *g, const struct machine_guest_conf
     serial_init(&g->serial, config->serial_sink, config->serial_arg);
 }
 
+/*
+ * What is bound to nodes would lose that in a file's place, and memory that userfaultfd watches is
+ * not watched there.
+ */
+static bool is_replaceable(const struct machine_guest_config *config)
+{
+    return config->backing.kind == MEMORY_ANON && !config->backing.numa &&
+           config->dirty != DIRTY_UFFD && !config->eager;
+}
+
 int machine_guest_map(struct machine_guest *g, const struct machine_guest_config *config,
                       struct error *err)
 {
     if (ram_map_add(&g->base.ram, BLOCK_NAME, config->bytes, err) < 0)
         return -1;
+    g->base.ram.blocks[0].replaceable = is_replaceable(config);
     return memory_backing_map(&config->backing, &g->base.ram.blocks[0], &g->memory_fd, err);
 }
 

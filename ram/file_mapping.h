@@ -1,0 +1,48 @@
+/*
+ * ram/file_mapping.h: guest memory that is mapped off a file at first, so that the guest starts
+ * before its pages are read, and becomes memory of its own piece by piece while it runs.
+ *
+ * A mapping is private: what the guest writes never gets into the file. But what is done to the
+ * file shows in pages that were not written, and of a file that is cut all are gone, by SIGBUS. So
+ * it must stay as it is until the last piece is the guest's own. One thread at a time.
+ */
+#pragma once
+
+#include "ram/block.h"
+
+struct file_run {
+    uint8_t *host; /* of its first byte that is the file's still */
+    uint64_t bytes;
+    uint8_t *spare; /* as much fresh memory, or NULL where none was needed yet */
+};
+
+struct file_mapping {
+    struct file_run *runs;
+    size_t n, at;
+};
+
+/* Pages of a block that are neighbours in the file, from `offset` on. */
+struct file_pages {
+    int fd;
+    uint64_t offset;
+    uint64_t first_page, n_pages;
+};
+
+/*
+ * Maps them in place of what is there, which nobody has written yet: anonymous memory of our own
+ * (block->replaceable). False: that cannot be, or is not worth it; nothing has changed.
+ */
+bool file_mapping_add(struct file_mapping *m, const struct ram_block *b,
+                      const struct file_pages *pages);
+
+/* Whether any of it is the file's still. */
+bool file_mapping_is_left(const struct file_mapping *m);
+/*
+ * Has the next piece ready, so that taking it over waits for no disk; nobody has to stand still.
+ * ERR_SYSTEM: it cannot be read.
+ */
+MUST_USE int file_mapping_prepare(struct file_mapping *m, struct error *err);
+/* The guest stands still, others may read: that piece becomes its own, all at once. */
+MUST_USE int file_mapping_take_over(struct file_mapping *m, struct error *err);
+/* Forgets what is left: it stays mapped. Zeroed is fine. */
+void file_mapping_done(struct file_mapping *m);
