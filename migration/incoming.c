@@ -212,7 +212,6 @@ static int load_pages(struct incoming *m, struct error *err)
 {
     const struct mapped_file file = {.fd = m->file,
                                      .direct_fd = m->direct_file,
-                                     .bytes = m->file_bytes,
                                      .blocks = m->stream.ram.mapped};
 
     return mapped_file_load(&file, &m->ram, m->config.direct_io ? NULL : &m->mapping,

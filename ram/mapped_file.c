@@ -43,23 +43,6 @@ static int read_exactly(int fd, void *to, size_t len, uint64_t offset, struct er
     return 0;
 }
 
-/* Reading behind the file's end would be found out late, and of a mapping by a signal. */
-static int check_last(const struct mapped_file *f, size_t block, const struct ram_block *b,
-                      uint64_t last, struct error *err)
-{
-    uint64_t end = f->blocks[block].pages_offset + ((last + 1) << RAM_PAGE_BITS);
-
-    if (last >= ram_block_pages(b))
-        return err_set(err, ERR_PEER, "bitmap: page %" PRIu64 ", expected at most %" PRIu64, last,
-                       ram_block_pages(b) - 1);
-    if (end > f->bytes)
-        return err_set(err, ERR_PEER,
-                       "bitmap: page %" PRIu64 " ends at byte %" PRIu64
-                       " of the file, which has %" PRIu64,
-                       last, end, f->bytes);
-    return 0;
-}
-
 static int read_bitmap(const struct mapped_file *f, size_t block, const struct ram_block *b,
                        uint64_t *ret, struct error *err)
 {
@@ -73,7 +56,10 @@ static int read_bitmap(const struct mapped_file *f, size_t block, const struct r
         if (ret[w])
             last = w * 64 + 63 - (uint64_t)__builtin_clzll(ret[w]);
     }
-    return last == UINT64_MAX ? 0 : check_last(f, block, b, last, err);
+    if (last == UINT64_MAX || last < ram_block_pages(b))
+        return 0;
+    return err_set(err, ERR_PEER, "bitmap: page %" PRIu64 ", expected at most %" PRIu64, last,
+                   ram_block_pages(b) - 1);
 }
 
 int mapped_file_bitmap(const struct mapped_file *f, size_t block, const struct ram_block *b,

@@ -8,16 +8,16 @@
 #include "ram/file_mapping.h"
 #include "ram/ram_list.h"
 
+/* As ram_list_in() has read it: bitmaps and pages are inside the file. */
 struct mapped_file {
     int fd;
     int direct_fd;                   /* opened O_DIRECT, for pages alone; or -1 */
-    uint64_t bytes;                  /* of the whole file */
     const struct mapped_ram *blocks; /* one for each of the map's */
 };
 
 /*
  * The bits of one block's pages, of mapped_ram_bitmap_bytes(), page p as bit p % 64 of word p / 64.
- * ERR_PEER: one is of a page that the block has not got, or that is behind the file's end.
+ * ERR_PEER: one is of a page that the block has not got.
  */
 MUST_USE int mapped_file_bitmap(const struct mapped_file *f, size_t block,
                                 const struct ram_block *b, uint64_t *ret, struct error *err);

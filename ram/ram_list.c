@@ -47,7 +47,7 @@ static bool is_nowhere(const struct mapped_ram *m)
 
 /*
  * Header, bitmap, pages, the next block's: in this order no two of a file's parts can be in one
- * place. The pages may end in a hole that the file does not reach.
+ * place. Behind the last pages the stream goes on: all of them are inside the file.
  */
 static void check_places(struct stream_in *in, const struct ram_block *b,
                          const struct mapped_ram *m, uint64_t file_bytes)
@@ -73,11 +73,11 @@ static void check_places(struct stream_in *in, const struct ram_block *b,
                        "RAM block '%s': pages offset 0x%" PRIx64 ", expected at least 0x%" PRIx64
                        ", where its bitmap ends",
                        b->name, m->pages_offset, m->bitmap_offset + len);
-    if (m->pages_offset > INT64_MAX - b->used_bytes)
+    if (!in_file(file_bytes, m->pages_offset, b->used_bytes))
         stream_in_fail(in,
-                       "RAM block '%s': pages offset 0x%" PRIx64
-                       ", expected inside the file's 0x%" PRIx64 " bytes",
-                       b->name, m->pages_offset, file_bytes);
+                       "RAM block '%s': pages offset 0x%" PRIx64 ", expected 0x%" PRIx64
+                       " bytes inside the file's 0x%" PRIx64,
+                       b->name, m->pages_offset, b->used_bytes, file_bytes);
 }
 
 static int mapped_in(struct stream_in *in, struct ram_block *b, bool may_ignore,

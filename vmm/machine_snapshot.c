@@ -146,7 +146,7 @@ static int map_block(struct ram_block *b, int fd, uint64_t offset, struct error 
     return 0;
 }
 
-/* Pages behind the file's end are refused: reading them would be a SIGBUS. */
+/* All of them are inside the file, as it is now: reading behind its end would be a SIGBUS. */
 static int map_file(struct machine *m, const struct mapped_file *file, struct error *err)
 {
     for (size_t i = 0; i < m->ram.n; i++) {
@@ -185,7 +185,7 @@ static int load_file(struct snapshot *s, const struct address *from, struct erro
     int rc = read_stream(&s->base, fd, from->offset, &ms, err);
     if (rc == 0) {
         const struct mapped_file file = {
-            .fd = fd, .direct_fd = -1, .bytes = ms.ram.file_bytes, .blocks = ms.ram.mapped};
+            .fd = fd, .direct_fd = -1, .blocks = ms.ram.mapped};
 
         rc = map_file(&s->base, &file, err);
     }
