@@ -13,6 +13,7 @@
 struct file_run {
     uint8_t *host; /* of its first byte that is the file's still */
     uint64_t bytes;
+    uint64_t ready; /* of these, from the start on */
     uint8_t *spare; /* as much fresh memory, or NULL where none was needed yet */
 };
 
@@ -38,11 +39,14 @@ bool file_mapping_add(struct file_mapping *m, const struct ram_block *b,
 /* Whether any of it is the file's still. */
 bool file_mapping_is_left(const struct file_mapping *m);
 /*
- * Has the next piece ready, so that taking it over waits for no disk; nobody has to stand still.
- * ERR_SYSTEM: it cannot be read.
+ * Has the next pieces ready, so that taking them over waits for no disk; nobody has to stand still.
+ * ERR_SYSTEM: they cannot be read.
  */
 MUST_USE int file_mapping_prepare(struct file_mapping *m, struct error *err);
-/* The guest stands still, others may read: that piece becomes its own, all at once. */
+/* Whether a piece is ready. */
+bool file_mapping_is_ready(const struct file_mapping *m);
+/* The guest stands still, others may read: one becomes its own, all at once. Where none is ready,
+ * this waits for the disk. */
 MUST_USE int file_mapping_take_over(struct file_mapping *m, struct error *err);
 /* Forgets what is left: it stays mapped. Zeroed is fine. */
 void file_mapping_done(struct file_mapping *m);

@@ -6,6 +6,9 @@
 #include "base/clock.h"
 #include "vmm/landing.h"
 
+/* How long a guest stands still while memory becomes its own: so many pieces at once. */
+#define STILL_NS (3 * NS_PER_MS)
+
 struct landing_machine {
     struct landing base;
     struct machine *machine;
@@ -135,15 +138,27 @@ static int let_run(const struct cancel *cancel, uint64_t ns, struct error *err)
     return 0;
 }
 
-static int take_piece(struct machine *m, struct file_mapping *mapping, uint64_t *ret_ns,
-                      struct error *err)
+/* Stopping it takes its time: then it is worth it. */
+static int take_ready(struct file_mapping *mapping, struct error *err)
+{
+    uint64_t end = clock_ns() + STILL_NS;
+    int rc;
+
+    do {
+        rc = file_mapping_take_over(mapping, err);
+    } while (rc == 0 && file_mapping_is_ready(mapping) && clock_ns() < end);
+    return rc;
+}
+
+static int take_some(struct machine *m, struct file_mapping *mapping, uint64_t *ret_ns,
+                     struct error *err)
 {
     if (file_mapping_prepare(mapping, err) < 0)
         return -1;
     uint64_t start = clock_ns();
     if (machine_stop(m, MACHINE_MOVING, err) < 0)
         return -1;
-    int rc = file_mapping_take_over(mapping, err);
+    int rc = take_ready(mapping, err);
     machine_resume(m, MACHINE_MOVING);
     *ret_ns = clock_ns() - start;
     return rc;
@@ -158,7 +173,7 @@ static int machine_take_over(struct landing *l, struct file_mapping *mapping,
     while (file_mapping_is_left(mapping)) {
         if (cancel_requested(cancel))
             return err_set(err, ERR_CANCELLED, "cancelled");
-        if (take_piece(m, mapping, &ns, err) < 0 || let_run(cancel, ns, err) < 0)
+        if (take_some(m, mapping, &ns, err) < 0 || let_run(cancel, ns, err) < 0)
             return -1;
     }
     return 0;
