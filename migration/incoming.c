@@ -210,9 +210,8 @@ static bool clean_ends(const struct incoming *m)
 
 static int load_pages(struct incoming *m, struct error *err)
 {
-    const struct mapped_file file = {.fd = m->file,
-                                     .direct_fd = m->direct_file,
-                                     .blocks = m->stream.ram.mapped};
+    const struct mapped_file file = {
+        .fd = m->file, .direct_fd = m->direct_file, .blocks = m->stream.ram.mapped};
 
     return mapped_file_load(&file, &m->ram, m->config.direct_io ? NULL : &m->mapping,
                             MAX(m->config.file_threads, 1U), &m->group.cancel, err);

@@ -78,7 +78,11 @@ static int populate(uint8_t *at, uint64_t len, int how, struct error *err)
 {
     if (madvise(at, len, how) == 0 || errno == EINVAL)
         return 0;
-    return err_sys(err, "%" PRIu64 " KiB of guest memory in a file", len >> 10);
+    if (errno == EFAULT)
+        return err_set(err, ERR_SYSTEM,
+                       "%" PRIu64 " KiB of guest memory cannot be read off the file: was it cut?",
+                       len >> 10);
+    return err_sys(err, "reading %" PRIu64 " KiB of guest memory", len >> 10);
 }
 
 int file_mapping_prepare(struct file_mapping *m, struct error *err)

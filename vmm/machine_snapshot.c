@@ -184,8 +184,7 @@ static int load_file(struct snapshot *s, const struct address *from, struct erro
         return -1;
     int rc = read_stream(&s->base, fd, from->offset, &ms, err);
     if (rc == 0) {
-        const struct mapped_file file = {
-            .fd = fd, .direct_fd = -1, .blocks = ms.ram.mapped};
+        const struct mapped_file file = {.fd = fd, .direct_fd = -1, .blocks = ms.ram.mapped};
 
         rc = map_file(&s->base, &file, err);
     }

@@ -302,7 +302,7 @@ static void a_file_that_shrinks(void **state)
     OK(mapped_file_load(&s.file, &s.map, &mapping, 2, &s.cancel, &err), err, "mapped");
     CHECK(truncate(s.path, PLACE) == 0, "truncate");
     int rc = file_mapping_prepare(&mapping, &err);
-    check_refused("mapped", rc, &err, ERR_SYSTEM, "reading");
+    check_refused("mapped", rc, &err, ERR_SYSTEM, "was it cut?");
     file_mapping_done(&mapping);
     scene_done(&s);
 
