@@ -56,6 +56,7 @@ struct vm {
     bool moved;               /* its guest was migrated away, or may have been */
     bool runs;                /* as the last event has told */
     bool quitting, told_shutdown, told_over;
+    struct error fatal;   /* what it ends by; ERR_NONE: nothing has failed */
     struct job *out, *in; /* NULL: there was none */
     struct dirty_rate *rate;
     struct vm_dirty_rate rate_asked;
@@ -295,21 +296,26 @@ static void job_end(struct job *job, int rc, const struct error *err)
     pthread_mutex_lock(&vm->lock);
     if (failed)
         job->failure = *err;
+    if (fatal)
+        vm->fatal = *err;
     vm->quitting |= fatal;
     job->alive = false;
     bool over = is_over(vm);
+    struct error why = vm->fatal;
     pthread_cond_broadcast(&vm->changed);
     pthread_mutex_unlock(&vm->lock);
     if (over)
-        vm->config.over(vm->config.arg, fatal ? err : NULL);
+        vm->config.over(vm->config.arg, why.kind != ERR_NONE ? &why : NULL);
 }
 
 static int job_start(struct job *job, void *(*main)(void *), struct error *err)
 {
     sigset_t all, before;
 
-    /* A thread inherits the mask: the program's signals are for the program's threads. */
+    /* A thread inherits the mask: the program's signals are for the program's threads. This one is
+     * the thread's own, and would end the process without a word. */
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     errno = pthread_create(&job->thread, NULL, main, job);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -413,13 +419,16 @@ static void out_guest(void *arg, bool running)
     pthread_mutex_unlock(&job->vm->lock);
 }
 
-/* Memory that is a file's still is no source's: it becomes the guest's own by and by. */
-static void await_memory(struct vm *vm)
+/* Memory that is a file's still is no source's: it becomes the guest's own by and by. False: that
+ * has failed, and is the VM's end. */
+static bool await_memory(struct vm *vm)
 {
     pthread_mutex_lock(&vm->lock);
     while (vm->in && vm->in->alive)
         pthread_cond_wait(&vm->changed, &vm->lock);
+    bool lost = vm->fatal.kind != ERR_NONE;
     pthread_mutex_unlock(&vm->lock);
+    return !lost;
 }
 
 static void *out_main(void *arg)
@@ -427,7 +436,8 @@ static void *out_main(void *arg)
     struct job *job = arg;
     struct error err;
 
-    await_memory(job->vm);
+    if (!await_memory(job->vm))
+        outgoing_cancel(job->outgoing);
     int rc = outgoing_run(job->outgoing, &err);
 
     job_end(job, rc, &err);
@@ -839,9 +849,10 @@ void vm_quit(struct vm *vm, const char *reason)
     job_cancel(vm, &vm->in);
     pthread_mutex_lock(&vm->lock);
     bool over = is_over(vm);
+    struct error why = vm->fatal;
     pthread_mutex_unlock(&vm->lock);
     if (over)
-        vm->config.over(vm->config.arg, NULL);
+        vm->config.over(vm->config.arg, why.kind != ERR_NONE ? &why : NULL);
 }
 
 static void job_finish(struct vm *vm, struct job **which)

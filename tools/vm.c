@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,6 +34,17 @@ struct runner {
     struct error failure;
     bool serial_stalled; /* the serial port's, under its lock */
 };
+
+/* A file that somebody cuts while memory is mapped off it: there is nothing to go on with. */
+static void on_sigbus(int number)
+{
+    static const char text[] =
+        "ramjet vm: guest memory cannot be read: was the file that it comes from cut?\n";
+
+    (void)number;
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    _exit(1);
+}
 
 /* --- a guest that comes in ------------------------------------------------------------------- */
 
@@ -307,6 +319,7 @@ int verb_vm(int argc, char **argv, struct error *err)
         .dirty_ring = options.dirty_ring,
     };
     interrupt_block();
+    signal(SIGBUS, on_sigbus);
     int rc = use_kvm(&options) ? machine_kvm_new(&config, &r.machine, err)
                                : machine_synth_guest_new(&config, &r.machine, err);
     if (rc < 0)

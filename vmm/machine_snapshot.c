@@ -152,6 +152,8 @@ static int map_file(struct machine *m, const struct mapped_file *file, struct er
     for (size_t i = 0; i < m->ram.n; i++) {
         struct ram_block *b = &m->ram.blocks[i];
 
+        if (b->travel != RAM_TRAVELS)
+            continue;
         if (ram_block_track(b, err) < 0 ||
             mapped_file_bitmap(file, i, b, (uint64_t *)b->present, err) < 0 ||
             map_block(b, file->fd, file->blocks[i].pages_offset, err) < 0)
