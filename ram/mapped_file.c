@@ -139,7 +139,7 @@ static void map_block(struct load *l, size_t block, struct file_mapping *mapping
 static void map_blocks(struct load *l, struct file_mapping *mapping)
 {
     for (size_t i = 0; i < l->map->n; i++) {
-        if (l->map->blocks[i].travel == RAM_TRAVELS && l->map->blocks[i].replaceable)
+        if (l->map->blocks[i].travel == RAM_TRAVELS)
             map_block(l, i, mapping);
     }
 }
