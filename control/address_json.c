@@ -19,6 +19,10 @@ static const struct qmp_argument vsock_members[] = {{"transport", QMP_STRING, fa
                                                     {"cid", QMP_STRING, false},
                                                     {"port", QMP_STRING, false}};
 
+static const struct qmp_argument file_members[] = {{"transport", QMP_STRING, false},
+                                                   {"filename", QMP_STRING, false},
+                                                   {"offset", QMP_INTEGER, false}};
+
 /* A type of socket, and the URI that says the same. */
 static const struct {
     const char *type;
@@ -51,14 +55,11 @@ static int uri_of(const json_t *addr, size_t i, char *ret, size_t room, struct e
     return 0;
 }
 
-static int read_addr(const json_t *addr, struct address *ret, struct error *err)
+static int read_socket(const json_t *addr, struct address *ret, struct error *err)
 {
-    const char *transport = text_of(addr, "transport"), *type = text_of(addr, "type");
+    const char *type = text_of(addr, "type");
     char uri[sizeof(ret->text)];
 
-    if (strcmp(transport, "socket") != 0)
-        return err_set(err, ERR_USAGE, "Parameter 'transport': '%.40s': expected socket",
-                       transport);
     for (size_t i = 0; i < ARRAY_LEN(sockets); i++) {
         if (strcmp(type, sockets[i].type) != 0)
             continue;
@@ -68,6 +69,41 @@ static int read_addr(const json_t *addr, struct address *ret, struct error *err)
         return address_parse(uri, ret, err);
     }
     return err_set(err, ERR_USAGE, "Parameter 'type': '%.40s': expected inet, unix or vsock", type);
+}
+
+/* A name that holds the word of a URI's offset is refused there. */
+static int read_file(const json_t *addr, struct address *ret, struct error *err)
+{
+    char uri[sizeof(ret->text)];
+
+    if (qmp_check(addr, file_members, ARRAY_LEN(file_members), err) < 0)
+        return -1;
+    json_int_t offset = json_integer_value(json_object_get(addr, "offset"));
+    if (offset < 0)
+        return err_set(err, ERR_USAGE, "Parameter 'offset': %lld: expected 0 or more",
+                       (long long)offset);
+    int len = snprintf(uri, sizeof(uri), "file:%s,offset=%lld", text_of(addr, "filename"),
+                       (long long)offset);
+    if (len < 0 || (size_t)len >= sizeof(uri))
+        return err_set(err, ERR_USAGE, "Parameter 'addr': filename is too long");
+    return address_parse(uri, ret, err);
+}
+
+static const struct {
+    const char *transport;
+    int (*read)(const json_t *addr, struct address *ret, struct error *err);
+} transports[] = {{"socket", read_socket}, {"file", read_file}};
+
+static int read_addr(const json_t *addr, struct address *ret, struct error *err)
+{
+    const char *transport = text_of(addr, "transport");
+
+    for (size_t i = 0; i < ARRAY_LEN(transports); i++) {
+        if (strcmp(transport, transports[i].transport) == 0)
+            return transports[i].read(addr, ret, err);
+    }
+    return err_set(err, ERR_USAGE, "Parameter 'transport': '%.40s': expected socket or file",
+                   transport);
 }
 
 static const struct qmp_argument channel_members[] = {{"channel-type", QMP_STRING, false},
@@ -105,7 +141,8 @@ int address_of_json(const json_t *arguments, struct address *ret, bool *ret_one,
     if (*ret_one && address_parse(json_string_value(uri), ret, err) < 0)
         return -1;
     if (*ret_one && ret->scheme == ADDRESS_FD)
-        return err_set(err, ERR_USAGE, "%s: a monitor names no descriptors; use tcp, unix or vsock",
+        return err_set(err, ERR_USAGE,
+                       "%s: a monitor names no descriptors; use tcp, unix, vsock or file",
                        ret->text);
     return 0;
 }
@@ -133,7 +170,9 @@ json_t *address_json(const char *text)
         snprintf(cid, sizeof(cid), "%u", a.cid);
         snprintf(port, sizeof(port), "%u", a.vsock_port);
         return json_pack("{s:s, s:s, s:s}", "type", "vsock", "cid", cid, "port", port);
-    default:
+    case ADDRESS_FD:
         return json_pack("{s:s, s:s}", "type", "fd", "str", text + strlen("fd:"));
+    default:
+        return NULL;
     }
 }

@@ -18,5 +18,6 @@
  */
 MUST_USE int address_of_json(const json_t *arguments, struct address *ret, bool *ret_one,
                              struct error *err);
-/* QEMU's SocketAddress of one such as "tcp:127.0.0.1:4444"; the caller's. NULL where it is none. */
+/* QEMU's SocketAddress of one such as "tcp:127.0.0.1:4444"; the caller's. NULL where it is none, as
+ * a file's. */
 json_t *address_json(const char *text);

@@ -419,6 +419,7 @@ int qmp_server_start(struct qmp_server *s, struct error *err)
 
     /* A thread inherits the mask: the program's signals are for the program's threads. */
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* of guest memory, to be told by its handler */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     errno = pthread_create(&s->thread, NULL, server_main, s);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -12,6 +12,9 @@
 #include "migration/incoming.h"
 #include "migration/outgoing.h"
 
+/* That read a mapped-ram file where multifd does not say how many. */
+#define FILE_THREADS 4
+
 /* A migration and its thread; either engine's. */
 struct job {
     /* Set before the thread starts. */
@@ -29,6 +32,7 @@ struct job {
     bool open;                    /* others may call the engine, */
     unsigned users;               /* and so many do */
     bool arrived;                 /* incoming: the source is there */
+    bool landed;                  /* incoming: the guest is here, some of its memory is not */
     enum migration_status status; /* the last that was told */
     struct error failure;         /* ERR_NONE: it has not failed */
     struct migration_snapshot last;
@@ -52,6 +56,7 @@ struct vm {
     bool moved;               /* its guest was migrated away, or may have been */
     bool runs;                /* as the last event has told */
     bool quitting, told_shutdown, told_over;
+    struct error fatal;   /* what it ends by; ERR_NONE: nothing has failed */
     struct job *out, *in; /* NULL: there was none */
     struct dirty_rate *rate;
     struct vm_dirty_rate rate_asked;
@@ -291,21 +296,26 @@ static void job_end(struct job *job, int rc, const struct error *err)
     pthread_mutex_lock(&vm->lock);
     if (failed)
         job->failure = *err;
+    if (fatal)
+        vm->fatal = *err;
     vm->quitting |= fatal;
     job->alive = false;
     bool over = is_over(vm);
+    struct error why = vm->fatal;
     pthread_cond_broadcast(&vm->changed);
     pthread_mutex_unlock(&vm->lock);
     if (over)
-        vm->config.over(vm->config.arg, fatal ? err : NULL);
+        vm->config.over(vm->config.arg, why.kind != ERR_NONE ? &why : NULL);
 }
 
 static int job_start(struct job *job, void *(*main)(void *), struct error *err)
 {
     sigset_t all, before;
 
-    /* A thread inherits the mask: the program's signals are for the program's threads. */
+    /* A thread inherits the mask: the program's signals are for the program's threads. This one is
+     * the thread's own, and would end the process without a word. */
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     errno = pthread_create(&job->thread, NULL, main, job);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -358,7 +368,7 @@ static int open_credentials(const struct vm *vm, struct job *job, bool server,
 /* Under the lock. */
 static uint64_t world_of(const struct vm *vm)
 {
-    bool in = vm->in && vm->in->alive;
+    bool in = vm->in && vm->in->alive && !vm->in->landed;
 
     return vm->config.host_facts | (vm->out && vm->out->alive ? IN_SET(FACT_OUTGOING) : 0) |
            (in ? IN_SET(FACT_LISTENING) : 0) | (in && vm->in->arrived ? IN_SET(FACT_INCOMING) : 0) |
@@ -410,10 +420,25 @@ static void out_guest(void *arg, bool running)
     pthread_mutex_unlock(&job->vm->lock);
 }
 
+/* Memory that is a file's still is no source's: it becomes the guest's own by and by. False: that
+ * has failed, and is the VM's end. */
+static bool await_memory(struct vm *vm)
+{
+    pthread_mutex_lock(&vm->lock);
+    while (vm->in && vm->in->alive)
+        pthread_cond_wait(&vm->changed, &vm->lock);
+    bool lost = vm->fatal.kind != ERR_NONE;
+    pthread_mutex_unlock(&vm->lock);
+    return !lost;
+}
+
 static void *out_main(void *arg)
 {
     struct job *job = arg;
     struct error err;
+
+    if (!await_memory(job->vm))
+        outgoing_cancel(job->outgoing);
     int rc = outgoing_run(job->outgoing, &err);
 
     job_end(job, rc, &err);
@@ -491,6 +516,19 @@ static void arrive(struct vm *vm)
     tell_whether_it_runs(vm);
 }
 
+/* It comes from a file, part of which is its memory still. */
+static void in_guest(void *arg, bool running)
+{
+    struct job *job = arg;
+
+    (void)running;
+    pthread_mutex_lock(&job->vm->lock);
+    arrive(job->vm);
+    job->landed = true;
+    pthread_cond_broadcast(&job->vm->changed);
+    pthread_mutex_unlock(&job->vm->lock);
+}
+
 /* That it listens was told as setup, as QEMU does; the engine says so when the source is there. */
 static void in_status(void *arg, enum migration_status status)
 {
@@ -500,7 +538,7 @@ static void in_status(void *arg, enum migration_status status)
     pthread_mutex_lock(&vm->lock);
     job->arrived = true;
     job->status = status;
-    if (status == MIGRATION_COMPLETED)
+    if (status == MIGRATION_COMPLETED && !job->landed)
         arrive(vm);
     if (status != MIGRATION_SETUP)
         tell_status(vm, status);
@@ -539,7 +577,9 @@ static int in_prepare(struct vm *vm, struct job *job, const struct address *at, 
         .uuid_may_lack = true,
         .main_any_time = true,
         .populate_threads = vm->config.populate_threads,
-        .observer = {.status = in_status, .arg = job},
+        .file_threads = settings_on(s, CAP_MULTIFD) ? settings_channels(s) : FILE_THREADS,
+        .direct_io = settings_number(s, PARAM_DIRECT_IO),
+        .observer = {.status = in_status, .guest = in_guest, .arg = job},
     };
     struct ram_set_rules ram;
 
@@ -582,7 +622,7 @@ int vm_incoming_wait(struct vm *vm, struct error *err)
     int rc = 0;
 
     pthread_mutex_lock(&vm->lock);
-    while (vm->in && vm->in->alive)
+    while (vm->in && vm->in->alive && !vm->in->landed)
         pthread_cond_wait(&vm->changed, &vm->lock);
     if (vm->in && vm->in->status == MIGRATION_CANCELLED)
         rc = err_set(err, ERR_CANCELLED, "cancelled");
@@ -847,9 +887,10 @@ void vm_quit(struct vm *vm, const char *reason)
     job_cancel(vm, &vm->in);
     pthread_mutex_lock(&vm->lock);
     bool over = is_over(vm);
+    struct error why = vm->fatal;
     pthread_mutex_unlock(&vm->lock);
     if (over)
-        vm->config.over(vm->config.arg, NULL);
+        vm->config.over(vm->config.arg, why.kind != ERR_NONE ? &why : NULL);
 }
 
 static void job_finish(struct vm *vm, struct job **which)

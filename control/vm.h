@@ -102,8 +102,8 @@ MUST_USE int vm_migrate(struct vm *vm, const struct address *to, uint64_t world,
  * failure is the VM's end: over(). Without, the VM waits on, and may listen again. */
 MUST_USE int vm_incoming(struct vm *vm, const struct address *at, uint64_t world,
                          bool exit_on_error, struct error *err);
-/* Waits until the incoming migration has ended, and fails as it has. One that was never started, or
- * whose end was told by over(), is none. */
+/* Waits until the incoming migration has ended, or its guest is here, and fails as it has. One that
+ * was never started, or whose end was told by over(), is none. */
 MUST_USE int vm_incoming_wait(struct vm *vm, struct error *err);
 /* The address it listens at, with the real port; "" where it does not, or no longer. */
 #define VM_ADDRESS_LEN 320

@@ -32,6 +32,7 @@ struct incoming {
     struct recv_pool *pool;
     struct arrivals *arrivals; /* NULL: it comes from a file */
     int file;                  /* that is read, or -1 */
+    int direct_file;           /* the same, past the page cache, or -1 */
     uint64_t file_bytes;
     struct migration_stats stats;
 
@@ -40,7 +41,8 @@ struct incoming {
     struct stream_in in;
     struct ram_map ram;
     struct populate *populate;
-    bool per_section; /* the end of each section is a barrier */
+    struct file_mapping mapping; /* what is the file's still */
+    bool per_section;            /* the end of each section is a barrier */
 
     struct channel *main; /* under the group's lock: statistics look at it */
 
@@ -208,9 +210,11 @@ static bool clean_ends(const struct incoming *m)
 
 static int load_pages(struct incoming *m, struct error *err)
 {
-    const struct mapped_file file = {m->file, m->stream.ram.file_bytes, m->stream.ram.mapped};
+    const struct mapped_file file = {
+        .fd = m->file, .direct_fd = m->direct_file, .blocks = m->stream.ram.mapped};
 
-    return mapped_file_load(&file, &m->ram, MAX(m->config.file_threads, 1U), &m->group.cancel, err);
+    return mapped_file_load(&file, &m->ram, m->config.direct_io ? NULL : &m->mapping,
+                            MAX(m->config.file_threads, 1U), &m->group.cancel, err);
 }
 
 static int on_listed(struct ram_load *load, struct error *err)
@@ -330,6 +334,16 @@ static int commit(struct incoming *m, struct error *err)
     return 0;
 }
 
+/* Until then it is as a migration that runs: none can begin, and the file must stay. */
+static int take_over(struct incoming *m, struct error *err)
+{
+    if (!file_mapping_is_left(&m->mapping))
+        return 0;
+    atomic_store(&m->stats.status, MIGRATION_ACTIVE);
+    observer_guest(&m->config.observer, true);
+    return m->landing->ops->take_over(m->landing, &m->mapping, &m->group.cancel, err);
+}
+
 static int find_main(struct incoming *m, struct channel **ret, struct error *err)
 {
     if (is_file(m))
@@ -362,7 +376,7 @@ static int run(struct incoming *m, struct error *err)
     if (load(m, err) < 0 || channel_group_settle(&m->group, SETTLED_ALL, err) < 0)
         return -1;
     atomic_store(&m->stats.status, MIGRATION_DEVICE);
-    return commit(m, err);
+    return commit(m, err) < 0 ? -1 : take_over(m, err);
 }
 
 int incoming_run(struct incoming *m, struct error *err)
@@ -384,6 +398,15 @@ int incoming_run(struct incoming *m, struct error *err)
     return rc;
 }
 
+static int open_file(struct incoming *m, struct error *err)
+{
+    const struct address *from = &m->config.connect.address;
+
+    if (file_source_open(from, &m->file, &m->file_bytes, err) < 0)
+        return -1;
+    return m->config.direct_io ? file_source_direct(from, m->file, &m->direct_file, err) : 0;
+}
+
 static int listen_at(struct incoming *m, struct error *err)
 {
     /* Strangers are not waited for without end, whatever the source may be allowed. */
@@ -400,7 +423,7 @@ static int listen_at(struct incoming *m, struct error *err)
     };
 
     if (m->config.connect.address.scheme == ADDRESS_FILE)
-        return file_source_open(&m->config.connect.address, &m->file, &m->file_bytes, err);
+        return open_file(m, err);
     return arrivals_new(&config, &m->arrivals, err);
 }
 
@@ -412,7 +435,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
     if (!m)
         return err_sys(err, "memory for a migration");
     m->config = *config;
-    m->file = -1;
+    m->file = m->direct_file = -1;
     if (config->connect.tls && config->local_patience_ms) /* 0 is for ever */
         m->config.local_patience_ms = MAX(config->local_patience_ms, TLS_PATIENCE_MS);
     m->landing = landing;
@@ -486,6 +509,8 @@ void incoming_free(struct incoming *m)
     recv_pool_free(m->pool);
     connect_close(&m->group, m->main);
     fd_close(&m->file);
+    fd_close(&m->direct_file);
+    file_mapping_done(&m->mapping);
     populate_free(m->populate);
     main_stream_done(&m->stream);
     stream_in_done(&m->in);

@@ -25,8 +25,9 @@ struct incoming_config {
     bool uuid_may_lack;         /* a stream that names none is taken, too, as QEMU does */
     bool main_any_time;         /* wait for the source until it comes */
     unsigned file_threads;      /* that read a mapped-ram file's pages; 0 is 1 */
+    bool direct_io;             /* they read past the page cache; nothing is mapped then */
     unsigned populate_threads;  /* helpers that build memory ahead; 0: none */
-    struct migration_observer observer; /* hears setup, active, and how it ended */
+    struct migration_observer observer; /* hears setup, active, the guest, and how it ended */
 };
 
 struct incoming;
@@ -36,7 +37,10 @@ MUST_USE int incoming_new(const struct incoming_config *config, struct landing *
                           struct incoming **ret, struct error *err);
 /* The address with the real port, or the file's, as long as the object lives. */
 const char *incoming_address(const struct incoming *m);
-/* Takes one migration on the calling thread. After a failure nothing has been committed. Once. */
+/*
+ * Takes one migration on the calling thread. After a failure nothing has been committed, unless the
+ * observer has heard of the guest: it runs here already, with memory that is a file's. Once.
+ */
 MUST_USE int incoming_run(struct incoming *m, struct error *err);
 /* Any thread, any time until incoming_free(): incoming_run() ends soon; without effect once the
  * stream is complete. */

@@ -7,8 +7,10 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "base/cancel.h"
 #include "ram/block.h"
 #include "ram/dirty_source.h"
+#include "ram/file_mapping.h"
 #include "stream/configuration.h"
 
 /* Sections as they lie in the stream, for those who know no device. */
@@ -75,6 +77,10 @@ struct landing_ops {
     /* All is there and has been checked: gives it its name. The map is still valid. */
     int (*commit)(struct landing *l, const struct configuration *config, const struct ram_map *ram,
                   const struct device_state *devices, struct error *err);
+    /* Behind that: what of its memory is a file's still becomes its own, while the guest runs. A
+     * cancel ends it, and is ERR_CANCELLED. NULL: listed() has no block that is replaceable. */
+    int (*take_over)(struct landing *l, struct file_mapping *mapping, const struct cancel *cancel,
+                     struct error *err);
     /* Without a commit() before: leaves nothing behind. */
     void (*free)(struct landing *l);
 };

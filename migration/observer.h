@@ -18,7 +18,7 @@ struct migration_observer {
     /* A round begins, the second or a later one: QEMU's MIGRATION_PASS. */
     void (*pass)(void *arg, uint64_t pass);
     /* The migration has stopped the guest, which may have stood still already; or takes that back.
-     */
+     * At a destination: it is here, whatever is still to be done. */
     void (*guest)(void *arg, bool running);
     void *arg;
 };

@@ -144,8 +144,7 @@ const struct parameter_info parameters[] = {
          .unbuilt = "the machine type decides in this build: name one of 8.2 or older with "
                     "--machine for legacy"},
     [PARAM_DIRECT_IO] = {"direct-io", "9.1", SWITCH(0), EACH,
-                         .effect = "past the page cache, with mapped-ram and multifd",
-                         .unbuilt = "files go through the page cache in this build"},
+                         .effect = "pages past the page cache, with mapped-ram"},
     [PARAM_CPR_EXEC_COMMAND] = {"cpr-exec-command", "10.2", LIST, SOURCE,
                                 .effect = "program and arguments of mode cpr-exec",
                                 .unbuilt = NO_CPR},

@@ -42,10 +42,11 @@ enum ram_travel {
 struct ram_block {
     /* Set before the threads start, read-only after. */
     char name[RAM_BLOCK_NAME];
-    uint64_t used_bytes;               /* multiple of RAM_PAGE_SIZE, not 0 */
-    uint8_t *host;                     /* used_bytes of memory, or NULL */
-    bool mapped;                       /* host is ours to unmap */
-    uint64_t host_page_bytes;          /* 4096, or of huge pages: host is mapped in whole ones */
+    uint64_t used_bytes;      /* multiple of RAM_PAGE_SIZE, not 0 */
+    uint8_t *host;            /* used_bytes of memory, or NULL */
+    bool mapped;              /* host is ours to unmap */
+    bool replaceable;         /* host is plain anonymous memory: a file may take its place */
+    uint64_t host_page_bytes; /* 4096, or of huge pages: host is mapped in whole ones */
     const struct ram_store_ops *store; /* where host is NULL */
     int fd;                            /* the file behind host or store, or -1; not owned */
     uint64_t fd_offset;                /* of the block's first byte in that file */

@@ -10,6 +10,7 @@
 #include "ram/stripe.h"
 
 #define THREADS_MAX 64
+#define BUFFER_SIZE ((size_t)STRIPE_PAGES * RAM_PAGE_SIZE)
 
 /* What the threads share. */
 struct load {
@@ -42,59 +43,108 @@ static int read_exactly(int fd, void *to, size_t len, uint64_t offset, struct er
     return 0;
 }
 
-/* Reading behind the file's end would be found out late: the last page tells. */
-static int check_end(const struct load *l, size_t block, uint64_t last_page, struct error *err)
+static int read_bitmap(const struct mapped_file *f, size_t block, const struct ram_block *b,
+                       uint64_t *ret, struct error *err)
 {
-    uint64_t end = l->file->blocks[block].pages_offset + ((last_page + 1) << RAM_PAGE_BITS);
-
-    if (end <= l->file->bytes)
-        return 0;
-    return err_set(err, ERR_PEER,
-                   "the file has %" PRIu64 " bytes, expected at least %" PRIu64
-                   " for page %" PRIu64,
-                   l->file->bytes, end, last_page);
-}
-
-/* Bits of pages that there are not are dropped. */
-static int take_bitmap(struct load *l, size_t block, const uint64_t *words, struct error *err)
-{
-    struct dirty_bitmap *d = &l->round.dirty[block];
+    size_t len = mapped_ram_bitmap_bytes(b);
     uint64_t last = UINT64_MAX;
 
-    for (uint64_t w = 0; w < dirty_bitmap_words(d); w++) {
-        dirty_bitmap_merge(d, w, le64toh(words[w]));
-        uint64_t bits = atomic_load_explicit(&d->words[w], memory_order_relaxed);
-        if (bits)
-            last = w * 64 + 63 - (uint64_t)__builtin_clzll(bits);
+    if (read_exactly(f->fd, ret, len, f->blocks[block].bitmap_offset, err) < 0)
+        return err_in(err, "bitmap");
+    for (size_t w = 0; w < len / 8; w++) {
+        ret[w] = le64toh(ret[w]);
+        if (ret[w])
+            last = w * 64 + 63 - (uint64_t)__builtin_clzll(ret[w]);
     }
-    return last == UINT64_MAX ? 0 : check_end(l, block, last, err);
+    if (last == UINT64_MAX || last < ram_block_pages(b))
+        return 0;
+    return err_set(err, ERR_PEER, "bitmap: page %" PRIu64 ", expected at most %" PRIu64, last,
+                   ram_block_pages(b) - 1);
 }
 
-static int read_bitmap(struct load *l, size_t block, struct error *err)
+int mapped_file_bitmap(const struct mapped_file *f, size_t block, const struct ram_block *b,
+                       uint64_t *ret, struct error *err)
+{
+    int rc = read_bitmap(f, block, b, ret, err);
+
+    return rc < 0 ? err_in(err, "RAM block '%s'", b->name) : 0;
+}
+
+static int take_bitmap(struct load *l, size_t block, struct error *err)
 {
     const struct ram_block *b = &l->map->blocks[block];
-    size_t len = mapped_ram_bitmap_bytes(b);
-    uint64_t *words = malloc(len);
+    struct dirty_bitmap *d = &l->round.dirty[block];
+    uint64_t *words = malloc(mapped_ram_bitmap_bytes(b));
 
     if (!words)
         return err_sys(err, "RAM block '%s': memory for its bitmap", b->name);
-    int rc = read_exactly(l->file->fd, words, len, l->file->blocks[block].bitmap_offset, err);
-    if (rc == 0)
-        rc = take_bitmap(l, block, words, err);
+    int rc = mapped_file_bitmap(l->file, block, b, words, err);
+    for (uint64_t w = 0; rc == 0 && w < dirty_bitmap_words(d); w++)
+        dirty_bitmap_merge(d, w, words[w]);
     free(words);
-    return rc < 0 ? err_in(err, "RAM block '%s'", b->name) : 0;
+    return rc;
 }
 
 static int read_bitmaps(struct load *l, struct error *err)
 {
     for (size_t i = 0; i < l->map->n; i++) {
-        if (l->map->blocks[i].travel == RAM_TRAVELS && read_bitmap(l, i, err) < 0)
+        if (l->map->blocks[i].travel == RAM_TRAVELS && take_bitmap(l, i, err) < 0)
             return -1;
     }
     return 0;
 }
 
-/* --- its pages ------------------------------------------------------------------------------- */
+/* --- its pages, mapped ----------------------------------------------------------------------- */
+
+/* The first page from `page` on that the file has, or has not. */
+static uint64_t next_page(const struct dirty_bitmap *d, uint64_t page, bool wanted)
+{
+    while (page < d->n_pages) {
+        uint64_t word = atomic_load_explicit(&d->words[page / 64], memory_order_relaxed);
+        uint64_t left = (wanted ? word : ~word) >> page % 64;
+
+        if (left)
+            return MIN(page + (uint64_t)__builtin_ctzll(left), d->n_pages);
+        page = ALIGN_UP(page + 1, 64);
+    }
+    return d->n_pages;
+}
+
+static void clear_pages(struct dirty_bitmap *d, uint64_t first, uint64_t end)
+{
+    for (uint64_t page = first; page < end; page++)
+        d->words[page / 64] &= ~(UINT64_C(1) << page % 64);
+}
+
+static void map_block(struct load *l, size_t block, struct file_mapping *mapping)
+{
+    struct ram_block *b = &l->map->blocks[block];
+    struct dirty_bitmap *d = &l->round.dirty[block];
+
+    for (uint64_t first = 0, end; (first = next_page(d, first, true)) < d->n_pages; first = end) {
+        end = next_page(d, first, false);
+        uint64_t at = first << RAM_PAGE_BITS;
+        const struct file_pages pages = {.fd = l->file->fd,
+                                         .offset = l->file->blocks[block].pages_offset + at,
+                                         .first_page = first,
+                                         .n_pages = end - first};
+
+        if (!file_mapping_add(mapping, b, &pages))
+            continue;
+        ram_mark_present(b, at, (size_t)(end - first) << RAM_PAGE_BITS);
+        clear_pages(d, first, end);
+    }
+}
+
+static void map_blocks(struct load *l, struct file_mapping *mapping)
+{
+    for (size_t i = 0; i < l->map->n; i++) {
+        if (l->map->blocks[i].travel == RAM_TRAVELS)
+            map_block(l, i, mapping);
+    }
+}
+
+/* --- its pages, read ------------------------------------------------------------------------- */
 
 /* Into memory straight to its place; a store is written from `buffer`, of a stripe's size. */
 static int load_run(const struct load *l, size_t block, uint64_t page, uint64_t n_pages,
@@ -108,7 +158,8 @@ static int load_run(const struct load *l, size_t block, uint64_t page, uint64_t 
     if (ram_span(b, offset, len, &host, err) < 0)
         return -1;
     uint64_t at = l->file->blocks[block].pages_offset + offset;
-    if (read_exactly(l->file->fd, host ? host : buffer, len, at, err) < 0)
+    int fd = l->file->direct_fd >= 0 ? l->file->direct_fd : l->file->fd;
+    if (read_exactly(fd, host ? host : buffer, len, at, err) < 0)
         return err_in(err, "RAM block '%s'", b->name);
     if (!host)
         return ram_write(b, offset, buffer, len, err);
@@ -166,7 +217,7 @@ static int load_stripes(struct load *l, uint8_t *buffer, struct error *err)
 static void *load_main(void *arg)
 {
     struct load *l = arg;
-    uint8_t *buffer = malloc((size_t)STRIPE_PAGES * RAM_PAGE_SIZE);
+    uint8_t *buffer = aligned_alloc(RAM_PAGE_SIZE, BUFFER_SIZE); /* as O_DIRECT wants it */
     struct error err;
 
     int rc = buffer ? load_stripes(l, buffer, &err) : err_sys(&err, "memory for pages");
@@ -194,8 +245,9 @@ static int load_all(struct load *l, unsigned n_threads, struct error *err)
     return -1;
 }
 
-int mapped_file_load(const struct mapped_file *f, const struct ram_map *map, unsigned n_threads,
-                     const struct cancel *cancel, struct error *err)
+int mapped_file_load(const struct mapped_file *f, const struct ram_map *map,
+                     struct file_mapping *mapping, unsigned n_threads, const struct cancel *cancel,
+                     struct error *err)
 {
     struct load l = {.file = f, .map = map, .cancel = cancel};
 
@@ -203,6 +255,8 @@ int mapped_file_load(const struct mapped_file *f, const struct ram_map *map, uns
         return -1;
     pthread_mutex_init(&l.lock, NULL);
     int rc = read_bitmaps(&l, err);
+    if (rc == 0 && mapping)
+        map_blocks(&l, mapping);
     if (rc == 0)
         rc = load_all(&l, n_threads, err);
     pthread_mutex_destroy(&l.lock);

@@ -45,6 +45,41 @@ static bool is_nowhere(const struct mapped_ram *m)
     return m->bitmap_offset == 0 && m->pages_offset == 0;
 }
 
+/*
+ * Header, bitmap, pages, the next block's: in this order no two of a file's parts can be in one
+ * place. Behind the last pages the stream goes on: all of them are inside the file.
+ */
+static void check_places(struct stream_in *in, const struct ram_block *b,
+                         const struct mapped_ram *m, uint64_t file_bytes)
+{
+    uint64_t len = mapped_ram_bitmap_bytes(b);
+
+    if (!in_file(file_bytes, m->bitmap_offset, len))
+        stream_in_fail(in,
+                       "RAM block '%s': bitmap offset 0x%" PRIx64 ", expected %" PRIu64
+                       " bytes inside the file's 0x%" PRIx64,
+                       b->name, m->bitmap_offset, len, file_bytes);
+    if (m->bitmap_offset < in->offset)
+        stream_in_fail(in,
+                       "RAM block '%s': bitmap offset 0x%" PRIx64 ", expected at least 0x%" PRIx64
+                       ", where its header ends",
+                       b->name, m->bitmap_offset, in->offset);
+    if (!IS_ALIGNED(m->pages_offset, RAM_PAGE_SIZE))
+        stream_in_fail(in,
+                       "RAM block '%s': pages offset 0x%" PRIx64 ", expected a multiple of 4096",
+                       b->name, m->pages_offset);
+    if (m->pages_offset < m->bitmap_offset + len)
+        stream_in_fail(in,
+                       "RAM block '%s': pages offset 0x%" PRIx64 ", expected at least 0x%" PRIx64
+                       ", where its bitmap ends",
+                       b->name, m->pages_offset, m->bitmap_offset + len);
+    if (!in_file(file_bytes, m->pages_offset, b->used_bytes))
+        stream_in_fail(in,
+                       "RAM block '%s': pages offset 0x%" PRIx64 ", expected 0x%" PRIx64
+                       " bytes inside the file's 0x%" PRIx64,
+                       b->name, m->pages_offset, b->used_bytes, file_bytes);
+}
+
 static int mapped_in(struct stream_in *in, struct ram_block *b, bool may_ignore,
                      uint64_t file_bytes, struct mapped_ram *ret, struct error *err)
 {
@@ -52,27 +87,21 @@ static int mapped_in(struct stream_in *in, struct ram_block *b, bool may_ignore,
     uint64_t page_size = in_u64(in);
     struct mapped_ram m = {.bitmap_offset = in_u64(in), .pages_offset = in_u64(in)};
 
-    if (version != MAPPED_RAM_VERSION || page_size != RAM_PAGE_SIZE)
-        stream_in_fail(in,
-                       "RAM block '%s': mapped-ram version %u with pages of %" PRIu64
-                       ", expected 1 with 4096",
-                       b->name, version, page_size);
-    if (may_ignore && is_nowhere(&m)) {
+    if (version != MAPPED_RAM_VERSION)
+        stream_in_fail(in, "RAM block '%s': mapped-ram version %u, expected %d", b->name, version,
+                       MAPPED_RAM_VERSION);
+    if (page_size != RAM_PAGE_SIZE)
+        stream_in_fail(in, "RAM block '%s': page size %" PRIu64 ", expected 4096", b->name,
+                       page_size);
+    if (may_ignore && is_nowhere(&m))
         b->travel = RAM_IGNORED;
-        *ret = m;
-        return stream_in_check(in, err);
-    }
-    /* The pages may end in a hole that the file does not reach. */
-    if (!in_file(file_bytes, m.bitmap_offset, mapped_ram_bitmap_bytes(b)) ||
-        m.pages_offset > INT64_MAX - b->used_bytes || !IS_ALIGNED(m.pages_offset, RAM_PAGE_SIZE))
-        stream_in_fail(in,
-                       "RAM block '%s': bitmap at 0x%" PRIx64 " and pages at 0x%" PRIx64
-                       ", expected inside the file's 0x%" PRIx64 " bytes and pages aligned to 4096",
-                       b->name, m.bitmap_offset, m.pages_offset, file_bytes);
+    else
+        check_places(in, b, &m, file_bytes);
     if (stream_in_check(in, err) < 0)
         return -1;
     *ret = m;
-    stream_in_seek(in, m.pages_offset + b->used_bytes);
+    if (b->travel == RAM_TRAVELS)
+        stream_in_seek(in, m.pages_offset + b->used_bytes);
     return 0;
 }
 

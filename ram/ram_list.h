@@ -35,8 +35,8 @@ void ram_list_out(struct stream_out *out, const struct ram_map *map, bool addres
 /*
  * Reads what follows the MEM_SIZE word, which said `total_bytes`, into the empty map. `addresses`
  * as above. `ret_mapped`: it is the list of a mapped-ram file of `file_bytes`, which offsets must
- * not leave; one per block, the caller's to free(); blocks without a place there are RAM_IGNORED.
- * NULL: the list alone, `file_bytes` is not looked at.
+ * not leave; nothing in it lies over anything else; one per block, the caller's to free(); blocks
+ * without a place there are RAM_IGNORED. NULL: the list alone, `file_bytes` is not looked at.
  */
 MUST_USE int ram_list_in(struct stream_in *in, uint64_t total_bytes, struct ram_map *map,
                          bool addresses, uint64_t file_bytes, struct mapped_ram **ret_mapped,

@@ -23,8 +23,9 @@ static const struct verb {
      "Channels, method and machine type are read off the connections; an option pins one.\n",
      VERB_RECV, verb_recv},
     {"send", "[options] SOURCE DEST", "send one: into ramjet recv or a QEMU started with -incoming",
-     "SOURCE: file:PATH, a mapped-ram snapshot; raw:DIR; image:[NAME=]PATH, any file as one RAM\n"
-     "block; memory:[NAME=]PATH, the same read into memory first, as a guest has it;\n"
+     "SOURCE: file:PATH[,offset=N], a mapped-ram snapshot; raw:DIR; image:[NAME=]PATH, any\n"
+     "file as one RAM block; memory:[NAME=]PATH, the same read into memory first, as a guest has\n"
+     "it;\n"
      "synth:SIZE[,zero=PCT][,random=PCT][,seed=N][,dirty=RATE], generated memory that is written\n"
      "at RATE while it is sent.\n"
      "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N.\n",

@@ -331,6 +331,14 @@ static int set_paused(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
+static int set_eager(struct options *o, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    o->eager = true;
+    return 0;
+}
+
 static int set_monitor(struct options *o, const char *value, struct error *err)
 {
     if (o->n_monitors == ARRAY_LEN(o->monitors))
@@ -506,10 +514,11 @@ static const struct option {
      "who runs it: kvm, or synth, threads of this program (kvm where there is one)"},
     {"--incoming", "URI", VERB_VM, set_incoming,
      "wait for a guest: at tcp:HOST:PORT or unix:PATH, defer until migrate-incoming; or go on from "
-     "a "
-     "snapshot, file:PATH"},
+     "a snapshot, file:PATH[,offset=N]"},
     {"--qmp", "ADDRESS", VERB_VM, set_monitor,
      "a monitor at unix:PATH or tcp:HOST:PORT; may be said again"},
+    {"--eager", NULL, VERB_VM, set_eager,
+     "read all of a snapshot's memory before its guest goes on"},
     {"--paused", NULL, VERB_VM, set_paused, "do not run until cont"},
     {"--name", "NAME", VERB_VM, set_name, "what query-name answers"},
     {"--machine", "TYPE", VERB_VM, set_machine, "alike at both ends (ramjet-1.0)"},

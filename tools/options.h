@@ -58,7 +58,7 @@ struct options {
     const char *payload;      /* the same */
     enum accel accel;
     const char *incoming; /* "defer", a URI, or file:PATH; NULL: not said */
-    bool paused;
+    bool paused, eager;
     struct address monitors[QMP_MONITORS_MAX];
     size_t n_monitors;
     uint64_t memory_bytes, run_for_ms;

@@ -1,5 +1,6 @@
 #include "tools/source.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/units.h"
@@ -74,13 +75,26 @@ static int open_synth(const char *spec, struct machine **ret, struct error *err)
     return machine_synth(&config, ret, err);
 }
 
+static int open_file(const char *rest, struct machine **ret, struct error *err)
+{
+    struct address from;
+    char text[sizeof(from.text)];
+    int len = snprintf(text, sizeof(text), "file:%s", rest);
+
+    if (len < 0 || (size_t)len >= sizeof(text))
+        return err_set(err, ERR_USAGE, "file:%.40s…: a path of at most 270 bytes expected", rest);
+    if (address_parse(text, &from, err) < 0)
+        return -1;
+    return machine_snapshot_file(&from, ret, err);
+}
+
 static const struct {
     const char *prefix;
     int (*open)(const char *spec, struct machine **ret, struct error *err);
 } sources[] = {
-    {"file:", machine_snapshot_file}, /* snapshots first: source_open_snapshot() */
-    {"raw:", machine_snapshot_raw},   {"image:", machine_image},
-    {"memory:", machine_memory},      {"synth:", open_synth},
+    {"file:", open_file}, /* snapshots first: source_open_snapshot() */
+    {"raw:", machine_snapshot_raw}, {"image:", machine_image},
+    {"memory:", machine_memory},    {"synth:", open_synth},
 };
 #define N_SNAPSHOTS 2
 
@@ -103,10 +117,11 @@ int source_open(const char *spec, struct machine **ret, struct error *err)
     int i = find_source(spec, ARRAY_LEN(sources), &rest);
 
     if (i < 0)
-        return err_set(err, ERR_USAGE,
-                       "source '%.100s': expected file:PATH, raw:DIR, image:[NAME=]PATH, "
-                       "memory:[NAME=]PATH or synth:SIZE[,…]",
-                       spec);
+        return err_set(
+            err, ERR_USAGE,
+            "source '%.100s': expected file:PATH[,offset=N], raw:DIR, image:[NAME=]PATH, "
+            "memory:[NAME=]PATH or synth:SIZE[,…]",
+            spec);
     return sources[i].open(rest, ret, err);
 }
 
@@ -115,5 +130,5 @@ int source_open_snapshot(const char *spec, struct machine **ret, struct error *e
     const char *rest;
     int i = find_source(spec, N_SNAPSHOTS, &rest);
 
-    return i < 0 ? machine_snapshot_file(spec, ret, err) : sources[i].open(rest, ret, err);
+    return i < 0 ? open_file(spec, ret, err) : sources[i].open(rest, ret, err);
 }

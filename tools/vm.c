@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,6 +38,17 @@ struct runner {
     bool serial_stalled; /* the serial port's, under its lock */
 };
 
+/* A file that somebody cuts while memory is mapped off it: there is nothing to go on with. */
+static void on_sigbus(int number)
+{
+    static const char text[] =
+        "ramjet vm: guest memory cannot be read: was the file that it comes from cut?\n";
+
+    (void)number;
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    _exit(1);
+}
+
 /* --- a guest that comes in ------------------------------------------------------------------- */
 
 /* Memory that a migration has begun to fill is no place for another. */
@@ -62,7 +74,7 @@ static int read_incoming(const struct options *o, struct address *ret, bool *ret
 /* It runs on, or is paused, as it was when it was saved; or as the user says here. */
 static int load_guest(struct runner *r, const struct address *from, struct error *err)
 {
-    if (vm_incoming(r->vm, from, 0, false, err) < 0)
+    if (vm_incoming(r->vm, from, 0, true, err) < 0)
         return err_in(err, "--incoming");
     return vm_incoming_wait(r->vm, err);
 }
@@ -301,6 +313,7 @@ static int run_machine(struct runner *r, const struct vm_memory *memory, struct 
         .bytes = memory->main.bytes,
         .cpus = o->cpus,
         .incoming = o->incoming != NULL,
+        .eager = o->eager,
         .backing = memory_backend_backing(&memory->main),
         .more = memory->more,
         .n_more = memory->n_more,
@@ -331,6 +344,7 @@ int verb_vm(int argc, char **argv, struct error *err)
         check(&options, err) < 0 || memory_backends_new(&r.memory.backends, err) < 0)
         return -1;
     interrupt_block();
+    signal(SIGBUS, on_sigbus);
     int rc = vm_memory_read(&options, r.memory.backends, &memory, err);
     if (rc == 0)
         rc = run_machine(&r, &memory, err);

@@ -1,7 +1,10 @@
 #include "transport/file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +27,19 @@ static int open_regular(const struct address *a, int flags, int *ret_fd, uint64_
     return 0;
 }
 
+/*
+ * Who writes it has it alone, who reads it has it with others. A file system that knows no locks
+ * says something else than that it is locked: then there is none.
+ */
+static int lock(const struct address *a, int fd, int how, struct error *err)
+{
+    if (flock(fd, how | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return 0;
+    return err_set(err, ERR_USAGE, "%s: in use: %s", a->file,
+                   how == LOCK_EX ? "another VM writes it, or is being loaded from it"
+                                  : "another VM writes it");
+}
+
 int file_target_open(const struct address *to, struct file_target *ret, struct error *err)
 {
     struct error ignored;
@@ -32,6 +48,8 @@ int file_target_open(const struct address *to, struct file_target *ret, struct e
     bool created = open_regular(to, O_RDWR | O_CREAT | O_EXCL, &fd, &bytes, &ignored) == 0;
 
     if (!created && open_regular(to, O_RDWR | O_CREAT, &fd, &bytes, err) < 0)
+        return -1;
+    if (lock(to, fd, LOCK_EX, err) < 0)
         return -1;
     if (ftruncate(fd, (off_t)to->offset) < 0) {
         err_sys(err, "%s: making it %" PRIu64 " bytes long", to->file, to->offset);
@@ -64,13 +82,29 @@ int file_source_open(const struct address *from, int *ret_fd, uint64_t *ret_byte
     AUTO_FD int fd = -1;
     uint64_t bytes;
 
-    if (open_regular(from, O_RDONLY, &fd, &bytes, err) < 0)
+    if (open_regular(from, O_RDONLY, &fd, &bytes, err) < 0 || lock(from, fd, LOCK_SH, err) < 0)
         return -1;
     if (from->offset > bytes)
         return err_set(err, ERR_USAGE, "%s: %" PRIu64 " bytes long, shorter than offset=%" PRIu64,
                        from->file, bytes, from->offset);
     *ret_bytes = bytes;
     *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+/* By its descriptor: another file may have the name by now. */
+int file_source_direct(const struct address *from, int fd, int *ret_fd, struct error *err)
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    if (direct < 0 && errno == EINVAL)
+        return err_set(err, ERR_SYSTEM, "%s: its file system has no O_DIRECT: switch direct-io off",
+                       from->file);
+    if (direct < 0)
+        return err_sys(err, "%s: O_DIRECT", from->file);
+    *ret_fd = direct;
     return 0;
 }
 

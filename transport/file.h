@@ -25,6 +25,11 @@ void file_target_abandon(struct file_target *f);
 void file_target_done(struct file_target *f);
 #define FILE_TARGET_NONE ((struct file_target){.fd = -1})
 
-/* Opens one for reading; *ret_bytes is the whole file's length. Its offset is not behind that. */
+/*
+ * Opens one for reading; *ret_bytes is the whole file's length. Its offset is not behind that. None
+ * of us empties it as long as the descriptor is open.
+ */
 MUST_USE int file_source_open(const struct address *from, int *ret_fd, uint64_t *ret_bytes,
                               struct error *err);
+/* The same file, O_DIRECT: reads must be aligned to its blocks, as pages are. */
+MUST_USE int file_source_direct(const struct address *from, int fd, int *ret_fd, struct error *err);

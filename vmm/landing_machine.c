@@ -1,8 +1,13 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "vmm/landing.h"
+
+/* How long a guest stands still while memory becomes its own: so many pieces at once. */
+#define STILL_NS (3 * NS_PER_MS)
 
 struct landing_machine {
     struct landing base;
@@ -76,6 +81,7 @@ static int place(const struct landing_machine *l, struct ram_block *listed, bool
                        "file's name here: give both machines the same memory",
                        listed->name);
     listed->host = own->host;
+    listed->replaceable = own->replaceable;
     l->machine->filled = true;
     return ram_block_track(listed, err);
 }
@@ -124,6 +130,55 @@ static int machine_commit(struct landing *l, const struct configuration *config,
     return 0;
 }
 
+/* How long it stood still it may run: it loses half of its speed for as long as this takes. */
+static int let_run(const struct cancel *cancel, uint64_t ns, struct error *err)
+{
+    if (cancel_poll(cancel, -1, 0, clock_ns() + ns, err) < 0 && err->sys != ETIMEDOUT)
+        return -1;
+    return 0;
+}
+
+/* Stopping it takes its time: then it is worth it. */
+static int take_ready(struct file_mapping *mapping, struct error *err)
+{
+    uint64_t end = clock_ns() + STILL_NS;
+    int rc;
+
+    do {
+        rc = file_mapping_take_over(mapping, err);
+    } while (rc == 0 && file_mapping_is_ready(mapping) && clock_ns() < end);
+    return rc;
+}
+
+static int take_some(struct machine *m, struct file_mapping *mapping, uint64_t *ret_ns,
+                     struct error *err)
+{
+    if (file_mapping_prepare(mapping, err) < 0)
+        return -1;
+    uint64_t start = clock_ns();
+    if (machine_stop(m, MACHINE_MOVING, err) < 0)
+        return -1;
+    int rc = take_ready(mapping, err);
+    machine_resume(m, MACHINE_MOVING);
+    *ret_ns = clock_ns() - start;
+    return rc;
+}
+
+static int machine_take_over(struct landing *l, struct file_mapping *mapping,
+                             const struct cancel *cancel, struct error *err)
+{
+    struct machine *m = landing_of(l)->machine;
+    uint64_t ns;
+
+    while (file_mapping_is_left(mapping)) {
+        if (cancel_requested(cancel))
+            return err_set(err, ERR_CANCELLED, "cancelled");
+        if (take_some(m, mapping, &ns, err) < 0 || let_run(cancel, ns, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static void machine_landing_free(struct landing *l)
 {
     free(landing_of(l));
@@ -132,6 +187,7 @@ static void machine_landing_free(struct landing *l)
 static const struct landing_ops machine_ops = {
     .listed = machine_listed,
     .commit = machine_commit,
+    .take_over = machine_take_over,
     .free = machine_landing_free,
 };
 

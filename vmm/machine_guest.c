@@ -145,23 +145,36 @@ void machine_guest_init(struct machine_guest *g, const struct machine_guest_conf
     serial_init(&g->serial, config->serial_sink, config->serial_arg);
 }
 
-static int add_block(struct machine_guest *g, const char *name, uint64_t bytes,
-                     const struct memory_backing_config *backing, struct error *err)
+/*
+ * What is bound to nodes would lose that in a file's place, and memory that userfaultfd watches is
+ * not watched there.
+ */
+static bool is_replaceable(const struct machine_guest_config *config,
+                           const struct memory_backing_config *backing)
+{
+    return backing->kind == MEMORY_ANON && !memory_backing_is_shared(backing) && !backing->numa &&
+           config->dirty != DIRTY_UFFD && !config->eager;
+}
+
+static int add_block(struct machine_guest *g, const struct machine_guest_config *config,
+                     const char *name, uint64_t bytes, const struct memory_backing_config *backing,
+                     struct error *err)
 {
     struct ram_map *ram = &g->base.ram;
     size_t i = ram->n;
 
     if (ram_map_add(ram, name, bytes, err) < 0)
         return -1;
+    ram->blocks[i].replaceable = is_replaceable(config, backing);
     return memory_backing_map(backing, &ram->blocks[i], &g->memory_fds[i], err);
 }
 
-static int add_more(struct machine_guest *g, const struct memory_backend_config *c,
-                    struct error *err)
+static int add_more(struct machine_guest *g, const struct machine_guest_config *config,
+                    const struct memory_backend_config *c, struct error *err)
 {
     const struct memory_backing_config backing = memory_backend_backing(c);
 
-    if (add_block(g, c->id, c->bytes, &backing, err) < 0)
+    if (add_block(g, config, c->id, c->bytes, &backing, err) < 0)
         return err_in(err, "memory backend '%s'", c->id);
     struct ram_block *b = &g->base.ram.blocks[g->base.ram.n - 1];
     b->address = c->address;
@@ -172,10 +185,10 @@ static int add_more(struct machine_guest *g, const struct memory_backend_config 
 int machine_guest_map(struct machine_guest *g, const struct machine_guest_config *config,
                       struct error *err)
 {
-    if (add_block(g, MEMORY_MAIN, config->bytes, &config->backing, err) < 0)
+    if (add_block(g, config, MEMORY_MAIN, config->bytes, &config->backing, err) < 0)
         return -1;
     for (size_t i = 0; i < config->n_more; i++) {
-        if (add_more(g, &config->more[i], err) < 0)
+        if (add_more(g, config, &config->more[i], err) < 0)
             return -1;
     }
     return 0;

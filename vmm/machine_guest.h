@@ -24,6 +24,7 @@ struct machine_guest_config {
     uint64_t bytes;      /* of memory: a multiple of 2 MiB, from 4 MiB to 64 GiB */
     unsigned cpus;       /* 1 to GUEST_CPUS_MAX */
     bool incoming;       /* it waits for its guest, so neither; held as MACHINE_MOVING, too */
+    bool eager;          /* and all of a file is read before that goes on */
     struct memory_backing_config backing; /* zeroed: anonymous memory */
     /* RAM blocks beside that, each mapped; at most MEMORY_MAPPED_MAX. */
     const struct memory_backend_config *more;

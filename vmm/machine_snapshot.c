@@ -1,6 +1,5 @@
 #include "vmm/machine_snapshot.h"
 
-#include <endian.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,6 +9,8 @@
 
 #include "base/fd.h"
 #include "migration/main_stream.h"
+#include "ram/mapped_file.h"
+#include "transport/file.h"
 #include "transport/file_channel.h"
 #include "vmm/raw_names.h"
 
@@ -69,7 +70,8 @@ static int only_mapped(struct main_stream *ms, struct error *err)
 {
     if (!(ms->config.capabilities & STREAM_CAP_MAPPED_RAM))
         return err_set(err, ERR_PEER,
-                       "not a mapped-ram snapshot: its configuration lacks the capability");
+                       "not a mapped-ram snapshot, but a stream: its pages have no places in the "
+                       "file; ramjet vm --incoming file:PATH loads it");
     if (ms->config.capabilities != STREAM_CAP_MAPPED_RAM)
         return err_set(err, ERR_PEER, "made with x-ignore-shared: its RAM is elsewhere");
     return 0;
@@ -103,8 +105,10 @@ static void adopt(struct machine *m, struct main_stream *ms)
     ms->devices = (struct device_state){0};
 }
 
-/* Reads the stream from `fd` on; *ms keeps the mapped-ram list, the map is the machine's. */
-static int read_stream(struct machine *m, int fd, struct main_stream *ms, struct error *err)
+/* Reads the stream from byte `offset` on; *ms keeps the mapped-ram list, the map is the machine's.
+ */
+static int read_stream(struct machine *m, int fd, uint64_t offset, struct main_stream *ms,
+                       struct error *err)
 {
     struct stream_in in;
     struct channel *c;
@@ -113,6 +117,7 @@ static int read_stream(struct machine *m, int fd, struct main_stream *ms, struct
         return -1;
     int rc = stream_in_init(&in, c, err);
     if (rc == 0) {
+        stream_in_seek(&in, offset);
         ms->in = ms->ram.in = &in;
         ms->ram.map = &m->ram;
         ms->ram.ops = &list_ops;
@@ -141,53 +146,17 @@ static int map_block(struct ram_block *b, int fd, uint64_t offset, struct error 
     return 0;
 }
 
-/* Pages that the bitmap has must be in the file: reading behind its end would be a SIGBUS. */
-static int check_end(const struct ram_block *b, uint64_t file_bytes, struct error *err)
-{
-    for (uint64_t page = ram_block_pages(b); page-- > 0;) {
-        if (!ram_page_present(b, page))
-            continue;
-        uint64_t end = b->fd_offset + ((page + 1) << RAM_PAGE_BITS);
-        if (end > file_bytes)
-            return err_set(err, ERR_PEER,
-                           "RAM block '%s': the file has %" PRIu64
-                           " bytes, expected at least %" PRIu64 " for page %" PRIu64,
-                           b->name, file_bytes, end, page);
-        return 0;
-    }
-    return 0;
-}
-
-static int read_bitmap(struct ram_block *b, int fd, uint64_t offset, struct error *err)
-{
-    size_t len = mapped_ram_bitmap_bytes(b);
-
-    if (ram_block_track(b, err) < 0)
-        return -1;
-    for (size_t done = 0; done < len;) {
-        ssize_t n = pread(fd, (char *)b->present + done, len - done, (off_t)(offset + done));
-
-        if (n <= 0)
-            return err_set(err, ERR_PEER, "RAM block '%s': its bitmap cannot be read", b->name);
-        done += (size_t)n;
-    }
-    for (size_t w = 0; w < len / 8; w++)
-        atomic_store_explicit(&b->present[w], le64toh(b->present[w]), memory_order_relaxed);
-    uint64_t tail = ram_block_pages(b) % 64;
-    if (tail) /* bits of pages that there are not */
-        atomic_fetch_and(&b->present[len / 8 - 1], (UINT64_C(1) << tail) - 1);
-    return 0;
-}
-
-static int map_file(struct machine *m, const struct mapped_ram *mapped, int fd, uint64_t file_bytes,
-                    struct error *err)
+/* All of them are inside the file, as it is now: reading behind its end would be a SIGBUS. */
+static int map_file(struct machine *m, const struct mapped_file *file, struct error *err)
 {
     for (size_t i = 0; i < m->ram.n; i++) {
         struct ram_block *b = &m->ram.blocks[i];
 
-        if (map_block(b, fd, mapped[i].pages_offset, err) < 0 ||
-            read_bitmap(b, fd, mapped[i].bitmap_offset, err) < 0 ||
-            check_end(b, file_bytes, err) < 0)
+        if (b->travel != RAM_TRAVELS)
+            continue;
+        if (ram_block_track(b, err) < 0 ||
+            mapped_file_bitmap(file, i, b, (uint64_t *)b->present, err) < 0 ||
+            map_block(b, file->fd, file->blocks[i].pages_offset, err) < 0)
             return -1;
     }
     return 0;
@@ -208,27 +177,30 @@ static int open_regular(int dir, const char *path, int *ret_fd, uint64_t *ret_by
     return 0;
 }
 
-static int load_file(struct snapshot *s, const char *path, struct error *err)
+static int load_file(struct snapshot *s, const struct address *from, struct error *err)
 {
     struct main_stream ms = {.ops = &mapped_ops, .ram.from_file = true};
     int fd;
 
-    if (open_regular(AT_FDCWD, path, &fd, &ms.ram.file_bytes, err) < 0 || keep_fd(s, fd, err) < 0)
+    if (file_source_open(from, &fd, &ms.ram.file_bytes, err) < 0 || keep_fd(s, fd, err) < 0)
         return -1;
-    int rc = read_stream(&s->base, fd, &ms, err);
-    if (rc == 0)
-        rc = map_file(&s->base, ms.ram.mapped, fd, ms.ram.file_bytes, err);
+    int rc = read_stream(&s->base, fd, from->offset, &ms, err);
+    if (rc == 0) {
+        const struct mapped_file file = {.fd = fd, .direct_fd = -1, .blocks = ms.ram.mapped};
+
+        rc = map_file(&s->base, &file, err);
+    }
     main_stream_done(&ms);
-    return rc < 0 ? err_in(err, "%s", path) : 0;
+    return rc < 0 ? err_in(err, "%s", from->file) : 0;
 }
 
-int machine_snapshot_file(const char *path, struct machine **ret, struct error *err)
+int machine_snapshot_file(const struct address *from, struct machine **ret, struct error *err)
 {
     struct snapshot *s = snapshot_new();
 
     if (!s)
         return err_sys(err, "memory for a snapshot");
-    if (load_file(s, path, err) < 0) {
+    if (load_file(s, from, err) < 0) {
         snapshot_free(&s->base);
         return -1;
     }
@@ -261,7 +233,7 @@ static int load_raw(struct snapshot *s, const char *path, struct error *err)
         return err_sys(err, "open");
     if (open_regular(dir, RAW_STREAM, &stream, &bytes, err) < 0)
         return -1;
-    int rc = read_stream(&s->base, stream, &ms, err);
+    int rc = read_stream(&s->base, stream, 0, &ms, err);
     main_stream_done(&ms);
     for (size_t i = 0; rc == 0 && i < s->base.ram.n; i++)
         rc = map_raw_block(s, dir, &s->base.ram.blocks[i], err);

@@ -4,8 +4,13 @@
 #pragma once
 
 #include "migration/machine.h"
+#include "transport/address.h"
 
-/* A mapped-ram snapshot, ours or QEMU's. The file must not change while it is sent. */
-MUST_USE int machine_snapshot_file(const char *path, struct machine **ret, struct error *err);
+/*
+ * A mapped-ram snapshot, ours or QEMU's, at an address of scheme ADDRESS_FILE. The file must not
+ * change while it is sent. A plain stream in a file is refused: of it there is no one page to read.
+ */
+MUST_USE int machine_snapshot_file(const struct address *from, struct machine **ret,
+                                   struct error *err);
 /* A directory that landing_raw made. */
 MUST_USE int machine_snapshot_raw(const char *path, struct machine **ret, struct error *err);

@@ -568,6 +568,61 @@ static void test_quit(void **state)
     monitored_end(&target);
 }
 
+/* --- files ----------------------------------------------------------------------------------- */
+
+/* How a file is named: its path stands between the two. */
+static const struct file_case {
+    const char *label, *before, *behind;
+} file_cases[] = {
+    {"a URI", "{'uri': 'file:", ",offset=8192'}"},
+    {"a channel",
+     "{'channels': [{'channel-type': 'main', 'addr': {'transport': 'file', 'filename': '",
+     "', 'offset': 8192}}]}"},
+};
+
+static void tell_file(struct monitored *m, const char *command, const struct file_case *c)
+{
+    char path[PATH_MAX], arguments[PATH_MAX + 256];
+
+    snprintf(arguments, sizeof(arguments), "%s%s%s", c->before, temp_path(path, "vm.stream"),
+             c->behind);
+    monitored_tell(m, command, arguments);
+}
+
+static void expect_no_socket(struct monitored *m, const char *label)
+{
+    json_t *info = monitored_ask(m, "query-migrate", NULL);
+
+    CHECK(!json_object_get(info, "socket-address"), "%s: a file is a socket", label);
+    json_decref(info);
+}
+
+/* Out by the one and in by the other: both mean the same place. */
+static void test_files(void **state)
+{
+    struct monitored source, target;
+    char path[PATH_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(file_cases); i++) {
+        const char *label = file_cases[i].label;
+
+        monitored_start(&source, &source_config);
+        tell_file(&source, "migrate", &file_cases[i]);
+        monitored_await(&source, "MIGRATION completed ");
+        monitored_start(&target, &target_config);
+        tell_file(&target, "migrate-incoming", &file_cases[(i + 1) % ARRAY_LEN(file_cases)]);
+        monitored_await(&target, "MIGRATION completed ");
+        expect_events(&target, label,
+                      "MIGRATION setup MIGRATION active RESUME MIGRATION completed ");
+        expect_state(&target, label, "running/completed");
+        expect_no_socket(&target, label);
+        monitored_end(&source);
+        monitored_end(&target);
+        unlink(temp_path(path, "vm.stream"));
+    }
+}
+
 /* --- settings -------------------------------------------------------------------------------- */
 
 static void expect_parameter(struct monitored *m, const char *name, const char *value)
@@ -645,6 +700,30 @@ static const struct refused_case {
      "{'channels': [{'channel-type': 'main', 'addr': {'transport': 'socket', 'type': 'unix', "
      "'path': 'p', 'host': 'h'}}]}",
      "Parameter 'host' is unexpected"},
+    {"migrate", "{'channels': [{'channel-type': 'main', 'addr': {'transport': 'exec'}}]}",
+     "expected socket or file"},
+    {"migrate",
+     "{'channels': [{'channel-type': 'main', 'addr': {'transport': 'file', 'filename': '/x'}}]}",
+     "Parameter 'offset' is missing"},
+    {"migrate",
+     "{'channels': [{'channel-type': 'main', 'addr': {'transport': 'file', 'offset': 0}}]}",
+     "Parameter 'filename' is missing"},
+    {"migrate",
+     "{'channels': [{'channel-type': 'main', 'addr': {'transport': 'file', 'filename': '/x', "
+     "'offset': '1'}}]}",
+     "Parameter 'offset' expects a value of type integer"},
+    {"migrate",
+     "{'channels': [{'channel-type': 'main', 'addr': {'transport': 'file', 'filename': '/x', "
+     "'offset': -1}}]}",
+     "Parameter 'offset': -1"},
+    {"migrate",
+     "{'channels': [{'channel-type': 'main', 'addr': {'transport': 'file', 'filename': '', "
+     "'offset': 0}}]}",
+     "expected file:PATH"},
+    {"migrate",
+     "{'channels': [{'channel-type': 'main', 'addr': {'transport': 'file', "
+     "'filename': '/a,offset=b', 'offset': 0}}]}",
+     "expected file:PATH"},
     {"migrate", "{'uri': 'nowhere'}", "expected tcp:HOST:PORT"},
     {"migrate", "{'uri': 'fd:3'}", "a monitor names no descriptors"},
     {"migrate", "{'uri': 'exec:cat'}", "expected tcp:HOST:PORT"},
@@ -852,8 +931,9 @@ int main(void)
         cmocka_unit_test(test_cancel),         cmocka_unit_test(test_failure),
         cmocka_unit_test(test_exit_on_error),  cmocka_unit_test(test_tls),
         cmocka_unit_test(test_quit),           cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_live_settings),  cmocka_unit_test(test_run_states),
-        cmocka_unit_test(test_uuid),           cmocka_unit_test(test_dirty_rate),
+        cmocka_unit_test(test_files),          cmocka_unit_test(test_live_settings),
+        cmocka_unit_test(test_run_states),     cmocka_unit_test(test_uuid),
+        cmocka_unit_test(test_dirty_rate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -635,6 +635,39 @@ def snapshot_moves_on(scene):
     target.quit()
 
 
+@case("a snapshot goes on, and away, before its pages are read")
+def snapshot_leaves_at_once(scene):
+    demand_kvm(scene)
+    source = dirtier(scene, memory="256M")
+    path = captured(scene, source)
+    source.quit()
+    target = Vm(scene, memory="256M")
+    listening = target.listen()
+    resumed = Vm(scene, "--incoming", f"file:{path}", memory="256M")
+    check(resumed.state() == "running", f"it is {resumed.state()}")
+    resumed.qmp("migrate", uri=listening)  # while it is still the file's, or just not any more
+    resumed.qmp.status("completed")
+    path.unlink()
+    found = target.swept()
+    check(found["moves"] == 2, f"{found}")
+    resumed.quit()
+    target.quit()
+
+
+@case("all of a snapshot is read first where somebody says so")
+def snapshot_eager(scene):
+    demand_kvm(scene)
+    source = dirtier(scene)
+    path = captured(scene, source)
+    source.quit()
+    for options in (("--eager",), ("--set", "direct-io=on"), ("--backend", "memfd"),
+                    ("--dirty-source", "uffd")):
+        resumed = Vm(scene, "--incoming", f"file:{path}", *options)
+        check(resumed.qmp("query-migrate")["status"] == "completed", f"{options}: not completed")
+        resumed.swept()
+        resumed.quit()
+
+
 @case("a snapshot of a paused guest stays paused")
 def snapshot_paused(scene):
     demand_kvm(scene)

@@ -61,17 +61,19 @@ static int run_parameters(void *arg, const json_t *arguments, json_t **ret, stru
     return parameters_of_json(arguments, &change, err) < 0 ? -1 : let_in(&change, ret, err);
 }
 
-/* One address is one that can be told again. */
+/* One address is one that can be told again: a socket's as JSON, a file's as text. */
 static int run_migrate(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
-    struct address at;
+    struct address at, again;
     bool one;
 
     (void)arg;
     if (address_of_json(arguments, &at, &one, err) < 0)
         return -1;
     *ret = one ? address_json(at.text) : NULL;
-    PROMISE(!one || *ret);
+    PROMISE(!one || !*ret == (at.scheme == ADDRESS_FILE));
+    PROMISE(!one || address_parse(at.text, &again, err) == 0);
+    PROMISE(!one || (strcmp(at.file, again.file) == 0 && at.offset == again.offset));
     return 0;
 }
 

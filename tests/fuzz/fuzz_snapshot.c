@@ -11,13 +11,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    char path[64];
+    struct address from;
+    char text[64];
     struct machine *m;
     struct error err;
     int fd = bytes_fd(data, len);
 
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    if (machine_snapshot_file(path, &m, &err) == 0) {
+    snprintf(text, sizeof(text), "file:/proc/self/fd/%d", fd);
+    PROMISE(address_parse(text, &from, &err) == 0);
+    if (machine_snapshot_file(&from, &m, &err) == 0) {
         for (size_t i = 0; i < m->ram.n; i++) {
             struct ram_block *b = &m->ram.blocks[i];
             uint64_t digest;

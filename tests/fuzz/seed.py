@@ -153,6 +153,8 @@ def snapshots():
     at = place(at, wire.u64(wire.EOS) + wire.footer() + session.end + wire.u64(wire.EOS) +
                wire.footer() + session.devices + session.eof + session.description)
     put("snapshot", "made", bytes(data[:at]))
+    put("mapped_file", "made", bytes(data[:at]))
+    put("mapped_file", "stream", wire.Session("word", 0).main())
 
 
 def sessions():

@@ -243,7 +243,7 @@ static const struct edge_case {
     {"block-bitmap-mapping", NULL, "", "[]", NULL, NULL, "", false},
     {"vcpu-dirty-limit", "0", "1", "18446744073709551615", "18446744073709551616", "x", "1", true},
     {"x-vcpu-dirty-limit-period", "0", "1", "1000", "1001", "x", "1000", false},
-    {"direct-io", "2", "on", "true", "yes", "1", "off", false},
+    {"direct-io", "2", "on", "true", "yes", "1", "off", true},
     {"cpr-exec-command", NULL, "", "qemu", NULL, NULL, "", false},
     {"x-rdma-chunk-size", "524288", "1048576", "1G", "2G", "1500000", "1048576", false},
     {"compress-level", "-1", "0", "9", "10", "x", "1", false},

@@ -53,7 +53,8 @@ static void on_free(struct landing *l)
     free(l);
 }
 
-static const struct landing_ops landing_ops = {on_listed, on_commit, on_free};
+static const struct landing_ops landing_ops = {
+    .listed = on_listed, .commit = on_commit, .free = on_free};
 
 static int land(void *arg, const struct ram_set_rules *ram, struct landing **ret, struct error *err)
 {

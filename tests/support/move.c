@@ -58,23 +58,32 @@ void move_to_landing(const struct move *move, struct machine *from, struct landi
     incoming_free(arrival.in);
 }
 
-int move_from_file(const char *path, struct machine *to, struct error *err)
+int move_file_to_landing(const char *path, bool direct_io, struct landing *to, struct error *err)
 {
     struct incoming_config in = {.n_channels = -1,
                                  .method = -1,
                                  .open_capabilities = STREAM_CAP_MAPPED_RAM,
-                                 .file_threads = 2};
+                                 .file_threads = 2,
+                                 .direct_io = direct_io};
     char address[PATH_MAX + 8];
-    struct landing *landing;
     struct incoming *m;
 
     snprintf(address, sizeof(address), "file:%s", path);
     OK(address_parse(address, &in.connect.address, err), *err, "address");
     OK(engine_find("auto", &in.connect.engine, err), *err, "engine");
-    OK(landing_machine_new(to, &(struct ram_set_rules){0}, &landing, err), *err, "landing");
-    OK(incoming_new(&in, landing, &m, err), *err, "from a file");
+    if (incoming_new(&in, to, &m, err) < 0)
+        return -1;
     int rc = incoming_run(m, err);
     incoming_free(m);
+    return rc;
+}
+
+int move_from_file(const char *path, struct machine *to, struct error *err)
+{
+    struct landing *landing;
+
+    OK(landing_machine_new(to, &(struct ram_set_rules){0}, &landing, err), *err, "landing");
+    int rc = move_file_to_landing(path, false, landing, err);
     landing_free(landing);
     return rc;
 }

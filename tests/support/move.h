@@ -18,5 +18,9 @@ struct move {
 void move_machine(const struct move *move, struct machine *from, struct machine *to);
 /* The same, to any landing. */
 void move_to_landing(const struct move *move, struct machine *from, struct landing *to);
-/* A stream or a mapped-ram snapshot in a file, into a machine that waits; as incoming_run(). */
+/* A stream or a mapped-ram snapshot, "PATH[,offset=N]", into a machine that waits; as
+ * incoming_run(). */
 MUST_USE int move_from_file(const char *path, struct machine *to, struct error *err);
+/* The same, into any landing, by O_DIRECT or not. */
+MUST_USE int move_file_to_landing(const char *path, bool direct_io, struct landing *to,
+                                  struct error *err);

@@ -3,6 +3,8 @@
  * method, with TLS and without. The guest has a ledger of its pages, vector registers and a timer
  * to lose; and both ends are compared when it has landed, held by its user.
  */
+#include <unistd.h>
+
 #include "base/fd.h"
 #include "compress/codec.h"
 #include "tests/support/backings.h"
@@ -13,6 +15,7 @@
 #include "tests/support/test.h"
 #include "tests/support/tls_pair.h"
 #include "vmm/dirty_ring.h"
+#include "vmm/landing.h"
 
 #define MIB    (UINT64_C(1) << 20)
 #define MEMORY (24 * MIB)
@@ -95,6 +98,46 @@ static void try_way(const struct backing_case *c, enum dirty_kind kind, const st
     machine_free(to);
 }
 
+static void save(const char *label, struct machine *from, const char *path)
+{
+    const struct move move = {.label = label, .config = {.n_channels = 2, .return_path = true}};
+    struct landing *landing;
+    struct error err;
+
+    OK(landing_file_new(path, true, &landing, &err), err, label);
+    move_to_landing(&move, from, landing);
+    landing_free(landing);
+}
+
+/*
+ * Into a file, out of it while the guest runs as soon as it can, and on from there: whatever the
+ * guest has not touched since it came, the next move takes along.
+ */
+static void try_file(const struct backing_case *c, enum dirty_kind kind)
+{
+    struct machine *from, *to;
+    char label[160], path[PATH_MAX];
+    struct error err;
+
+    snprintf(label, sizeof(label), "%s, %s, a file", c->label, dirty_kind_name(kind));
+    from = make(label, c, kind, 2, false);
+    machine_resume(from, MACHINE_PAUSED);
+    guest_await(label, from, 5);
+    save(label, from, temp_path(path, "guest"));
+    to = make(label, c, kind, 2, true);
+    machine_resume(to, MACHINE_PAUSED);
+    OK(move_from_file(path, to, &err), err, label);
+    guest_await_swept(label, to, 1);
+    guest_check_clean(label, to);
+    machine_free(from);
+    unlink(path);
+    from = to;
+    to = make(label, c, kind, 2, true);
+    move(label, &plain, from, to);
+    machine_free(from);
+    machine_free(to);
+}
+
 static struct {
     const char *name;
     struct tls_creds *client, *server;
@@ -130,6 +173,8 @@ static void try_all(const struct backing_case *c)
             if (turn++ % TEST_SLOWNESS == 0)
                 try_way(c, (enum dirty_kind)kind, &way);
         }
+        if (is_usable((enum dirty_kind)kind))
+            try_file(c, (enum dirty_kind)kind);
     }
 }
 

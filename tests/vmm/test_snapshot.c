@@ -10,6 +10,7 @@
 #include "ram/resident.h"
 #include "stream/description.h"
 #include "tests/support/memory.h"
+#include "tests/support/move.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
 #include "vmm/landing.h"
@@ -21,6 +22,15 @@ static const struct {
     const char *name;
     uint64_t pages;
 } blocks[BLOCKS] = {{"pc.ram", 700}, {"/rom@etc/acpi/tables", 33}, {"100%/a", 64}};
+
+static int snapshot_file(const char *path, struct machine **ret, struct error *err)
+{
+    char text[PATH_MAX + 8];
+    struct address from;
+
+    snprintf(text, sizeof(text), "file:%s", path);
+    return address_parse(text, &from, err) < 0 ? -1 : machine_snapshot_file(&from, ret, err);
+}
 
 static struct configuration config_of(void)
 {
@@ -118,7 +128,7 @@ static void file_round_trip(void **state)
 
     (void)state;
     source_init(&s);
-    OK(machine_snapshot_file(write_file(path, &s), &m, &err), err, "read back");
+    OK(snapshot_file(write_file(path, &s), &m, &err), err, "read back");
     check_machine("file", m, &s, true);
     unlink(path);
     source_done(&s);
@@ -202,89 +212,181 @@ static void layout(void **state)
 
 /* --- files that lie --------------------------------------------------------------------------- */
 
-/* Where the first block's mapped-ram header is: behind its name and length. */
-static size_t header_at(const struct buf *b)
+/* Those who read such files: a machine that is sent or looked at, and the engine that loads one. */
+static int open_it(const char *path, struct error *err)
 {
-    for (size_t at = 0; at + 16 < b->len; at++) {
-        if (memcmp(b->data + at, "\6pc.ram", 7) == 0)
-            return at + 7 + 8;
-    }
-    fail_msg("no block list");
+    struct machine *m;
+
+    if (snapshot_file(path, &m, err) < 0)
+        return -1;
+    machine_free(m);
     return 0;
 }
 
-#define WHOLE UINT64_C(0xffffffffffffffff)
+static int load_it(const char *path, struct error *err)
+{
+    struct landing *l;
+
+    OK(landing_null_new(&l, err), *err, "landing");
+    int rc = move_file_to_landing(path, false, l, err);
+    landing_free(l);
+    return rc;
+}
+
+static const struct reader_case {
+    const char *label;
+    int (*read)(const char *path, struct error *err);
+} readers[] = {{"open", open_it}, {"load", load_it}};
+
+/* Parts of a file. */
+enum part {
+    LENGTH, /* of a block, in front of … */
+    HEADER,
+    BITMAP,
+    RECORD, /* behind the last block's pages: its end of section */
+};
+
+/* Behind its name and length. */
+static size_t header_at(const struct buf *b, size_t block)
+{
+    size_t len = strlen(blocks[block].name);
+
+    for (size_t at = 0; at + len + 40 < b->len; at++) {
+        if (b->data[at] == len && memcmp(b->data + at + 1, blocks[block].name, len) == 0)
+            return at + 1 + len + 8;
+    }
+    fail_msg("no block '%s'", blocks[block].name);
+    return 0;
+}
+
+static uint64_t offset_at(const struct buf *b, size_t at)
+{
+    struct reader r = reader_of(b->data + at, 8);
+
+    return get_u64(&r);
+}
+
+static size_t part_at(const struct buf *b, enum part part, size_t block)
+{
+    size_t header = header_at(b, block);
+
+    switch (part) {
+    case LENGTH:
+        return header - 8;
+    case HEADER:
+        return header;
+    case BITMAP:
+        return offset_at(b, header + 12);
+    default:
+        return offset_at(b, header + 20) + blocks[block].pages * RAM_PAGE_SIZE;
+    }
+}
+
+#define WHOLE  UINT64_C(0xffffffffffffffff)
+#define TABLES "RAM block '/rom@etc/acpi/tables': "
 
 static const struct lie_case {
     const char *label;
-    size_t at, len; /* in the header of the first block; at -8: its length */
+    enum part part;
+    size_t block, at, len;
     uint64_t value;
-    const char *refused; /* NULL: only no crash is demanded */
+    const char *refused;
 } lie_cases[] = {
-    {"version", 0, 4, 2, "mapped-ram version 2"},
-    {"page size 0", 4, 8, 0, "pages of 0, expected 1 with 4096"},
-    {"page size 2 MiB", 4, 8, 2 << 20, "pages of 2097152"},
-    {"bitmap behind the end", 12, 8, UINT64_C(1) << 40, "bitmap at 0x10000000000"},
-    {"bitmap of the world", 12, 8, WHOLE, "bitmap at 0xffffffffffffffff"},
-    {"bitmap over the end", 12, 8, WHOLE - 80, "bitmap at"},
-    {"pages behind the end", 20, 8, UINT64_C(1) << 40, ""},
-    {"pages of the world", 20, 8, WHOLE - 4095, "pages at 0xfffffffffffff000"},
-    {"pages just overflow", 20, 8, UINT64_C(0x7ffffffffffff000), "pages at"},
-    {"pages unaligned", 20, 8, (1 << 20) + 1, "pages aligned to 4096"},
-    {"pages over the header", 20, 8, 0, ""},
-    {"bitmap over the header", 12, 8, 0, NULL},
+    {"version", HEADER, 0, 0, 4, 2, "RAM block 'pc.ram': mapped-ram version 2, expected 1"},
+    {"page size 0", HEADER, 0, 4, 8, 0, "RAM block 'pc.ram': page size 0, expected 4096"},
+    {"page size 2 MiB", HEADER, 1, 4, 8, 2 << 20, TABLES "page size 2097152, expected 4096"},
+    {"bitmap behind the end", HEADER, 0, 12, 8, UINT64_C(1) << 40,
+     "RAM block 'pc.ram': bitmap offset 0x10000000000, expected 88 bytes inside"},
+    {"bitmap of the world", HEADER, 0, 12, 8, WHOLE,
+     "RAM block 'pc.ram': bitmap offset 0xffffffffffffffff"},
+    {"bitmap over the end", HEADER, 0, 12, 8, WHOLE - 80, "RAM block 'pc.ram': bitmap offset"},
+    {"bitmap over the start", HEADER, 0, 12, 8, 1, "where its header ends"},
+    {"bitmap over the block before", HEADER, 1, 12, 8, 2 << 20, TABLES "bitmap offset 0x200000"},
+    {"bitmap over its pages", HEADER, 0, 12, 8, 1 << 20, "where its bitmap ends"},
+    {"bitmap in its pages", HEADER, 0, 12, 8, (1 << 20) + 4096,
+     "RAM block 'pc.ram': pages offset 0x100000"},
+    {"no bitmap", HEADER, 0, 12, 8, 0, "RAM block 'pc.ram': bitmap offset 0x0"},
+    {"pages behind the end", HEADER, 0, 20, 8, UINT64_C(1) << 40,
+     "RAM block 'pc.ram': pages offset 0x10000000000, expected 0x2bc000 bytes inside"},
+    {"pages of the world", HEADER, 0, 20, 8, WHOLE - 4095,
+     "RAM block 'pc.ram': pages offset 0xfffffffffffff000"},
+    {"pages just overflow", HEADER, 0, 20, 8, UINT64_C(0x7ffffffffffff000),
+     "RAM block 'pc.ram': pages offset 0x7ffffffffffff000"},
+    {"the last pages over the end", HEADER, 2, 20, 8, 0x5f0000,
+     "RAM block '100%/a': pages offset 0x5f0000"},
+    {"pages unaligned", HEADER, 0, 20, 8, (1 << 20) + 1, "pages offset 0x100001, expected a mult"},
+    {"pages over the header", HEADER, 0, 20, 8, 0, "RAM block 'pc.ram': pages offset 0x0"},
+    {"pages over the block before", HEADER, 1, 20, 8, 1 << 20, TABLES "pages offset 0x100000"},
+    {"nowhere, and not ignored", HEADER, 1, 12, 8, 0, TABLES "bitmap offset 0x0"},
+    {"a page behind the block", BITMAP, 0, 87, 1, 0x80,
+     "RAM block 'pc.ram': bitmap: page 703, expected at most 699"},
+    {"a page just behind it", BITMAP, 1, 4, 1, 0x02, TABLES "bitmap: page 33, expected at most 32"},
+    {"length 0", LENGTH, 0, 0, 8, 0, "RAM block 'pc.ram': length 0x0, expected a multiple"},
+    {"length of no pages", LENGTH, 1, 0, 8, 4095, TABLES "length 0xfff"},
+    {"length of the world", LENGTH, 0, 0, 8, WHOLE - 4095, "RAM block 'pc.ram': length"},
+    {"length of the file", LENGTH, 0, 0, 8, 8 << 20, "RAM block 'pc.ram': pages offset"},
+    {"a page more", LENGTH, 2, 0, 8, 65 * 4096, "RAM block '100%/a': pages offset 0x500000"},
+    {"a page less", LENGTH, 2, 0, 8, 63 * 4096, ""},
+    {"a second list", RECORD, 2, 0, 8, 4096 | 4, "RAM block list: a second one, expected one"},
+    {"a page record", RECORD, 2, 0, 8, 8, "record 0x008: a mapped-ram file has none but EOS"},
+    {"no record", RECORD, 2, 0, 8, 0x800, "record 0x800: a mapped-ram file has none but EOS"},
+    {"no footer", RECORD, 2, 8, 1, 0, ""},
+    {"no last section", RECORD, 2, 13, 1, 0, "EOF element, expected RAM's last section"},
 };
 
 static void lies(void **state)
 {
     struct source s;
-    char path[PATH_MAX];
+    char path[PATH_MAX], label[200];
     struct error err;
 
     (void)state;
     source_init(&s);
     struct buf b = file_bytes(write_file(path, &s));
-    size_t at = header_at(&b);
     for (size_t i = 0; i < ARRAY_LEN(lie_cases); i++) {
         const struct lie_case *c = &lie_cases[i];
-        struct machine *m;
-        uint8_t saved[8];
-        struct writer w = writer_of(b.data + at + c->at, c->len);
+        uint8_t saved[8], *at = b.data + part_at(&b, c->part, c->block) + c->at;
+        struct writer w = writer_of(at, c->len);
 
-        memcpy(saved, b.data + at + c->at, c->len);
+        memcpy(saved, at, c->len);
         put_be(&w, c->value, c->len);
         file_write(path, b.data, b.len);
-        int rc = machine_snapshot_file(path, &m, &err);
-        if (c->refused)
-            check_refused(c->label, rc, &err, ERR_PEER, c->refused);
-        else if (rc == 0)
-            machine_free(m);
-        memcpy(b.data + at + c->at, saved, c->len);
+        for (size_t r = 0; r < ARRAY_LEN(readers); r++) {
+            snprintf(label, sizeof(label), "%s: %s", readers[r].label, c->label);
+            check_refused(label, readers[r].read(path, &err), &err, ERR_PEER, c->refused);
+            CHECK(strncmp(err.text, path, strlen(path)) == 0, "%s: %s", label, err.text);
+        }
+        memcpy(at, saved, c->len);
     }
+    file_write(path, b.data, b.len);
+    for (size_t r = 0; r < ARRAY_LEN(readers); r++)
+        OK(readers[r].read(path, &err), err, readers[r].label);
     buf_done(&b);
     unlink(path);
     source_done(&s);
 }
 
-/* A page that its bitmap has, behind the file's end: reading it would kill us. */
-static void pages_behind_the_end(void **state)
+/* At each place where one thing ends and another begins, and a byte to both sides. */
+static void cut_at_structures(void **state)
 {
+    static const enum part parts[] = {LENGTH, HEADER, BITMAP, RECORD};
     struct source s;
-    struct machine *m;
     char path[PATH_MAX];
     struct error err;
 
     (void)state;
     source_init(&s);
     struct buf b = file_bytes(write_file(path, &s));
-    /* The last block's last page is page 63, 63 % 3 == 0: present. Its end is the stream's rest. */
-    OK(machine_snapshot_file(path, &m, &err), err, "whole");
-    uint64_t end = m->ram.blocks[BLOCKS - 1].fd_offset + m->ram.blocks[BLOCKS - 1].used_bytes;
-    machine_free(m);
-    for (uint64_t len = end - RAM_PAGE_SIZE; len <= end; len += 512) {
-        file_write(path, b.data, len);
-        CHECK(machine_snapshot_file(path, &m, &err) < 0, "cut at %" PRIu64 ": accepted", len);
-        CHECK(err.kind == ERR_PEER, "cut at %" PRIu64 ": %s", len, err.text);
+    for (size_t i = 0; i < BLOCKS * ARRAY_LEN(parts) * 3; i++) {
+        size_t at = part_at(&b, parts[i / 3 % ARRAY_LEN(parts)], i / 3 / ARRAY_LEN(parts));
+
+        file_write(path, b.data, at + i % 3 - 1);
+        for (size_t r = 0; r < ARRAY_LEN(readers); r++) {
+            CHECK(readers[r].read(path, &err) < 0, "%s: cut at %zu: accepted", readers[r].label,
+                  at);
+            CHECK(err.kind == ERR_PEER && !strchr(err.text, '\n'), "%s: cut at %zu: %s",
+                  readers[r].label, at, err.text);
+        }
     }
     buf_done(&b);
     unlink(path);
@@ -303,7 +405,7 @@ static void cut_files(void **state)
     struct buf b = file_bytes(write_file(path, &s));
     for (size_t len = 0; len < b.len; len += len < 200 || b.len - len < 100 ? 1 : 54321) {
         file_write(path, b.data, len);
-        CHECK(machine_snapshot_file(path, &m, &err) < 0, "cut at %zu: accepted", len);
+        CHECK(snapshot_file(path, &m, &err) < 0, "cut at %zu: accepted", len);
         CHECK(err.kind == ERR_PEER && strncmp(err.text, path, strlen(path)) == 0, "cut at %zu: %s",
               len, err.text);
         if (b.len - len > 100 && b.len - len < 54421 && len > 200)
@@ -321,15 +423,15 @@ static void not_snapshots(void **state)
     struct error err;
 
     (void)state;
-    CHECK(machine_snapshot_file(temp_path(path, "none"), &m, &err) < 0 && err.kind == ERR_SYSTEM,
+    CHECK(snapshot_file(temp_path(path, "none"), &m, &err) < 0 && err.kind == ERR_SYSTEM,
           "no such file");
-    CHECK(machine_snapshot_file(temp_dir(), &m, &err) < 0, "a directory");
+    CHECK(snapshot_file(temp_dir(), &m, &err) < 0, "a directory");
     file_write(path, "", 0);
-    check_refused("empty", machine_snapshot_file(path, &m, &err), &err, ERR_PEER, "the file ends");
+    check_refused("empty", snapshot_file(path, &m, &err), &err, ERR_PEER, "the file ends");
     struct buf b = golden("v11-main/c0.fwd");
     file_write(path, b.data, b.len);
-    check_refused("a stream without mapped-ram", machine_snapshot_file(path, &m, &err), &err,
-                  ERR_PEER, "not a mapped-ram snapshot");
+    check_refused("a stream without mapped-ram", snapshot_file(path, &m, &err), &err, ERR_PEER,
+                  "not a mapped-ram snapshot");
     CHECK(machine_snapshot_raw(path, &m, &err) < 0, "a file as a directory");
     CHECK(machine_snapshot_raw(temp_dir(), &m, &err) < 0, "a directory without a capture");
     buf_done(&b);
@@ -344,7 +446,7 @@ int main(void)
         cmocka_unit_test(a_landing_that_is_dropped_leaves_nothing),
         cmocka_unit_test(layout),
         cmocka_unit_test(lies),
-        cmocka_unit_test(pages_behind_the_end),
+        cmocka_unit_test(cut_at_structures),
         cmocka_unit_test(cut_files),
         cmocka_unit_test(not_snapshots),
     };
