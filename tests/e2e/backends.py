@@ -214,6 +214,7 @@ def cancelled(scene, accel):
     source.qmp.forget()
     source.qmp("migrate", uri=other.listen(exit_on_error=False))
     source.qmp.status("failed")
+    other.qmp.status("failed")
     why = other.qmp("query-migrate")["error-desc"]
     check("1 RAM blocks, expected 2" in why, why)
     set_migratable(source, "goes", True)
@@ -250,6 +251,7 @@ def unlike(scene, there, why):
     source.qmp.forget()
     source.qmp("migrate", uri=target.listen(exit_on_error=False))
     source.qmp.status("failed")
+    target.qmp.status("failed")
     found = target.qmp("query-migrate")["error-desc"]
     check(why in found, found)
     check(source.state() == "running", source.state())
