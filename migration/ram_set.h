@@ -35,5 +35,9 @@ MUST_USE int ram_set_freeze(const struct ram_map *machine, const struct ram_set_
                             struct ram_map *ret, struct error *err);
 /* Whether a page of any block travels. */
 bool ram_set_any_travels(const struct ram_map *set);
+/* Whether the memory of any block is to be the other end's as it is. */
+bool ram_set_any_ignored(const struct ram_map *set);
+/* ERR_USAGE where a block is to travel whose memory is not here. */
+MUST_USE int ram_set_check_here(const struct ram_map *set, struct error *err);
 /* Zeroed is fine. */
 void ram_set_done(struct ram_map *set);

@@ -77,10 +77,18 @@ int ram_span(const struct ram_block *b, uint64_t offset, size_t len, uint8_t **r
     return 0;
 }
 
+/* Written once: the others only read it, each in its own cache. */
+static void note_came(struct ram_block *b)
+{
+    if (!atomic_load_explicit(&b->came, memory_order_relaxed))
+        atomic_store_explicit(&b->came, true, memory_order_relaxed);
+}
+
 void ram_mark_present(struct ram_block *b, uint64_t offset, size_t len)
 {
     uint64_t first = offset >> RAM_PAGE_BITS, end = (offset + len) >> RAM_PAGE_BITS;
 
+    note_came(b);
     while (first < end) {
         uint64_t in_word = MIN(64 - first % 64, end - first);
         uint64_t mask = (in_word == 64 ? UINT64_MAX : (UINT64_C(1) << in_word) - 1) << first % 64;
@@ -105,6 +113,7 @@ int ram_zero_page(struct ram_block *b, uint64_t offset, struct error *err)
 {
     uint64_t page = offset >> RAM_PAGE_BITS, bit = UINT64_C(1) << page % 64;
 
+    note_came(b);
     if (!(atomic_fetch_and_explicit(&b->present[page / 64], ~bit, memory_order_relaxed) & bit))
         return 0; /* fresh: it is zero already */
     if (b->host) {

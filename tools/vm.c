@@ -255,6 +255,16 @@ static int run(struct runner *r, struct error *err)
     return rc < 0 ? -1 : verdict(r, running, err);
 }
 
+/* With x-ignore-shared the memory of the guest that comes is there: the source's own file. */
+static struct memory_backing_config backing_of(const struct options *o)
+{
+    struct memory_backing_config backing = o->backing;
+
+    backing.keep = o->incoming && backing.kind == MEMORY_FILE &&
+                   settings_on(&o->settings, CAP_X_IGNORE_SHARED);
+    return backing;
+}
+
 /* --- the command line ------------------------------------------------------------------------ */
 
 static int check(const struct options *o, struct error *err)
@@ -301,7 +311,7 @@ int verb_vm(int argc, char **argv, struct error *err)
         .bytes = options.memory_bytes,
         .cpus = options.cpus,
         .incoming = options.incoming != NULL,
-        .backing = options.backing,
+        .backing = backing_of(&options),
         .dirty = options.dirty,
         .dirty_ring = options.dirty_ring,
     };

@@ -68,6 +68,30 @@ static bool guest_is_held(struct machine *m, enum machine_hold why)
     return held;
 }
 
+/* --- memory that others can open ------------------------------------------------------------- */
+
+static bool is_named(const struct machine_guest *g)
+{
+    return g->base.ram.n > 0 && g->base.ram.blocks[0].named;
+}
+
+static void guest_yield(struct machine *m)
+{
+    const struct machine_guest *g = machine_guest_of(m);
+
+    if (is_named(g))
+        memory_backing_yield(g->memory_fd);
+}
+
+static int guest_claim(struct machine *m, struct error *err)
+{
+    const struct machine_guest *g = machine_guest_of(m);
+
+    if (!is_named(g) || memory_backing_claim(g->memory_fd, err) == 0)
+        return 0;
+    return err_in(err, "RAM block '%s': its file", g->base.ram.blocks[0].name);
+}
+
 static void guest_throttle(struct machine *m, unsigned percent)
 {
     vcpu_brake_set(&machine_guest_of(m)->brake, percent);
@@ -92,6 +116,8 @@ void machine_guest_init(struct machine_guest *g, const struct machine_guest_conf
     g->ops.resume = guest_resume;
     g->ops.is_held = guest_is_held;
     g->ops.throttle = guest_throttle;
+    g->ops.yield = guest_yield;
+    g->ops.claim = guest_claim;
     g->base.ops = &g->ops;
     strcpy(g->base.config.machine, RAMJET_MACHINE);
     g->memory_fd = -1;

@@ -1,6 +1,7 @@
 #include "vmm/machine_snapshot.h"
 
 #include <endian.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -70,8 +71,6 @@ static int only_mapped(struct main_stream *ms, struct error *err)
     if (!(ms->config.capabilities & STREAM_CAP_MAPPED_RAM))
         return err_set(err, ERR_PEER,
                        "not a mapped-ram snapshot: its configuration lacks the capability");
-    if (ms->config.capabilities != STREAM_CAP_MAPPED_RAM)
-        return err_set(err, ERR_PEER, "made with x-ignore-shared: its RAM is elsewhere");
     return 0;
 }
 
@@ -123,6 +122,13 @@ static int read_stream(struct machine *m, int fd, struct main_stream *ms, struct
     if (rc == 0)
         adopt(m, ms);
     return rc;
+}
+
+/* A block whose memory was left out, with x-ignore-shared: it is to be left out again. */
+static void leave_out(struct ram_block *b)
+{
+    b->shared = b->named = true;
+    b->travel = RAM_TRAVELS; /* that was in the file's list; a migration decides anew */
 }
 
 /* --- mapping the pages ----------------------------------------------------------------------- */
@@ -185,9 +191,11 @@ static int map_file(struct machine *m, const struct mapped_ram *mapped, int fd, 
     for (size_t i = 0; i < m->ram.n; i++) {
         struct ram_block *b = &m->ram.blocks[i];
 
-        if (map_block(b, fd, mapped[i].pages_offset, err) < 0 ||
-            read_bitmap(b, fd, mapped[i].bitmap_offset, err) < 0 ||
-            check_end(b, file_bytes, err) < 0)
+        if (b->travel == RAM_IGNORED)
+            leave_out(b);
+        else if (map_block(b, fd, mapped[i].pages_offset, err) < 0 ||
+                 read_bitmap(b, fd, mapped[i].bitmap_offset, err) < 0 ||
+                 check_end(b, file_bytes, err) < 0)
             return -1;
     }
     return 0;
@@ -236,14 +244,21 @@ int machine_snapshot_file(const char *path, struct machine **ret, struct error *
     return 0;
 }
 
-static int map_raw_block(struct snapshot *s, int dir, struct ram_block *b, struct error *err)
+static int map_raw_block(struct snapshot *s, int dir, bool may_lack, struct ram_block *b,
+                         struct error *err)
 {
     char name[RAW_NAME_MAX];
     uint64_t bytes;
     int fd;
 
     raw_block_name(b->name, name);
-    if (open_regular(dir, name, &fd, &bytes, err) < 0 || keep_fd(s, fd, err) < 0)
+    if (open_regular(dir, name, &fd, &bytes, err) < 0) {
+        if (!may_lack || err->sys != ENOENT)
+            return -1;
+        leave_out(b);
+        return 0;
+    }
+    if (keep_fd(s, fd, err) < 0)
         return -1;
     if (bytes != b->used_bytes)
         return err_set(err, ERR_PEER, "%s: %" PRIu64 " bytes, expected %" PRIu64, name, bytes,
@@ -262,9 +277,10 @@ static int load_raw(struct snapshot *s, const char *path, struct error *err)
     if (open_regular(dir, RAW_STREAM, &stream, &bytes, err) < 0)
         return -1;
     int rc = read_stream(&s->base, stream, &ms, err);
+    bool may_lack = ms.config.capabilities & STREAM_CAP_X_IGNORE_SHARED;
     main_stream_done(&ms);
     for (size_t i = 0; rc == 0 && i < s->base.ram.n; i++)
-        rc = map_raw_block(s, dir, &s->base.ram.blocks[i], err);
+        rc = map_raw_block(s, dir, may_lack, &s->base.ram.blocks[i], err);
     return rc;
 }
 

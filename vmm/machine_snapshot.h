@@ -5,7 +5,11 @@
 
 #include "migration/machine.h"
 
-/* A mapped-ram snapshot, ours or QEMU's. The file must not change while it is sent. */
+/*
+ * A mapped-ram snapshot, ours or QEMU's. The file must not change while it is sent. A block that
+ * was left out of it, with x-ignore-shared, has no memory and is shared by a file's name: it can
+ * only be left out again.
+ */
 MUST_USE int machine_snapshot_file(const char *path, struct machine **ret, struct error *err);
-/* A directory that landing_raw made. */
+/* A directory that landing_raw made; the same of a block without a file. */
 MUST_USE int machine_snapshot_raw(const char *path, struct machine **ret, struct error *err);

@@ -158,6 +158,88 @@ static void start_as_qemu_writes_it(void **state)
     ram_map_done(&map);
 }
 
+/* --- lists with addresses -------------------------------------------------------------------- */
+
+#define FOUR_GIB (UINT64_C(4) << 30)
+
+/* Of three blocks: one that travels, one that is ignored, one that nobody is told of. */
+static void make_mixed(struct ram_map *map)
+{
+    memory_add(map, "pc.ram", 3, false);
+    memory_add(map, "mem1", 2, false)->address = FOUR_GIB;
+    memory_add(map, "secret", 1, false);
+    map->blocks[1].travel = RAM_IGNORED;
+    map->blocks[2].travel = RAM_NOT_LISTED;
+    map->total_bytes = 5 * RAM_PAGE_SIZE;
+}
+
+static void list_with_addresses(void **state)
+{
+    static const char want[] = "\0\0\0\0\0\0\x50\4"
+                               "\6pc.ram\0\0\0\0\0\0\x30\0\0\0\0\0\0\0\0\0"
+                               "\4mem1\0\0\0\0\0\0\x20\0\0\0\0\1\0\0\0\0";
+    struct ram_map map = {0}, found = {0};
+    struct stream_in in;
+    struct bytes_out o;
+    struct error err;
+
+    (void)state;
+    make_mixed(&map);
+    bytes_out_init(&o);
+    ram_list_out(&o.out, &map, true, NULL);
+    struct buf wire = bytes_out_take(&o);
+    CHECK(wire.len == sizeof(want) - 1 && memcmp(wire.data, want, wire.len) == 0, "otherwise");
+    bytes_stream_in(&in, wire.data + 8, wire.len - 8);
+    OK(ram_list_in(&in, map.total_bytes, &found, true, 0, NULL, &err), err, "read");
+    CHECK(found.n == 2 && found.blocks[0].address == 0 && found.blocks[1].address == FOUR_GIB &&
+              found.blocks[1].used_bytes == 2 * RAM_PAGE_SIZE,
+          "read otherwise");
+    CHECK(found.blocks[1].travel == RAM_TRAVELS, "a stream's list does not say who is ignored");
+    bytes_stream_in_done(&in);
+    for (size_t len = 0; len < wire.len - 8; len++) {
+        struct ram_map cut = {0};
+
+        bytes_stream_in(&in, wire.data + 8, len);
+        CHECK(ram_list_in(&in, map.total_bytes, &cut, true, 0, NULL, &err) < 0, "cut at %zu", len);
+        bytes_stream_in_done(&in);
+        ram_map_done(&cut);
+    }
+    buf_done(&wire);
+    ram_map_done(&found);
+    ram_map_done(&map);
+}
+
+/* In a mapped-ram file the ignored block is nowhere, and what follows comes at once. */
+static void mapped_list_with_an_ignored_block(void **state)
+{
+    const struct mapped_ram places[] = {{64, 4096}, {9, 9}, {9, 9}};
+    struct mapped_ram *mapped = NULL;
+    struct ram_map map = {0}, found = {0};
+    struct stream_in in;
+    struct bytes_out o;
+    struct error err;
+
+    (void)state;
+    make_mixed(&map);
+    bytes_out_init(&o);
+    ram_list_out(&o.out, &map, true, places);
+    out_u64(&o.out, RAM_RECORD_EOS);
+    struct buf wire = bytes_out_take(&o);
+    /* Behind the first block's pages: name, length, address, header; then the record. */
+    CHECK(wire.len == 4096 + 3 * RAM_PAGE_SIZE + 5 + 8 + 8 + 28 + 8, "%zu bytes", wire.len);
+    bytes_stream_in(&in, wire.data, wire.len);
+    in_skip(&in, 8);
+    OK(ram_list_in(&in, map.total_bytes, &found, true, wire.len, &mapped, &err), err, "read");
+    CHECK(found.blocks[0].travel == RAM_TRAVELS && mapped[0].pages_offset == 4096, "first");
+    CHECK(found.blocks[1].travel == RAM_IGNORED, "second");
+    CHECK(in_u64(&in) == RAM_RECORD_EOS, "goes on elsewhere");
+    free(mapped);
+    bytes_stream_in_done(&in);
+    ram_map_done(&found);
+    buf_done(&wire);
+    ram_map_done(&map);
+}
+
 /* --- what must not pass ---------------------------------------------------------------------- */
 
 #define START      "\1\0\0\0\1\3ram\0\0\0\0\0\0\0\4"
@@ -291,6 +373,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(save_and_load),
         cmocka_unit_test(start_as_qemu_writes_it),
+        cmocka_unit_test(list_with_addresses),
+        cmocka_unit_test(mapped_list_with_an_ignored_block),
         cmocka_unit_test(refuses),
         cmocka_unit_test(cut_at_every_byte),
         cmocka_unit_test(pages_of_a_page_record),
