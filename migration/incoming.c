@@ -306,7 +306,7 @@ static void settle_ignored(struct incoming *m)
     for (size_t i = 0; may_ignore && !m->stream.ram.from_file && i < m->ram.n; i++) {
         struct ram_block *b = &m->ram.blocks[i];
 
-        if (b->travel == RAM_TRAVELS && !atomic_load(&b->came))
+        if (b->travel == RAM_TRAVELS && !ram_block_came(b))
             b->travel = RAM_IGNORED;
     }
 }

@@ -60,7 +60,7 @@ struct ram_block {
      * may hold anything but zeros (NULL: all may); at a destination, set where it was written.
      */
     _Atomic uint64_t *present;
-    _Atomic bool came; /* any thread: at a destination, a page of it has come, zero or not */
+    _Atomic bool zeroed; /* any thread: at a destination, a page of it has come that is zero */
 };
 
 /* The blocks of a machine in the order in which they are listed. Fixed once a migration runs. */
@@ -93,6 +93,9 @@ MUST_USE int ram_write(struct ram_block *b, uint64_t offset, const void *bytes, 
                        struct error *err);
 /* After ram_span(): makes one page zero. Costs nothing where nothing was written before. */
 MUST_USE int ram_zero_page(struct ram_block *b, uint64_t offset, struct error *err);
+
+/* At a destination, when all has come: whether any page of it has, zero or not. */
+bool ram_block_came(const struct ram_block *b);
 
 /* Gives a block fresh zeroed memory, THP-advised; nothing is populated. */
 MUST_USE int ram_block_map_anonymous(struct ram_block *b, struct error *err);

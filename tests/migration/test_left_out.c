@@ -38,7 +38,7 @@ static int on_commit(struct landing *l, const struct configuration *config,
     note->n = ram->n;
     for (size_t i = 0; i < ram->n; i++) {
         note->travel[i] = ram->blocks[i].travel;
-        note->came[i] = ram->blocks[i].came;
+        note->came[i] = ram_block_came(&ram->blocks[i]);
     }
     return 0;
 }

@@ -157,7 +157,7 @@ static void notes_that_something_came(void **state)
     OK(ram_write(&map.blocks[1], PAGE, page, PAGE, &err), err, "write");
     ram_mark_present(&map.blocks[2], PAGE, PAGE);
     for (int i = 0; i < 4; i++)
-        CHECK(map.blocks[i].came == (i < 3), "block %d", i);
+        CHECK(ram_block_came(&map.blocks[i]) == (i < 3), "block %d", i);
     ram_map_done(&map);
 }
 
