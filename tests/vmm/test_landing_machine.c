@@ -159,6 +159,7 @@ static void check_listed(const struct list_case *c)
     CHECK(b->travel == c->want, "%s: travel %d", c->label, b->travel);
     CHECK(t.machine.filled == travels, "%s: filled %d", c->label, t.machine.filled);
     int rc = ram_span(b, 0, RAM_PAGE_SIZE, &host, &err);
+    CHECK(!b->present == !travels, "%s: its present bits", c->label);
     if (travels)
         CHECK(rc == 0 && host == own->host, "%s: its pages go elsewhere", c->label);
     else
