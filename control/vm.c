@@ -159,9 +159,9 @@ int vm_stop(struct vm *vm, struct error *err)
     return rc < 0 ? err_in(err, "stop the guest") : 0;
 }
 
-void vm_cont(struct vm *vm)
+/* Under the lock. */
+static void let_run(struct vm *vm)
 {
-    pthread_mutex_lock(&vm->lock);
     if (vm->moved) { /* what has gone runs there; who asks for it here must know why */
         vm->moved = vm->moving = false;
         machine_resume(vm->config.machine, MACHINE_MOVING);
@@ -169,7 +169,16 @@ void vm_cont(struct vm *vm)
     vm->paused = false;
     machine_resume(vm->config.machine, MACHINE_PAUSED);
     tell_whether_it_runs(vm);
+}
+
+int vm_cont(struct vm *vm, struct error *err)
+{
+    pthread_mutex_lock(&vm->lock);
+    int rc = vm->moved ? machine_claim(vm->config.machine, err) : 0;
+    if (rc == 0)
+        let_run(vm);
     pthread_mutex_unlock(&vm->lock);
+    return rc;
 }
 
 /* --- a migration's engine -------------------------------------------------------------------- */
@@ -868,8 +877,10 @@ int vm_new(const struct vm_config *config, struct vm **ret, struct error *err)
 
 void vm_start(struct vm *vm, bool paused)
 {
+    pthread_mutex_lock(&vm->lock);
     if (!paused)
-        vm_cont(vm);
+        let_run(vm);
+    pthread_mutex_unlock(&vm->lock);
 }
 
 void vm_quit(struct vm *vm, const char *reason)

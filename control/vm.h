@@ -78,9 +78,9 @@ struct machine *vm_machine(const struct vm *vm);
 
 /* The user's stop and cont, at any time: while a migration runs, or one is waited for, they say
  * what is to be when it is over. cont behind a migration that took the guest away lets it run here
- * again. */
+ * again, unless its memory is now another's. */
 MUST_USE int vm_stop(struct vm *vm, struct error *err);
-void vm_cont(struct vm *vm);
+MUST_USE int vm_cont(struct vm *vm, struct error *err);
 /* The first call cancels what runs; over() follows, unless it was called. `reason`: as in QEMU's
  * event SHUTDOWN, "host-qmp-quit", "host-signal", "host-error", "guest-shutdown", "guest-panic". */
 void vm_quit(struct vm *vm, const char *reason);

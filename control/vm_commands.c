@@ -51,9 +51,7 @@ static int cont(void *arg, const json_t *arguments, json_t **ret, struct error *
 {
     (void)arguments;
     (void)ret;
-    (void)err;
-    vm_cont(arg);
-    return 0;
+    return vm_cont(arg, err);
 }
 
 /* The answer goes first: there may be nobody left to send it. */

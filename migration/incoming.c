@@ -299,6 +299,22 @@ static void unread_magic(struct stream_in *in)
     stream_in_unread(in, bytes, sizeof(bytes));
 }
 
+/*
+ * With x-ignore-shared the source says something of every block but those that it leaves out. What
+ * is in a mapped-ram file is in its list.
+ */
+static void settle_ignored(struct incoming *m)
+{
+    bool may_ignore = m->stream.config.capabilities & STREAM_CAP_X_IGNORE_SHARED;
+
+    for (size_t i = 0; may_ignore && !m->stream.ram.from_file && i < m->ram.n; i++) {
+        struct ram_block *b = &m->ram.blocks[i];
+
+        if (b->travel == RAM_TRAVELS && !ram_block_came(b))
+            b->travel = RAM_IGNORED;
+    }
+}
+
 static int load(struct incoming *m, struct error *err)
 {
     if (stream_in_init(&m->in, m->main, err) < 0)
@@ -317,7 +333,10 @@ static int load(struct incoming *m, struct error *err)
         return is_file(m) ? -1 : err_in(err, "main channel");
     if (check_uuid(m, err) < 0)
         return -1;
-    return recv_pool_finish(m->pool, err);
+    if (recv_pool_finish(m->pool, err) < 0)
+        return -1;
+    settle_ignored(m);
+    return 0;
 }
 
 static int commit(struct incoming *m, struct error *err)

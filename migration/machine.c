@@ -22,6 +22,17 @@ bool machine_is_held(struct machine *m, enum machine_hold why)
     return m->ops->is_held && m->ops->is_held(m, why);
 }
 
+void machine_yield(struct machine *m)
+{
+    if (m->ops->yield)
+        m->ops->yield(m);
+}
+
+int machine_claim(struct machine *m, struct error *err)
+{
+    return m->ops->claim ? m->ops->claim(m, err) : 0;
+}
+
 void machine_free(struct machine *m)
 {
     if (m)

@@ -42,6 +42,12 @@ struct machine_ops {
     /* It stands still, and its memory is in place: becomes what `devices`, which come from anyone,
      * say, held by its user where it was. NULL: it is no destination. */
     int (*load)(struct machine *m, const struct device_state *devices, struct error *err);
+    /* Memory that can be opened by a file's name is one guest's at a time. It stands still: leaves
+     * it to a guest elsewhere. NULL: it has no such memory. */
+    void (*yield)(struct machine *m);
+    /* Takes it back, or over, before the guest runs: fails where another has it. NULL as
+     * above; once more does no harm. */
+    int (*claim)(struct machine *m, struct error *err);
     /* Takes so many percent, 0 to 99, of all vCPUs' time. NULL: this guest cannot be slowed. */
     void (*throttle)(struct machine *m, unsigned percent);
     /* Keeps each vCPU from writing more pages than this makes; 0: no limit. NULL: as above. */
@@ -63,6 +69,8 @@ struct machine {
 MUST_USE int machine_stop(struct machine *m, enum machine_hold why, struct error *err);
 void machine_resume(struct machine *m, enum machine_hold why);
 bool machine_is_held(struct machine *m, enum machine_hold why);
+void machine_yield(struct machine *m);
+MUST_USE int machine_claim(struct machine *m, struct error *err);
 /* NULL is fine. */
 void machine_free(struct machine *m);
 

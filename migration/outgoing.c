@@ -168,7 +168,9 @@ int outgoing_new(const struct outgoing_config *config, struct machine *machine,
     if (!m)
         return err_sys(err, "memory for a migration");
     if (converge_init(&m->converge, converge_by(config), machine, err) < 0 ||
-        ram_set_freeze(&machine->ram, &config->ram, &m->ram, err) < 0) {
+        ram_set_freeze(&machine->ram, &config->ram, &m->ram, err) < 0 ||
+        ram_set_check_here(&m->ram, err) < 0) {
+        ram_set_done(&m->ram);
         free(m);
         return -1;
     }

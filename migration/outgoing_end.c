@@ -63,11 +63,14 @@ static int stop_guest(struct outgoing *m, struct error *err)
     return 0;
 }
 
+/* A guest whose memory another has taken over in the meantime stays as it is: whoever lets it run
+ * later is told so. */
 void outgoing_release_guest(struct outgoing *m)
 {
     const struct machine_ops *ops = m->machine->ops;
+    struct error ignored;
 
-    if (!m->stopped_ns || !ops->resume)
+    if (!m->stopped_ns || !ops->resume || machine_claim(m->machine, &ignored) < 0)
         return;
     ops->resume(m->machine, MACHINE_MOVING);
     if (atomic_load(&m->stats.stopped))
@@ -115,6 +118,8 @@ int outgoing_switch_over(struct outgoing *m, struct error *err)
      * could make two guests of one. */
     if (channel_group_settle(&m->group, SETTLED_CANCEL, err) < 0)
         return -1;
+    if (ram_set_any_ignored(&m->ram))
+        machine_yield(m->machine);
     out_bytes(&m->out, tail->data, tail->len);
     if (stream_out_flush(&m->out, err) < 0)
         return -1;

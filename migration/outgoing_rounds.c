@@ -55,6 +55,16 @@ static uint64_t round_bytes(struct outgoing *m, const struct migration_snapshot 
 }
 
 /*
+ * With x-ignore-shared a destination that has no machine tells the blocks that are left out by
+ * nothing coming of them: so something comes of every other, if only that its first page is zero.
+ */
+static void say_something(const struct outgoing *m, struct dirty_bitmap *dirty)
+{
+    if (m->config.ram.ignore_shared)
+        dirty_bitmap_set(dirty, 0);
+}
+
+/*
  * What the first round sends: all that exists. The rest is zero, and a destination's memory is so
  * to begin with; where zero pages travel on the main stream, its rules are to clear them, and it
  * is told.
@@ -68,6 +78,7 @@ static int mark_first_round(struct outgoing *m, struct error *err)
             continue;
         if (ram_resident(&m->ram.blocks[i], dirty, err) < 0)
             return -1;
+        say_something(m, dirty);
         for (uint64_t w = 0; m->round.zeros && w < dirty_bitmap_words(dirty); w++) {
             uint64_t bits = atomic_load_explicit(&dirty->words[w], memory_order_relaxed);
             unsigned n = dirty_bitmap_merge(&m->round.zeros[i], w, ~bits);

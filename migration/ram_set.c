@@ -29,13 +29,23 @@ int ram_set_freeze(const struct ram_map *machine, const struct ram_set_rules *ru
     return 0;
 }
 
-bool ram_set_any_travels(const struct ram_map *set)
+static bool has_any(const struct ram_map *set, enum ram_travel travel)
 {
     for (size_t i = 0; i < set->n; i++) {
-        if (set->blocks[i].travel == RAM_TRAVELS)
+        if (set->blocks[i].travel == travel)
             return true;
     }
     return false;
+}
+
+bool ram_set_any_travels(const struct ram_map *set)
+{
+    return has_any(set, RAM_TRAVELS);
+}
+
+bool ram_set_any_ignored(const struct ram_map *set)
+{
+    return has_any(set, RAM_IGNORED);
 }
 
 bool ram_set_any_private(const struct ram_map *machine)
@@ -45,6 +55,20 @@ bool ram_set_any_private(const struct ram_map *machine)
             return true;
     }
     return false;
+}
+
+int ram_set_check_here(const struct ram_map *set, struct error *err)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const struct ram_block *b = &set->blocks[i];
+
+        if (b->travel == RAM_TRAVELS && !ram_block_is_here(b))
+            return err_set(err, ERR_USAGE,
+                           "RAM block '%s': its memory was left in its own file when this snapshot "
+                           "was made: set x-ignore-shared at both ends, and have that file there",
+                           b->name);
+    }
+    return 0;
 }
 
 void ram_set_done(struct ram_map *set)

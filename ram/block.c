@@ -105,6 +105,9 @@ int ram_zero_page(struct ram_block *b, uint64_t offset, struct error *err)
 {
     uint64_t page = offset >> RAM_PAGE_BITS, bit = UINT64_C(1) << page % 64;
 
+    /* Written once: afterwards all threads have it in their caches. */
+    if (!atomic_load_explicit(&b->zeroed, memory_order_relaxed))
+        atomic_store_explicit(&b->zeroed, true, memory_order_relaxed);
     if (!(atomic_fetch_and_explicit(&b->present[page / 64], ~bit, memory_order_relaxed) & bit))
         return 0; /* fresh: it is zero already */
     if (b->host) {
@@ -112,6 +115,15 @@ int ram_zero_page(struct ram_block *b, uint64_t offset, struct error *err)
         return 0;
     }
     return b->store->clear(b, offset, RAM_PAGE_SIZE, err);
+}
+
+bool ram_block_came(const struct ram_block *b)
+{
+    bool came = atomic_load_explicit(&b->zeroed, memory_order_relaxed);
+
+    for (uint64_t w = 0; !came && w < (ram_block_pages(b) + 63) / 64; w++)
+        came = atomic_load_explicit(&b->present[w], memory_order_relaxed) != 0;
+    return came;
 }
 
 int ram_block_track(struct ram_block *b, struct error *err)

@@ -54,12 +54,14 @@ struct ram_block {
     bool migratable;                   /* the guest's, and not meant to stay: unless changed */
     bool shared;                       /* others can map the same memory, by a descriptor … */
     bool named;                        /* … and by a file's name */
+    bool kept;                         /* it was there before this machine, with what is in it */
     enum ram_travel travel;            /* in the map of a migration */
     /*
      * Any thread, atomically. Page p is bit p % 64 of word p / 64: at a source, set where the page
      * may hold anything but zeros (NULL: all may); at a destination, set where it was written.
      */
     _Atomic uint64_t *present;
+    _Atomic bool zeroed; /* any thread: at a destination, a page of it has come that is zero */
 };
 
 /* The blocks of a machine in the order in which they are listed. Fixed once a migration runs. */
@@ -93,12 +95,21 @@ MUST_USE int ram_write(struct ram_block *b, uint64_t offset, const void *bytes, 
 /* After ram_span(): makes one page zero. Costs nothing where nothing was written before. */
 MUST_USE int ram_zero_page(struct ram_block *b, uint64_t offset, struct error *err);
 
+/* At a destination, when all has come: whether any page of it has, zero or not. */
+bool ram_block_came(const struct ram_block *b);
+
 /* Gives a block fresh zeroed memory, THP-advised; nothing is populated. */
 MUST_USE int ram_block_map_anonymous(struct ram_block *b, struct error *err);
 /* Gives it present bits, all clear: a destination's block must have them. */
 MUST_USE int ram_block_track(struct ram_block *b, struct error *err);
 /* Both for every block: memory for a destination. What was made goes with ram_map_done(). */
 MUST_USE int ram_map_anonymous(struct ram_map *map, struct error *err);
+
+/* Its pages can be had: not so of a snapshot's block whose memory was left where it is. */
+static inline bool ram_block_is_here(const struct ram_block *b)
+{
+    return b->host || b->store;
+}
 
 /* How much is mapped at host. */
 static inline uint64_t ram_block_mapped_bytes(const struct ram_block *b)

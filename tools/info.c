@@ -27,14 +27,15 @@ static int blocks_json(const struct machine *m, json_t *list, struct error *err)
 {
     for (size_t i = 0; i < m->ram.n; i++) {
         const struct ram_block *b = &m->ram.blocks[i];
-        uint64_t present;
+        uint64_t present = 0;
 
-        if (count_present(b, &present, err) < 0)
+        if (ram_block_is_here(b) && count_present(b, &present, err) < 0)
             return -1;
-        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "name", b->name, "length",
-                                              (json_int_t)b->used_bytes, "pages",
-                                              (json_int_t)ram_block_pages(b), "pages-present",
-                                              (json_int_t)present));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:I, s:I, s:I, s:b}", "name", b->name, "length",
+                                        (json_int_t)b->used_bytes, "pages",
+                                        (json_int_t)ram_block_pages(b), "pages-present",
+                                        (json_int_t)present, "elsewhere", !ram_block_is_here(b)));
     }
     return 0;
 }
@@ -45,6 +46,18 @@ static void add_device(void *arg, const struct section *s, const uint8_t *body, 
     json_array_append_new(arg, json_pack("{s:s, s:I, s:I, s:I}", "name", s->name, "instance",
                                          (json_int_t)s->instance, "version", (json_int_t)s->version,
                                          "length", (json_int_t)body_len));
+}
+
+static void print_block(const json_t *b)
+{
+    printf("  %-36s %12lld bytes, ", json_string_value(json_object_get(b, "name")),
+           (long long)json_integer_value(json_object_get(b, "length")));
+    if (json_is_true(json_object_get(b, "elsewhere")))
+        printf("shared, elsewhere\n");
+    else
+        printf("%lld of %lld pages present\n",
+               (long long)json_integer_value(json_object_get(b, "pages-present")),
+               (long long)json_integer_value(json_object_get(b, "pages")));
 }
 
 static void print_text(const struct machine *m, const char *uuid, const json_t *blocks,
@@ -59,11 +72,7 @@ static void print_text(const struct machine *m, const char *uuid, const json_t *
     printf("ram      %.2f GiB in %zu blocks\n", (double)m->ram.total_bytes / (1 << 30), m->ram.n);
     json_array_foreach(blocks, i, e)
     {
-        printf("  %-36s %12lld bytes, %lld of %lld pages present\n",
-               json_string_value(json_object_get(e, "name")),
-               (long long)json_integer_value(json_object_get(e, "length")),
-               (long long)json_integer_value(json_object_get(e, "pages-present")),
-               (long long)json_integer_value(json_object_get(e, "pages")));
+        print_block(e);
     }
     printf("devices  %zu sections\n", json_array_size(devices));
     json_array_foreach(devices, i, e)

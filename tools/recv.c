@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "migration/configure.h"
 #include "migration/gate.h"
 #include "migration/incoming.h"
 #include "tools/interrupt.h"
@@ -141,6 +142,7 @@ static int configure(struct options *options, const char *listen, struct incomin
     ret->local_patience_ms = options->local_patience_ms;
     ret->n_channels = pinned_channels(&options->settings);
     ret->method = pinned_method(&options->settings);
+    ret->capabilities = stream_capabilities_of(&options->settings);
     ret->switchover_ack = settings_on(&options->settings, CAP_SWITCHOVER_ACK);
     ret->machine = options->machine;
     ret->uuid = options->has_uuid ? &options->uuid : NULL;

@@ -80,6 +80,8 @@ static int digest_json(const struct ram_map *ram, json_t *list, struct error *er
         char text[20];
         uint64_t digest;
 
+        if (ram->blocks[i].travel != RAM_TRAVELS || !ram_block_is_here(&ram->blocks[i]))
+            continue; /* its memory is elsewhere */
         if (ram_digest(&ram->blocks[i], &digest, err) < 0)
             return -1;
         snprintf(text, sizeof(text), "%016llx", (unsigned long long)digest);

@@ -313,6 +313,8 @@ static int run_machine(struct runner *r, const struct vm_memory *memory, struct 
         .bytes = memory->main.bytes,
         .cpus = o->cpus,
         .incoming = o->incoming != NULL,
+        /* The guest that comes left its memory in the source's own files. */
+        .keep_files = o->incoming && settings_on(&o->settings, CAP_X_IGNORE_SHARED),
         .eager = o->eager,
         .backing = memory_backend_backing(&memory->main),
         .more = memory->more,

@@ -48,10 +48,28 @@ static int check_block(const struct ram_block *own, const struct ram_block *list
     return 0;
 }
 
-/* Its memory is here already: it has to be the same memory, at the same place. */
-static int check_ignored(const struct ram_block *own, const struct ram_block *listed, bool located,
-                         struct error *err)
+/* Whether the memory itself comes, by descriptors: whoever it was, it is the source's. */
+static bool is_handed_over(const struct landing_machine *l)
 {
+    return l->rules.mode == MODE_CPR_TRANSFER || l->rules.mode == MODE_CPR_EXEC;
+}
+
+/* Its memory is here already: it has to be the same memory, at the same place. */
+static int check_ignored(const struct landing_machine *l, const struct ram_block *own,
+                         const struct ram_block *listed, uint32_t said, struct error *err)
+{
+    bool located = said & STREAM_CAP_X_IGNORE_SHARED;
+
+    if (!is_handed_over(l) && !own->kept)
+        return err_set(err, ERR_PEER,
+                       "RAM block '%s': its memory is new here, expected the source's: start this "
+                       "VM with --set x-ignore-shared=on and the source's file",
+                       listed->name);
+    if (said & STREAM_CAP_MAPPED_RAM && listed->travel == RAM_TRAVELS)
+        return err_set(err, ERR_PEER,
+                       "RAM block '%s': its pages are in the file, expected none: here its memory "
+                       "is shared by a file's name",
+                       listed->name);
     if (located && own->address != listed->address)
         return err_set(err, ERR_PEER,
                        "RAM block '%s': at guest address 0x%" PRIx64 ", expected 0x%" PRIx64
@@ -60,26 +78,42 @@ static int check_ignored(const struct ram_block *own, const struct ram_block *li
     return 0;
 }
 
+/* Its pages come: where they go nobody else may have his. */
+static int check_travels(const struct ram_block *own, const struct ram_block *listed,
+                         struct error *err)
+{
+    if (listed->travel != RAM_TRAVELS)
+        return err_set(err, ERR_PEER,
+                       "RAM block '%s': its pages are not in the file, and it is not shared by a "
+                       "file's name here: give both machines the same memory",
+                       listed->name);
+    if (own->kept)
+        return err_set(err, ERR_PEER,
+                       "RAM block '%s': its pages come, but its file was opened as it is, for "
+                       "x-ignore-shared: set that at both ends, or neither",
+                       listed->name);
+    return 0;
+}
+
 /* The pages go to where the guest will find them. */
-static int place(const struct landing_machine *l, struct ram_block *listed, bool located,
+static int place(const struct landing_machine *l, struct ram_block *listed, uint32_t said,
                  struct error *err)
 {
     const struct ram_block *own = ram_map_find(&l->machine->ram, listed->name);
-    bool in_file = listed->travel == RAM_TRAVELS;
 
     if (!own)
         return err_set(err, ERR_PEER, "RAM block '%s': there is none of that name here",
                        listed->name);
     if (check_block(own, listed, err) < 0)
         return -1;
-    listed->travel = ram_set_travel(own, &l->rules);
-    if (listed->travel != RAM_TRAVELS)
-        return check_ignored(own, listed, located, err);
-    if (!in_file)
-        return err_set(err, ERR_PEER,
-                       "RAM block '%s': its pages are not in the file, and it is not shared by a "
-                       "file's name here: give both machines the same memory",
-                       listed->name);
+    if (ram_set_travel(own, &l->rules) == RAM_IGNORED) {
+        if (check_ignored(l, own, listed, said, err) < 0)
+            return -1;
+        listed->travel = RAM_IGNORED;
+        return 0;
+    }
+    if (check_travels(own, listed, err) < 0)
+        return -1;
     listed->host = own->host;
     listed->replaceable = own->replaceable;
     l->machine->filled = true;
@@ -101,30 +135,61 @@ static int machine_listed(struct landing *l, const struct configuration *config,
 {
     const struct landing_machine *lm = landing_of(l);
     const struct machine *m = lm->machine;
-    bool located = config->capabilities & STREAM_CAP_X_IGNORE_SHARED;
 
     (void)devices;
     if (check_config(m, config, err) < 0)
         return -1;
+    for (size_t i = 0; i < ram->n; i++) {
+        if (place(lm, &ram->blocks[i], config->capabilities, err) < 0)
+            return -1;
+    }
     if (ram->n != n_migratable(&m->ram))
         return err_set(err, ERR_PEER, "%zu RAM blocks, expected %zu", ram->n,
                        n_migratable(&m->ram));
+    return 0;
+}
+
+/* What was left out there must have been here all along. */
+static int check_left_out(const struct landing_machine *l, const struct ram_map *ram,
+                          struct error *err)
+{
     for (size_t i = 0; i < ram->n; i++) {
-        if (place(lm, &ram->blocks[i], located, err) < 0)
-            return -1;
+        const struct ram_block *b = &ram->blocks[i];
+        const struct ram_block *own = ram_map_find(&l->machine->ram, b->name);
+
+        if (b->travel == RAM_IGNORED && ram_set_travel(own, &l->rules) == RAM_TRAVELS)
+            return err_set(err, ERR_PEER,
+                           "RAM block '%s': the source has left it out, but here it is not shared "
+                           "by a file's name: give both machines the same memory",
+                           b->name);
     }
     return 0;
+}
+
+/* Becomes what has come, on memory that nobody else may run on from now on. */
+static int take_over(struct machine *m, const struct ram_map *ram,
+                     const struct device_state *devices, struct error *err)
+{
+    bool shared = ram_set_any_ignored(ram);
+
+    if (shared && machine_claim(m, err) < 0)
+        return -1;
+    if (m->ops->load(m, devices, err) == 0)
+        return 0;
+    if (shared) /* it goes on where it was */
+        machine_yield(m);
+    return -1;
 }
 
 static int machine_commit(struct landing *l, const struct configuration *config,
                           const struct ram_map *ram, const struct device_state *devices,
                           struct error *err)
 {
-    struct machine *m = landing_of(l)->machine;
+    const struct landing_machine *lm = landing_of(l);
+    struct machine *m = lm->machine;
 
     (void)config;
-    (void)ram;
-    if (m->ops->load(m, devices, err) < 0)
+    if (check_left_out(lm, ram, err) < 0 || take_over(m, ram, devices, err) < 0)
         return -1;
     machine_resume(m, MACHINE_MOVING);
     return 0;

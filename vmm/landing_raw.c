@@ -69,6 +69,22 @@ static int write_stream(struct landing_raw *r, const struct configuration *confi
     return partial_settle(fd, err);
 }
 
+/* Nothing came of it: its memory is elsewhere. */
+static int drop_block(struct landing_raw *r, const struct ram_block *b, int *fd, struct error *err)
+{
+    char name[RAW_NAME_MAX];
+
+    fd_close(fd);
+    raw_block_name(b->name, name);
+    return unlinkat(r->dir, name, 0) < 0 ? err_sys(err, "%s", name) : 0;
+}
+
+static int settle_block(struct landing_raw *r, const struct ram_block *b, int *fd,
+                        struct error *err)
+{
+    return b->travel == RAM_TRAVELS ? partial_settle(*fd, err) : drop_block(r, b, fd, err);
+}
+
 static int raw_commit(struct landing *l, const struct configuration *config,
                       const struct ram_map *ram, const struct device_state *devices,
                       struct error *err)
@@ -77,7 +93,7 @@ static int raw_commit(struct landing *l, const struct configuration *config,
     int rc = write_stream(r, config, ram, devices, err);
 
     for (size_t i = 0; rc == 0 && i < r->n; i++)
-        rc = partial_settle(r->fds[i], err);
+        rc = settle_block(r, &ram->blocks[i], &r->fds[i], err);
     return rc < 0 ? err_in(err, "%s", r->partial.path) : partial_commit(&r->partial, err);
 }
 

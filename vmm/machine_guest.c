@@ -67,6 +67,37 @@ static bool guest_is_held(struct machine *m, enum machine_hold why)
     return held;
 }
 
+/* --- memory that others can open ------------------------------------------------------------- */
+
+/* The first so many blocks, those that are files with a name. */
+static void yield_first(const struct machine_guest *g, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (g->base.ram.blocks[i].named)
+            memory_backing_yield(g->memory_fds[i]);
+    }
+}
+
+static void guest_yield(struct machine *m)
+{
+    yield_first(machine_guest_of(m), m->ram.n);
+}
+
+static int guest_claim(struct machine *m, struct error *err)
+{
+    const struct machine_guest *g = machine_guest_of(m);
+
+    for (size_t i = 0; i < m->ram.n; i++) {
+        const struct ram_block *b = &m->ram.blocks[i];
+
+        if (!b->named || memory_backing_claim(g->memory_fds[i], err) == 0)
+            continue;
+        yield_first(g, i);
+        return err_in(err, "RAM block '%s': its file", b->name);
+    }
+    return 0;
+}
+
 static void guest_throttle(struct machine *m, unsigned percent)
 {
     vcpu_brake_set(&machine_guest_of(m)->brake, percent);
@@ -134,6 +165,8 @@ void machine_guest_init(struct machine_guest *g, const struct machine_guest_conf
     g->ops.resume = guest_resume;
     g->ops.is_held = guest_is_held;
     g->ops.throttle = guest_throttle;
+    g->ops.yield = guest_yield;
+    g->ops.claim = guest_claim;
     g->base.ops = &g->ops;
     strcpy(g->base.config.machine, RAMJET_MACHINE);
     for (size_t i = 0; i < ARRAY_LEN(g->memory_fds); i++)
@@ -160,13 +193,16 @@ static int add_block(struct machine_guest *g, const struct machine_guest_config 
                      const char *name, uint64_t bytes, const struct memory_backing_config *backing,
                      struct error *err)
 {
+    struct memory_backing_config own = *backing;
     struct ram_map *ram = &g->base.ram;
     size_t i = ram->n;
 
+    own.keep |= config->keep_files && own.kind == MEMORY_FILE && memory_backing_is_shared(&own);
+
     if (ram_map_add(ram, name, bytes, err) < 0)
         return -1;
-    ram->blocks[i].replaceable = is_replaceable(config, backing);
-    return memory_backing_map(backing, &ram->blocks[i], &g->memory_fds[i], err);
+    ram->blocks[i].replaceable = is_replaceable(config, &own);
+    return memory_backing_map(&own, &ram->blocks[i], &g->memory_fds[i], err);
 }
 
 static int add_more(struct machine_guest *g, const struct machine_guest_config *config,

@@ -25,6 +25,7 @@ struct machine_guest_config {
     unsigned cpus;       /* 1 to GUEST_CPUS_MAX */
     bool incoming;       /* it waits for its guest, so neither; held as MACHINE_MOVING, too */
     bool eager;          /* and all of a file is read before that goes on */
+    bool keep_files;     /* with incoming: shared memory of a file is there, and stays as it is */
     struct memory_backing_config backing; /* zeroed: anonymous memory */
     /* RAM blocks beside that, each mapped; at most MEMORY_MAPPED_MAX. */
     const struct memory_backend_config *more;

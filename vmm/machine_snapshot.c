@@ -1,5 +1,6 @@
 #include "vmm/machine_snapshot.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -72,8 +73,6 @@ static int only_mapped(struct main_stream *ms, struct error *err)
         return err_set(err, ERR_PEER,
                        "not a mapped-ram snapshot, but a stream: its pages have no places in the "
                        "file; ramjet vm --incoming file:PATH loads it");
-    if (ms->config.capabilities != STREAM_CAP_MAPPED_RAM)
-        return err_set(err, ERR_PEER, "made with x-ignore-shared: its RAM is elsewhere");
     return 0;
 }
 
@@ -130,6 +129,13 @@ static int read_stream(struct machine *m, int fd, uint64_t offset, struct main_s
     return rc;
 }
 
+/* A block whose memory was left out, with x-ignore-shared: it is to be left out again. */
+static void leave_out(struct ram_block *b)
+{
+    b->shared = b->named = true;
+    b->travel = RAM_TRAVELS; /* that was in the file's list; a migration decides anew */
+}
+
 /* --- mapping the pages ----------------------------------------------------------------------- */
 
 static int map_block(struct ram_block *b, int fd, uint64_t offset, struct error *err)
@@ -152,11 +158,11 @@ static int map_file(struct machine *m, const struct mapped_file *file, struct er
     for (size_t i = 0; i < m->ram.n; i++) {
         struct ram_block *b = &m->ram.blocks[i];
 
-        if (b->travel != RAM_TRAVELS)
-            continue;
-        if (ram_block_track(b, err) < 0 ||
-            mapped_file_bitmap(file, i, b, (uint64_t *)b->present, err) < 0 ||
-            map_block(b, file->fd, file->blocks[i].pages_offset, err) < 0)
+        if (b->travel == RAM_IGNORED)
+            leave_out(b);
+        else if (ram_block_track(b, err) < 0 ||
+                 mapped_file_bitmap(file, i, b, (uint64_t *)b->present, err) < 0 ||
+                 map_block(b, file->fd, file->blocks[i].pages_offset, err) < 0)
             return -1;
     }
     return 0;
@@ -208,14 +214,21 @@ int machine_snapshot_file(const struct address *from, struct machine **ret, stru
     return 0;
 }
 
-static int map_raw_block(struct snapshot *s, int dir, struct ram_block *b, struct error *err)
+static int map_raw_block(struct snapshot *s, int dir, bool may_lack, struct ram_block *b,
+                         struct error *err)
 {
     char name[RAW_NAME_MAX];
     uint64_t bytes;
     int fd;
 
     raw_block_name(b->name, name);
-    if (open_regular(dir, name, &fd, &bytes, err) < 0 || keep_fd(s, fd, err) < 0)
+    if (open_regular(dir, name, &fd, &bytes, err) < 0) {
+        if (!may_lack || err->sys != ENOENT)
+            return -1;
+        leave_out(b);
+        return 0;
+    }
+    if (keep_fd(s, fd, err) < 0)
         return -1;
     if (bytes != b->used_bytes)
         return err_set(err, ERR_PEER, "%s: %" PRIu64 " bytes, expected %" PRIu64, name, bytes,
@@ -234,9 +247,10 @@ static int load_raw(struct snapshot *s, const char *path, struct error *err)
     if (open_regular(dir, RAW_STREAM, &stream, &bytes, err) < 0)
         return -1;
     int rc = read_stream(&s->base, stream, 0, &ms, err);
+    bool may_lack = ms.config.capabilities & STREAM_CAP_X_IGNORE_SHARED;
     main_stream_done(&ms);
     for (size_t i = 0; rc == 0 && i < s->base.ram.n; i++)
-        rc = map_raw_block(s, dir, &s->base.ram.blocks[i], err);
+        rc = map_raw_block(s, dir, may_lack, &s->base.ram.blocks[i], err);
     return rc;
 }
 

@@ -244,13 +244,23 @@ static int open_file(const char *path, int *ret_fd, bool *ret_created, struct er
     return 0;
 }
 
-/* What a file must not be: memory that somebody uses, or that is not zero. */
-static int check_file(int fd, const struct stat *st, struct error *err)
+int memory_backing_claim(int fd, struct error *err)
 {
-    if (!S_ISREG(st->st_mode))
-        return err_set(err, ERR_USAGE, "not a regular file");
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return err_sys(err, "in use by another guest");
+    return 0;
+}
+
+void memory_backing_yield(int fd)
+{
+    flock(fd, LOCK_UN);
+}
+
+/* What a file must not be: memory that somebody uses, or that is not zero. */
+static int check_fresh(int fd, const struct stat *st, struct error *err)
+{
+    if (memory_backing_claim(fd, err) < 0)
+        return -1;
     /* A file of huge pages knows no holes, and says that all of it is data. */
     if (st->st_blocks > 0 && (lseek(fd, 0, SEEK_DATA) >= 0 || errno != ENXIO))
         return err_set(err, ERR_USAGE,
@@ -272,6 +282,15 @@ static int check_system(const struct statfs *fs, struct error *err)
     return 0;
 }
 
+static int look_at_file(int fd, struct stat *ret_st, struct statfs *ret_fs, struct error *err)
+{
+    if (fstat(fd, ret_st) < 0 || fstatfs(fd, ret_fs) < 0)
+        return err_sys(err, "what file this is");
+    if (!S_ISREG(ret_st->st_mode))
+        return err_set(err, ERR_USAGE, "not a regular file");
+    return check_system(ret_fs, err);
+}
+
 /* Memory that a file system cannot give when it is touched ends the process: ask before. */
 static int check_space(const struct statfs *fs, uint64_t bytes, struct error *err)
 {
@@ -284,19 +303,34 @@ static int check_space(const struct statfs *fs, uint64_t bytes, struct error *er
     return 0;
 }
 
+/* True where its pages are huge ones. */
+static bool note_page_size(const struct statfs *fs, struct ram_block *b)
+{
+    bool huge = fs->f_type == HUGETLBFS_MAGIC;
+
+    if (huge)
+        b->host_page_bytes = (uint64_t)fs->f_bsize;
+    return huge;
+}
+
+static int map_named(const struct memory_backing_config *config, struct ram_block *b, int fd,
+                     struct error *err)
+{
+    if (map_fd(config, b, fd, err) < 0)
+        return -1;
+    b->named = b->shared;
+    return 0;
+}
+
 static int fit_file(const struct memory_backing_config *config, int fd, struct ram_block *b,
                     struct error *err)
 {
     struct statfs fs;
     struct stat st;
 
-    if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
-        return err_sys(err, "what file this is");
-    if (check_system(&fs, err) < 0 || check_file(fd, &st, err) < 0)
+    if (look_at_file(fd, &st, &fs, err) < 0 || check_fresh(fd, &st, err) < 0)
         return -1;
-    bool huge = fs.f_type == HUGETLBFS_MAGIC;
-    if (huge)
-        b->host_page_bytes = (uint64_t)fs.f_bsize;
+    bool huge = note_page_size(&fs, b);
     uint64_t bytes = ram_block_mapped_bytes(b);
     if (st.st_size != 0 && (uint64_t)st.st_size != bytes)
         return err_set(err, ERR_USAGE, "%llu bytes long, expected %" PRIu64 " or an empty file",
@@ -307,7 +341,31 @@ static int fit_file(const struct memory_backing_config *config, int fd, struct r
         return -1;
     if (st.st_size == 0 && ftruncate(fd, (off_t)bytes) < 0)
         return err_sys(err, "making it %" PRIu64 " MiB long", bytes >> 20);
-    return map_fd(config, b, fd, err);
+    return map_named(config, b, fd, err);
+}
+
+/* Not a byte of it is changed, and nobody is kept from it: the guest is elsewhere still. */
+static int map_kept(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
+                    struct error *err)
+{
+    AUTO_FD int fd = open(config->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    struct statfs fs;
+    struct stat st;
+
+    if (fd < 0)
+        return err_sys(err, "open");
+    if (look_at_file(fd, &st, &fs, err) < 0)
+        return -1;
+    note_page_size(&fs, b);
+    if ((uint64_t)st.st_size != ram_block_mapped_bytes(b))
+        return err_set(err, ERR_USAGE,
+                       "%llu bytes long, expected %" PRIu64 ": the memory of a guest of this size",
+                       (unsigned long long)st.st_size, ram_block_mapped_bytes(b));
+    if (map_named(config, b, fd, err) < 0)
+        return -1;
+    b->kept = true;
+    *ret_fd = fd_take(&fd);
+    return 0;
 }
 
 static int map_file(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
@@ -316,12 +374,13 @@ static int map_file(const struct memory_backing_config *config, struct ram_block
     AUTO_FD int fd = -1;
     bool created = false;
 
+    if (config->keep)
+        return map_kept(config, b, ret_fd, err) < 0 ? err_in(err, "%s", config->path) : 0;
     if (open_file(config->path, &fd, &created, err) < 0 || fit_file(config, fd, b, err) < 0) {
         if (created)
             unlink(config->path);
         return err_in(err, "%s", config->path);
     }
-    b->named = b->shared;
     *ret_fd = fd_take(&fd);
     return 0;
 }

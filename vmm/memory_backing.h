@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -32,12 +33,13 @@ struct memory_backing_config {
     enum memory_sharing sharing;
     uint64_t page_bytes; /* MEMORY_HUGETLB: 2 MiB or 1 GiB */
     const char *path;    /* MEMORY_FILE */
+    bool keep;           /* MEMORY_FILE: it is there, and is a guest's memory as it is */
     const char *numa;    /* the nodes that it must be on, "0,2-3"; NULL: any */
 };
 
 #define MEMORY_BACKING_SYNTAX "anon|memfd|hugetlb[:2M|1G]|file:PATH"
 
-/* All but `numa`, out of MEMORY_BACKING_SYNTAX; `path` points into `text`. ERR_USAGE. */
+/* All but `keep` and `numa`, out of MEMORY_BACKING_SYNTAX; `path` points into `text`. ERR_USAGE. */
 MUST_USE int memory_backing_parse(const char *text, struct memory_backing_config *ret,
                                   struct error *err);
 
@@ -45,7 +47,8 @@ MUST_USE int memory_backing_parse(const char *text, struct memory_backing_config
  * Gives the block memory that is zero, bound before anything is touched, and nothing is populated;
  * it goes with ram_map_done(). A file that is missing or empty is made as long as the block; one
  * with another length, or with data in it, is refused and left as it is. It stays behind with what
- * the guest wrote.
+ * the guest wrote. A new file is claimed; one that is kept is not, since another guest may still
+ * run on it: memory_backing_claim().
  * *ret_fd: the file behind the memory, the caller's, or -1; it outlives the block, because b->fd
  * may be the same.
  */
@@ -55,5 +58,12 @@ MUST_USE int memory_backing_map(const struct memory_backing_config *config, stru
 bool memory_backing_is_shared(const struct memory_backing_config *config);
 /* 0 where huge pages come in this size, else ERR_USAGE. */
 MUST_USE int memory_backing_check_huge(uint64_t page_bytes, struct error *err);
+/*
+ * A guest runs on a file only while its process has claimed it. ERR_SYSTEM, from claim: another
+ * has; once more does no harm. `fd`: what memory_backing_map() gave.
+ */
+MUST_USE int memory_backing_claim(int fd, struct error *err);
+void memory_backing_yield(int fd);
+
 /* Huge pages of this size that are set aside, and free. */
 uint64_t memory_backing_huge_free(uint64_t page_bytes);

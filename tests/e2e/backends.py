@@ -239,10 +239,10 @@ UNLIKE = [
     ("shorter there", "id=goes,size=2M,addr=0x10000000",
      "RAM block 'goes': 4194304 bytes, expected 2097152"),
     ("of another name", "id=comes,size=4M,addr=0x10000000", "RAM block 'goes': there is none"),
-    ("not there", None, "2 RAM blocks, expected 1"),
-    ("not mapped there", "id=goes,size=4M", "2 RAM blocks, expected 1"),
+    ("not there", None, "RAM block 'goes': there is none"),
+    ("not mapped there", "id=goes,size=4M", "RAM block 'goes': there is none"),
     ("not migratable there", "id=goes,size=4M,addr=0x10000000,migratable=off",
-     "2 RAM blocks, expected 1"),
+     "RAM block 'goes': it is not migratable here"),
 ]
 
 

@@ -29,6 +29,16 @@ def listed(data):
     return put("start", section_start() + data)
 
 
+def ignoring(at_source=True, **of_list):
+    """x-ignore-shared is on here, and perhaps at the source."""
+    def change(s):
+        s.options += ["--set", "x-ignore-shared=on"]
+        if at_source:
+            s.configuration = configuration(s.machine, capabilities("x-ignore-shared"))
+        s.start = section_start() + block_list(wire.BLOCKS, **of_list)
+    return change
+
+
 def cut(at):
     """Main ends at a position in front of a piece, or inside it."""
     pieces = ["header", "configuration", "commands", "start", "start_end", "part", "records",
@@ -90,6 +100,11 @@ ROWS = [
     Row("x-ignore-shared", put("configuration", lambda s: configuration(
         s.machine, capabilities("x-ignore-shared"))),
         ("main channel", "x-ignore-shared is on at the source, expected off"), early=True),
+    Row("x-ignore-shared here only", ignoring(at_source=False),
+        ("main channel", "x-ignore-shared is off at the source, expected on"), early=True),
+    Row("well-formed, x-ignore-shared", ignoring(address=0)),
+    Row("addresses of the world", ignoring(address=2**64 - 1)),
+    Row("x-ignore-shared, no addresses", ignoring(), ("main channel",)),
     Row("mapped-ram over a socket", put("configuration", lambda s: configuration(
         s.machine, capabilities("mapped-ram"))),
         ("main channel", "mapped-ram is on at the source, expected off"), early=True),

@@ -64,9 +64,11 @@ def footer(number=1):
     return u8(0x7E) + u32(number)
 
 
-def block_list(blocks, total=None):
+def block_list(blocks, total=None, address=None):
+    """`address`, of each block: with x-ignore-shared."""
     total = sum(length for _, length in blocks) if total is None else total
-    return u64(total | 4) + b"".join(str8(name) + u64(length) for name, length in blocks)
+    at = b"" if address is None else u64(address)
+    return u64(total | 4) + b"".join(str8(name) + u64(length) + at for name, length in blocks)
 
 
 def section_start(name="ram", number=1, instance=0, version=4):

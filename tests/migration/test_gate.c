@@ -84,8 +84,9 @@ static const struct {
 static const char *const left_out[] = {"block", "x-colo"};
 
 static const char *const built[] = {
-    "auto-converge", "dirty-limit",    "events",        "multifd",       "pause-before-switchover",
-    "return-path",   "switchover-ack", "validate-uuid", "zero-copy-send"};
+    "auto-converge",           "dirty-limit",   "events",         "multifd",
+    "pause-before-switchover", "return-path",   "switchover-ack", "validate-uuid",
+    "x-ignore-shared",         "zero-copy-send"};
 
 static bool in_list(const char *const *list, size_t n, const char *name)
 {

@@ -357,6 +357,26 @@ static void bad_packets(void **state)
     }
 }
 
+/* Nothing may come of a block that does not travel (B4), whatever the packet holds. */
+static void packets_of_an_ignored_block(void **state)
+{
+    static const struct {
+        const char *label;
+        unsigned n_normal, n_zero;
+    } cases[] = {{"a page", 1, 0}, {"a zero page", 0, 1}, {"both", 2, 2}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        start();
+        w.map.blocks[0].travel = RAM_IGNORED;
+        join_all(1);
+        send_packet(0, false, cases[i].n_normal, cases[i].n_zero, 3, 0x55);
+        finish_failed(cases[i].label, ERR_PEER,
+                      "channel 0: multifd packet: page 0: RAM block 'm': a page of it, expected "
+                      "none");
+    }
+}
+
 static const struct method_case {
     const char *label;
     int pinned;
@@ -549,6 +569,7 @@ int main(void)
         cmocka_unit_test(one_sync_more_at_the_end),
         cmocka_unit_test(closing_after_the_end_is_fine),
         cmocka_unit_test(bad_packets),
+        cmocka_unit_test(packets_of_an_ignored_block),
         cmocka_unit_test(a_channel_keeps_its_method),
         cmocka_unit_test(cut_packets),
         cmocka_unit_test(one_failure_is_everyones),

@@ -121,6 +121,46 @@ static void the_one_door(void **state)
     ram_map_done(&map);
 }
 
+static void closed_where_nothing_travels(void **state)
+{
+    static const enum ram_travel closed[] = {RAM_IGNORED, RAM_NOT_LISTED};
+    struct ram_map map = {0};
+    struct ram_block *b = memory_add(&map, "mem0", 4, true);
+
+    (void)state;
+    for (size_t t = 0; t < ARRAY_LEN(closed); t++) {
+        b->travel = closed[t];
+        for (size_t i = 0; i < ARRAY_LEN(span_cases); i++) {
+            uint8_t here, *host = &here;
+            struct error err;
+
+            check_refused(span_cases[i].label,
+                          ram_span(b, span_cases[i].offset, span_cases[i].len, &host, &err), &err,
+                          ERR_PEER, "RAM block 'mem0': a page of it, expected none");
+            CHECK(host == &here, "%s: the result was touched", span_cases[i].label);
+        }
+    }
+    ram_map_done(&map);
+}
+
+/* Also where it was zero: that is the difference to a block that is left out. */
+static void notes_that_something_came(void **state)
+{
+    const uint8_t page[PAGE] = {1};
+    struct ram_map map = {0};
+    struct error err;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        memory_add(&map, (char[]){(char)('a' + i), 0}, 4, true);
+    OK(ram_zero_page(&map.blocks[0], PAGE, &err), err, "zero");
+    OK(ram_write(&map.blocks[1], PAGE, page, PAGE, &err), err, "write");
+    ram_mark_present(&map.blocks[2], PAGE, PAGE);
+    for (int i = 0; i < 4; i++)
+        CHECK(ram_block_came(&map.blocks[i]) == (i < 3), "block %d", i);
+    ram_map_done(&map);
+}
+
 static void notes_what_is_present(void **state)
 {
     struct ram_map map = {0};
@@ -236,6 +276,8 @@ int main(void)
         cmocka_unit_test(adds),
         cmocka_unit_test(names_and_numbers_are_limited),
         cmocka_unit_test(the_one_door),
+        cmocka_unit_test(closed_where_nothing_travels),
+        cmocka_unit_test(notes_that_something_came),
         cmocka_unit_test(notes_what_is_present),
         cmocka_unit_test(zero_clears_only_what_was_written),
         cmocka_unit_test(pages_go_to_the_store),

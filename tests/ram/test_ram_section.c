@@ -5,8 +5,10 @@
 #include "ram/ram_format.h"
 #include "ram/ram_load.h"
 #include "ram/ram_save.h"
+#include "stream/configuration.h"
 #include "tests/support/bytes_channel.h"
 #include "tests/support/memory.h"
+#include "tests/support/temp.h"
 #include "tests/support/test.h"
 
 /* --- loading --------------------------------------------------------------------------------- */
@@ -37,14 +39,25 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
 
 static const struct ram_load_ops load_ops = {.listed = on_listed, .barrier = on_barrier};
 
+/* The list alone: its blocks have no memory. */
+static int on_list_alone(struct ram_load *load, struct error *err)
+{
+    (void)load;
+    (void)err;
+    return 0;
+}
+
+static const struct ram_load_ops list_ops = {.listed = on_list_alone, .barrier = on_barrier};
+
 /* Sections until the bytes end, or one is refused. */
-static int load_all(struct load *l, const void *wire, size_t len, struct error *err)
+static int load_with(struct load *l, const struct ram_load_ops *ops, const void *wire, size_t len,
+                     struct error *err)
 {
     struct stream_in in;
     int rc = 0;
 
     bytes_stream_in(&in, wire, len);
-    *l = (struct load){.base = {.ops = &load_ops, .in = &in}};
+    *l = (struct load){.base = {.ops = ops, .in = &in}};
     l->base.map = &l->map;
     while (rc == 0 && stream_in_wait(&in)) {
         struct section s;
@@ -57,6 +70,11 @@ static int load_all(struct load *l, const void *wire, size_t len, struct error *
     }
     bytes_stream_in_done(&in);
     return rc;
+}
+
+static int load_all(struct load *l, const void *wire, size_t len, struct error *err)
+{
+    return load_with(l, &load_ops, wire, len, err);
 }
 
 static void load_done(struct load *l)
@@ -158,6 +176,199 @@ static void start_as_qemu_writes_it(void **state)
     ram_map_done(&map);
 }
 
+/* --- lists with addresses -------------------------------------------------------------------- */
+
+#define FOUR_GIB (UINT64_C(4) << 30)
+
+/* Of three blocks: one that travels, one that is ignored, one that nobody is told of. */
+static void make_mixed(struct ram_map *map)
+{
+    memory_add(map, "pc.ram", 3, false);
+    memory_add(map, "mem1", 2, false)->address = FOUR_GIB;
+    memory_add(map, "secret", 1, false);
+    map->blocks[1].travel = RAM_IGNORED;
+    map->blocks[2].travel = RAM_NOT_LISTED;
+    map->total_bytes = 5 * RAM_PAGE_SIZE;
+}
+
+static void list_with_addresses(void **state)
+{
+    static const char want[] = "\0\0\0\0\0\0\x50\4"
+                               "\6pc.ram\0\0\0\0\0\0\x30\0\0\0\0\0\0\0\0\0"
+                               "\4mem1\0\0\0\0\0\0\x20\0\0\0\0\1\0\0\0\0";
+    struct ram_map map = {0}, found = {0};
+    struct stream_in in;
+    struct bytes_out o;
+    struct error err;
+
+    (void)state;
+    make_mixed(&map);
+    bytes_out_init(&o);
+    ram_list_out(&o.out, &map, true, NULL);
+    struct buf wire = bytes_out_take(&o);
+    CHECK(wire.len == sizeof(want) - 1 && memcmp(wire.data, want, wire.len) == 0, "otherwise");
+    bytes_stream_in(&in, wire.data + 8, wire.len - 8);
+    OK(ram_list_in(&in, map.total_bytes, &found, true, 0, NULL, &err), err, "read");
+    CHECK(found.n == 2 && found.blocks[0].address == 0 && found.blocks[1].address == FOUR_GIB &&
+              found.blocks[1].used_bytes == 2 * RAM_PAGE_SIZE,
+          "read otherwise");
+    CHECK(found.blocks[1].travel == RAM_TRAVELS, "a stream's list does not say who is ignored");
+    bytes_stream_in_done(&in);
+    for (size_t len = 0; len < wire.len - 8; len++) {
+        struct ram_map cut = {0};
+
+        bytes_stream_in(&in, wire.data + 8, len);
+        CHECK(ram_list_in(&in, map.total_bytes, &cut, true, 0, NULL, &err) < 0, "cut at %zu", len);
+        bytes_stream_in_done(&in);
+        ram_map_done(&cut);
+    }
+    buf_done(&wire);
+    ram_map_done(&found);
+    ram_map_done(&map);
+}
+
+static uint64_t be64_at(const struct buf *b, size_t at)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < 8; i++)
+        value = value << 8 | (uint8_t)b->data[at + i];
+    return value;
+}
+
+/* The ignored block, in the middle, is nowhere, as QEMU 11.1 writes it: what follows comes at once.
+ */
+static void mapped_list_with_an_ignored_block(void **state)
+{
+    /* Wherever the layout would have it: behind the first block's pages is only its header. */
+    static const struct mapped_ram places[] = {{64, 4096}, {20480, 24576}, {20480, 24576}};
+    static const size_t header = 4096 + 3 * RAM_PAGE_SIZE + 5 + 8 + 8 + 4 + 8;
+    struct mapped_ram *mapped = NULL;
+    struct ram_map map = {0}, found = {0};
+    struct stream_in in;
+    struct bytes_out o;
+    struct error err;
+
+    (void)state;
+    make_mixed(&map);
+    map.blocks[2].travel = RAM_TRAVELS;
+    map.total_bytes += map.blocks[2].used_bytes;
+    bytes_out_init(&o);
+    ram_list_out(&o.out, &map, true, places);
+    out_u64(&o.out, RAM_RECORD_EOS);
+    struct buf wire = bytes_out_take(&o);
+    CHECK(wire.len == 24576 + RAM_PAGE_SIZE + 8, "%zu bytes", wire.len);
+    CHECK(be64_at(&wire, header) == 0 && be64_at(&wire, header + 8) == 0, "it has a place");
+    CHECK(memcmp(wire.data + header + 16, "\6secret", 7) == 0, "the next is elsewhere");
+    bytes_stream_in(&in, wire.data, wire.len);
+    in_skip(&in, 8);
+    OK(ram_list_in(&in, map.total_bytes, &found, true, wire.len, &mapped, &err), err, "read");
+    for (size_t i = 0; i < 3; i++)
+        CHECK(found.blocks[i].travel == map.blocks[i].travel, "block %zu", i);
+    CHECK(mapped[0].pages_offset == 4096 && mapped[2].pages_offset == 24576, "other places");
+    CHECK(in_u64(&in) == RAM_RECORD_EOS, "goes on elsewhere");
+    free(mapped);
+    bytes_stream_in_done(&in);
+    ram_map_done(&found);
+    buf_done(&wire);
+    ram_map_done(&map);
+}
+
+/* What QEMUs write with x-ignore-shared: read, and written again, to the byte. */
+static const struct golden_list {
+    const char *name, *machine;
+} golden_lists[] = {
+    {"lists/v7-ignore-shared.fwd", "pc-q35-7.2"},
+    {"lists/v10-ignore-shared.fwd", "pc-q35-10.0"},
+    {"lists/v11-ignore-shared.fwd", "pc-q35-11.1"},
+};
+
+static const struct {
+    const char *name;
+    uint64_t bytes, address;
+} golden_blocks[] = {
+    {"m", 16 << 20, 0},
+    {"/rom@etc/acpi/tables", 128 << 10, 0},
+    {"pc.rom", 128 << 10, 0xc0000},
+    {"pc.bios", 64 << 10, 0xffff0000},
+    {"/rom@etc/table-loader", 4096, 0},
+    {"/rom@etc/acpi/rsdp", 4096, 0},
+};
+
+static void write_again(const char *label, const struct configuration *c, const struct section *s,
+                        const struct ram_map *map, const struct buf *want)
+{
+    struct bytes_out o;
+
+    bytes_out_init(&o);
+    configuration_out(&o.out, c);
+    section_out_begin(&o.out, s);
+    ram_list_out(&o.out, map, c->capabilities & STREAM_CAP_X_IGNORE_SHARED, NULL);
+    out_u64(&o.out, RAM_RECORD_EOS);
+    section_out_end(&o.out, s);
+    struct buf wire = bytes_out_take(&o);
+    CHECK(wire.len == want->len && memcmp(wire.data, want->data, wire.len) == 0, "%s: otherwise",
+          label);
+    buf_done(&wire);
+}
+
+static void lists_of_qemus(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(golden_lists); i++) {
+        const char *label = golden_lists[i].name;
+        struct buf wire = golden(label);
+        struct configuration config;
+        struct ram_map map = {0};
+        struct load l = {.base.ops = &list_ops};
+        struct stream_in in;
+        struct section s;
+        struct error err;
+
+        bytes_stream_in(&in, wire.data, wire.len);
+        configuration_in(&in, &config);
+        section_in_begin(&in, (enum stream_element)in_u8(&in), &s);
+        OK(stream_in_check(&in, &err), err, label);
+        CHECK(strcmp(config.machine, golden_lists[i].machine) == 0 &&
+                  config.capabilities == STREAM_CAP_X_IGNORE_SHARED,
+              "%s: another configuration", label);
+        l.base.in = &in;
+        l.base.map = &map;
+        l.base.addresses = true;
+        OK(ram_load_section(&l.base, &s, &err), err, label);
+        CHECK(map.n == ARRAY_LEN(golden_blocks), "%s: %zu blocks", label, map.n);
+        for (size_t b = 0; b < map.n; b++)
+            CHECK(strcmp(map.blocks[b].name, golden_blocks[b].name) == 0 &&
+                      map.blocks[b].used_bytes == golden_blocks[b].bytes &&
+                      map.blocks[b].address == golden_blocks[b].address,
+                  "%s: block %s", label, map.blocks[b].name);
+        write_again(label, &config, &s, &map, &wire);
+        bytes_stream_in_done(&in);
+        ram_map_done(&map);
+        buf_done(&wire);
+    }
+}
+
+/* Without x-ignore-shared places of 0 are places, and over the stream's start. */
+static void nobody_is_ignored_unasked(void **state)
+{
+    static const char list[] = "\1m\0\0\0\0\0\0\x10\0"
+                               "\0\0\0\1\0\0\0\0\0\0\x10\0"
+                               "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    struct mapped_ram *mapped = NULL;
+    struct ram_map found = {0};
+    struct stream_in in;
+    struct error err;
+
+    (void)state;
+    bytes_stream_in(&in, list, sizeof(list) - 1);
+    int rc = ram_list_in(&in, RAM_PAGE_SIZE, &found, false, sizeof(list) - 1, &mapped, &err);
+    CHECK(rc < 0 || found.blocks[0].travel == RAM_TRAVELS, "it is ignored");
+    free(mapped);
+    bytes_stream_in_done(&in);
+    ram_map_done(&found);
+}
+
 /* --- what must not pass ---------------------------------------------------------------------- */
 
 #define START      "\1\0\0\0\1\3ram\0\0\0\0\0\0\0\4"
@@ -246,6 +457,46 @@ static void refuses(void **state)
     }
 }
 
+/* Of a block that does not travel no page may come, in whatever form (B4). */
+static int list_as_ignored(struct ram_load *load, struct error *err)
+{
+    int rc = on_listed(load, err);
+
+    load->map->blocks[0].travel = RAM_IGNORED;
+    return rc;
+}
+
+static const struct ignored_case {
+    const char *label, *wire;
+    size_t len;
+    bool passes;
+} ignored_cases[] = {
+    {"nothing of it", WIRE(GOOD PART EOS FOOT), true},
+    {"a zero page", WIRE(GOOD PART ZERO("\20")), false},
+    {"a page", WIRE(GOOD PART "\0\0\0\0\0\0\20\10\1m"), false},
+    {"a page, and behind its end", WIRE(GOOD PART "\0\0\0\0\0\0\40\10\1m"), false},
+};
+
+static void nothing_of_an_ignored_block(void **state)
+{
+    static const struct ram_load_ops ops = {.listed = list_as_ignored, .barrier = on_barrier};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(ignored_cases); i++) {
+        const struct ignored_case *c = &ignored_cases[i];
+        struct load l;
+        struct error err;
+        int rc = load_with(&l, &ops, c->wire, c->len, &err);
+
+        if (c->passes)
+            OK(rc, err, c->label);
+        else
+            check_refused(c->label, rc, &err, ERR_PEER,
+                          "RAM block 'm': a page of it, expected none");
+        load_done(&l);
+    }
+}
+
 static void cut_at_every_byte(void **state)
 {
     static const char wire[] = GOOD PART ZERO("\20") EOS FOOT;
@@ -291,7 +542,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(save_and_load),
         cmocka_unit_test(start_as_qemu_writes_it),
+        cmocka_unit_test(list_with_addresses),
+        cmocka_unit_test(mapped_list_with_an_ignored_block),
+        cmocka_unit_test(nobody_is_ignored_unasked),
+        cmocka_unit_test(lists_of_qemus),
         cmocka_unit_test(refuses),
+        cmocka_unit_test(nothing_of_an_ignored_block),
         cmocka_unit_test(cut_at_every_byte),
         cmocka_unit_test(pages_of_a_page_record),
     };

@@ -80,6 +80,48 @@ static void every_page_is_claimed_once(void **state)
     ram_map_done(&map);
 }
 
+/* Blocks that do not travel, between others, at the start and at the end: no stripe, no bits. */
+static void nothing_of_what_stays(void **state)
+{
+    static const char *const rows[] = {"itititiii", "tiiiiiiii", "iiiiiiiit", "iiiiiiiii",
+                                       "-itti-it-"};
+
+    (void)state;
+    for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
+        struct ram_map map = {0};
+        struct ram_round r;
+        struct error err;
+        uint64_t pages = 0;
+
+        make_map(&map);
+        memset(seen, 0, sizeof(seen));
+        for (size_t b = 0; b < map.n; b++) {
+            bool travels = rows[row][b] == 't';
+
+            map.blocks[b].travel = travels               ? RAM_TRAVELS
+                                   : rows[row][b] == 'i' ? RAM_IGNORED
+                                                         : RAM_NOT_LISTED;
+            pages += travels ? block_pages[b] : 0;
+        }
+        OK(ram_round_init(&r, &map, true, NULL, &err), err, rows[row]);
+        round_set_all(&r);
+        CHECK(ram_round_dirty_pages(&r) == pages, "%s: dirty pages", rows[row]);
+        CHECK(!claim_all(&r), "%s: an odd stripe", rows[row]);
+        for (size_t b = 0; b < map.n; b++) {
+            for (uint64_t page = 0; page < block_pages[b]; page++)
+                CHECK(seen[b][page] == (rows[row][b] == 't'), "%s: block %zu, page %" PRIu64,
+                      rows[row], b, page);
+            CHECK(rows[row][b] == 't' || dirty_bitmap_words(&r.zeros[b]) == 0, "%s: bits of %zu",
+                  rows[row], b);
+            /* A machine's log is of all of its memory. */
+            CHECK(rows[row][b] == 't' || dirty_bitmap_merge(&r.dirty[b], 3, UINT64_MAX) == 0,
+                  "%s: block %zu takes bits", rows[row], b);
+        }
+        ram_round_done(&r);
+        ram_map_done(&map);
+    }
+}
+
 /* --- the dirty source is armed before pages are read ------------------------------------------ */
 
 struct arming {
@@ -157,6 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_page_is_claimed_once),
+        cmocka_unit_test(nothing_of_what_stays),
         cmocka_unit_test(arms_what_it_takes),
         cmocka_unit_test(empty_map),
     };

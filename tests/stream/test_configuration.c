@@ -170,6 +170,48 @@ static void refuses(void **state)
     }
 }
 
+/* --- the capabilities that must be alike (S3) ------------------------------------------------- */
+
+#define IGNORE STREAM_CAP_X_IGNORE_SHARED
+#define FILED  STREAM_CAP_MAPPED_RAM
+
+static const struct expect_case {
+    const char *label;
+    uint32_t found, expected, open;
+    const char *refused;
+} expect_cases[] = {
+    {"none", 0, 0, 0, NULL},
+    {"both", IGNORE | FILED, IGNORE | FILED, 0, NULL},
+    {"x-ignore-shared at both ends", IGNORE, IGNORE, 0, NULL},
+    {"x-ignore-shared at the source", IGNORE, 0, 0,
+     "x-ignore-shared is on at the source, expected off"},
+    {"x-ignore-shared here", 0, IGNORE, 0, "x-ignore-shared is off at the source, expected on"},
+    {"mapped-ram at the source", FILED, 0, 0, "mapped-ram is on at the source, expected off"},
+    {"mapped-ram here", 0, FILED, 0, "mapped-ram is off at the source, expected on"},
+    {"one each", IGNORE, FILED, 0, "x-ignore-shared is on at the source, expected off"},
+    {"mapped-ram is the file's affair, on", FILED, 0, FILED, NULL},
+    {"mapped-ram is the file's affair, off", 0, FILED, FILED, NULL},
+    {"the other is not", FILED | IGNORE, 0, FILED,
+     "x-ignore-shared is on at the source, expected off"},
+    {"nor here", FILED, IGNORE, FILED, "x-ignore-shared is off at the source, expected on"},
+};
+
+static void expects_capabilities(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(expect_cases); i++) {
+        const struct expect_case *c = &expect_cases[i];
+        const struct configuration config = {.capabilities = c->found};
+        struct error err;
+        int rc = configuration_expect(&config, c->expected, c->open, &err);
+
+        if (c->refused)
+            check_refused(c->label, rc, &err, ERR_PEER, c->refused);
+        else
+            OK(rc, err, c->label);
+    }
+}
+
 static const struct version_case {
     const char *machine;
     unsigned want;
@@ -209,8 +251,11 @@ static void tells_the_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_ways),         cmocka_unit_test(what_follows_is_left),
-        cmocka_unit_test(cut_at_every_byte), cmocka_unit_test(refuses),
+        cmocka_unit_test(both_ways),
+        cmocka_unit_test(what_follows_is_left),
+        cmocka_unit_test(cut_at_every_byte),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(expects_capabilities),
         cmocka_unit_test(tells_the_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,6 +46,7 @@ void move_to_landing(const struct move *move, struct machine *from, struct landi
     connect_of(&config.connect);
     in.connect = config.connect;
     in.connect.tls = move->server;
+    in.capabilities = config.ram.ignore_shared ? STREAM_CAP_X_IGNORE_SHARED : 0;
     config.connect.tls = move->client;
     OK(incoming_new(&in, to, &arrival.in, &err), err, move->label);
     assert_int_equal(pthread_create(&thread, NULL, run_incoming, &arrival), 0);

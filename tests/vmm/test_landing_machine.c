@@ -45,7 +45,7 @@ static const struct list_case {
     {"one too many",
      {{"a", 4, false}},
      {{"a", 4, false}, {"b", 2, false}},
-     "2 RAM blocks, expected 1"},
+     "RAM block 'b': there is none"},
     {"B13: longer",
      {{"a", 4, false}, {"b", 2, false}},
      {{"a", 4, false}, {"b", 3, false}},

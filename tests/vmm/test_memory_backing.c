@@ -216,6 +216,84 @@ static void files_that_are_there(void **state)
     }
 }
 
+/* --- a file that is a guest's already -------------------------------------------------------- */
+
+static int map_kept(const char *path, uint64_t bytes, struct ram_map *map, int *ret_fd,
+                    struct error *err)
+{
+    const struct memory_backing_config config = {.kind = MEMORY_FILE, .path = path, .keep = true};
+
+    OK(ram_map_add(map, "pc.ram", bytes, err), *err, path);
+    return memory_backing_map(&config, &map->blocks[0], ret_fd, err);
+}
+
+/* The same bytes for both, none of them changed; and only one may claim it. */
+static void file_of_a_guest(void **state)
+{
+    struct ram_map first = {0}, second = {0};
+    int first_fd = -1, second_fd = -1;
+    char path[PATH_MAX];
+    struct error err;
+
+    (void)state;
+    OK(map_file(temp_path(path, "guest"), BYTES, &first, &first_fd, &err), err, "a new file");
+    CHECK(!first.blocks[0].kept && first.blocks[0].shared && first.blocks[0].named,
+          "new, but kept");
+    memcpy(first.blocks[0].host + 5 * MIB, "guest", 5);
+    OK(map_kept(path, BYTES, &second, &second_fd, &err), err, "kept");
+    CHECK(second.blocks[0].kept && second.blocks[0].shared && second.blocks[0].named, "not kept");
+    CHECK(memcmp(second.blocks[0].host + 5 * MIB, "guest", 5) == 0, "what it holds is gone");
+    second.blocks[0].host[0] = 7;
+    CHECK(first.blocks[0].host[0] == 7, "it is another memory");
+
+    OK(memory_backing_claim(first_fd, &err), err, "once more");
+    for (int i = 0; i < 2; i++) {
+        check_refused("claimed", memory_backing_claim(second_fd, &err), &err, ERR_SYSTEM,
+                      "in use by another guest");
+        memory_backing_yield(first_fd);
+        OK(memory_backing_claim(second_fd, &err), err, "left to it");
+        check_refused("taken over", memory_backing_claim(first_fd, &err), &err, ERR_SYSTEM,
+                      "in use by another guest");
+        memory_backing_yield(second_fd);
+        OK(memory_backing_claim(first_fd, &err), err, "taken back");
+    }
+    ram_map_done(&first);
+    fd_close(&first_fd); /* its process has ended */
+    OK(memory_backing_claim(second_fd, &err), err, "nobody is left");
+    ram_map_done(&second);
+    fd_close(&second_fd);
+    struct buf bytes = file_bytes(path);
+    CHECK(bytes.len == BYTES && memcmp(bytes.data + 5 * MIB, "guest", 5) == 0, "it has changed");
+    buf_done(&bytes);
+}
+
+static void files_that_are_no_guests(void **state)
+{
+    static const uint64_t lengths[] = {0, BYTES - RAM_PAGE_SIZE, BYTES + 1, 2 * BYTES};
+    struct ram_map map = {0};
+    char path[PATH_MAX];
+    struct error err;
+    struct stat st;
+    int fd = -1;
+
+    (void)state;
+    check_refused("none", map_kept(temp_path(path, "no-guest"), BYTES, &map, &fd, &err), &err,
+                  ERR_SYSTEM, "no-guest: open: No such file");
+    CHECK(access(path, F_OK) < 0, "it was made");
+    ram_map_done(&map);
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+        file_write(path, "", 0);
+        CHECK(truncate(path, (off_t)lengths[i]) == 0, "truncate");
+        check_refused("another length", map_kept(path, BYTES, &map, &fd, &err), &err, ERR_USAGE,
+                      "bytes long, expected 16777216: the memory of a guest");
+        CHECK(stat(path, &st) == 0 && (uint64_t)st.st_size == lengths[i], "its length has changed");
+        ram_map_done(&map);
+    }
+    check_refused("a device", map_kept("/dev/null", BYTES, &map, &fd, &err), &err, ERR_USAGE,
+                  "not a regular file");
+    ram_map_done(&map);
+}
+
 static void files_that_cannot_be(void **state)
 {
     struct ram_map map = {0};
@@ -490,6 +568,8 @@ int main(void)
         cmocka_unit_test(is_as_long_as_it_says),
         cmocka_unit_test(file_is_kept),
         cmocka_unit_test(files_that_are_there),
+        cmocka_unit_test(file_of_a_guest),
+        cmocka_unit_test(files_that_are_no_guests),
         cmocka_unit_test(files_that_cannot_be),
         cmocka_unit_test(too_little_space),
         cmocka_unit_test(refuses_fuse),

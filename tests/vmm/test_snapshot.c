@@ -167,6 +167,80 @@ static void raw_round_trip(void **state)
     source_done(&s);
 }
 
+/* --- a block that was left out --------------------------------------------------------------- */
+
+#define LEFT_OUT 1 /* one in the middle */
+
+static void land_without(struct landing *l, const struct source *s)
+{
+    struct configuration config = config_of();
+    struct ram_map map = {0};
+    struct error err;
+
+    config.capabilities = STREAM_CAP_X_IGNORE_SHARED;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        OK(ram_map_add(&map, blocks[i].name, blocks[i].pages * RAM_PAGE_SIZE, &err), err, "add");
+        map.blocks[i].address = i << 32;
+    }
+    OK(l->ops->listed(l, &config, &s->devices, &map, &err), err, "listed");
+    for (size_t i = 0; i < BLOCKS; i++) {
+        if (i == LEFT_OUT)
+            map.blocks[i].travel = RAM_IGNORED; /* as it is found at the end */
+        else
+            OK(ram_write(&map.blocks[i], 0, s->map.blocks[i].host, blocks[i].pages * RAM_PAGE_SIZE,
+                         &err),
+               err, "write");
+    }
+    OK(l->ops->commit(l, &config, &map, &s->devices, &err), err, "commit");
+    ram_map_done(&map);
+    landing_free(l);
+}
+
+static void check_without(const char *label, struct machine *m, const struct source *s)
+{
+    CHECK(m->ram.n == BLOCKS && m->ram.total_bytes == s->map.total_bytes, "%s: blocks", label);
+    for (size_t i = 0; i < BLOCKS; i++) {
+        const struct ram_block *b = &m->ram.blocks[i], *own = &s->map.blocks[i];
+
+        CHECK(ram_block_is_here(b) == (i != LEFT_OUT), "%s: block %zu is here", label, i);
+        CHECK(b->address == i << 32, "%s: block %zu is elsewhere", label, i);
+        CHECK(b->shared == (i == LEFT_OUT) && b->named == b->shared && b->travel == RAM_TRAVELS,
+              "%s: block %zu is not what it was", label, i);
+        CHECK(i == LEFT_OUT || memcmp(b->host, own->host, own->used_bytes) == 0,
+              "%s: block %zu differs", label, i);
+    }
+    CHECK(m->devices.tail.len == s->devices.tail.len, "%s: another tail", label);
+    CHECK(m->config.capabilities == 0, "%s: the machine has capabilities", label);
+    machine_free(m);
+}
+
+static void leaves_out_again(void **state)
+{
+    static const char *const files[] = {"cap/stream", "cap/ram.pc.ram", "cap/ram.100%25%2Fa"};
+    struct source s;
+    struct machine *m;
+    struct landing *l;
+    char path[PATH_MAX], name[PATH_MAX];
+    struct error err;
+
+    (void)state;
+    source_init(&s);
+    OK(landing_file_new(temp_path(path, "snap"), true, &l, &err), err, "landing");
+    land_without(l, &s);
+    OK(snapshot_file(path, &m, &err), err, "read back");
+    check_without("file", m, &s);
+    unlink(path);
+    OK(landing_raw_new(temp_path(path, "cap"), false, &l, &err), err, "landing");
+    land_without(l, &s);
+    CHECK(access(temp_path(name, "cap/ram.%2From@etc%2Facpi%2Ftables"), F_OK) < 0, "it has a file");
+    OK(machine_snapshot_raw(path, &m, &err), err, "read back");
+    check_without("raw", m, &s);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++)
+        CHECK(unlink(temp_path(name, files[i])) == 0, "%s", files[i]);
+    rmdir(path);
+    source_done(&s);
+}
+
 static void a_landing_that_is_dropped_leaves_nothing(void **state)
 {
     char path[PATH_MAX];
@@ -443,6 +517,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(file_round_trip),
         cmocka_unit_test(raw_round_trip),
+        cmocka_unit_test(leaves_out_again),
         cmocka_unit_test(a_landing_that_is_dropped_leaves_nothing),
         cmocka_unit_test(layout),
         cmocka_unit_test(lies),
