@@ -18,10 +18,11 @@ static int file_listed(struct landing *l, const struct configuration *config,
 {
     struct landing_file *f = (struct landing_file *)l;
 
+    (void)config;
     f->mapped = calloc(MAX(ram->n, (size_t)1), sizeof(*f->mapped));
     if (!f->mapped)
         return err_sys(err, "memory for the snapshot's layout");
-    snapshot_layout(config, ram, devices, f->mapped);
+    mapped_ram_layout(ram, STREAM_HEAD_MAX + devices->early.len, f->mapped);
     for (size_t i = 0; i < ram->n; i++) {
         struct ram_block *b = &ram->blocks[i];
 

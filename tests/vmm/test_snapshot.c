@@ -256,34 +256,6 @@ static void a_landing_that_is_dropped_leaves_nothing(void **state)
     landing_free(NULL);
 }
 
-/* No two things in the file overlap, pages are where a reader may expect them. */
-static void layout(void **state)
-{
-    struct configuration config = config_of();
-    struct mapped_ram mapped[BLOCKS];
-    struct source s;
-
-    (void)state;
-    source_init(&s);
-    for (size_t early = 0; early < 3 << 20; early = early * 4 + 1000) {
-        struct device_state devices = {.early.len = early};
-        uint64_t end = early;
-
-        snapshot_layout(&config, &s.map, &devices, mapped);
-        for (size_t i = 0; i < BLOCKS; i++) {
-            CHECK(mapped[i].bitmap_offset >= end + strlen(blocks[i].name) + 9 + 28,
-                  "block %zu: bitmap over its header", i);
-            CHECK(mapped[i].pages_offset >=
-                      mapped[i].bitmap_offset + (blocks[i].pages + 63) / 64 * 8,
-                  "block %zu: pages over the bitmap", i);
-            CHECK(IS_ALIGNED(mapped[i].pages_offset, UINT64_C(1) << 20), "block %zu: not aligned",
-                  i);
-            end = mapped[i].pages_offset + blocks[i].pages * RAM_PAGE_SIZE;
-        }
-    }
-    source_done(&s);
-}
-
 /* --- files that lie --------------------------------------------------------------------------- */
 
 /* Those who read such files: a machine that is sent or looked at, and the engine that loads one. */
@@ -519,7 +491,6 @@ int main(void)
         cmocka_unit_test(raw_round_trip),
         cmocka_unit_test(leaves_out_again),
         cmocka_unit_test(a_landing_that_is_dropped_leaves_nothing),
-        cmocka_unit_test(layout),
         cmocka_unit_test(lies),
         cmocka_unit_test(cut_at_structures),
         cmocka_unit_test(cut_files),
