@@ -61,6 +61,37 @@ int file_target_open(const struct address *to, struct file_target *ret, struct e
     return 0;
 }
 
+int file_target_extend(const struct file_target *f, uint64_t bytes, struct error *err)
+{
+    if (ftruncate(f->fd, (off_t)bytes) < 0)
+        return err_sys(err, "%s: making it %" PRIu64 " bytes long", f->to->file, bytes);
+    return 0;
+}
+
+static bool is_same_file(int a, int b)
+{
+    struct stat one, other;
+
+    return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+int file_target_direct(const struct file_target *f, int *ret_fd, struct error *err)
+{
+    AUTO_FD int fd = open(f->to->file, O_RDWR | O_DIRECT | O_CLOEXEC);
+
+    if (fd < 0 && errno == EINVAL)
+        return err_set(err, ERR_USAGE,
+                       "%s: its filesystem has no O_DIRECT: switch direct-io off, or use another",
+                       f->to->file);
+    if (fd < 0)
+        return err_sys(err, "%s: with O_DIRECT", f->to->file);
+    if (!is_same_file(fd, f->fd))
+        return err_set(err, ERR_SYSTEM, "%s: somebody has put another file there", f->to->file);
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
 void file_target_abandon(struct file_target *f)
 {
     if (f->fd < 0)

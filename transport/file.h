@@ -19,6 +19,14 @@ struct file_target {
 
 /* Opens it, or makes it, and empties it from the offset on. `to` must outlive it. */
 MUST_USE int file_target_open(const struct address *to, struct file_target *ret, struct error *err);
+/* Makes it `bytes` long, all zeros where nothing is: writers of one file then wait less for each
+ * other. */
+MUST_USE int file_target_extend(const struct file_target *f, uint64_t bytes, struct error *err);
+/*
+ * A second descriptor of the same file that goes past the page cache (O_DIRECT): what it writes is
+ * aligned to 4096 bytes, in memory and in the file. *ret_fd is the caller's.
+ */
+MUST_USE int file_target_direct(const struct file_target *f, int *ret_fd, struct error *err);
 /* What was written came to nothing: leaves none of it behind, and no file that was not there. */
 void file_target_abandon(struct file_target *f);
 /* Closes it. Zeroed is not fine: FILE_TARGET_NONE is. */
