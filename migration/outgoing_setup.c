@@ -1,5 +1,6 @@
 #include "migration/outgoing_inside.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "base/fd.h"
@@ -98,7 +99,8 @@ static int make_file_pool(struct outgoing *m, struct page_sink **ret, struct err
 
     if (lay_out(m, err) < 0)
         return -1;
-    if (m->config.direct_io && file_target_direct(&m->file, &direct, err) < 0)
+    if (m->config.direct_io &&
+        file_direct_open(m->file.to->file, m->file.fd, O_RDWR, &direct, err) < 0)
         return -1;
     if (open_writers(m, direct >= 0 ? direct : m->file.fd, channels, n, err) < 0)
         return -1;

@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import journey, table
+from lib import journey, ramjet, table
 from lib.qemu import Qemu
 from lib.ramjet import Ramjet
 from lib.runner import FAST, Vm, dirtier
@@ -136,6 +136,26 @@ def by_channels(scene, case):
     source.quit()
 
 
+# --- ramjet recv -----------------------------------------------------------------------------------
+
+def received(scene, case):
+    """The running guest by connections into `ramjet recv`, to the disk and past the cache."""
+    source = dirtier(scene, guest="dirtier,rate=100M,write=avx,timer=10ms", memory="48M")
+    source.set(multifd=case.channels > 0, return_path=True)
+    path, target = target_of(scene, case)
+    receiver, address = ramjet.recv(scene, target, "--json", "--sync",
+                                    "--set", f"direct-io={'on' if case.direct else 'off'}")
+    rewritten(source, address)
+    journey.completed(receiver.done())
+    digest = source.digest()
+    resumed = Vm(scene, "--incoming", f"file:{path}", "--paused", memory="48M")
+    check(resumed.digest() == digest, "memory differs")
+    resumed.qmp("cont")
+    check(resumed.swept()["moves"] == 1, f"{resumed.guest()}")
+    resumed.quit()
+    source.quit()
+
+
 # --- what comes to nothing -------------------------------------------------------------------------
 
 def goes_on(source, path, kept):
@@ -206,6 +226,11 @@ def refused(scene, _):
     sender.failed("(rule m2)", code=2)
     sender = Ramjet(scene, "send", "--set", "mapped-ram=on", "synth:4M", f"file:{scene.folder}")
     sender.failed("is a directory")
+    receiver = Ramjet(scene, "recv", "--sync", "tcp:127.0.0.1:0", "null:")
+    receiver.failed("nothing for a disk", code=2)
+    receiver = Ramjet(scene, "recv", "--set", "direct-io=on", "tcp:127.0.0.1:0",
+                      f"raw:{scene.folder}/none")
+    receiver.failed("expected a target file:path", code=2)
 
 
 CASES = [
@@ -221,6 +246,8 @@ CASES = [
                                        (4, FRONT, True), (0, 0, True)]],
     Case("live, a plain stream", own, offset=FRONT, mapped=False),
     Case("live, the address as channels", by_channels),
+    *[Case(f"received, {channels} channels{', O_DIRECT' if direct else ''}", received, channels,
+           direct=direct) for channels, direct in [(0, True), (2, False), (4, True)]],
     *[Case(f"cancelled, {channels} channels{', offset' if offset else ''}", cancelled, channels,
            offset) for channels, offset in [(0, 0), (4, 0), (4, FRONT)]],
     Case("cancelled, a plain stream", cancelled, mapped=False),

@@ -114,7 +114,9 @@ static const char *write_file(char path[static PATH_MAX], const struct source *s
     struct landing *l;
     struct error err;
 
-    OK(landing_file_new(temp_path(path, "snap"), true, &l, &err), err, "landing");
+    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "snap"), .force = true},
+                        &l, &err),
+       err, "landing");
     land(l, s);
     return path;
 }
@@ -146,7 +148,8 @@ static void raw_round_trip(void **state)
 
     (void)state;
     source_init(&s);
-    OK(landing_raw_new(temp_path(path, "cap"), false, &l, &err), err, "landing");
+    OK(landing_raw_new(&(struct landing_config){.path = temp_path(path, "cap")}, &l, &err), err,
+       "landing");
     land(l, &s);
     OK(machine_snapshot_raw(path, &m, &err), err, "read back");
     check_machine("raw", m, &s, false);
@@ -225,12 +228,15 @@ static void leaves_out_again(void **state)
 
     (void)state;
     source_init(&s);
-    OK(landing_file_new(temp_path(path, "snap"), true, &l, &err), err, "landing");
+    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "snap"), .force = true},
+                        &l, &err),
+       err, "landing");
     land_without(l, &s);
     OK(snapshot_file(path, &m, &err), err, "read back");
     check_without("file", m, &s);
     unlink(path);
-    OK(landing_raw_new(temp_path(path, "cap"), false, &l, &err), err, "landing");
+    OK(landing_raw_new(&(struct landing_config){.path = temp_path(path, "cap")}, &l, &err), err,
+       "landing");
     land_without(l, &s);
     CHECK(access(temp_path(name, "cap/ram.%2From@etc%2Facpi%2Ftables"), F_OK) < 0, "it has a file");
     OK(machine_snapshot_raw(path, &m, &err), err, "read back");
@@ -248,9 +254,10 @@ static void a_landing_that_is_dropped_leaves_nothing(void **state)
     struct error err;
 
     (void)state;
-    OK(landing_file_new(temp_path(path, "x"), false, &l, &err), err, "file");
+    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "x")}, &l, &err), err,
+       "file");
     landing_free(l);
-    OK(landing_raw_new(path, false, &l, &err), err, "raw");
+    OK(landing_raw_new(&(struct landing_config){.path = path}, &l, &err), err, "raw");
     landing_free(l);
     CHECK(temp_entries() == 0, "%zu entries", temp_entries());
     landing_free(NULL);
