@@ -66,14 +66,15 @@ static int write_piece(struct file_writer *w, struct error *err)
     return 0;
 }
 
+/* Neighbours lie together in memory, too: a reader's buffer is written before it is filled again.
+ */
 static int add_page(struct file_writer *w, uint64_t page, const uint8_t *bytes, struct error *err)
 {
-    bool continues = w->n > 0 && w->n < PIECE_PAGES && page == w->first + w->n &&
-                     bytes == w->bytes + (w->n << RAM_PAGE_BITS);
-
-    if (!continues) {
+    if (page != w->first + w->n || w->n == PIECE_PAGES) {
         if (write_piece(w, err) < 0)
             return -1;
+    }
+    if (w->n == 0) {
         w->first = page;
         w->bytes = bytes;
     }
