@@ -57,8 +57,7 @@ const struct capability_info capabilities[] = {
     [CAP_DIRTY_LIMIT] = {"dirty-limit", "8.1", NULL, SIDE_SOURCE,
                          "slow single vCPUs down by their dirty rate", NULL},
     [CAP_MAPPED_RAM] = {"mapped-ram", "9.0", NULL, SIDE_BOTH, "pages at fixed places in a file",
-                        "a migration does not go into a file in this build; use recv with a "
-                        "target file:PATH, which writes mapped-ram"},
+                        NULL},
 };
 _Static_assert(ARRAY_LEN(capabilities) == CAP_N, "a row for each capability");
 

@@ -45,6 +45,8 @@ void outgoing_configure(const struct settings *s, struct outgoing_config *ret)
     ret->n_channels = settings_channels(s);
     ret->method = (enum codec_method)settings_number(s, PARAM_MULTIFD_COMPRESSION);
     ret->level = settings_level(s);
+    ret->mapped_ram = settings_on(s, CAP_MAPPED_RAM);
+    ret->direct_io = settings_number(s, PARAM_DIRECT_IO);
     ram_set_rules_of(s, &ret->ram);
     ret->return_path = settings_on(s, CAP_RETURN_PATH);
     ret->switchover_ack = settings_on(s, CAP_SWITCHOVER_ACK);

@@ -1,6 +1,7 @@
 #include "migration/incoming.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -423,7 +424,9 @@ static int open_file(struct incoming *m, struct error *err)
 
     if (file_source_open(from, &m->file, &m->file_bytes, err) < 0)
         return -1;
-    return m->config.direct_io ? file_source_direct(from, m->file, &m->direct_file, err) : 0;
+    return m->config.direct_io
+               ? file_direct_open(from->file, m->file, O_RDONLY, &m->direct_file, err)
+               : 0;
 }
 
 static int listen_at(struct incoming *m, struct error *err)

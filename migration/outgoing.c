@@ -64,7 +64,8 @@ void outgoing_tell_converge(struct outgoing *m)
 
 static int run(struct outgoing *m, struct error *err)
 {
-    bool zeros_on_main = m->config.n_channels == 0 || !understands(m, VERSION_ZEROS_IN_PACKETS);
+    bool zeros_on_main = !m->config.mapped_ram &&
+                         (m->config.n_channels == 0 || !understands(m, VERSION_ZEROS_IN_PACKETS));
 
     if (ram_round_init(&m->round, &m->ram, zeros_on_main, m->dirty, err) < 0)
         return -1;
@@ -153,13 +154,18 @@ static enum converge_by converge_by(const struct outgoing_config *config)
 int outgoing_new(const struct outgoing_config *config, struct machine *machine,
                  struct outgoing **ret, struct error *err)
 {
+    bool is_file = config->connect.address.scheme == ADDRESS_FILE;
+
     if (config->n_channels > MULTIFD_CHANNELS_MAX)
         return err_set(err, ERR_USAGE, "%u channels, expected 0 to %d", config->n_channels,
                        MULTIFD_CHANNELS_MAX);
     if (config->n_channels > 0 && !transport_many(&config->connect.address))
         return err_set(err, ERR_USAGE, "%s is one connection: it carries --channels 0 only",
                        config->connect.address.text);
-    if (config->n_channels > 0 && config->connect.address.scheme == ADDRESS_FILE)
+    if (config->mapped_ram && !is_file)
+        return err_set(err, ERR_USAGE, "%s: mapped-ram needs a file: use file:PATH",
+                       config->connect.address.text);
+    if (config->n_channels > 0 && is_file && !config->mapped_ram)
         return err_set(err, ERR_USAGE, "%s: multifd into a file needs mapped-ram",
                        config->connect.address.text);
     if (config->switchover_ack && !config->return_path)
@@ -175,7 +181,7 @@ int outgoing_new(const struct outgoing_config *config, struct machine *machine,
         return -1;
     }
     m->config = *config;
-    if (config->connect.address.scheme == ADDRESS_FILE) /* nobody answers */
+    if (is_file) /* nobody answers */
         m->config.return_path = m->config.switchover_ack = false;
     m->file = FILE_TARGET_NONE;
     m->machine = machine;
@@ -234,27 +240,58 @@ void outgoing_cancel(struct outgoing *m)
         throttle_set_rate(&m->group.throttle, 0); /* too late: then let it be over soon */
 }
 
+/* Whether main's thread writes pages, on a channel beside main. */
+static bool has_own_writer(const struct outgoing *m)
+{
+    return m->channel_stats && m->config.n_channels == 0;
+}
+
+uint64_t outgoing_main_bytes(const struct outgoing *m)
+{
+    uint64_t bytes = atomic_load_explicit(&m->main->bytes_sent, memory_order_relaxed);
+    struct channel_traffic pages = {0};
+
+    if (has_own_writer(m))
+        m->channel_stats(m->sink, 0, &pages);
+    return bytes + pages.bytes;
+}
+
+/* Pages on main, or beside it. */
+static void read_main_pages(const struct outgoing *m, struct migration_snapshot *ret)
+{
+    const _Atomic uint64_t *normal = &m->counters.normal, *zero = &m->counters.zero;
+    struct channel_traffic ignored;
+
+    if (has_own_writer(m)) {
+        const struct channel_stats *s = m->channel_stats(m->sink, 0, &ignored);
+
+        normal = &s->normal;
+        zero = &s->zero;
+    }
+    ret->normal = atomic_load_explicit(normal, memory_order_relaxed);
+    ret->zero = atomic_load_explicit(zero, memory_order_relaxed);
+}
+
 /* Under the group's lock: all that channels tell. */
 static void read_channels(struct outgoing *m, struct migration_snapshot *ret)
 {
     uint64_t sent = 0;
 
     if (m->main) {
-        sent = atomic_load_explicit(&m->main->bytes_sent, memory_order_relaxed);
+        sent = outgoing_main_bytes(m);
         connect_path(&m->config.connect, m->main, &ret->path);
         ret->path.level = m->config.level;
     }
     ret->wire_bytes = sent;
     migration_snapshot_main(&m->stats, sent, ret);
-    ret->normal = atomic_load_explicit(&m->counters.normal, memory_order_relaxed);
-    ret->zero = atomic_load_explicit(&m->counters.zero, memory_order_relaxed);
-    for (unsigned id = 0; m->sink && id < m->config.n_channels; id++) {
+    read_main_pages(m, ret);
+    for (unsigned id = 0; m->channel_stats && id < m->config.n_channels; id++) {
         struct channel_traffic traffic;
-        const struct channel_stats *s = send_pool_stats(m->sink, id, &traffic);
+        const struct channel_stats *s = m->channel_stats(m->sink, id, &traffic);
 
         migration_snapshot_add(ret, id, s, &traffic);
     }
-    if (m->sink && m->config.n_channels)
+    if (m->sink && m->config.n_channels && !m->config.mapped_ram)
         ret->missed_zero_copy = send_pool_missed_zero_copy(m->sink);
 }
 
@@ -277,6 +314,8 @@ void outgoing_free(struct outgoing *m)
     answers_end(&m->answers);
     connect_close(&m->group, m->main);
     file_target_done(&m->file);
+    free(m->mapped);
+    ram_bitmaps_free(m->written, m->ram.n);
     stream_out_done(&m->out);
     ram_round_done(&m->round);
     channel_group_done(&m->group);

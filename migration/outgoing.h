@@ -17,9 +17,11 @@
 
 struct outgoing_config {
     struct connect_config connect;
-    unsigned n_channels; /* 0 … 255; 0: pages in the main stream */
+    unsigned n_channels; /* 0 … 255; 0: main's thread has the pages */
     enum codec_method method;
     int level;                       /* of the method */
+    bool mapped_ram;                 /* into a file, every page at its own place */
+    bool direct_io;                  /* pages go there past the page cache */
     struct ram_set_rules ram;        /* which blocks travel */
     bool return_path;                /* ask the destination for its verdict, and wait for it */
     bool switchover_ack;             /* stop the guest when the destination has said it is ready */

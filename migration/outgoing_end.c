@@ -56,7 +56,7 @@ static int stop_guest(struct outgoing *m, struct error *err)
     m->stopped_ns = clock_ns();
     if (ops->stop && ops->stop(m->machine, MACHINE_MOVING, err) < 0)
         return err_in(err, "stop the guest");
-    atomic_store(&m->stats.stopped_at_bytes, atomic_load(&m->main->bytes_sent));
+    atomic_store(&m->stats.stopped_at_bytes, outgoing_main_bytes(m));
     atomic_store(&m->stats.stopped, true);
     if (ops->stop)
         observer_guest(&m->config.observer, false);

@@ -36,6 +36,9 @@ struct outgoing {
 
     /* The running thread's alone. */
     struct file_target file; /* that is written; none: there is a peer */
+    /* Of a mapped-ram file, for each block: where its pages are, and which are there. */
+    struct mapped_ram *mapped;
+    struct dirty_bitmap *written;
     struct stream_out out;
     struct ram_round round;
     struct ram_save save;
@@ -58,6 +61,9 @@ struct outgoing {
     struct migration_meter meter;
     struct channel *main;
     struct page_sink *sink; /* what outgoing_stats() may look at */
+    /* Of its channels; NULL: it has none. */
+    const struct channel_stats *(*channel_stats)(const struct page_sink *sink, size_t i,
+                                                 struct channel_traffic *ret);
     bool cancel_wanted;
     bool leaving; /* all is over but the goodbyes */
 };
@@ -71,6 +77,8 @@ static inline bool understands(const struct outgoing *m, unsigned version)
 void outgoing_limit(struct outgoing *m);
 /* What may change, as it is now. */
 struct outgoing_live outgoing_live_now(struct outgoing *m);
+/* What main's own thread has sent, in bytes: the stream, and pages that no other thread writes. */
+uint64_t outgoing_main_bytes(const struct outgoing *m);
 /* From one status to the next, unless a cancel came first, which is the group's failure then. */
 MUST_USE int outgoing_move(struct outgoing *m, enum migration_status from, enum migration_status to,
                            struct error *err);

@@ -1,5 +1,10 @@
 #include "migration/outgoing_inside.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "base/fd.h"
+#include "multifd/file_pool.h"
 #include "multifd/send_pool.h"
 #include "stream/command.h"
 
@@ -58,16 +63,79 @@ static int make_pool(struct outgoing *m, struct page_sink **ret, struct error *e
     return send_pool_new(&config, ret, err);
 }
 
+/* Where every page will be, and room for them all. */
+static int lay_out(struct outgoing *m, struct error *err)
+{
+    uint64_t at =
+        m->config.connect.address.offset + STREAM_HEAD_MAX + m->machine->devices.early.len;
+
+    m->mapped = calloc(MAX(m->ram.n, (size_t)1), sizeof(*m->mapped));
+    if (!m->mapped)
+        return err_sys(err, "memory for a file's layout");
+    if (ram_bitmaps_new(&m->ram, &m->written, err) < 0)
+        return -1;
+    return file_target_extend(&m->file, mapped_ram_layout(&m->ram, at, m->mapped), err);
+}
+
+/* All over one open file: a write says where it goes. */
+static int open_writers(struct outgoing *m, int fd, struct channel **ret, size_t n,
+                        struct error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (connect_file(&m->config.connect, fd, &m->group, &ret[i], err) == 0)
+            continue;
+        while (i > 0)
+            connect_close(&m->group, ret[--i]);
+        return -1;
+    }
+    return 0;
+}
+
+static int make_file_pool(struct outgoing *m, struct page_sink **ret, struct error *err)
+{
+    size_t n = MAX(m->config.n_channels, 1U);
+    struct channel *channels[MULTIFD_CHANNELS_MAX];
+    AUTO_FD int direct = -1;
+
+    if (lay_out(m, err) < 0)
+        return -1;
+    if (m->config.direct_io &&
+        file_direct_open(m->file.to->file, m->file.fd, O_RDWR, &direct, err) < 0)
+        return -1;
+    if (open_writers(m, direct >= 0 ? direct : m->file.fd, channels, n, err) < 0)
+        return -1;
+    struct file_pool_config config = {
+        .group = &m->group,
+        .mapped = m->mapped,
+        .written = m->written,
+        .places = m->config.places,
+        .channels = channels,
+        .n = n,
+        .threads = m->config.n_channels > 0,
+    };
+    return file_pool_new(&config, ret, err);
+}
+
 static int make_sink(struct outgoing *m, struct error *err)
 {
+    bool has_channels = true;
     struct page_sink *sink;
-    int rc = m->config.n_channels ? make_pool(m, &sink, err)
-                                  : page_inline_new(&m->out, &m->counters, &sink, err);
+    int rc;
 
+    if (m->config.mapped_ram) {
+        rc = make_file_pool(m, &sink, err);
+    } else if (m->config.n_channels) {
+        rc = make_pool(m, &sink, err);
+    } else {
+        rc = page_inline_new(&m->out, &m->counters, &sink, err);
+        has_channels = false;
+    }
     if (rc < 0)
         return -1;
     pthread_mutex_lock(&m->group.lock);
     m->sink = sink;
+    if (has_channels)
+        m->channel_stats = m->config.mapped_ram ? file_pool_stats : send_pool_stats;
     pthread_mutex_unlock(&m->group.lock);
     return 0;
 }
@@ -76,7 +144,7 @@ static int make_sink(struct outgoing *m, struct error *err)
 
 static enum ram_flush flush_style(const struct outgoing *m)
 {
-    if (m->config.n_channels == 0)
+    if (m->config.n_channels == 0 || m->config.mapped_ram)
         return RAM_FLUSH_NONE;
     return understands(m, VERSION_FLUSH_WORD) ? RAM_FLUSH_WORD : RAM_FLUSH_SECTION;
 }
@@ -85,7 +153,8 @@ static void say_configuration(struct outgoing *m)
 {
     struct configuration config = m->machine->config;
 
-    config.capabilities = m->config.ram.ignore_shared ? STREAM_CAP_X_IGNORE_SHARED : 0;
+    config.capabilities = (m->config.ram.ignore_shared ? STREAM_CAP_X_IGNORE_SHARED : 0) |
+                          (m->config.mapped_ram ? STREAM_CAP_MAPPED_RAM : 0);
     configuration_out(&m->out, &config);
 }
 
@@ -112,6 +181,8 @@ int outgoing_set_up(struct outgoing *m, struct error *err)
         .sink = m->sink,
         .flush = flush_style(m),
         .addresses = m->config.ram.ignore_shared,
+        .mapped = m->mapped,
+        .written = m->written,
         .section_id = RAM_SECTION_ID,
     };
     say_configuration(m);

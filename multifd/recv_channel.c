@@ -130,7 +130,7 @@ static int pages_to_store(struct recv_channel *c, struct ram_block *b, struct er
     const struct multifd_packet *p = &c->packet;
 
     if (!c->pages)
-        c->pages = malloc(MULTIFD_PAYLOAD_MAX);
+        c->pages = aligned_alloc(RAM_PAGE_SIZE, MULTIFD_PAYLOAD_MAX); /* as a disk likes it */
     if (!c->pages)
         return err_sys(err, "memory for a packet's pages");
     struct iovec place = {c->pages, p->n_normal * RAM_PAGE_SIZE};

@@ -181,19 +181,6 @@ static int select_block(struct send_channel *c, const struct ram_round *round,
     return 0;
 }
 
-/* How many dirty pages follow each other from `page` on, `max` at most. Absent ones end it. */
-static size_t run_length(const struct ram_block *b, const struct stripe *s,
-                         const uint64_t words[STRIPE_WORDS], uint64_t page, size_t max)
-{
-    size_t n = 0;
-
-    for (uint64_t i = page - s->first_page; n < max && i < s->n_pages; i++, n++) {
-        if (!(words[i / 64] >> i % 64 & 1) || (b->present && !ram_page_present(b, page + n)))
-            break;
-    }
-    return n;
-}
-
 /* The page's bytes, read together with what follows it where that is dirty too. */
 static int read_page(struct send_channel *c, const struct stripe *s,
                      const uint64_t words[STRIPE_WORDS], uint64_t page, const uint8_t **ret,
@@ -206,7 +193,7 @@ static int read_page(struct send_channel *c, const struct stripe *s,
         return -1;
     if (c->packet.n_normal == 0) /* nothing that is yet to be sent is in the buffer */
         page_reader_clear(&c->reader);
-    size_t n = run_length(c->block, s, words, page, page_reader_room(&c->reader));
+    size_t n = stripe_run_length(s, words, c->block, page, page_reader_room(&c->reader));
     if (page_reader_read(&c->reader, c->block, page, n, err) < 0)
         return -1;
     *ret = page_reader_find(&c->reader, page);

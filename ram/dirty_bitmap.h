@@ -29,6 +29,14 @@ static inline void dirty_bitmap_set(struct dirty_bitmap *d, uint64_t page)
     atomic_fetch_or_explicit(&d->words[page / 64], UINT64_C(1) << page % 64, memory_order_release);
 }
 
+static inline void dirty_bitmap_clear(struct dirty_bitmap *d, uint64_t page)
+{
+    uint64_t bit = UINT64_C(1) << page % 64;
+
+    if (atomic_load_explicit(&d->words[page / 64], memory_order_relaxed) & bit)
+        atomic_fetch_and_explicit(&d->words[page / 64], ~bit, memory_order_relaxed);
+}
+
 /* Adds a whole word of bits; those past the end are dropped. Returns how many were new. */
 unsigned dirty_bitmap_merge(struct dirty_bitmap *d, uint64_t word, uint64_t bits);
 /* Adds pages first to end - 1, none of them past the end. Returns how many were new. */

@@ -6,13 +6,41 @@
 
 #include "ram/ram_format.h"
 
+/* --- where a mapped-ram file has its pages -----------------------------------------------------
+ */
+
+/* A block's name, its length, its address and its header: no entry of the list is longer. */
+#define ENTRY_MAX (RAM_BLOCK_NAME + 8 + 8 + MAPPED_RAM_HEADER_LEN)
+
+#define BITMAP_ALIGN 64 /* no reader needs it; a bitmap that is looked at in place likes it */
+
+uint64_t mapped_ram_layout(const struct ram_map *map, uint64_t at, struct mapped_ram *ret)
+{
+    uint64_t end = at;
+
+    for (size_t i = 0; i < map->n; i++) {
+        const struct ram_block *b = &map->blocks[i];
+
+        ret[i] = (struct mapped_ram){0};
+        at += b->travel == RAM_NOT_LISTED ? 0 : ENTRY_MAX;
+        if (b->travel != RAM_TRAVELS)
+            continue;
+        ret[i].bitmap_offset = ALIGN_UP(at, BITMAP_ALIGN);
+        ret[i].pages_offset =
+            ALIGN_UP(ret[i].bitmap_offset + mapped_ram_bitmap_bytes(b), MAPPED_RAM_ALIGN);
+        at = end = ret[i].pages_offset + b->used_bytes;
+    }
+    return end;
+}
+
 /* --- one block's mapped-ram header ------------------------------------------------------------ */
 
-static void bitmap_out(struct stream_out *out, const struct ram_block *b)
+/* `words` of its pages; NULL: it has none. */
+static void bitmap_out(struct stream_out *out, const struct ram_block *b,
+                       const _Atomic uint64_t *words)
 {
     for (uint64_t w = 0; w < mapped_ram_bitmap_bytes(b) / 8; w++) {
-        uint64_t word =
-            htole64(b->present ? atomic_load_explicit(&b->present[w], memory_order_relaxed) : 0);
+        uint64_t word = htole64(words ? atomic_load_explicit(&words[w], memory_order_relaxed) : 0);
 
         out_bytes(out, &word, sizeof(word));
     }
@@ -30,7 +58,7 @@ static void mapped_out(struct stream_out *out, const struct ram_block *b,
     if (ignored)
         return;
     stream_out_seek(out, m->bitmap_offset);
-    bitmap_out(out, b);
+    bitmap_out(out, b, b->present);
     stream_out_seek(out, m->pages_offset + b->used_bytes);
 }
 
@@ -123,6 +151,23 @@ void ram_list_out(struct stream_out *out, const struct ram_map *map, bool addres
         if (mapped)
             mapped_out(out, b, &mapped[i]);
     }
+}
+
+void ram_list_bitmaps_out(struct stream_out *out, const struct ram_map *map,
+                          const struct mapped_ram *mapped, const struct dirty_bitmap *written)
+{
+    uint64_t back = out->offset;
+    bool any = false;
+
+    for (size_t i = 0; i < map->n; i++) {
+        if (map->blocks[i].travel != RAM_TRAVELS)
+            continue;
+        stream_out_seek(out, mapped[i].bitmap_offset);
+        bitmap_out(out, &map->blocks[i], written[i].words);
+        any = true;
+    }
+    if (any)
+        stream_out_seek(out, back);
 }
 
 static int block_in(struct stream_in *in, struct ram_map *map, bool addresses, struct error *err)

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "ram/block.h"
+#include "ram/dirty_bitmap.h"
 #include "stream/stream_in.h"
 #include "stream/stream_out.h"
 
@@ -25,12 +26,26 @@ static inline uint64_t mapped_ram_bitmap_bytes(const struct ram_block *b)
 }
 
 /*
+ * Where a mapped-ram file whose list starts before byte `at` has what: ret[i] for block i; nowhere
+ * for one that is ignored, or not listed. Returns where the last one's pages end: the file is
+ * longer than that.
+ */
+uint64_t mapped_ram_layout(const struct ram_map *map, uint64_t at, struct mapped_ram *ret);
+
+/*
  * Blocks that are not listed are left out; map->total_bytes is of the others. `addresses`: with
  * x-ignore-shared. `mapped`, one per block, makes it the list of a mapped-ram file: each block's
  * bitmap, its present bits, is written too, and its pages are jumped over. NULL: the list alone.
  */
 void ram_list_out(struct stream_out *out, const struct ram_map *map, bool addresses,
                   const struct mapped_ram *mapped);
+
+/*
+ * Writes the bitmaps of a mapped-ram file, whose pages are in place, and goes back to where the
+ * stream was: behind ram_list_out() with `mapped`. `written`, one per block: pages that it has.
+ */
+void ram_list_bitmaps_out(struct stream_out *out, const struct ram_map *map,
+                          const struct mapped_ram *mapped, const struct dirty_bitmap *written);
 
 /*
  * Reads what follows the MEM_SIZE word, which said `total_bytes`, into the empty map. `addresses`

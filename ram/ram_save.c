@@ -2,7 +2,6 @@
 
 #include "ram/page_inline.h"
 #include "ram/ram_format.h"
-#include "ram/ram_list.h"
 #include "stream/section.h"
 
 static struct section section_of(const struct ram_save *rs, enum stream_element type)
@@ -30,7 +29,7 @@ int ram_save_start(struct ram_save *rs, struct error *err)
     struct section s = section_of(rs, STREAM_SECTION_START);
 
     section_out_begin(rs->out, &s);
-    ram_list_out(rs->out, rs->map, rs->addresses, NULL);
+    ram_list_out(rs->out, rs->map, rs->addresses, rs->mapped);
     if (rs->sink->ops->round(rs->sink, NULL, rs->flush != RAM_FLUSH_NONE, err) < 0)
         return err_in(err, "RAM setup");
     return end_section(rs, &s, err);
@@ -46,5 +45,7 @@ int ram_save_round(struct ram_save *rs, struct ram_round *round, bool last, stru
         return -1;
     if (round->zeros)
         page_inline_zeros(rs->out, rs->map, round->zeros);
+    if (last && rs->mapped)
+        ram_list_bitmaps_out(rs->out, rs->map, rs->mapped, rs->written);
     return end_section(rs, &s, err);
 }

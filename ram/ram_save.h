@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "ram/page_sink.h"
+#include "ram/ram_list.h"
 #include "stream/stream_out.h"
 
 /* How the main stream says that all pages before this point must be in place. */
@@ -22,6 +23,10 @@ struct ram_save {
     struct page_sink *sink;
     enum ram_flush flush;
     bool addresses; /* x-ignore-shared: the list has each block's */
+    /* Of a mapped-ram file, one per block: where the sink puts pages, and which it has put there.
+     * NULL: it is none. */
+    const struct mapped_ram *mapped;
+    const struct dirty_bitmap *written;
     uint32_t section_id;
 };
 

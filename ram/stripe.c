@@ -7,19 +7,23 @@ static uint64_t travelling_pages(const struct ram_block *b)
     return b->travel == RAM_TRAVELS ? ram_block_pages(b) : 0;
 }
 
-static int init_bitmaps(struct dirty_bitmap **ret, const struct ram_map *map, struct error *err)
+int ram_bitmaps_new(const struct ram_map *map, struct dirty_bitmap **ret, struct error *err)
 {
-    *ret = calloc(MAX(map->n, (size_t)1), sizeof(**ret));
-    if (!*ret)
+    struct dirty_bitmap *d = calloc(MAX(map->n, (size_t)1), sizeof(*d));
+
+    if (!d)
         return err_sys(err, "memory for bitmaps");
     for (size_t i = 0; i < map->n; i++) {
-        if (dirty_bitmap_init(&(*ret)[i], travelling_pages(&map->blocks[i]), err) < 0)
+        if (dirty_bitmap_init(&d[i], travelling_pages(&map->blocks[i]), err) < 0) {
+            ram_bitmaps_free(d, map->n);
             return -1;
+        }
     }
+    *ret = d;
     return 0;
 }
 
-static void free_bitmaps(struct dirty_bitmap *d, size_t n)
+void ram_bitmaps_free(struct dirty_bitmap *d, size_t n)
 {
     for (size_t i = 0; d && i < n; i++)
         dirty_bitmap_done(&d[i]);
@@ -43,8 +47,8 @@ int ram_round_init(struct ram_round *r, const struct ram_map *map, bool collect_
                    struct dirty_source *source, struct error *err)
 {
     *r = (struct ram_round){.map = map, .source = source};
-    if (number_stripes(r, err) < 0 || init_bitmaps(&r->dirty, map, err) < 0 ||
-        (collect_zeros && init_bitmaps(&r->zeros, map, err) < 0)) {
+    if (number_stripes(r, err) < 0 || ram_bitmaps_new(map, &r->dirty, err) < 0 ||
+        (collect_zeros && ram_bitmaps_new(map, &r->zeros, err) < 0)) {
         ram_round_done(r);
         return -1;
     }
@@ -55,8 +59,8 @@ void ram_round_done(struct ram_round *r)
 {
     if (!r->map)
         return;
-    free_bitmaps(r->dirty, r->map->n);
-    free_bitmaps(r->zeros, r->map->n);
+    ram_bitmaps_free(r->dirty, r->map->n);
+    ram_bitmaps_free(r->zeros, r->map->n);
     free(r->first_stripe);
     *r = (struct ram_round){0};
 }
@@ -122,4 +126,16 @@ int stripe_take(struct ram_round *r, const struct stripe *s, uint64_t words[STRI
     if (!any || !r->source || !r->source->ops->rearm)
         return 0;
     return r->source->ops->rearm(r->source, s->block, s->first_page, s->n_pages, words, err);
+}
+
+size_t stripe_run_length(const struct stripe *s, const uint64_t words[STRIPE_WORDS],
+                         const struct ram_block *b, uint64_t page, size_t max)
+{
+    size_t n = 0;
+
+    for (uint64_t i = page - s->first_page; n < max && i < s->n_pages; i++, n++) {
+        if (!(words[i / 64] >> i % 64 & 1) || (b->present && !ram_page_present(b, page + n)))
+            break;
+    }
+    return n;
 }

@@ -37,6 +37,12 @@ struct ram_round {
     _Atomic uint64_t cursor; /* the next stripe to be claimed */
 };
 
+/* A bitmap for each block, all clear, and empty of one that does not travel. */
+MUST_USE int ram_bitmaps_new(const struct ram_map *map, struct dirty_bitmap **ret,
+                             struct error *err);
+/* `n` of them; NULL is fine. */
+void ram_bitmaps_free(struct dirty_bitmap *d, size_t n);
+
 MUST_USE int ram_round_init(struct ram_round *r, const struct ram_map *map, bool collect_zeros,
                             struct dirty_source *source, struct error *err);
 void ram_round_done(struct ram_round *r);
@@ -52,3 +58,7 @@ bool stripe_claim(struct ram_round *r, struct stripe *ret);
  */
 MUST_USE int stripe_take(struct ram_round *r, const struct stripe *s, uint64_t words[STRIPE_WORDS],
                          bool *ret_any, struct error *err);
+/* How many of them follow each other from `page` on, `max` at most. What is known to be zero ends
+ * it. */
+size_t stripe_run_length(const struct stripe *s, const uint64_t words[STRIPE_WORDS],
+                         const struct ram_block *b, uint64_t page, size_t max);

@@ -19,6 +19,9 @@ enum {
     STREAM_CAP_MAPPED_RAM = 1 << 1,
 };
 
+/* Bytes: more than header, configuration with all its subsections, and a section's header take. */
+#define STREAM_HEAD_MAX 1024
+
 struct configuration {
     char machine[MACHINE_NAME_MAX + 1]; /* the versioned name: "pc-q35-10.0" */
     uint32_t capabilities;              /* STREAM_CAP_… */

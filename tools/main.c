@@ -28,7 +28,8 @@ static const struct verb {
      "it;\n"
      "synth:SIZE[,zero=PCT][,random=PCT][,seed=N][,dirty=RATE], generated memory that is written\n"
      "at RATE while it is sent.\n"
-     "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N.\n",
+     "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N; or file:PATH[,offset=N], with\n"
+     "--set mapped-ram=on every page at its own place there.\n",
      VERB_SEND, verb_send},
     {"vm", "--guest NAME | --payload FILE | --incoming URI [options]",
      "run a guest under KVM that verifies its memory, and can be migrated",

@@ -213,6 +213,14 @@ static int set_force(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
+static int set_sync(struct options *o, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    o->sync = true;
+    return 0;
+}
+
 static int set_digest(struct options *o, const char *value, struct error *err)
 {
     (void)value;
@@ -501,6 +509,8 @@ static const struct option {
     {"--set", "NAME=VALUE", BOTH | OUT, set_setting,
      "any capability or parameter by QEMU's name; ramjet help settings shows them"},
     {"--force", NULL, VERB_RECV, set_force, "replace a target that exists"},
+    {"--sync", NULL, VERB_RECV, set_sync,
+     "the target is on the disk, name and all, before this ends and the source hears of it"},
     {"--digest", NULL, BOTH, set_digest, "XXH64 of every RAM block at the end, for comparing"},
     {"--rules", NULL, VERB_PROBE, set_rules,
      "the settings and the rules between them, instead of the host"},

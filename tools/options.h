@@ -46,6 +46,7 @@ struct options {
     struct uuid uuid;
     bool has_uuid;
     bool json, force, digest;
+    bool sync;           /* recv: the target is on the disk at the end */
     bool rules;          /* probe: of the gate instead of the host */
     uint64_t timeout_ms; /* qmp: for the whole exchange; 0: for ever */
     bool pretty;         /* qmp: the answer over many lines */

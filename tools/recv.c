@@ -23,12 +23,34 @@ static unsigned populate_threads(void)
     return (unsigned)CPU_COUNT(&cpus) / 4;
 }
 
-static int open_landing(const char *target, bool force, struct landing **ret, struct error *err)
+/* Beside those of landing.h: what is asked of a target that has it not. */
+static int check_target(const char *target, const struct landing_config *config, struct error *err)
 {
+    if (config->sync && strcmp(target, "null:") == 0)
+        return err_set(err, ERR_USAGE, "--sync: a target null: has nothing for a disk");
+    if (config->direct && strncmp(target, "file:", 5) != 0)
+        return err_set(err, ERR_USAGE, "direct-io: expected a target file:PATH, not '%.100s'",
+                       target);
+    return 0;
+}
+
+static int open_landing(const char *target, const struct options *options, struct landing **ret,
+                        struct error *err)
+{
+    const char *colon = strchr(target, ':');
+    struct landing_config config = {
+        .path = colon ? colon + 1 : "",
+        .force = options->force,
+        .sync = options->sync,
+        .direct = settings_number(&options->settings, PARAM_DIRECT_IO),
+    };
+
+    if (check_target(target, &config, err) < 0)
+        return -1;
     if (strncmp(target, "file:", 5) == 0)
-        return landing_file_new(target + 5, force, ret, err);
+        return landing_file_new(&config, ret, err);
     if (strncmp(target, "raw:", 4) == 0)
-        return landing_raw_new(target + 4, force, ret, err);
+        return landing_raw_new(&config, ret, err);
     if (strcmp(target, "null:") == 0)
         return landing_null_new(ret, err);
     return err_set(err, ERR_USAGE, "target '%.100s': expected file:PATH, raw:DIR or null:", target);
@@ -172,7 +194,7 @@ int verb_recv(int argc, char **argv, struct error *err)
     config.places = places;
     interrupt_block(); /* from here on there is a target to be removed */
     if (rc == 0)
-        rc = open_landing(args[1], options.force, &landing, err);
+        rc = open_landing(args[1], &options, &landing, err);
     if (rc == 0)
         rc = receive(&config, landing, &options, args[1], err);
     landing_free(landing);

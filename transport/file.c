@@ -40,6 +40,22 @@ static int lock(const struct address *a, int fd, int how, struct error *err)
                                   : "another VM writes it");
 }
 
+/* By its descriptor: another file may have the name by now. */
+int file_direct_open(const char *name, int fd, int access, int *ret_fd, struct error *err)
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int direct = open(path, access | O_DIRECT | O_CLOEXEC);
+    if (direct < 0 && errno == EINVAL)
+        return err_set(err, ERR_SYSTEM, "%s: its file system has no O_DIRECT: switch direct-io off",
+                       name);
+    if (direct < 0)
+        return err_sys(err, "%s: O_DIRECT", name);
+    *ret_fd = direct;
+    return 0;
+}
+
 int file_target_open(const struct address *to, struct file_target *ret, struct error *err)
 {
     struct error ignored;
@@ -58,6 +74,13 @@ int file_target_open(const struct address *to, struct file_target *ret, struct e
         return -1;
     }
     *ret = (struct file_target){.to = to, .fd = fd_take(&fd), .created = created};
+    return 0;
+}
+
+int file_target_extend(const struct file_target *f, uint64_t bytes, struct error *err)
+{
+    if (ftruncate(f->fd, (off_t)bytes) < 0)
+        return err_sys(err, "%s: making it %" PRIu64 " bytes long", f->to->file, bytes);
     return 0;
 }
 
@@ -89,22 +112,6 @@ int file_source_open(const struct address *from, int *ret_fd, uint64_t *ret_byte
                        from->file, bytes, from->offset);
     *ret_bytes = bytes;
     *ret_fd = fd_take(&fd);
-    return 0;
-}
-
-/* By its descriptor: another file may have the name by now. */
-int file_source_direct(const struct address *from, int fd, int *ret_fd, struct error *err)
-{
-    char path[32];
-
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    int direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-    if (direct < 0 && errno == EINVAL)
-        return err_set(err, ERR_SYSTEM, "%s: its file system has no O_DIRECT: switch direct-io off",
-                       from->file);
-    if (direct < 0)
-        return err_sys(err, "%s: O_DIRECT", from->file);
-    *ret_fd = direct;
     return 0;
 }
 

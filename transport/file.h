@@ -10,6 +10,13 @@
 #include "base/error.h"
 #include "transport/address.h"
 
+/*
+ * The file behind a descriptor once more, past the page cache (O_DIRECT), for `access` as open()
+ * has it: in pieces that are aligned to the file's blocks, as pages are. `name` is what errors call
+ * it.
+ */
+MUST_USE int file_direct_open(const char *name, int fd, int access, int *ret_fd, struct error *err);
+
 /* A file that is being written. */
 struct file_target {
     const struct address *to;
@@ -19,6 +26,9 @@ struct file_target {
 
 /* Opens it, or makes it, and empties it from the offset on. `to` must outlive it. */
 MUST_USE int file_target_open(const struct address *to, struct file_target *ret, struct error *err);
+/* Makes it `bytes` long, all zeros where nothing is: writers of one file then wait less for each
+ * other. */
+MUST_USE int file_target_extend(const struct file_target *f, uint64_t bytes, struct error *err);
 /* What was written came to nothing: leaves none of it behind, and no file that was not there. */
 void file_target_abandon(struct file_target *f);
 /* Closes it. Zeroed is not fine: FILE_TARGET_NONE is. */
@@ -31,5 +41,3 @@ void file_target_done(struct file_target *f);
  */
 MUST_USE int file_source_open(const struct address *from, int *ret_fd, uint64_t *ret_bytes,
                               struct error *err);
-/* The same file, O_DIRECT: reads must be aligned to its blocks, as pages are. */
-MUST_USE int file_source_direct(const struct address *from, int fd, int *ret_fd, struct error *err);

@@ -11,11 +11,20 @@ struct file_channel {
     struct channel base;
     int fd;
     uint64_t at; /* bytes from the start of the file */
+    _Atomic bool interrupted;
 };
 
 static struct file_channel *file_of(struct channel *c)
 {
     return (struct file_channel *)c;
+}
+
+/* A regular file keeps nobody waiting for somebody else, but there may be much of it. */
+static int check_interrupted(struct file_channel *f, struct error *err)
+{
+    if (atomic_load_explicit(&f->interrupted, memory_order_relaxed))
+        return err_set(err, ERR_CANCELLED, "interrupted");
+    return 0;
 }
 
 static int file_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned flags,
@@ -26,6 +35,8 @@ static int file_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned f
     (void)flags;
     n = iov_advance(&iov, n, 0);
     while (n > 0) {
+        if (check_interrupted(f, err) < 0)
+            return -1;
         ssize_t len = pwritev(f->fd, iov, (int)MIN(n, (size_t)IOV_MAX), (off_t)f->at);
 
         if (len < 0 && errno == EINTR)
@@ -47,6 +58,8 @@ static int file_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min
 
     n = iov_advance(&iov, n, 0);
     while (done < min && n > 0) {
+        if (check_interrupted(f, err) < 0)
+            return -1;
         ssize_t len = preadv(f->fd, iov, (int)MIN(n, (size_t)IOV_MAX), (off_t)f->at);
 
         if (len < 0 && errno == EINTR)
@@ -68,7 +81,7 @@ static int file_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min
 
 static void file_interrupt(struct channel *c)
 {
-    (void)c; /* a regular file never keeps anyone waiting for somebody else */
+    atomic_store_explicit(&file_of(c)->interrupted, true, memory_order_relaxed);
 }
 
 static void file_free(struct channel *c)

@@ -8,11 +8,20 @@
 #include "migration/machine.h"
 #include "migration/ram_set.h"
 
+/* A capture: what it shall be called, and how it is written. */
+struct landing_config {
+    const char *path;
+    bool force;  /* what is there may be replaced */
+    bool sync;   /* it is on the disk, name and all, when the source learns that it is there */
+    bool direct; /* file: long runs of pages go past the page cache, by O_DIRECT */
+};
+
 /* A mapped-ram snapshot that QEMU ≥ 9.0 loads: pages go straight to their places in the file. */
-MUST_USE int landing_file_new(const char *path, bool force, struct landing **ret,
+MUST_USE int landing_file_new(const struct landing_config *config, struct landing **ret,
                               struct error *err);
 /* A directory: the main stream without pages, and a file per block (vmm/raw_names.h). */
-MUST_USE int landing_raw_new(const char *path, bool force, struct landing **ret, struct error *err);
+MUST_USE int landing_raw_new(const struct landing_config *config, struct landing **ret,
+                             struct error *err);
 /* Fresh anonymous memory, dropped at the end. */
 MUST_USE int landing_null_new(struct landing **ret, struct error *err);
 /*

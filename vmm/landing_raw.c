@@ -66,7 +66,7 @@ static int write_stream(struct landing_raw *r, const struct configuration *confi
     if (make_file(r, RAW_STREAM, &fd, err) < 0 ||
         snapshot_stream_write(fd, config, ram, NULL, devices, err) < 0)
         return -1;
-    return partial_settle(fd, err);
+    return partial_settle(&r->partial, fd, err);
 }
 
 /* Nothing came of it: its memory is elsewhere. */
@@ -82,7 +82,8 @@ static int drop_block(struct landing_raw *r, const struct ram_block *b, int *fd,
 static int settle_block(struct landing_raw *r, const struct ram_block *b, int *fd,
                         struct error *err)
 {
-    return b->travel == RAM_TRAVELS ? partial_settle(*fd, err) : drop_block(r, b, fd, err);
+    return b->travel == RAM_TRAVELS ? partial_settle(&r->partial, *fd, err)
+                                    : drop_block(r, b, fd, err);
 }
 
 static int raw_commit(struct landing *l, const struct configuration *config,
@@ -94,6 +95,8 @@ static int raw_commit(struct landing *l, const struct configuration *config,
 
     for (size_t i = 0; rc == 0 && i < r->n; i++)
         rc = settle_block(r, &ram->blocks[i], &r->fds[i], err);
+    if (rc == 0)
+        rc = partial_settle(&r->partial, r->dir, err);
     return rc < 0 ? err_in(err, "%s", r->partial.path) : partial_commit(&r->partial, err);
 }
 
@@ -115,7 +118,7 @@ static const struct landing_ops raw_ops = {
     .free = raw_free,
 };
 
-int landing_raw_new(const char *path, bool force, struct landing **ret, struct error *err)
+int landing_raw_new(const struct landing_config *config, struct landing **ret, struct error *err)
 {
     struct landing_raw *r = calloc(1, sizeof(*r));
 
@@ -123,10 +126,11 @@ int landing_raw_new(const char *path, bool force, struct landing **ret, struct e
         return err_sys(err, "memory for a capture");
     r->base.ops = &raw_ops;
     r->dir = -1;
-    if (partial_new(&r->partial, path, true, force, &r->dir, err) < 0) {
+    if (partial_new(&r->partial, config->path, true, config->force, &r->dir, err) < 0) {
         raw_free(&r->base);
         return -1;
     }
+    r->partial.sync = config->sync;
     *ret = &r->base;
     return 0;
 }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,8 +189,10 @@ static int replace(struct partial *p)
     return p->directory ? swap_directories(p) : rename_plainly(p);
 }
 
-int partial_settle(int fd, struct error *err)
+int partial_settle(const struct partial *p, int fd, struct error *err)
 {
+    if (p->sync && fsync(fd) < 0)
+        return err_sys(err, "bringing it to the disk");
     int copy = dup(fd);
 
     if (copy < 0 || close(copy) < 0)
@@ -197,14 +200,43 @@ int partial_settle(int fd, struct error *err)
     return 0;
 }
 
+/* The directory in which the name is. */
+static int sync_name(const struct partial *p)
+{
+    char path[sizeof(p->path)];
+
+    strcpy(path, p->path);
+    int dir = open(dirname(path), O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+    if (dir < 0)
+        return -1;
+    int rc = fsync(dir), saved = errno;
+    close(dir);
+    errno = saved;
+    return rc;
+}
+
+/* What was made is p->temp again, as far as that can be done. */
+static void take_back(struct partial *p, bool replaced)
+{
+    if (p->temp[0])
+        (void)!renameat2(AT_FDCWD, p->temp, AT_FDCWD, p->path, RENAME_EXCHANGE);
+    else if (!replaced)
+        strcpy(p->temp, p->path);
+}
+
 int partial_commit(struct partial *p, struct error *err)
 {
     /* Once more: meanwhile something else may have come to be there. */
     if (p->force && check_target(p, err) < 0)
         return -1;
+    bool replaced = exists(p->path);
     if ((p->force ? replace(p) : rename_new(p)) < 0)
         return err_sys(err, "%s: rename %s to it", p->path, p->temp);
-    return 0;
+    if (!p->sync || sync_name(p) == 0)
+        return 0;
+    err_sys(err, "%s: bringing its name to the disk", p->path);
+    take_back(p, replaced);
+    return -1;
 }
 
 void partial_done(struct partial *p)

@@ -15,6 +15,7 @@ struct partial {
      * ".old" behind a name of any length. */
     char temp[PATH_MAX + 4];
     bool directory, force;
+    bool sync; /* off at first: whoever made it may want it to outlive a crash of the host */
 };
 
 /*
@@ -24,11 +25,13 @@ struct partial {
  */
 MUST_USE int partial_new(struct partial *p, const char *path, bool directory, bool force,
                          int *ret_fd, struct error *err);
-/* Before the commit, for each file written: what a network filesystem only says at a close. */
-MUST_USE int partial_settle(int fd, struct error *err);
+/* Before the commit, for each file written, and a directory made: what a network filesystem only
+ * says at a close; with `sync` it is on the disk then. */
+MUST_USE int partial_settle(const struct partial *p, int fd, struct error *err);
 /*
  * Renames it. With `force` it takes the place of what was there, which is then temp: where the
- * filesystem can, in one step and without waiting for the disk.
+ * filesystem can, in one step and without waiting for the disk; with `sync` the name is on the
+ * disk, too, or taken back.
  */
 MUST_USE int partial_commit(struct partial *p, struct error *err);
 /*

@@ -1,31 +1,11 @@
 #include "vmm/snapshot_stream.h"
 
-#include <string.h>
-
 #include "ram/ram_format.h"
 #include "stream/section.h"
 #include "stream/stream_out.h"
 #include "transport/file_channel.h"
 
 #define SECTION_ID 1
-
-/* More than header, configuration with all its subsections, and a section's header can take. */
-#define HEAD_MAX 1024
-
-void snapshot_layout(const struct configuration *config, const struct ram_map *ram,
-                     const struct device_state *devices, struct mapped_ram *ret)
-{
-    uint64_t at = HEAD_MAX + strlen(config->machine) + devices->early.len;
-
-    for (size_t i = 0; i < ram->n; i++) {
-        const struct ram_block *b = &ram->blocks[i];
-
-        ret[i].bitmap_offset = ALIGN_UP(at + RAM_BLOCK_NAME + MAPPED_RAM_HEADER_LEN, 64);
-        ret[i].pages_offset =
-            ALIGN_UP(ret[i].bitmap_offset + mapped_ram_bitmap_bytes(b), MAPPED_RAM_ALIGN);
-        at = ret[i].pages_offset + b->used_bytes;
-    }
-}
 
 static void ram_start_out(struct stream_out *out, const struct ram_map *ram, bool addresses,
                           const struct mapped_ram *mapped)

@@ -15,10 +15,3 @@
 MUST_USE int snapshot_stream_write(int fd, const struct configuration *config,
                                    const struct ram_map *ram, const struct mapped_ram *mapped,
                                    const struct device_state *devices, struct error *err);
-
-/*
- * Where a mapped-ram file for these blocks has its pages: ret[i] for block i. Between what it lays
- * out and what snapshot_stream_write() writes there is room for a UUID.
- */
-void snapshot_layout(const struct configuration *config, const struct ram_map *ram,
-                     const struct device_state *devices, struct mapped_ram *ret);

@@ -83,10 +83,10 @@ static const struct {
 /* What QEMU may have left out of a build, by a rule of its own. */
 static const char *const left_out[] = {"block", "x-colo"};
 
-static const char *const built[] = {
-    "auto-converge",           "dirty-limit",   "events",         "multifd",
-    "pause-before-switchover", "return-path",   "switchover-ack", "validate-uuid",
-    "x-ignore-shared",         "zero-copy-send"};
+static const char *const built[] = {"auto-converge",   "dirty-limit",    "events",
+                                    "mapped-ram",      "multifd",        "pause-before-switchover",
+                                    "return-path",     "switchover-ack", "validate-uuid",
+                                    "x-ignore-shared", "zero-copy-send"};
 
 static bool in_list(const char *const *list, size_t n, const char *name)
 {
@@ -569,9 +569,19 @@ static const struct rule_case {
     {"resume", "M17", NULL, NULL, NULL, F(RESUME) | F(POSTCOPY_PAUSED), AT_MIGRATE},
     {"ours: by a Unix socket", "M18", "IO", "multifd=on zero-copy-send=on", NULL, F(UNIX_ADDRESS),
      AT_MIGRATE},
+    {"ours: into a file", "M18", "IO", "multifd=on mapped-ram=on zero-copy-send=on", NULL,
+     F(FILE_ADDRESS), AT_MIGRATE},
     {"by another", "M18", NULL, "multifd=on zero-copy-send=on", NULL, 0, AT_MIGRATE},
     {"ours: packs nothing", "R7", "REQUIRES", "multifd-compression=zstd", NULL, 0, AT_MIGRATE},
     {"packs", "R7", NULL, "multifd=on multifd-compression=zstd", NULL, 0, AT_MIGRATE},
+    {"ours: TLS with a file", "R10", "CONFLICT", "tls-creds=x", NULL, F(FILE_ADDRESS), AT_MIGRATE},
+    {"ours: TLS with a file", "R10", "CONFLICT", NULL, NULL,
+     F(FILE_ADDRESS) | F(TLS_PSK) | F(WAITING), AT_INCOMING},
+    {"a file", "R10", NULL, NULL, NULL, F(FILE_ADDRESS), AT_MIGRATE},
+    {"ours: places there are none", "R11", "REQUIRES", "direct-io=on", NULL, F(FILE_ADDRESS),
+     AT_MIGRATE},
+    {"without multifd", "R11", NULL, "direct-io=on mapped-ram=on", NULL, F(FILE_ADDRESS),
+     AT_MIGRATE},
     {"ours: names of nobody", "R8", "REQUIRES", "tls-authz=x", NULL, F(WAITING), AT_INCOMING},
     {"ours: a key has no name", "R8", "REQUIRES", "tls-authz=x", NULL, F(TLS_PSK) | F(WAITING),
      AT_INCOMING},

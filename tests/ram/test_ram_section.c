@@ -3,6 +3,7 @@
 
 #include "ram/page_inline.h"
 #include "ram/ram_format.h"
+#include "ram/ram_list.h"
 #include "ram/ram_load.h"
 #include "ram/ram_save.h"
 #include "stream/configuration.h"
@@ -537,9 +538,61 @@ static void pages_of_a_page_record(void **state)
     load_done(&l);
 }
 
+/* --- a mapped-ram file ----------------------------------------------------------------------- */
+
+/* No two things in the file overlap, pages are where a reader may expect them. */
+static void mapped_layout(void **state)
+{
+    static const struct {
+        uint64_t pages;
+        enum ram_travel travel;
+    } blocks[] = {
+        {3000, RAM_TRAVELS},
+        {1, RAM_TRAVELS},
+        {513, RAM_IGNORED},
+        {UINT64_C(1) << 30, RAM_IGNORED},
+        {64, RAM_TRAVELS},
+        {UINT64_C(1) << 30, RAM_NOT_LISTED},
+        {UINT64_C(1) << 22, RAM_TRAVELS},
+    };
+    struct mapped_ram mapped[ARRAY_LEN(blocks)];
+    struct ram_map map = {0};
+    struct error err;
+    char name[RAM_BLOCK_NAME];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(blocks); i++) { /* the longest names there are */
+        memset(name, 'a' + (int)i, sizeof(name) - 1);
+        name[sizeof(name) - 1] = 0;
+        OK(ram_map_add(&map, name, blocks[i].pages << RAM_PAGE_BITS, &err), err, "block");
+        map.blocks[i].travel = blocks[i].travel;
+    }
+    for (uint64_t at = 0; at < UINT64_C(1) << 40; at = at * 4 + 1000) {
+        uint64_t end = at, last = mapped_ram_layout(&map, at, mapped), pages_end = 0;
+
+        for (size_t i = 0; i < map.n; i++) {
+            const struct mapped_ram *m = &mapped[i];
+
+            end += blocks[i].travel == RAM_NOT_LISTED ? 0 : 256 + 8 + 8 + 28;
+            if (blocks[i].travel != RAM_TRAVELS) {
+                CHECK(m->bitmap_offset == 0 && m->pages_offset == 0, "block %zu: a place", i);
+                continue;
+            }
+            CHECK(m->bitmap_offset >= end, "block %zu: bitmap over its header", i);
+            CHECK(m->pages_offset >= m->bitmap_offset + (blocks[i].pages + 63) / 64 * 8,
+                  "block %zu: pages over the bitmap", i);
+            CHECK(IS_ALIGNED(m->pages_offset, UINT64_C(1) << 20), "block %zu: not aligned", i);
+            end = pages_end = m->pages_offset + blocks[i].pages * RAM_PAGE_SIZE;
+        }
+        CHECK(last == pages_end, "pages end at %" PRIu64 ", not %" PRIu64, pages_end, last);
+    }
+    ram_map_done(&map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mapped_layout),
         cmocka_unit_test(save_and_load),
         cmocka_unit_test(start_as_qemu_writes_it),
         cmocka_unit_test(list_with_addresses),

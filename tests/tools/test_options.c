@@ -353,7 +353,7 @@ static const struct bad_case {
     {"the source's", VERB_RECV, {"--set=auto-converge=on"}, "auto-converge: set at the source"},
     {"clash", VERB_SEND, {"--set=auto-converge=on", "--set=dirty-limit=on"}, "(rule C14)"},
     {"lacks", VERB_SEND, {"--set=switchover-ack=on", "--set=return-path=off"}, "(rule C13)"},
-    {"unbuilt", VERB_RECV, {"--set=mapped-ram=on"}, "use recv with a target file:PATH"},
+    {"unbuilt", VERB_RECV, {"--set=x-colo=on", "--set=return-path=on"}, "x-colo"},
     {"unbuilt", VERB_SEND, {"--set=announce-max=1"}, "announce-max: there is no network card"},
     {"clash", VERB_SEND, {"--set=xbzrle=on", "--channels=2"}, "switch multifd or xbzrle off (rule"},
     {"clash", VERB_SEND, {"--channels=2", "--set=xbzrle=on"}, "switch multifd or xbzrle off (rule"},

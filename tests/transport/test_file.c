@@ -90,7 +90,7 @@ static void directly(void **state)
     file_write(a.file, page, 4096);
     source(&a, &fd);
     unlink(a.file);
-    if (file_source_direct(&a, fd, &direct, &err) < 0) {
+    if (file_direct_open(a.file, fd, O_RDONLY, &direct, &err) < 0) {
         CHECK(strstr(err.text, "switch direct-io off"), "%s", err.text);
     } else {
         CHECK(fstat(fd, &one) == 0 && fstat(direct, &two) == 0 && one.st_ino == two.st_ino,

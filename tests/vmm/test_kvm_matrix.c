@@ -104,7 +104,8 @@ static void save(const char *label, struct machine *from, const char *path)
     struct landing *landing;
     struct error err;
 
-    OK(landing_file_new(path, true, &landing, &err), err, label);
+    OK(landing_file_new(&(struct landing_config){.path = path, .force = true}, &landing, &err), err,
+       label);
     move_to_landing(&move, from, landing);
     landing_free(landing);
 }

@@ -106,7 +106,9 @@ static void goes_on_from_a_file(void **state)
     (void)state;
     machine_resume(from, MACHINE_PAUSED);
     guest_await("guest", from, 5);
-    OK(landing_file_new(temp_path(path, "snapshot"), false, &landing, &err), err, "file");
+    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "snapshot")}, &landing,
+                        &err),
+       err, "file");
     move_to_landing(&move, from, landing);
     landing_free(landing);
     for (unsigned i = 0; i < 2; i++) {
@@ -147,7 +149,9 @@ static void refuses_what_does_not_fit(void **state)
     struct error err;
 
     (void)state;
-    OK(landing_file_new(temp_path(path, "misfit"), false, &landing, &err), err, "file");
+    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "misfit")}, &landing,
+                        &err),
+       err, "file");
     move_to_landing(&move, from, landing);
     landing_free(landing);
     for (size_t i = 0; i < ARRAY_LEN(misfits); i++) {

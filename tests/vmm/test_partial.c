@@ -291,9 +291,100 @@ static void places_where_nothing_can_be(void **state)
     CHECK(fd == -1, "the result was touched");
 }
 
+/* --- to the disk ----------------------------------------------------------------------------- */
+
+int __wrap_fsync(int fd);
+
+static const char *target; /* is it there when something is brought to the disk? */
+static unsigned n_files, n_directories, fail_at;
+
+int __wrap_fsync(int fd)
+{
+    struct stat st;
+
+    CHECK(fstat(fd, &st) == 0, "fsync of nothing");
+    CHECK(!S_ISDIR(st.st_mode) || access(target, F_OK) == 0, "a name before it is there");
+    n_files += S_ISREG(st.st_mode);
+    n_directories += S_ISDIR(st.st_mode);
+    errno = EIO;
+    return n_files + n_directories == fail_at ? -1 : 0;
+}
+
+/* The contents before the name; and what cannot be brought there leaves nothing. */
+static void to_the_disk(void **state)
+{
+    char path[PATH_MAX];
+
+    (void)state;
+    target = temp_path(path, "durable");
+    for (fail_at = 0; fail_at <= 2; fail_at++) {
+        struct partial p;
+        struct error err;
+        int fd;
+
+        n_files = n_directories = 0;
+        OK(partial_new(&p, path, false, false, &fd, &err), err, "new");
+        p.sync = true;
+        int rc = partial_settle(&p, fd, &err);
+        CHECK(n_files == 1 && !exists(path), "settled: %u", n_files);
+        if (rc == 0)
+            rc = partial_commit(&p, &err);
+        close(fd);
+        partial_done(&p);
+        CHECK((rc == 0) == (fail_at == 0), "failing at %u: %d", fail_at, rc);
+        CHECK(n_files == 1 && n_directories == (fail_at != 1), "%u, %u", n_files, n_directories);
+        CHECK(temp_entries() == (rc == 0), "failing at %u: %zu entries", fail_at, temp_entries());
+        unlink(path);
+    }
+}
+
+/* Where its name cannot be brought there, the old one has it again. */
+static void a_name_that_is_taken_back(void **state)
+{
+    char path[PATH_MAX];
+    struct partial p;
+    struct error err;
+    int fd;
+
+    (void)state;
+    target = temp_path(path, "durable");
+    file_write(path, "old", 3);
+    n_files = n_directories = 0;
+    fail_at = 1;
+    OK(partial_new(&p, path, false, true, &fd, &err), err, "new");
+    p.sync = true;
+    check_refused("name", partial_commit(&p, &err), &err, ERR_SYSTEM, "bringing its name to");
+    close(fd);
+    partial_done(&p);
+    check_content(path, "old");
+    CHECK(temp_entries() == 1, "%zu entries", temp_entries());
+    unlink(path);
+}
+
+/* Nobody waits for a disk who has not asked for it. */
+static void not_to_the_disk(void **state)
+{
+    char path[PATH_MAX];
+    struct partial p;
+    struct error err;
+    int fd;
+
+    (void)state;
+    fail_at = n_files = n_directories = 0;
+    OK(partial_new(&p, temp_path(path, "quick"), false, false, &fd, &err), err, "new");
+    OK(partial_settle(&p, fd, &err), err, "settle");
+    OK(partial_commit(&p, &err), err, "commit");
+    close(fd);
+    CHECK(n_files + n_directories == 0, "%u, %u", n_files, n_directories);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(to_the_disk),
+        cmocka_unit_test(a_name_that_is_taken_back),
+        cmocka_unit_test(not_to_the_disk),
         cmocka_unit_test(a_file_is_whole_or_absent),
         cmocka_unit_test(a_directory_is_whole_or_absent),
         cmocka_unit_test(what_is_there_is_safe),

@@ -114,7 +114,9 @@ static const char *write_file(char path[static PATH_MAX], const struct source *s
     struct landing *l;
     struct error err;
 
-    OK(landing_file_new(temp_path(path, "snap"), true, &l, &err), err, "landing");
+    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "snap"), .force = true},
+                        &l, &err),
+       err, "landing");
     land(l, s);
     return path;
 }
@@ -146,7 +148,8 @@ static void raw_round_trip(void **state)
 
     (void)state;
     source_init(&s);
-    OK(landing_raw_new(temp_path(path, "cap"), false, &l, &err), err, "landing");
+    OK(landing_raw_new(&(struct landing_config){.path = temp_path(path, "cap")}, &l, &err), err,
+       "landing");
     land(l, &s);
     OK(machine_snapshot_raw(path, &m, &err), err, "read back");
     check_machine("raw", m, &s, false);
@@ -225,12 +228,15 @@ static void leaves_out_again(void **state)
 
     (void)state;
     source_init(&s);
-    OK(landing_file_new(temp_path(path, "snap"), true, &l, &err), err, "landing");
+    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "snap"), .force = true},
+                        &l, &err),
+       err, "landing");
     land_without(l, &s);
     OK(snapshot_file(path, &m, &err), err, "read back");
     check_without("file", m, &s);
     unlink(path);
-    OK(landing_raw_new(temp_path(path, "cap"), false, &l, &err), err, "landing");
+    OK(landing_raw_new(&(struct landing_config){.path = temp_path(path, "cap")}, &l, &err), err,
+       "landing");
     land_without(l, &s);
     CHECK(access(temp_path(name, "cap/ram.%2From@etc%2Facpi%2Ftables"), F_OK) < 0, "it has a file");
     OK(machine_snapshot_raw(path, &m, &err), err, "read back");
@@ -248,40 +254,13 @@ static void a_landing_that_is_dropped_leaves_nothing(void **state)
     struct error err;
 
     (void)state;
-    OK(landing_file_new(temp_path(path, "x"), false, &l, &err), err, "file");
+    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "x")}, &l, &err), err,
+       "file");
     landing_free(l);
-    OK(landing_raw_new(path, false, &l, &err), err, "raw");
+    OK(landing_raw_new(&(struct landing_config){.path = path}, &l, &err), err, "raw");
     landing_free(l);
     CHECK(temp_entries() == 0, "%zu entries", temp_entries());
     landing_free(NULL);
-}
-
-/* No two things in the file overlap, pages are where a reader may expect them. */
-static void layout(void **state)
-{
-    struct configuration config = config_of();
-    struct mapped_ram mapped[BLOCKS];
-    struct source s;
-
-    (void)state;
-    source_init(&s);
-    for (size_t early = 0; early < 3 << 20; early = early * 4 + 1000) {
-        struct device_state devices = {.early.len = early};
-        uint64_t end = early;
-
-        snapshot_layout(&config, &s.map, &devices, mapped);
-        for (size_t i = 0; i < BLOCKS; i++) {
-            CHECK(mapped[i].bitmap_offset >= end + strlen(blocks[i].name) + 9 + 28,
-                  "block %zu: bitmap over its header", i);
-            CHECK(mapped[i].pages_offset >=
-                      mapped[i].bitmap_offset + (blocks[i].pages + 63) / 64 * 8,
-                  "block %zu: pages over the bitmap", i);
-            CHECK(IS_ALIGNED(mapped[i].pages_offset, UINT64_C(1) << 20), "block %zu: not aligned",
-                  i);
-            end = mapped[i].pages_offset + blocks[i].pages * RAM_PAGE_SIZE;
-        }
-    }
-    source_done(&s);
 }
 
 /* --- files that lie --------------------------------------------------------------------------- */
@@ -519,7 +498,6 @@ int main(void)
         cmocka_unit_test(raw_round_trip),
         cmocka_unit_test(leaves_out_again),
         cmocka_unit_test(a_landing_that_is_dropped_leaves_nothing),
-        cmocka_unit_test(layout),
         cmocka_unit_test(lies),
         cmocka_unit_test(cut_at_structures),
         cmocka_unit_test(cut_files),

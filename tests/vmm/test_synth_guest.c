@@ -144,7 +144,9 @@ static void goes_on_from_a_file(void **state)
             machine_resume(from, MACHINE_PAUSED);
             guest_await_swept("source", from, 1);
         }
-        OK(landing_file_new(temp_path(path, started ? "late" : "early"), false, &landing, &err),
+        OK(landing_file_new(
+               &(struct landing_config){.path = temp_path(path, started ? "late" : "early")},
+               &landing, &err),
            err, "file");
         move_to_landing(&move, from, landing);
         landing_free(landing);

@@ -1,0 +1,120 @@
+#include "multifd/crew.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+struct crew_member {
+    struct crew *crew;
+    size_t i;
+    pthread_t thread;
+};
+
+/* Waits for an order behind `seen`; NULL: the crew ends. */
+static void *next_order(struct crew_member *m, uint64_t *seen)
+{
+    struct crew *c = m->crew;
+    uint64_t since = clock_ns();
+
+    pthread_mutex_lock(&c->config.group->lock);
+    while (c->number == *seen && !c->stop && !c->config.group->failed)
+        channel_group_wait(c->config.group, DEADLINE_NEVER);
+    bool go = c->number != *seen && !c->stop && !c->config.group->failed;
+    *seen = c->number;
+    void *order = go ? c->order : NULL;
+    c->working += go;
+    pthread_mutex_unlock(&c->config.group->lock);
+    c->config.ops->waited(c->config.arg, m->i, clock_ns() - since);
+    return order;
+}
+
+static void order_done(struct crew *c)
+{
+    pthread_mutex_lock(&c->config.group->lock);
+    c->pending--;
+    c->working--;
+    pthread_cond_broadcast(&c->config.group->changed);
+    pthread_mutex_unlock(&c->config.group->lock);
+}
+
+static void *member_main(void *arg)
+{
+    struct crew_member *m = arg;
+    struct crew *c = m->crew;
+    uint64_t seen = 0;
+    void *order;
+    struct error err;
+
+    cpu_places_take(c->config.places, m->i);
+    while ((order = next_order(m, &seen))) {
+        if (c->config.ops->work(c->config.arg, m->i, order, &err) < 0) {
+            err_in(&err, "channel %zu", m->i);
+            channel_group_fail(c->config.group, &err);
+        }
+        order_done(c);
+    }
+    return NULL;
+}
+
+int crew_carry_out(struct crew *c, void *order, struct error *err)
+{
+    struct channel_group *g = c->config.group;
+    int rc = 0;
+
+    pthread_mutex_lock(&g->lock);
+    if (!g->failed) {
+        c->order = order;
+        c->pending = c->n;
+        c->number++;
+        pthread_cond_broadcast(&g->changed);
+        /* After a failure nobody starts any more, but the order is our caller's: wait for those
+         * who are still in it. They have been interrupted. */
+        while ((c->pending > 0 && !g->failed) || c->working > 0)
+            channel_group_wait(g, DEADLINE_NEVER);
+    }
+    if (g->failed) {
+        *err = g->err;
+        rc = -1;
+    } else if (c->config.ops->done) {
+        c->config.ops->done(c->config.arg, order);
+    }
+    pthread_mutex_unlock(&g->lock);
+    return rc;
+}
+
+void crew_stop(struct crew *c)
+{
+    if (!c->members)
+        return;
+    pthread_mutex_lock(&c->config.group->lock);
+    c->stop = true;
+    pthread_cond_broadcast(&c->config.group->changed);
+    pthread_mutex_unlock(&c->config.group->lock);
+    while (c->n > 0)
+        pthread_join(c->members[--c->n].thread, NULL);
+    free(c->members);
+    c->members = NULL;
+}
+
+int crew_start(struct crew *c, const struct crew_config *config, struct error *err)
+{
+    *c = (struct crew){.config = *config};
+    c->members = calloc(MAX(config->n, (size_t)1), sizeof(*c->members));
+    if (!c->members)
+        return err_sys(err, "memory for %zu threads", config->n);
+    for (size_t i = 0; i < config->n; i++) {
+        struct crew_member *m = &c->members[i];
+
+        m->crew = c;
+        m->i = i;
+        errno = pthread_create(&m->thread, NULL, member_main, m);
+        if (errno) {
+            err_sys(err, "channel %zu: thread", i);
+            crew_stop(c);
+            return -1;
+        }
+        c->n++;
+    }
+    return 0;
+}

@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+"""A migration into a file. What our source writes by mapped-ram a QEMU 10.0 loads, and its guest goes
+on; and a guest of our own that writes while it is saved goes on from the file with its ledger clean."""
+
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib import journey, ramjet, table
+from lib.qemu import Qemu
+from lib.ramjet import Ramjet
+from lib.runner import FAST, Vm, dirtier
+from lib.scene import until
+from lib.table import Skip, check
+
+MIB = 1 << 20
+FRONT = 0x1234  # bytes in front of a stream that are somebody else's
+
+
+@dataclass
+class Case:
+    label: str
+    run: object
+    channels: int = 0
+    offset: int = 0
+    direct: bool = False
+    mapped: bool = True
+    devices: bool = False
+
+
+def run(scene, case):
+    case.run(scene, case)
+
+
+def folder_on_disk(scene):
+    """A folder whose files can go past the page cache: a case's own lies in memory."""
+    folder = Path(tempfile.mkdtemp(prefix="ramjet-into-file-"))
+    scene.at_end.callback(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        os.close(os.open(folder / "probe", os.O_CREAT | os.O_WRONLY | os.O_DIRECT))
+    except OSError as error:
+        raise Skip(f"no O_DIRECT in {folder.parent}: {error}") from error
+    os.unlink(folder / "probe")
+    return folder
+
+
+def target_of(scene, case):
+    """Where the file will be, and its address. With an offset something stands in front."""
+    path = (folder_on_disk(scene) if case.direct else scene.folder) / "saved"
+    if not case.offset:
+        return path, f"file:{path}"
+    path.write_bytes(bytes([0x5a]) * (case.offset + 777))
+    return path, f"file:{path},offset={case.offset:#x}"
+
+
+def settings(case):
+    return ["--set", f"mapped-ram={'on' if case.mapped else 'off'}",
+            "--set", f"direct-io={'on' if case.direct else 'off'}"]
+
+
+# --- for QEMU --------------------------------------------------------------------------------------
+
+def for_qemu(scene, case):
+    """A guest that a QEMU had, by `ramjet send` into a file, and into a QEMU again."""
+    source = Qemu(scene, "source", "10.0", machine="pc-q35-10.0", devices=case.devices)
+    source.configure(channels=2)
+    capture = f"file:{scene.folder}/capture"
+    journey.capture(scene, source, capture)
+    path, address = target_of(scene, case)
+    options = ["--channels", case.channels] if case.mapped else []
+    sender = Ramjet(scene, "send", "--json", *options, *settings(case), capture, address)
+    result = journey.completed(sender.done())
+    check(len(result["channels"]) == case.channels, f"{len(result['channels'])} channels")
+    if case.offset:
+        check(path.read_bytes()[:case.offset] == bytes([0x5a]) * case.offset, "bytes in front")
+    elif case.mapped:
+        journey.compare(path, source)
+    target = Qemu(scene, "target", "10.0", **source.shape, incoming="defer", paused=True)
+    parameters = {"direct_io": True} if case.direct else {}
+    target.configure(["mapped-ram"] if case.mapped else [], case.channels, **parameters)
+    target.qmp("migrate_incoming", uri=address)
+    target.migrated()
+    journey.arrived(target, source)
+
+
+# --- of our own ------------------------------------------------------------------------------------
+
+def rewritten(source, address):
+    """Saves the running guest, which writes faster than it may be saved until the file was gone
+    over three times."""
+    source.parameters(max_bandwidth=48 * MIB, downtime_limit=1)
+    source.qmp.forget()
+    source.qmp("migrate", uri=address)
+    source.qmp.event("MIGRATION_PASS", **{"pass": 4})
+    source.parameters(**FAST)
+    source.qmp.status("completed")
+
+
+def own(scene, case):
+    source = dirtier(scene, guest="dirtier,rate=100M,write=avx,timer=10ms", memory="48M")
+    source.set(mapped_ram=case.mapped, multifd=case.channels > 0)
+    source.parameters(direct_io=case.direct, multifd_channels=max(case.channels, 1))
+    path, address = target_of(scene, case)
+    rewritten(source, address)
+    info = source.qmp("query-migrate")
+    check(info["ram"]["dirty-sync-count"] >= 4, f"{info['ram']}")
+    check(info["ram"]["normal"] > 48 * MIB // 4096, f"nothing was written twice: {info['ram']}")
+    check(not case.mapped or path.stat().st_size < case.offset + 52 * MIB,
+          f"{path.stat().st_size} bytes: the file grows by what is rewritten")
+    digest = source.digest()
+    resumed = Vm(scene, "--incoming", address, "--paused", memory="48M")
+    check(resumed.digest() == digest, "memory differs")
+    resumed.qmp("cont")
+    check(resumed.swept()["moves"] == 1, f"{resumed.guest()}")
+    resumed.quit()
+    source.quit()
+
+
+def by_channels(scene, case):
+    """The address as QMP's newer form has it."""
+    source = dirtier(scene)
+    source.set(mapped_ram=True, multifd=True)
+    path = scene.folder / "saved"
+    address = {"transport": "file", "filename": str(path), "offset": 3 * MIB}
+    source.qmp("migrate", channels=[{"channel-type": "main", "addr": address}])
+    source.qmp.status("completed")
+    check(path.read_bytes()[:3 * MIB].count(0) == 3 * MIB, "bytes in front")
+    resumed = Vm(scene)
+    resumed.qmp("migrate-incoming", channels=[{"channel-type": "main", "addr": address}])
+    resumed.qmp.status("completed")
+    check(resumed.swept()["moves"] == 1, f"{resumed.guest()}")
+    resumed.quit()
+    source.quit()
+
+
+# --- ramjet recv -----------------------------------------------------------------------------------
+
+def received(scene, case):
+    """The running guest by connections into `ramjet recv`, to the disk and past the cache."""
+    source = dirtier(scene, guest="dirtier,rate=100M,write=avx,timer=10ms", memory="48M")
+    source.set(multifd=case.channels > 0, return_path=True)
+    path, target = target_of(scene, case)
+    receiver, address = ramjet.recv(scene, target, "--json", "--sync",
+                                    "--set", f"direct-io={'on' if case.direct else 'off'}")
+    rewritten(source, address)
+    journey.completed(receiver.done())
+    digest = source.digest()
+    resumed = Vm(scene, "--incoming", f"file:{path}", "--paused", memory="48M")
+    check(resumed.digest() == digest, "memory differs")
+    resumed.qmp("cont")
+    check(resumed.swept()["moves"] == 1, f"{resumed.guest()}")
+    resumed.quit()
+    source.quit()
+
+
+# --- what comes to nothing -------------------------------------------------------------------------
+
+def goes_on(source, path, kept):
+    """Nothing half-made is there, what was there in front is, and the guest runs."""
+    source.beats()
+    source.swept(source.guest()["sweeps"] + 1)
+    found = path.read_bytes() if path.exists() else None
+    check(found == kept, f"{path}: {found and len(found)} bytes, want {kept and len(kept)}")
+
+
+def cancelled(scene, case):
+    source = dirtier(scene, guest="dirtier,rate=100M,write=avx,timer=10ms")
+    source.set(mapped_ram=case.mapped, multifd=case.channels > 0)
+    source.parameters(max_bandwidth=48 * MIB, downtime_limit=1)
+    path, address = target_of(scene, case)
+    kept = path.read_bytes()[:case.offset] if path.exists() else None
+    source.qmp("migrate", uri=address)
+    source.qmp.event("MIGRATION_PASS", **{"pass": 2})
+    source.qmp("migrate_cancel")
+    source.qmp.status("cancelled")
+    goes_on(source, path, kept)
+    source.parameters(**FAST)
+    source.qmp("migrate", uri=address)
+    source.qmp.status("completed")
+    source.quit()
+
+
+def full(scene, case):
+    """On a filesystem too small, which only the source sees."""
+    if os.geteuid() != 0:
+        raise Skip("a small filesystem takes root to mount")
+    disk = scene.folder / "disk"
+    disk.mkdir()
+    mount = f'mount -t tmpfs -o size=4m none {disk} && exec "$@"'
+    source = dirtier(scene, prefix=["unshare", "--mount", "sh", "-c", mount, "sh"])
+    source.set(mapped_ram=case.mapped, multifd=case.channels > 0)
+    until(lambda: source.guest()["pages-written"] > 8 * MIB // 4096, "more than there is room for")
+    source.qmp("migrate", uri=f"file:{disk}/saved")
+    source.qmp.status("failed")
+    why = source.qmp("query-migrate")["error-desc"]
+    check("No space left on device" in why and "\n" not in why, f"error-desc is {why!r}")
+    check(not case.mapped or "RAM block 'pc.ram'" in why, f"error-desc is {why!r}")
+    goes_on(source, Path(f"/proc/{source.pid}/root{disk}/saved"), None)
+    source.qmp("migrate", uri=f"file:{scene.folder}/saved")
+    source.qmp.status("completed")
+    source.quit()
+
+
+# --- what does not go together ---------------------------------------------------------------------
+
+REFUSED = [  # options of send, and the rule
+    (["--channels", 2], "(rule m3)"),
+    (["--compress", "zstd"], "(rule r7)"),
+    (["--compress", "zstd", "--set", "mapped-ram=on"], "(rule p3)"),
+    (["--tls-psk", "keys.psk"], "(rule r10)"),
+    (["--tls-psk", "keys.psk", "--set", "mapped-ram=on"], "(rule p3)"),
+    (["--zero-copy", "--set", "mapped-ram=on"], "(rule m18)"),
+    (["--set", "direct-io=on"], "(rule r11)"),
+]
+
+
+def refused(scene, _):
+    for options, rule in REFUSED:
+        sender = Ramjet(scene, "send", *options, "synth:4M", f"file:{scene.folder}/none")
+        sender.failed(rule, code=2)
+        check(not (scene.folder / "none").exists(), f"{options}: a file is there")
+    sender = Ramjet(scene, "send", "--set", "mapped-ram=on", "synth:4M", "tcp:127.0.0.1:1")
+    sender.failed("(rule m2)", code=2)
+    sender = Ramjet(scene, "send", "--set", "mapped-ram=on", "synth:4M", f"file:{scene.folder}")
+    sender.failed("is a directory")
+    receiver = Ramjet(scene, "recv", "--sync", "tcp:127.0.0.1:0", "null:")
+    receiver.failed("nothing for a disk", code=2)
+    receiver = Ramjet(scene, "recv", "--set", "direct-io=on", "tcp:127.0.0.1:0",
+                      f"raw:{scene.folder}/none")
+    receiver.failed("expected a target file:path", code=2)
+
+
+CASES = [
+    *[Case(f"for QEMU, {channels} channels{', offset' if offset else ''}"
+           f"{', O_DIRECT' if direct else ''}", for_qemu, channels, offset, direct)
+      for channels, offset, direct in [(0, 0, False), (0, FRONT, True), (1, 0, False),
+                                       (4, FRONT, False), (4, 0, True), (2, FRONT, True)]],
+    Case("for QEMU, devices", for_qemu, 4, devices=True),
+    Case("for QEMU, a plain stream", for_qemu, mapped=False),
+    *[Case(f"live, {channels} channels{', offset' if offset else ''}"
+           f"{', O_DIRECT' if direct else ''}", own, channels, offset, direct)
+      for channels, offset, direct in [(0, 0, False), (1, FRONT, False), (4, 0, False),
+                                       (4, FRONT, True), (0, 0, True)]],
+    Case("live, a plain stream", own, offset=FRONT, mapped=False),
+    Case("live, the address as channels", by_channels),
+    *[Case(f"received, {channels} channels{', O_DIRECT' if direct else ''}", received, channels,
+           direct=direct) for channels, direct in [(0, True), (2, False), (4, True)]],
+    *[Case(f"cancelled, {channels} channels{', offset' if offset else ''}", cancelled, channels,
+           offset) for channels, offset in [(0, 0), (4, 0), (4, FRONT)]],
+    Case("cancelled, a plain stream", cancelled, mapped=False),
+    *[Case(f"a full disk, {channels} channels", full, channels) for channels in (0, 4)],
+    Case("a full disk, a plain stream", full, mapped=False),
+    Case("refused", refused),
+]
+
+if __name__ == "__main__":
+    sys.exit(table.main(CASES, run))
