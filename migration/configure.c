@@ -46,6 +46,7 @@ void outgoing_configure(const struct settings *s, struct outgoing_config *ret)
     ret->method = (enum codec_method)settings_number(s, PARAM_MULTIFD_COMPRESSION);
     ret->level = settings_level(s);
     ram_set_rules_of(s, &ret->ram);
+    ret->stop_first = ret->ram.mode == MODE_CPR_REBOOT;
     ret->return_path = settings_on(s, CAP_RETURN_PATH);
     ret->switchover_ack = settings_on(s, CAP_SWITCHOVER_ACK);
     ret->pause_before_switchover = settings_on(s, CAP_PAUSE_BEFORE_SWITCHOVER);

@@ -26,8 +26,11 @@ int ram_map_add(struct ram_map *map, const char *name, uint64_t used_bytes, stru
     if (!blocks)
         return err_sys(err, "memory for a RAM block");
     map->blocks = blocks;
-    blocks[map->n] = (struct ram_block){
-        .used_bytes = used_bytes, .host_page_bytes = RAM_PAGE_SIZE, .fd = -1, .migratable = true};
+    blocks[map->n] = (struct ram_block){.used_bytes = used_bytes,
+                                        .host_page_bytes = RAM_PAGE_SIZE,
+                                        .fd = -1,
+                                        .memory_fd = -1,
+                                        .migratable = true};
     strcpy(blocks[map->n].name, name);
     map->n++;
     map->total_bytes += used_bytes;
