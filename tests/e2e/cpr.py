@@ -77,6 +77,18 @@ def backends(scene, options):
     vm.quit()
 
 
+@case("exec: many blocks, one of which stays behind")
+def blocks(scene):
+    demand_kvm(scene)
+    vm = memfd_guest(scene, "--memory-backend", "id=high,size=2M,kind=memfd,addr=6G",
+                     "--memory-backend", f"id=named,size=4M,kind=file,path={scene.folder}/m,addr=5G",
+                     "--memory-backend", "id=stays,size=2M,addr=7G,migratable=off")
+    for _ in range(3):
+        replaced(vm, scene.folder / "state")
+        lives(vm)
+    vm.quit()
+
+
 @case("exec: a monitor at a port")
 def monitor_at_port(scene):
     demand_kvm(scene)
