@@ -24,6 +24,7 @@ struct job {
     struct landing *landing;
     struct tls_creds *tls;
     bool exit_on_error;
+    bool hands_over; /* the guest's memory, to who has it from then on */
     bool joinable;
     pthread_t thread;
 
@@ -171,10 +172,19 @@ static void let_run(struct vm *vm)
     tell_whether_it_runs(vm);
 }
 
+/* Under the lock. Two guests may be on two hosts, if their user wants that, but not in one memory.
+ */
+static int take_back(struct vm *vm, struct error *err)
+{
+    if (vm->out && vm->out->hands_over)
+        return err_set(err, ERR_USAGE, "its memory was handed over: another process has it now");
+    return machine_claim(vm->config.machine, err);
+}
+
 int vm_cont(struct vm *vm, struct error *err)
 {
     pthread_mutex_lock(&vm->lock);
-    int rc = vm->moved ? machine_claim(vm->config.machine, err) : 0;
+    int rc = vm->moved ? take_back(vm, err) : 0;
     if (rc == 0)
         let_run(vm);
     pthread_mutex_unlock(&vm->lock);
@@ -491,6 +501,7 @@ static int out_prepare(struct vm *vm, struct job *job, const struct address *to,
 
     if (replaces && !vm->config.replace)
         return err_set(err, ERR_USAGE, "mode cpr-exec: this program cannot be replaced");
+    job->hands_over = cpr != NULL;
     if (cpr)
         config.cpr = *cpr;
     outgoing_configure(&vm->settings, &config);

@@ -362,6 +362,11 @@ def transfer(scene, kind, capabilities, *options):
         check(source.state() == "postmigrate", f"the source is {source.state()}")
         check(source.qmp("query-migrate")["ram"]["normal"] == 0, "a page has travelled")
         check(not target.cpr.exists(), "the socket is still there")
+        try:
+            source.qmp("cont")
+            raise AssertionError("two guests in one memory")
+        except Refused as refused:
+            check("handed over" in refused.desc, refused.desc)
         source.quit()
         until(lambda: target.guest()["moves"] == i + 1, "the guest's going on")
         lives(target)
