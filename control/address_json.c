@@ -109,34 +109,61 @@ static int read_addr(const json_t *addr, struct address *ret, struct error *err)
 static const struct qmp_argument channel_members[] = {{"channel-type", QMP_STRING, false},
                                                       {"addr", QMP_OBJECT, false}};
 
-/* The main channel's address; any other is one too many. */
-static int read_channels(const json_t *list, struct address *ret, bool *ret_one, struct error *err)
-{
-    const json_t *channel = json_array_get(list, 0);
+static const char *const channel_types[] = {"main", "cpr"};
+#define CHANNEL_TYPES ARRAY_LEN(channel_types)
 
-    *ret_one = false;
-    if (json_array_size(list) != 1)
-        return 0;
+static int read_channel(const json_t *channel, struct address ret[static CHANNEL_TYPES],
+                        unsigned n[static CHANNEL_TYPES], struct error *err)
+{
     if (!json_is_object(channel))
         return err_set(err, ERR_USAGE, "Parameter 'channels' expects objects in its list");
     if (qmp_check(channel, channel_members, ARRAY_LEN(channel_members), err) < 0)
         return -1;
     const char *type = text_of(channel, "channel-type");
-    if (strcmp(type, "cpr") == 0)
-        return 0;
-    if (strcmp(type, "main") != 0)
-        return err_set(err, ERR_USAGE, "Parameter 'channel-type': '%.40s': expected main", type);
-    *ret_one = true;
-    return read_addr(json_object_get(channel, "addr"), ret, err);
+    for (size_t i = 0; i < CHANNEL_TYPES; i++) {
+        if (strcmp(type, channel_types[i]) != 0)
+            continue;
+        n[i]++;
+        return read_addr(json_object_get(channel, "addr"), &ret[i], err);
+    }
+    return err_set(err, ERR_USAGE, "Parameter 'channel-type': '%.40s': expected main or cpr", type);
 }
 
-int address_of_json(const json_t *arguments, struct address *ret, bool *ret_one, struct error *err)
+/* One of each at most: else it is no list of channels. */
+static int read_channels(const json_t *list, struct address ret[static CHANNEL_TYPES],
+                         bool ret_there[static CHANNEL_TYPES], struct error *err)
+{
+    unsigned n[CHANNEL_TYPES] = {0};
+    bool good = json_array_size(list) <= CHANNEL_TYPES;
+
+    for (size_t i = 0; good && i < json_array_size(list); i++) {
+        if (read_channel(json_array_get(list, i), ret, n, err) < 0)
+            return -1;
+        good = n[0] <= 1 && n[1] <= 1;
+    }
+    for (size_t i = 0; i < CHANNEL_TYPES; i++)
+        ret_there[i] = good && n[i] == 1;
+    return 0;
+}
+
+int address_of_json(const json_t *arguments, struct address *ret, bool *ret_one,
+                    struct address *ret_cpr, bool *ret_beside, struct error *err)
 {
     const json_t *uri = json_object_get(arguments, "uri");
     const json_t *channels = json_object_get(arguments, "channels");
+    struct address addresses[CHANNEL_TYPES];
+    bool there[CHANNEL_TYPES];
 
-    if (!uri)
-        return read_channels(channels, ret, ret_one, err);
+    *ret_beside = false;
+    if (!uri) {
+        if (read_channels(channels, addresses, there, err) < 0)
+            return -1;
+        if ((*ret_one = there[0]))
+            *ret = addresses[0];
+        if ((*ret_beside = there[1]))
+            *ret_cpr = addresses[1];
+        return 0;
+    }
     *ret_one = json_array_size(channels) == 0;
     if (*ret_one && address_parse(json_string_value(uri), ret, err) < 0)
         return -1;

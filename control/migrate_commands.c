@@ -1,5 +1,6 @@
 #include "control/migrate_commands.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/macros.h"
@@ -24,11 +25,14 @@ static int set_capabilities(void *arg, const json_t *arguments, json_t **ret, st
 static int set_parameters(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
     struct settings change;
+    char *words;
 
     (void)ret;
-    if (parameters_of_json(arguments, &change, err) < 0)
+    if (parameters_of_json(arguments, &change, &words, err) < 0)
         return -1;
-    return vm_set(arg, &change, err);
+    int rc = vm_set(arg, &change, err);
+    free(words);
+    return rc;
 }
 
 static int query_settings(struct vm *vm, json_t *(*show)(const struct settings *s), json_t **ret,
@@ -67,15 +71,15 @@ static const struct qmp_argument migrate_arguments[] = {
 
 static int migrate(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
-    struct address to;
-    bool one;
+    struct address to, cpr;
+    bool one, beside;
 
     (void)ret;
-    if (address_of_json(arguments, &to, &one, err) < 0)
+    if (address_of_json(arguments, &to, &one, &cpr, &beside, err) < 0)
         return -1;
     uint64_t world = (one ? 0 : IN_SET(FACT_BAD_CHANNELS)) |
                      (json_is_true(json_object_get(arguments, "resume")) ? IN_SET(FACT_RESUME) : 0);
-    return vm_migrate(arg, one ? &to : NULL, world, err);
+    return vm_migrate(arg, one ? &to : NULL, beside ? &cpr : NULL, world, err);
 }
 
 static const struct qmp_argument incoming_arguments[] = {
@@ -86,12 +90,13 @@ static const struct qmp_argument incoming_arguments[] = {
 
 static int migrate_incoming(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
-    struct address at;
-    bool one, exit_on_error = !json_is_false(json_object_get(arguments, "exit-on-error"));
+    struct address at, cpr;
+    bool one, beside, exit_on_error = !json_is_false(json_object_get(arguments, "exit-on-error"));
 
     (void)ret;
-    if (address_of_json(arguments, &at, &one, err) < 0)
+    if (address_of_json(arguments, &at, &one, &cpr, &beside, err) < 0)
         return -1;
+    one &= !beside; /* memory comes when the VM is made: --cpr */
     return vm_incoming(arg, one ? &at : NULL, one ? 0 : IN_SET(FACT_BAD_CHANNELS), exit_on_error,
                        err);
 }

@@ -18,6 +18,7 @@
 #define UNREAD_MAX  ((size_t)4 << 20)   /* more of it, and the client is dropped */
 #define UNREAD_FULL ((size_t)256 << 10) /* no more commands are read from it meanwhile */
 #define FAREWELL_MS 1000
+#define FLUSH_MS    100
 #define MUTE_MS     500 /* after an accept that failed for want of something */
 #define SOCKETS_MAX (QMP_ADDRESSES_MAX * LISTENER_MAX)
 
@@ -55,6 +56,8 @@ struct qmp_server {
     struct client *clients[QMP_CLIENTS_MAX];
     size_t n_clients;
     bool stopping;
+    uint64_t flush_wanted, flushed; /* turns of the thread, by the number of who has asked */
+    pthread_cond_t turned;
 };
 
 /* --- what goes out --------------------------------------------------------------------------- */
@@ -317,12 +320,24 @@ static void prepare(struct qmp_server *s, struct wait *w)
     }
 }
 
-static bool is_stopping(struct qmp_server *s)
+/* *ret_flush: the turn that follows is what those have asked for who came up to this number. */
+static bool is_stopping(struct qmp_server *s, uint64_t *ret_flush)
 {
     pthread_mutex_lock(&s->lock);
-    bool stopping = s->stopping;
+    bool stopping = s->stopping, asked = s->flushed < s->flush_wanted;
+    *ret_flush = s->flush_wanted;
     pthread_mutex_unlock(&s->lock);
+    if (asked) /* the last turn may have been woken by who asked, and was too early for that */
+        wake(s);
     return stopping;
+}
+
+static void tell_flushed(struct qmp_server *s, uint64_t flush)
+{
+    pthread_mutex_lock(&s->lock);
+    s->flushed = flush;
+    pthread_cond_broadcast(&s->turned);
+    pthread_mutex_unlock(&s->lock);
 }
 
 static void serve_all(struct qmp_server *s, const struct wait *w)
@@ -363,12 +378,14 @@ static void take_leave(struct qmp_server *s)
 static void *server_main(void *arg)
 {
     struct qmp_server *s = arg;
+    uint64_t flush;
     struct wait w;
 
-    while (!is_stopping(s)) {
+    while (!is_stopping(s, &flush)) {
         prepare(s, &w);
         if (poll(w.fds, w.n, deadline_poll_ms(w.until)) >= 0)
             serve_all(s, &w);
+        tell_flushed(s, flush);
     }
     take_leave(s);
     return NULL;
@@ -390,6 +407,7 @@ int qmp_server_new(const struct qmp_registry *registry, struct qmp_server **ret,
         return -1;
     }
     pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->turned, NULL);
     *ret = s;
     return 0;
 }
@@ -429,6 +447,23 @@ int qmp_server_start(struct qmp_server *s, struct error *err)
     return 0;
 }
 
+void qmp_server_flush(struct qmp_server *s)
+{
+    struct timespec until = deadline_timespec(deadline_in_ms(FLUSH_MS));
+
+    if (!s || !s->started)
+        return;
+    pthread_mutex_lock(&s->lock);
+    uint64_t wanted = ++s->flush_wanted;
+    pthread_mutex_unlock(&s->lock);
+    wake(s);
+    pthread_mutex_lock(&s->lock);
+    while (s->flushed < wanted &&
+           pthread_cond_clockwait(&s->turned, &s->lock, CLOCK_MONOTONIC, &until) == 0)
+        ;
+    pthread_mutex_unlock(&s->lock);
+}
+
 void qmp_server_stop(struct qmp_server *s)
 {
     if (!s || !s->started)
@@ -449,6 +484,7 @@ void qmp_server_free(struct qmp_server *s)
     for (size_t i = 0; i < s->n_listeners; i++)
         listener_done(&s->listeners[i]);
     fd_close(&s->wake);
+    pthread_cond_destroy(&s->turned);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }

@@ -33,6 +33,13 @@ MUST_USE int qmp_server_start(struct qmp_server *s, struct error *err);
 void qmp_server_event(struct qmp_server *s, const char *name, json_t *data);
 
 /*
+ * Any thread but the server's: returns when every client has been answered what it had asked before
+ * this call, as far as it takes that without waiting; after a tenth of a second at the latest, if a
+ * command takes so long. NULL is fine.
+ */
+void qmp_server_flush(struct qmp_server *s);
+
+/*
  * No more commands. Clients get what was said to them, where they take it within a second, and are
  * closed; events still may come, and are dropped. Then the tables may go. NULL is fine.
  */

@@ -1,6 +1,9 @@
 #include "control/settings_json.h"
 
+#include <stdlib.h>
+
 #include "base/macros.h"
+#include "base/words.h"
 #include "control/qmp_command.h"
 
 /* --- in -------------------------------------------------------------------------------------- */
@@ -47,13 +50,30 @@ int capabilities_of_json(const json_t *list, struct settings *change, struct err
 static const enum qmp_type json_types[] = {
     [KIND_NUMBER] = QMP_INTEGER, [KIND_SIZE] = QMP_INTEGER, [KIND_LEVEL] = QMP_INTEGER,
     [KIND_BOOL] = QMP_BOOL,      [KIND_ENUM] = QMP_STRING,  [KIND_TEXT] = QMP_STRING,
-    [KIND_LIST] = QMP_LIST,
+    [KIND_WORDS] = QMP_LIST,     [KIND_LIST] = QMP_LIST,
 };
 _Static_assert(ARRAY_LEN(json_types) == KIND_N, "a type for each kind");
 
+/* Of texts; there is one parameter that takes them. */
+static int read_words(const char *name, const json_t *list, char **ret, struct error *err)
+{
+    const char *words[WORDS_MAX];
+    size_t n = json_array_size(list);
+
+    if (n > WORDS_MAX)
+        return err_set(err, ERR_USAGE, "Parameter '%s' expects at most %d words", name, WORDS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        words[i] = json_string_value(json_array_get(list, i));
+        if (!words[i])
+            return err_set(err, ERR_USAGE, "Parameter '%s' expects strings in its list", name);
+    }
+    *ret = words_join(words, n);
+    return *ret ? 0 : err_sys(err, "memory for a list");
+}
+
 /* The value has its kind's type. */
 static int read_value(enum parameter id, const json_t *json, union parameter_value *ret,
-                      struct error *err)
+                      char **ret_words, struct error *err)
 {
     const struct parameter_info *p = &parameters[id];
 
@@ -69,6 +89,11 @@ static int read_value(enum parameter id, const json_t *json, union parameter_val
     case KIND_TEXT:
         ret->text = json_string_value(json);
         return 0;
+    case KIND_WORDS:
+        if (read_words(p->name, json, ret_words, err) < 0)
+            return -1;
+        ret->text = *ret_words;
+        return 0;
     case KIND_LIST:
         ret->text = json_array_size(json) ? SOME_LIST : "";
         return 0;
@@ -82,7 +107,7 @@ static int read_value(enum parameter id, const json_t *json, union parameter_val
 
 /* null says no text. */
 static int read_parameter(const char *name, const json_t *json, struct settings *change,
-                          struct error *err)
+                          char **ret_words, struct error *err)
 {
     int id = parameter_find(name);
     union parameter_value value = {.text = ""};
@@ -95,21 +120,26 @@ static int read_parameter(const char *name, const json_t *json, struct settings 
     if (!none && !qmp_type_is(type, json))
         return err_set(err, ERR_USAGE, "Parameter '%s' expects a value of type %s", name,
                        qmp_type_name(type));
-    if (!none && read_value((enum parameter)id, json, &value, err) < 0)
+    if (!none && read_value((enum parameter)id, json, &value, ret_words, err) < 0)
         return -1;
     return settings_say_parameter(change, (enum parameter)id, value, &ignored, err);
 }
 
-int parameters_of_json(const json_t *object, struct settings *change, struct error *err)
+int parameters_of_json(const json_t *object, struct settings *change, char **ret_words,
+                       struct error *err)
 {
     const char *name;
     json_t *value;
 
+    *ret_words = NULL;
     settings_init(change);
     json_object_foreach((json_t *)object, name, value)
     {
-        if (read_parameter(name, value, change, err) < 0)
+        if (read_parameter(name, value, change, ret_words, err) < 0) {
+            free(*ret_words);
+            *ret_words = NULL;
             return -1;
+        }
     }
     return 0;
 }
@@ -135,6 +165,20 @@ static json_t *number_json(uint64_t n)
     return n <= INT64_MAX ? json_integer((json_int_t)n) : json_real((double)n);
 }
 
+json_t *words_json(const char *line)
+{
+    json_t *list = json_array();
+    struct error ignored;
+    char **words;
+
+    if (words_split(line, &words, &ignored) < 0)
+        return list;
+    for (size_t i = 0; words[i]; i++)
+        json_array_append_new(list, json_string(words[i]));
+    words_free(words);
+    return list;
+}
+
 static json_t *parameter_json(const struct settings *s, enum parameter id)
 {
     const struct parameter_info *p = &parameters[id];
@@ -149,6 +193,8 @@ static json_t *parameter_json(const struct settings *s, enum parameter id)
         return json_string(p->names[value.number].name);
     case KIND_TEXT:
         return json_string(value.text);
+    case KIND_WORDS:
+        return words_json(value.text);
     case KIND_LIST:
         return json_array();
     default:

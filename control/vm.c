@@ -24,6 +24,7 @@ struct job {
     struct landing *landing;
     struct tls_creds *tls;
     bool exit_on_error;
+    bool hands_over; /* the guest's memory, to who has it from then on */
     bool joinable;
     pthread_t thread;
 
@@ -171,10 +172,19 @@ static void let_run(struct vm *vm)
     tell_whether_it_runs(vm);
 }
 
+/* Under the lock. Two guests may be on two hosts, if their user wants that, but not in one memory.
+ */
+static int take_back(struct vm *vm, struct error *err)
+{
+    if (vm->out && vm->out->hands_over)
+        return err_set(err, ERR_USAGE, "its memory was handed over: another process has it now");
+    return machine_claim(vm->config.machine, err);
+}
+
 int vm_cont(struct vm *vm, struct error *err)
 {
     pthread_mutex_lock(&vm->lock);
-    int rc = vm->moved ? machine_claim(vm->config.machine, err) : 0;
+    int rc = vm->moved ? take_back(vm, err) : 0;
     if (rc == 0)
         let_run(vm);
     pthread_mutex_unlock(&vm->lock);
@@ -454,27 +464,59 @@ static void *out_main(void *arg)
     return NULL;
 }
 
-/* Under the lock. What is set goes along; of the machine, only what its stream says of it. */
-static int out_prepare(struct vm *vm, struct job *job, const struct address *to, struct error *err)
+/* Who has said quit wants no guest to go on, in another program neither. */
+static int out_replace(void *arg, struct error *err)
 {
+    const struct job *job = arg;
+    struct vm *vm = job->vm;
+
+    pthread_mutex_lock(&vm->lock);
+    bool quitting = vm->quitting;
+    char *command = strdup(settings_text(&vm->settings, PARAM_CPR_EXEC_COMMAND));
+    pthread_mutex_unlock(&vm->lock);
+    int rc = command ? 0 : err_sys(err, "memory for a command");
+    if (quitting)
+        rc = err_set(err, ERR_CANCELLED, "cancelled");
+    if (rc == 0)
+        rc = vm->config.replace(vm->config.arg, command, err);
+    free(command);
+    return rc;
+}
+
+/* Under the lock. What is set goes along; of the machine, only what its stream says of it. */
+static int out_prepare(struct vm *vm, struct job *job, const struct address *to,
+                       const struct address *cpr, struct error *err)
+{
+    bool replaces = settings_number(&vm->settings, PARAM_MODE) == MODE_CPR_EXEC;
     struct machine *m = vm->config.machine;
     bool zero_copy = settings_on(&vm->settings, CAP_ZERO_COPY_SEND);
     struct outgoing_config config = {
         .connect = connect_config(vm, job, to, zero_copy),
         .uuid = vm->uuid,
         .observer = {.status = out_status, .pass = out_pass, .guest = out_guest, .arg = job},
+        .hand_over = cpr != NULL,
+        .replace = replaces ? out_replace : NULL,
+        .replace_arg = job,
     };
 
+    if (replaces && !vm->config.replace)
+        return err_set(err, ERR_USAGE, "mode cpr-exec: this program cannot be replaced");
+    job->hands_over = cpr != NULL;
+    if (cpr)
+        config.cpr = *cpr;
     outgoing_configure(&vm->settings, &config);
     m->config.uuid = vm->uuid;
     m->config.has_uuid = settings_on(&vm->settings, CAP_VALIDATE_UUID) && uuid_is_set(&vm->uuid);
     return outgoing_new(&config, m, &job->outgoing, err);
 }
 
-int vm_migrate(struct vm *vm, const struct address *to, uint64_t world, struct error *err)
+int vm_migrate(struct vm *vm, const struct address *to, const struct address *cpr, uint64_t world,
+               struct error *err)
 {
     struct job *job = NULL;
 
+    if (cpr && cpr->scheme == ADDRESS_UNIX)
+        world |= IN_SET(FACT_CPR_CHANNEL);
     pthread_mutex_lock(&vm->lock);
     settle(vm, &vm->out);
     settle(vm, &vm->in); /* who has just come may go on at once */
@@ -486,7 +528,7 @@ int vm_migrate(struct vm *vm, const struct address *to, uint64_t world, struct e
     if (rc == 0)
         rc = open_credentials(vm, job, false, to, err);
     if (rc == 0)
-        rc = out_prepare(vm, job, to, err);
+        rc = out_prepare(vm, job, to, cpr, err);
     if (rc == 0)
         rc = job_start(job, out_main, err);
     if (rc == 0)

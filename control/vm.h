@@ -39,6 +39,12 @@ struct vm_config {
      */
     int (*land)(void *arg, const struct ram_set_rules *rules, struct landing **ret,
                 struct error *err);
+    /*
+     * A migration in mode cpr-exec: all is written, and the guest stands still. Runs the command,
+     * words as of base/words.h, in this process's place, and does not return; or fails, and leaves
+     * all as it was. By the migration's thread, with no lock held. NULL: this program cannot.
+     */
+    int (*replace)(void *arg, const char *command, struct error *err);
     uint64_t host_facts; /* IN_SET(FACT_NO_… and FACT_BLOCKED): what host and machine lack */
     const struct engine *engine;                                      /* NULL: auto */
     uint64_t connect_timeout_ms, stall_timeout_ms, local_patience_ms; /* as in incoming.h */
@@ -49,7 +55,7 @@ struct vm_config {
      * called vm_quit(); the owner goes on elsewhere and ends with vm_free().
      */
     void (*over)(void *arg, const struct error *failure);
-    void *arg; /* for land() and over() */
+    void *arg; /* for land(), replace() and over() */
 };
 
 /*
@@ -95,9 +101,10 @@ MUST_USE int vm_settings(struct vm *vm, struct settings *ret, struct error *err)
 /*
  * Starts one, through the gate, and returns: how it goes is told by events and vm_migration().
  * `world`: what only the caller knows, IN_SET(FACT_RESUME) or IN_SET(FACT_BAD_CHANNELS); with the
- * latter `to` may be NULL.
+ * latter `to` may be NULL. `cpr`: where memory is handed over first; NULL: nowhere.
  */
-MUST_USE int vm_migrate(struct vm *vm, const struct address *to, uint64_t world, struct error *err);
+MUST_USE int vm_migrate(struct vm *vm, const struct address *to, const struct address *cpr,
+                        uint64_t world, struct error *err);
 /* The same for one that is to come in; it listens when this returns. With `exit_on_error`, a
  * failure is the VM's end: over(). Without, the VM waits on, and may listen again. */
 MUST_USE int vm_incoming(struct vm *vm, const struct address *at, uint64_t world,

@@ -48,6 +48,7 @@ void outgoing_configure(const struct settings *s, struct outgoing_config *ret)
     ret->mapped_ram = settings_on(s, CAP_MAPPED_RAM);
     ret->direct_io = settings_number(s, PARAM_DIRECT_IO);
     ram_set_rules_of(s, &ret->ram);
+    ret->stop_first = ret->ram.mode == MODE_CPR_REBOOT;
     ret->return_path = settings_on(s, CAP_RETURN_PATH);
     ret->switchover_ack = settings_on(s, CAP_SWITCHOVER_ACK);
     ret->pause_before_switchover = settings_on(s, CAP_PAUSE_BEFORE_SWITCHOVER);

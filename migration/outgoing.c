@@ -74,6 +74,8 @@ static int run(struct outgoing *m, struct error *err)
     atomic_store(&m->stats.setup_done_ns, clock_ns());
     if (outgoing_move(m, MIGRATION_SETUP, MIGRATION_ACTIVE, err) < 0)
         return -1;
+    if (m->config.stop_first && outgoing_stop_guest(m, err) < 0)
+        return -1;
     if (outgoing_rounds(m, err) < 0)
         return -1;
     return outgoing_switch_over(m, err);
@@ -185,7 +187,7 @@ int outgoing_new(const struct outgoing_config *config, struct machine *machine,
         m->config.return_path = m->config.switchover_ack = false;
     m->file = FILE_TARGET_NONE;
     m->machine = machine;
-    m->dirty = ram_set_any_travels(&m->ram) ? machine->dirty : NULL;
+    m->dirty = ram_set_any_travels(&m->ram) && !config->stop_first ? machine->dirty : NULL;
     m->version = machine_version(machine->config.machine);
     m->live = config->live;
     pace_update(&m->pace, &config->live);

@@ -30,6 +30,15 @@ struct outgoing_config {
     bool dirty_limit;                /* or limit what each of its vCPUs writes; not both */
     const struct cpu_places *places; /* where the channels' threads run; NULL: anywhere */
     struct outgoing_live live;
+    bool stop_first; /* the guest stands still from the start */
+    bool hand_over;  /* its memory goes to who listens at `cpr`, before anything else */
+    struct address cpr;
+    /*
+     * All is in the file, and the guest stands still. What comes of it is no longer this program's:
+     * it does not return; or it fails, and so does the migration. NULL: there is no such step.
+     */
+    int (*replace)(void *arg, struct error *err);
+    void *replace_arg;
     struct uuid uuid; /* of the VM, for the channels' hellos */
     struct migration_observer observer;
 };

@@ -49,10 +49,12 @@ static void say_goodbye(struct outgoing *m)
         (void)!channel_finish(m->main, goodbye_ms(m), &ignored);
 }
 
-static int stop_guest(struct outgoing *m, struct error *err)
+int outgoing_stop_guest(struct outgoing *m, struct error *err)
 {
     const struct machine_ops *ops = m->machine->ops;
 
+    if (m->stopped_ns)
+        return 0;
     m->stopped_ns = clock_ns();
     if (ops->stop && ops->stop(m->machine, MACHINE_MOVING, err) < 0)
         return err_in(err, "stop the guest");
@@ -103,7 +105,7 @@ int outgoing_switch_over(struct outgoing *m, struct error *err)
     const struct machine_ops *ops = m->machine->ops;
     const struct buf *tail = &m->machine->devices.tail;
 
-    if (stop_guest(m, err) < 0 || enter_device(m, err) < 0)
+    if (outgoing_stop_guest(m, err) < 0 || enter_device(m, err) < 0)
         return -1;
     if (ops->save && ops->save(m->machine, err) < 0)
         return err_in(err, "the guest's devices");
@@ -124,6 +126,8 @@ int outgoing_switch_over(struct outgoing *m, struct error *err)
     if (stream_out_flush(&m->out, err) < 0)
         return -1;
     if (await_verdict(m, err) < 0)
+        return -1;
+    if (m->config.replace && m->config.replace(m->config.replace_arg, err) < 0)
         return -1;
     atomic_store(&m->stats.end_ns, clock_ns());
     atomic_store(&m->stats.downtime_ns, atomic_load(&m->stats.end_ns) - m->stopped_ns);

@@ -26,7 +26,7 @@ struct outgoing {
     struct outgoing_config config;
     struct machine *machine;
     struct ram_map ram;         /* its blocks, as they were when the migration was accepted */
-    struct dirty_source *dirty; /* NULL: no page that travels changes */
+    struct dirty_source *dirty; /* NULL: no page that travels changes any more */
     unsigned version;           /* of the machine type; 0: not QEMU's, everything is understood */
     struct connect_greeting greeting;
 
@@ -96,7 +96,8 @@ MUST_USE int outgoing_sync(struct outgoing *m, struct error *err);
 /* and one round. */
 MUST_USE int outgoing_round(struct outgoing *m, bool last, struct error *err);
 
-/* outgoing_end.c: stops the guest, sends the rest, and says goodbye. */
+/* outgoing_end.c: stops the guest, which may stand already, sends the rest, and says goodbye. */
+MUST_USE int outgoing_stop_guest(struct outgoing *m, struct error *err);
 MUST_USE int outgoing_switch_over(struct outgoing *m, struct error *err);
 /* Lets the guest run again, where that has come to nothing. */
 void outgoing_release_guest(struct outgoing *m);

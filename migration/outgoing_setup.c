@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/fd.h"
+#include "migration/cpr_channel.h"
 #include "multifd/file_pool.h"
 #include "multifd/send_pool.h"
 #include "stream/command.h"
@@ -140,6 +141,38 @@ static int make_sink(struct outgoing *m, struct error *err)
     return 0;
 }
 
+/* --- memory that is handed over -------------------------------------------------------------- */
+
+/* The descriptors of what is listed and does not travel. */
+static int list_memory(const struct outgoing *m, struct cpr_state *ret, struct error *err)
+{
+    ret->n = 0;
+    for (size_t i = 0; i < m->ram.n; i++) {
+        const struct ram_block *b = &m->ram.blocks[i];
+
+        if (b->travel == RAM_IGNORED && b->memory_fd >= 0 &&
+            cpr_state_add(ret, b->name, b->memory_fd, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The destination listens at the main address when this returns. */
+static int hand_over(struct outgoing *m, struct error *err)
+{
+    const struct connect_config *connect = &m->config.connect;
+    const struct transport_config config = {
+        .connect_timeout_ms = connect->connect_timeout_ms,
+        .stall_timeout_ms = connect->stall_timeout_ms,
+        .cancel = &m->group.cancel,
+    };
+    struct cpr_state state;
+
+    if (list_memory(m, &state, err) < 0)
+        return -1;
+    return cpr_channel_send(&m->config.cpr, &state, &config, err);
+}
+
 /* --- the stream's beginning ------------------------------------------------------------------ */
 
 static enum ram_flush flush_style(const struct outgoing *m)
@@ -171,6 +204,8 @@ static int open_return_path(struct outgoing *m, struct error *err)
  */
 int outgoing_set_up(struct outgoing *m, struct error *err)
 {
+    if (m->config.hand_over && hand_over(m, err) < 0)
+        return err_in(err, "cpr channel");
     if (dial_main(m, err) < 0)
         return -1;
     if (stream_out_init(&m->out, m->main, err) < 0 || make_sink(m, err) < 0)

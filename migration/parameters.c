@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "base/words.h"
 #include "compress/codec.h"
 
 #define KI 1024LL
@@ -15,7 +16,6 @@
 
 #define NO_ANNOUNCE "there is no network card here that could announce itself"
 #define NO_POSTCOPY "there is no postcopy in this build; migrate by precopy"
-#define NO_CPR      "only mode normal is in this build"
 #define NO_DISKS    "there are no disks here; move them by other means"
 #define GONE        "QEMU has removed it; use multifd and multifd-compression"
 
@@ -52,6 +52,7 @@ static const struct parameter_name switch_names[] = {{"off", true}, {"on", true}
 #define ENUM(list, last, value)        .kind = KIND_ENUM, .names = list, RANGE(0, last, value)
 #define SWITCH(value)                  .kind = KIND_BOOL, .names = switch_names, RANGE(0, 1, value)
 #define TEXT(longest)                  .kind = KIND_TEXT, .max = longest, .standard.text = ""
+#define WORDS                          .kind = KIND_WORDS, .max = WORDS_LEN_MAX, .standard.text = ""
 #define LIST                           .kind = KIND_LIST, .standard.text = ""
 
 #define SOURCE .side = SIDE_SOURCE
@@ -136,8 +137,7 @@ const struct parameter_info parameters[] = {
          .effect = "between measurements under dirty-limit",
          .unbuilt = "each round is a measurement in this build; leave it alone"},
     [PARAM_MODE] = {"mode", "8.2", ENUM(modes, MODE_CPR_EXEC, MODE_NORMAL), BOTH,
-                    .effect = "migrate, or restart the program around the guest",
-                    .unbuilt = NO_CPR},
+                    .effect = "migrate, or restart the program around the guest"},
     [PARAM_ZERO_PAGE_DETECTION] =
         {"zero-page-detection", "9.0", ENUM(zero_pages, ZERO_PAGES_MULTIFD, ZERO_PAGES_MULTIFD),
          SOURCE, .effect = "who finds zero pages, and where they travel",
@@ -145,9 +145,9 @@ const struct parameter_info parameters[] = {
                     "--machine for legacy"},
     [PARAM_DIRECT_IO] = {"direct-io", "9.1", SWITCH(0), EACH,
                          .effect = "pages past the page cache, with mapped-ram"},
-    [PARAM_CPR_EXEC_COMMAND] = {"cpr-exec-command", "10.2", LIST, SOURCE,
+    [PARAM_CPR_EXEC_COMMAND] = {"cpr-exec-command", "10.2", WORDS, SOURCE,
                                 .effect = "program and arguments of mode cpr-exec",
-                                .unbuilt = NO_CPR},
+                                .ours = "as text, it is split as a shell splits a line"},
     [PARAM_X_RDMA_CHUNK_SIZE] = {"x-rdma-chunk-size", "11.x", POWER_OF_TWO(MI, KI *MI, MI), BOTH,
                                  .unit = "bytes", .effect = "piece of memory that is registered",
                                  .unbuilt = "there is no RDMA in this build; use tcp"},
@@ -169,7 +169,7 @@ _Static_assert(ARRAY_LEN(parameters) == PARAM_N, "a row for each parameter");
 
 static const char *const kind_names[] = {
     [KIND_NUMBER] = "number", [KIND_SIZE] = "size", [KIND_LEVEL] = "level", [KIND_BOOL] = "bool",
-    [KIND_ENUM] = "enum",     [KIND_TEXT] = "text", [KIND_LIST] = "list",
+    [KIND_ENUM] = "enum",     [KIND_TEXT] = "text", [KIND_WORDS] = "words", [KIND_LIST] = "list",
 };
 _Static_assert(ARRAY_LEN(kind_names) == KIND_N, "a name for each kind");
 
@@ -194,12 +194,25 @@ static bool is_power_of_two(uint64_t n)
     return n && (n & (n - 1)) == 0;
 }
 
+static bool are_words(const char *line)
+{
+    struct error ignored;
+    char **words;
+
+    if (words_split(line, &words, &ignored) < 0)
+        return false;
+    words_free(words);
+    return true;
+}
+
 static bool in_range(const struct parameter_info *p, union parameter_value value)
 {
     if (p->kind == KIND_LEVEL)
         return value.level >= p->min && value.level <= (int64_t)p->max;
     if (p->kind == KIND_TEXT)
         return strlen(value.text) <= p->max;
+    if (p->kind == KIND_WORDS)
+        return are_words(value.text);
     if (p->kind == KIND_LIST)
         return true;
     return value.number >= (uint64_t)p->min && value.number <= p->max &&
@@ -233,12 +246,16 @@ enum parameter_verdict parameter_check(enum parameter id, union parameter_value 
     return refuse(id, text, p->kind == KIND_ENUM ? PARAM_NO_SUCH_VALUE : PARAM_OUT_OF_RANGE, err);
 }
 
-bool parameter_equal(enum parameter id, union parameter_value a, union parameter_value b)
+bool parameter_is_text(enum parameter id)
 {
     enum parameter_kind kind = parameters[id].kind;
 
-    return kind == KIND_TEXT || kind == KIND_LIST ? strcmp(a.text, b.text) == 0
-                                                  : a.number == b.number;
+    return kind == KIND_TEXT || kind == KIND_WORDS || kind == KIND_LIST;
+}
+
+bool parameter_equal(enum parameter id, union parameter_value a, union parameter_value b)
+{
+    return parameter_is_text(id) ? strcmp(a.text, b.text) == 0 : a.number == b.number;
 }
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -352,7 +369,7 @@ void parameter_print(enum parameter id, union parameter_value value,
 {
     const struct parameter_info *p = &parameters[id];
 
-    if (p->kind == KIND_TEXT || p->kind == KIND_LIST)
+    if (parameter_is_text(id))
         snprintf(ret, PARAMETER_TEXT_MAX, "%s", value.text);
     else if (p->kind == KIND_LEVEL)
         snprintf(ret, PARAMETER_TEXT_MAX, "%" PRId64, value.level);
@@ -382,6 +399,8 @@ void parameter_range(enum parameter id, char ret[static PARAMETER_TEXT_MAX])
         print_names(p->names, ret);
     else if (p->kind == KIND_TEXT)
         snprintf(ret, PARAMETER_TEXT_MAX, "text, at most %" PRIu64 " bytes", p->max);
+    else if (p->kind == KIND_WORDS)
+        snprintf(ret, PARAMETER_TEXT_MAX, "words, quoted as for a shell, at most %d", WORDS_MAX);
     else if (p->kind == KIND_LIST)
         snprintf(ret, PARAMETER_TEXT_MAX, "a list");
     else

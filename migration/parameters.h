@@ -59,8 +59,9 @@ enum parameter_kind {
     KIND_LEVEL, /* a number that may be negative */
     KIND_BOOL,
     KIND_ENUM,
-    KIND_TEXT, /* "" says: none */
-    KIND_LIST, /* known, but none here takes one: only "" */
+    KIND_TEXT,  /* "" says: none */
+    KIND_WORDS, /* a list of texts, as one: base/words.h; "" says: none */
+    KIND_LIST,  /* known, but none here takes one: only "" */
     KIND_N,
 };
 
@@ -85,7 +86,7 @@ struct parameter_info {
     bool power_of_two; /* SIZE */
     union parameter_value standard; /* QEMU's default */
     int64_t min;
-    uint64_t max;                       /* TEXT: the longest, in bytes */
+    uint64_t max;                       /* TEXT, WORDS: the longest, in bytes */
     const struct parameter_name *names; /* ENUM */
     const char *unit, *effect;
     const char *unbuilt; /* why it cannot be changed here, as the user is told; NULL: it can */
@@ -108,9 +109,11 @@ enum parameter_verdict { PARAM_OK, PARAM_OUT_OF_RANGE, PARAM_NO_SUCH_VALUE };
  */
 MUST_USE enum parameter_verdict parameter_parse(enum parameter id, const char *text,
                                                 union parameter_value *ret, struct error *err);
-/* The same checks for a value that is no text; for TEXT and LIST its length. */
+/* The same checks for a value that is no text; for texts and lists their length. */
 MUST_USE enum parameter_verdict parameter_check(enum parameter id, union parameter_value value,
                                                 struct error *err);
+/* Whether its value is `text`. */
+bool parameter_is_text(enum parameter id);
 bool parameter_equal(enum parameter id, union parameter_value a, union parameter_value b);
 
 #define PARAMETER_TEXT_MAX 256

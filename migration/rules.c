@@ -246,6 +246,16 @@ const struct rule rules[] = {
     {"R9", AT_CAPABILITIES, .when = F(DESTINATION) | C(EVENTS), .class = GATE_STATE,
      .why = "events: this program has no monitor that would send them; use --progress",
      .ours = "every QEMU has a monitor"},
+    {"R12", AT_PARAMETERS, .when = F(SOURCE), .clashes = F(CPR_TRANSFER) | F(CPR_EXEC),
+     .class = GATE_STATE,
+     .why = "modes cpr-transfer and cpr-exec keep a running guest's memory where it is, and this "
+            "program has no guest; use ramjet vm",
+     .ours = "every QEMU has a guest"},
+    {"R12", AT_PARAMETERS, .when = F(DESTINATION), .clashes = F(CPR_TRANSFER) | F(CPR_EXEC),
+     .class = GATE_STATE,
+     .why = "modes cpr-transfer and cpr-exec keep a running guest's memory where it is, and this "
+            "program has no guest; use ramjet vm",
+     .ours = "every QEMU has a guest"},
 
     /* --- migrate and migrate-incoming: not now --- */
     {"M8", AT_MIGRATE, .when = F(OUTGOING), .class = GATE_BUSY,
@@ -266,6 +276,8 @@ const struct rule rules[] = {
     /* --- migrate and migrate-incoming: the address --- */
     {"M1", AT_START, .when = F(BAD_CHANNELS), .class = GATE_ADDRESS,
      .why = "expected an address, or a list with exactly one main channel"},
+    {"M1", AT_MIGRATE, .when = F(CPR_CHANNEL), .needs = F(CPR_TRANSFER), .class = GATE_ADDRESS,
+     .why = "a second channel, of type cpr, is for mode cpr-transfer only"},
     {"M15", AT_MIGRATE, .when = F(CPR_TRANSFER), .needs = F(CPR_CHANNEL), .class = GATE_ADDRESS,
      .why = "mode cpr-transfer needs a second channel, of type cpr, at a UNIX socket",
      .since = "10.0"},
@@ -287,6 +299,10 @@ const struct rule rules[] = {
      .since = "9.1"},
     {"M5", AT_MIGRATE, .when = F(CPR_TRANSFER), .clashes = F(FILE_ADDRESS), .class = GATE_TRANSPORT,
      .why = "mode cpr-transfer needs a peer, not a file", .since = "10.0"},
+    {"B7", AT_MIGRATE, .when = F(CPR_EXEC), .needs = F(FILE_ADDRESS), .class = GATE_TRANSPORT,
+     .why = "mode cpr-exec has no peer: the state has to be in a file before this program is "
+            "replaced; use file:PATH",
+     .since = "10.2"},
 
     /* --- migrate and migrate-incoming: never together, first something else, blocked --- */
     {"M6", AT_START, .when = F(RDMA_ADDRESS), .clashes = C(XBZRLE) | C(POSTCOPY_RAM),
@@ -329,8 +345,12 @@ const struct rule rules[] = {
      .why = "the host has lost pages of the guest's memory; the guest must be restarted"},
     {"M16", AT_MIGRATE, .when = F(CPR_TRANSFER) | F(RAM_PRIVATE), .class = GATE_BLOCKED,
      .why = "mode cpr-transfer hands memory over: every block must be shared and have a "
-            "descriptor",
+            "descriptor; start the VM with --backend memfd, hugetlb or file",
      .since = "10.0"},
+    {"M16", AT_MIGRATE, .when = F(CPR_EXEC) | F(RAM_PRIVATE), .class = GATE_BLOCKED,
+     .why = "mode cpr-exec keeps memory by its descriptors: every block must be shared and have "
+            "one; start the VM with --backend memfd, hugetlb or file",
+     .since = "10.2"},
 
     /* --- while connections are made --- */
     {"M18", AT_MIGRATE, .when = C(ZERO_COPY_SEND) | F(UNIX_ADDRESS), .class = GATE_IO,

@@ -105,18 +105,13 @@ void settings_overlay(struct settings *s, const struct settings *change)
 
 /* --- copies ---------------------------------------------------------------------------------- */
 
-static bool is_text(size_t id)
-{
-    return parameters[id].kind == KIND_TEXT || parameters[id].kind == KIND_LIST;
-}
-
 int settings_copy(const struct settings *s, struct settings *ret, struct error *err)
 {
     struct settings copy = *s;
     bool whole = true;
 
     for (size_t i = 0; i < PARAM_N; i++) {
-        if (is_text(i))
+        if (parameter_is_text((enum parameter)i))
             whole = (copy.parameters[i].text = strdup(s->parameters[i].text)) && whole;
     }
     if (!whole) {
@@ -131,7 +126,7 @@ int settings_copy(const struct settings *s, struct settings *ret, struct error *
 void settings_copy_done(struct settings *copy)
 {
     for (size_t i = 0; i < PARAM_N; i++) {
-        if (is_text(i))
+        if (parameter_is_text((enum parameter)i))
             free((char *)copy->parameters[i].text);
     }
     *copy = (struct settings){0};

@@ -30,6 +30,7 @@ int ram_map_add(struct ram_map *map, const char *name, uint64_t used_bytes, stru
                                         .host_page_bytes = RAM_PAGE_SIZE,
                                         .fd = -1,
                                         .direct_fd = -1,
+                                        .memory_fd = -1,
                                         .migratable = true};
     strcpy(blocks[map->n].name, name);
     map->n++;

@@ -50,6 +50,7 @@ struct ram_block {
     const struct ram_store_ops *store; /* where host is NULL */
     int fd;                            /* the file behind host or store, or -1; not owned */
     int direct_fd;                     /* the same file past the page cache, or -1; not owned */
+    int memory_fd;                     /* behind host where it is shared, or -1; not owned */
     uint64_t fd_offset;                /* of the block's first byte in that file */
     uint64_t address;                  /* guest-physical, of its first byte */
     bool migratable;                   /* the guest's, and not meant to stay: unless changed */

@@ -145,7 +145,7 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)
         return run_help(argc - 2, argv + 2);
     if (strcmp(argv[1], "--version") == 0) {
-        puts("ramjet " RAMJET_VERSION);
+        puts("ramjet " RAMJET_VERSION RAMJET_BUILD);
         return 0;
     }
     const struct verb *v = find_verb(argv[1]);

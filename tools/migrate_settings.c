@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "control/settings_json.h"
+
 /* Said by default: with these the way that memory travels is the same whatever was there before. */
 #define DEFAULT_CAPABILITIES                                                                       \
     (IN_SET(CAP_MULTIFD) | IN_SET(CAP_RETURN_PATH) | IN_SET(CAP_ZERO_COPY_SEND))
@@ -89,6 +91,8 @@ static json_t *value_json(enum parameter id, union parameter_value value)
         return json_string(p->names[value.number].name);
     case KIND_TEXT:
         return json_string(value.text);
+    case KIND_WORDS:
+        return words_json(value.text);
     case KIND_LIST:
     case KIND_N:
         break;
@@ -109,7 +113,8 @@ static int add_parameter(json_t **arguments, const char *name, json_t *value, st
 /* Texts and lists may be absent from the answer while nothing is set. */
 static bool is_known(const struct monitor *m, const struct parameter_info *p)
 {
-    return p->kind == KIND_TEXT || p->kind == KIND_LIST || json_object_get(m->parameters, p->name);
+    return parameter_is_text((enum parameter)(p - parameters)) ||
+           json_object_get(m->parameters, p->name);
 }
 
 static int say_parameter(const struct settings *s, enum parameter id, const struct monitor *m,

@@ -331,6 +331,13 @@ static int set_incoming(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
+static int set_cpr(struct options *o, const char *value, struct error *err)
+{
+    (void)err;
+    o->cpr = value;
+    return 0;
+}
+
 static int set_paused(struct options *o, const char *value, struct error *err)
 {
     (void)value;
@@ -525,6 +532,8 @@ static const struct option {
     {"--incoming", "URI", VERB_VM, set_incoming,
      "wait for a guest: at tcp:HOST:PORT or unix:PATH, defer until migrate-incoming; or go on from "
      "a snapshot, file:PATH[,offset=N]"},
+    {"--cpr", "unix:PATH", VERB_VM, set_cpr,
+     "with --incoming: take the guest's memory there first, from a VM in mode cpr-transfer"},
     {"--qmp", "ADDRESS", VERB_VM, set_monitor,
      "a monitor at unix:PATH or tcp:HOST:PORT; may be said again"},
     {"--eager", NULL, VERB_VM, set_eager,

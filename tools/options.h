@@ -59,6 +59,7 @@ struct options {
     const char *payload;      /* the same */
     enum accel accel;
     const char *incoming; /* "defer", a URI, or file:PATH; NULL: not said */
+    const char *cpr;      /* where its memory is handed over; NULL: not said */
     bool paused, eager;
     struct address monitors[QMP_MONITORS_MAX];
     size_t n_monitors;

@@ -9,6 +9,7 @@
 #include "control/migrate_commands.h"
 #include "control/qmp_server.h"
 #include "control/vm_commands.h"
+#include "tools/cpr.h"
 #include "tools/interrupt.h"
 #include "tools/memory_commands.h"
 #include "tools/options.h"
@@ -26,6 +27,7 @@ struct runner {
     const struct options *options;
     struct machine *machine;
     struct guest_report *report;
+    struct cpr cpr; /* what its memory came by */
     struct vm *vm;
     struct vm_commands commands;
     struct memory_commands memory;
@@ -55,11 +57,14 @@ static void on_sigbus(int number)
 static int land(void *arg, const struct ram_set_rules *ram, struct landing **ret, struct error *err)
 {
     struct runner *r = arg;
+    struct ram_set_rules here = *ram;
 
     if (r->machine->filled)
         return err_set(err, ERR_USAGE,
                        "a migration into this VM has failed: end it and start another");
-    return landing_machine_new(r->machine, ram, ret, err);
+    if (r->cpr.mode != MODE_NORMAL)
+        here.mode = r->cpr.mode;
+    return landing_machine_new(r->machine, &here, ret, err);
 }
 
 static int read_incoming(const struct options *o, struct address *ret, bool *ret_there,
@@ -85,6 +90,7 @@ static int listen_for_guest(struct runner *r, const struct address *at, struct e
 
     if (vm_incoming(r->vm, at, 0, true, err) < 0)
         return err_in(err, "--incoming");
+    cpr_listening(&r->cpr);
     vm_listening(r->vm, address);
     printf("listening %s\n", address);
     fflush(stdout);
@@ -109,7 +115,8 @@ static int serve(struct runner *r, struct error *err)
     r->tables[2] = migrate_commands(r->vm);
     r->tables[3] = vm_guest_commands(&r->commands);
     r->tables[4] = memory_commands(&r->memory);
-    r->registry = (struct qmp_registry){r->tables, ARRAY_LEN(r->tables), "ramjet " RAMJET_VERSION};
+    r->registry = (struct qmp_registry){r->tables, ARRAY_LEN(r->tables),
+                                        "ramjet " RAMJET_VERSION RAMJET_BUILD};
     if (qmp_server_new(&r->registry, &r->server, err) < 0)
         return -1;
     for (size_t i = 0; i < o->n_monitors; i++) {
@@ -149,6 +156,14 @@ static void on_over(void *arg, const struct error *failure)
         r->has_failed = true;
     }
     guest_report_interrupt(r->report);
+}
+
+static int replace(void *arg, const char *command, struct error *err)
+{
+    const struct runner *r = arg;
+
+    qmp_server_flush(r->server);
+    return cpr_exec(command, &r->machine->ram, err);
 }
 
 static void on_signal(void *arg)
@@ -245,6 +260,7 @@ static int run(struct runner *r, struct error *err)
         .machine = r->machine,
         .waiting = o->incoming != NULL,
         .land = land,
+        .replace = replace,
         .host_facts = r->machine->ops->limit_dirty ? 0 : IN_SET(FACT_NO_DIRTY_RING),
         .connect_timeout_ms = o->connect_timeout_ms,
         .stall_timeout_ms = o->stall_timeout_ms,
@@ -281,18 +297,25 @@ static int check(const struct options *o, struct error *err)
         return err_set(err, ERR_USAGE,
                        "expected --guest NAME, --payload FILE or --incoming, one of them; with the "
                        "last the guest is what comes; see ramjet help vm");
+    if (o->cpr && (!o->incoming || strcmp(o->incoming, "defer") == 0 ||
+                   strncmp(o->incoming, "file:", strlen("file:")) == 0))
+        return err_set(err, ERR_USAGE,
+                       "--cpr: expected --incoming with an address to listen at beside it");
     if (o->machine && strncmp(o->machine, "ramjet-", strlen("ramjet-")) != 0)
         return err_set(err, ERR_USAGE, "--machine %.40s: expected ramjet-1.0", o->machine);
     return 0;
 }
 
 /* A program of one's own is for KVM: without it, its absence is the error. */
-static bool use_kvm(const struct options *o)
+static bool use_kvm(const struct runner *r)
 {
+    const struct options *o = r->options;
     struct error why;
 
     if (o->accel != ACCEL_BEST)
         return o->accel == ACCEL_KVM;
+    if (r->cpr.mode == MODE_CPR_EXEC) /* its guest stands still, and was here before */
+        return machine_kvm_present();
     if (o->payload || machine_kvm_usable(&why) == 0)
         return true;
     fprintf(stderr,
@@ -302,7 +325,19 @@ static bool use_kvm(const struct options *o)
     return false;
 }
 
-static int run_machine(struct runner *r, const struct vm_memory *memory, struct error *err)
+/* Memory from elsewhere: what this process ran before, or another. */
+static int take_memory(struct runner *r, const struct options *o, struct error *err)
+{
+    if (cpr_inherit(&r->cpr, err) < 0)
+        return -1;
+    if (r->cpr.mode == MODE_CPR_EXEC && (!o->incoming || o->cpr))
+        return err_set(err, ERR_USAGE,
+                       CPR_ENVIRONMENT ": memory was handed over to this program: expected "
+                                       "--incoming file:PATH, and no --cpr");
+    return o->cpr ? cpr_await(o->cpr, o->stall_timeout_ms, &r->cpr, err) : 0;
+}
+
+static int make_machine(struct runner *r, const struct vm_memory *memory, struct error *err)
 {
     const struct options *o = r->options;
     const struct machine_guest_config config = {
@@ -319,26 +354,25 @@ static int run_machine(struct runner *r, const struct vm_memory *memory, struct 
         .backing = memory_backend_backing(&memory->main),
         .more = memory->more,
         .n_more = memory->n_more,
+        .handed = r->cpr.mode == MODE_NORMAL ? NULL : &r->cpr.state,
         .dirty = o->dirty,
         .dirty_ring = o->dirty_ring,
     };
-    int rc = use_kvm(o) ? machine_kvm_new(&config, &r->machine, err)
+    int rc = use_kvm(r) ? machine_kvm_new(&config, &r->machine, err)
                         : machine_synth_guest_new(&config, &r->machine, err);
 
-    if (rc < 0)
+    if (rc < 0 || cpr_all_taken(&r->cpr, err) < 0)
         return -1;
     r->report = machine_guest_report(r->machine);
     if (o->machine)
         strcpy(r->machine->config.machine, o->machine);
-    rc = run(r, err);
-    machine_free(r->machine);
-    return rc;
+    return 0;
 }
 
 int verb_vm(int argc, char **argv, struct error *err)
 {
     struct options options;
-    struct runner r = {.options = &options};
+    struct runner r = {.options = &options, .cpr = CPR_NONE};
     struct vm_memory memory;
     size_t n;
 
@@ -347,9 +381,15 @@ int verb_vm(int argc, char **argv, struct error *err)
         return -1;
     interrupt_block();
     signal(SIGBUS, on_sigbus);
-    int rc = vm_memory_read(&options, r.memory.backends, &memory, err);
+    int rc = take_memory(&r, &options, err);
     if (rc == 0)
-        rc = run_machine(&r, &memory, err);
+        rc = vm_memory_read(&options, r.memory.backends, &memory, err);
+    if (rc == 0)
+        rc = make_machine(&r, &memory, err);
+    if (rc == 0)
+        rc = run(&r, err);
+    machine_free(r.machine);
+    cpr_done(&r.cpr);
     memory_backends_free(r.memory.backends);
     return rc;
 }

@@ -139,6 +139,11 @@ int kvm_init(struct kvm *k, struct error *err)
     return 0;
 }
 
+bool kvm_present(void)
+{
+    return access(DEVICE, R_OK | W_OK) == 0;
+}
+
 void kvm_done(struct kvm *k)
 {
     if (k->run_bytes) /* else none was made, whatever `vm` says */

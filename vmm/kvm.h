@@ -4,6 +4,7 @@
 #pragma once
 
 #include <linux/kvm.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,8 @@ struct kvm {
 /* Opens /dev/kvm and makes a VM without memory or vCPUs, with its interrupt controllers in KVM. */
 MUST_USE int kvm_init(struct kvm *k, struct error *err);
 /* Zeroed is fine. */
+/* Whether there is a device that this process may open. */
+bool kvm_present(void);
 void kvm_done(struct kvm *k);
 
 /* A piece of guest memory: where the guest has it, and which pages of which block it is. */

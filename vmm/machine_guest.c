@@ -191,17 +191,18 @@ static bool is_replaceable(const struct machine_guest_config *config,
 
 static int add_block(struct machine_guest *g, const struct machine_guest_config *config,
                      const char *name, uint64_t bytes, const struct memory_backing_config *backing,
-                     struct error *err)
+                     bool migratable, struct error *err)
 {
     struct memory_backing_config own = *backing;
     struct ram_map *ram = &g->base.ram;
     size_t i = ram->n;
 
     own.keep |= config->keep_files && own.kind == MEMORY_FILE && memory_backing_is_shared(&own);
-
+    own.handed = migratable ? config->handed : NULL;
     if (ram_map_add(ram, name, bytes, err) < 0)
         return -1;
     ram->blocks[i].replaceable = is_replaceable(config, &own);
+    ram->blocks[i].migratable = migratable;
     return memory_backing_map(&own, &ram->blocks[i], &g->memory_fds[i], err);
 }
 
@@ -210,18 +211,17 @@ static int add_more(struct machine_guest *g, const struct machine_guest_config *
 {
     const struct memory_backing_config backing = memory_backend_backing(c);
 
-    if (add_block(g, config, c->id, c->bytes, &backing, err) < 0)
+    if (add_block(g, config, c->id, c->bytes, &backing, c->migratable, err) < 0)
         return err_in(err, "memory backend '%s'", c->id);
     struct ram_block *b = &g->base.ram.blocks[g->base.ram.n - 1];
     b->address = c->address;
-    b->migratable = c->migratable;
     return 0;
 }
 
 int machine_guest_map(struct machine_guest *g, const struct machine_guest_config *config,
                       struct error *err)
 {
-    if (add_block(g, config, MEMORY_MAIN, config->bytes, &config->backing, err) < 0)
+    if (add_block(g, config, MEMORY_MAIN, config->bytes, &config->backing, true, err) < 0)
         return -1;
     for (size_t i = 0; i < config->n_more; i++) {
         if (add_more(g, config, &config->more[i], err) < 0)

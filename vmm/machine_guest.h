@@ -30,6 +30,9 @@ struct machine_guest_config {
     /* RAM blocks beside that, each mapped; at most MEMORY_MAPPED_MAX. */
     const struct memory_backend_config *more;
     size_t n_more;
+    /* Memory of migratable blocks that was handed over, by their names: what is taken is taken out.
+     * NULL: all of it is made. */
+    struct cpr_state *handed;
     enum dirty_kind dirty;
     unsigned dirty_ring;      /* entries, with DIRTY_RING alone; 0: DIRTY_RING_DEFAULT */
     serial_sink *serial_sink; /* where the serial port's bytes go; NULL: nowhere */

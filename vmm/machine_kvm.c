@@ -232,6 +232,11 @@ int machine_kvm_usable(struct error *err)
     return 0;
 }
 
+bool machine_kvm_present(void)
+{
+    return kvm_present();
+}
+
 /* --- running and standing still -------------------------------------------------------------- */
 
 static void kvm_run(struct machine_guest *g)

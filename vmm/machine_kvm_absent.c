@@ -20,3 +20,8 @@ int dirty_ring_usable(struct error *err)
 {
     return machine_kvm_usable(err);
 }
+
+bool machine_kvm_present(void)
+{
+    return false;
+}

@@ -187,6 +187,7 @@ static int map_fd(const struct memory_backing_config *config, struct ram_block *
      * a file of huge pages, which has no holes to ask for: all that is in it was put there through
      * the mapping, so the page tables are asked. */
     b->fd = shared && !huge ? fd : -1;
+    b->memory_fd = shared ? fd : -1;
     return 0;
 }
 
@@ -396,6 +397,111 @@ static int (*const maps[])(const struct memory_backing_config *config, struct ra
 };
 static_assert(ARRAY_LEN(maps) == MEMORY_KINDS, "a function for each kind");
 
+/* --- memory that was handed over ------------------------------------------------------------- */
+
+/* Its name is the kernel's: no file on a disk has one that begins so. */
+static bool is_memfd(int fd)
+{
+    static const char prefix[] = "/memfd:";
+    char link[32], target[sizeof(prefix)];
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, target, sizeof(target));
+    return n >= (ssize_t)strlen(prefix) && memcmp(target, prefix, strlen(prefix)) == 0;
+}
+
+/* What was handed over: is it what this machine would have made? */
+struct handed {
+    int fd;
+    struct stat st;
+    struct statfs fs;
+};
+
+static int check_memfd(const struct memory_backing_config *config, const struct handed *h,
+                       struct ram_block *b, struct error *err)
+{
+    (void)config;
+    (void)b;
+    if (!is_memfd(h->fd) || h->fs.f_type == HUGETLBFS_MAGIC)
+        return err_set(err, ERR_PEER, "it is no memfd of small pages");
+    return 0;
+}
+
+static int check_hugetlb(const struct memory_backing_config *config, const struct handed *h,
+                         struct ram_block *b, struct error *err)
+{
+    if (!is_memfd(h->fd) || h->fs.f_type != HUGETLBFS_MAGIC ||
+        (uint64_t)h->fs.f_bsize != config->page_bytes)
+        return err_set(err, ERR_PEER, "it is no memfd of huge pages of %" PRIu64 " MiB",
+                       config->page_bytes >> 20);
+    b->host_page_bytes = config->page_bytes;
+    return 0;
+}
+
+static int check_named(const struct memory_backing_config *config, const struct handed *h,
+                       struct ram_block *b, struct error *err)
+{
+    struct stat named;
+
+    if (stat(config->path, &named) < 0)
+        return err_sys(err, "%s", config->path);
+    if (named.st_dev != h->st.st_dev || named.st_ino != h->st.st_ino)
+        return err_set(err, ERR_PEER, "it is another file than %s", config->path);
+    if (h->fs.f_type == HUGETLBFS_MAGIC)
+        b->host_page_bytes = (uint64_t)h->fs.f_bsize;
+    b->named = true;
+    return 0;
+}
+
+static int (*const checks[])(const struct memory_backing_config *config, const struct handed *h,
+                             struct ram_block *b, struct error *err) = {
+    [MEMORY_ANON] = check_memfd, /* where it is shared */
+    [MEMORY_MEMFD] = check_memfd,
+    [MEMORY_HUGETLB] = check_hugetlb,
+    [MEMORY_FILE] = check_named,
+};
+static_assert(ARRAY_LEN(checks) == MEMORY_KINDS, "a check for each kind");
+
+static int map_handed_fd(const struct memory_backing_config *config, int fd, struct ram_block *b,
+                         struct error *err)
+{
+    struct handed h = {.fd = fd};
+
+    if (!memory_backing_is_shared(config))
+        return err_set(err, ERR_USAGE,
+                       "memory of this process alone cannot be handed over: give both the same "
+                       "--backend");
+    if (fstat(fd, &h.st) < 0 || fstatfs(fd, &h.fs) < 0)
+        return err_sys(err, "descriptor %d", fd);
+    if (!S_ISREG(h.st.st_mode))
+        return err_set(err, ERR_PEER, "it is neither a memfd nor a regular file");
+    if (checks[config->kind](config, &h, b, err) < 0)
+        return -1;
+    if ((uint64_t)h.st.st_size != ram_block_mapped_bytes(b))
+        return err_set(err, ERR_PEER,
+                       "it is %llu bytes long, expected %" PRIu64 ": give both the same --memory",
+                       (unsigned long long)h.st.st_size, ram_block_mapped_bytes(b));
+    if (map_fd(config, b, fd, err) < 0)
+        return -1;
+    b->fd = fd; /* also of huge pages: much of what is in it was not put there by this process */
+    return 0;
+}
+
+static int map_handed(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
+                      struct error *err)
+{
+    AUTO_FD int fd = cpr_state_take(config->handed, b->name);
+
+    if (fd < 0)
+        return err_set(err, ERR_PEER, "RAM block '%s': it was not handed over", b->name);
+    if (map_handed_fd(config, fd, b, err) < 0)
+        return err_in(err, "RAM block '%s' as it was handed over", b->name);
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+/* --- making it, or not ----------------------------------------------------------------------- */
+
 static int bind_to(const struct numa_nodes *nodes, const struct ram_block *b, struct error *err)
 {
     uint64_t len = ram_block_mapped_bytes(b), huge = b->host_page_bytes;
@@ -412,11 +518,13 @@ int memory_backing_map(const struct memory_backing_config *config, struct ram_bl
     struct numa_nodes nodes;
     AUTO_FD int fd = -1;
 
+    if (config->handed)
+        return map_handed(config, b, ret_fd, err);
     if (config->numa && numa_nodes_parse(config->numa, &nodes, err) < 0)
         return -1;
     if (maps[config->kind](config, b, &fd, err) < 0 ||
         (config->numa && bind_to(&nodes, b, err) < 0)) {
-        b->fd = -1; /* it is closed here */
+        b->fd = b->memory_fd = -1; /* it is closed here */
         return err_in(err, "memory, %s", kinds[config->kind].name);
     }
     *ret_fd = fd_take(&fd);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "ram/block.h"
+#include "stream/cpr_state.h"
 
 enum memory_kind {
     MEMORY_ANON,    /* of this process alone, advised to be in huge pages */
@@ -35,6 +36,10 @@ struct memory_backing_config {
     const char *path;    /* MEMORY_FILE */
     bool keep;           /* MEMORY_FILE: it is there, and is a guest's memory as it is */
     const char *numa;    /* the nodes that it must be on, "0,2-3"; NULL: any */
+    /* Descriptors that another process, or another program in this one, has handed over: the memory
+     * is there already, as it is, and its descriptor is taken out of them, by the block's name.
+     * NULL: it is made. */
+    struct cpr_state *handed;
 };
 
 #define MEMORY_BACKING_SYNTAX "anon|memfd|hugetlb[:2M|1G]|file:PATH"
@@ -49,6 +54,8 @@ MUST_USE int memory_backing_parse(const char *text, struct memory_backing_config
  * with another length, or with data in it, is refused and left as it is. It stays behind with what
  * the guest wrote. A new file is claimed; one that is kept is not, since another guest may still
  * run on it: memory_backing_claim().
+ * Memory that was handed over is neither zero nor bound; it has to be of this kind, as long as the
+ * block, and a file the one that is named here.
  * *ret_fd: the file behind the memory, the caller's, or -1; it outlives the block, because b->fd
  * may be the same.
  */

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -44,7 +45,17 @@ static int run_count(void *arg, const json_t *arguments, json_t **ret, struct er
     return 0;
 }
 
+/* Has counted long before its answer is made. */
+static int run_count_long(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    _Atomic unsigned *n = arg;
+
+    (*n)++;
+    return run_long(arg, arguments, ret, err);
+}
+
 static const struct qmp_command commands[] = {
+    {.name = "count-long", .run = run_count_long},
     {.name = "long", .run = run_long},
     {.name = "count", .run = run_count},
 };
@@ -387,13 +398,42 @@ static void test_coming_and_going(void **state)
     monitor_end(&m);
 }
 
+/* A command that has run has been answered behind a flush: nobody waits for the answer any more. */
+static void test_flush(void **state)
+{
+    struct monitor m;
+    char bytes[16];
+
+    (void)state;
+    monitor_start(&m);
+    qmp_server_flush(NULL);
+    qmp_server_flush(m.server); /* nobody is there */
+    AUTO_FD int fd = dial(&m.at);
+    put(fd, NEGOTIATE);
+    expect(fd, "\"return\": {}");
+    for (unsigned i = 0; i < 100; i++) {
+        put(fd, "{\"execute\": \"count-long\"}\n");
+        while (m.n == i)
+            sched_yield();
+        qmp_server_flush(m.server);
+        CHECK(recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0, "%u: no answer", i);
+        expect(fd, "}\r\n");
+    }
+    monitor_end(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_many_clients),     cmocka_unit_test(test_events),
-        cmocka_unit_test(test_slow_reader),      cmocka_unit_test(test_never_reads),
-        cmocka_unit_test(test_half_closed),      cmocka_unit_test(test_end),
-        cmocka_unit_test(test_coming_and_going), cmocka_unit_test(test_no_descriptors),
+        cmocka_unit_test(test_many_clients),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_never_reads),
+        cmocka_unit_test(test_half_closed),
+        cmocka_unit_test(test_end),
+        cmocka_unit_test(test_coming_and_going),
+        cmocka_unit_test(test_no_descriptors),
+        cmocka_unit_test(test_flush),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

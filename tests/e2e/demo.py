@@ -5,7 +5,10 @@ end-to-end tests are made of, so it shows nothing that they do not check."""
 import argparse
 import math
 import os
+import shutil
 import signal
+import statistics
+import subprocess
 import sys
 import time
 from collections import namedtuple
@@ -16,10 +19,12 @@ from lib.monitor import Monitor
 from lib.netns import Netns
 from lib.qemu import Qemu
 from lib.ramjet import Ramjet
-from lib.runner import demand_kvm
-from lib.scene import Scene
+from lib.runner import Vm, demand_kvm
+from lib.scene import Scene, until
 from lib.snapshot import Snapshot
 from lib.table import Skip, check
+from lib.upgrade import command as exec_command
+from lib.upgrade import replaced
 
 MACHINE = "pc-q35-7.2"  # known to every QEMU that ramjet speaks to
 
@@ -239,9 +244,88 @@ def snapshot(scene):
     between_ramjets(scene)
 
 
+# --- a newer program under a running guest ----------------------------------------------------------
+
+UPGRADES = 5
+
+
+def install(program, where):
+    """In one step: what runs keeps the file that it was started from."""
+    shutil.copy(program, f"{where}.new")
+    os.replace(f"{where}.new", where)
+
+
+def build_newer():
+    """DEMO_BUILD, a command, makes another ramjet; without it the next one is the same."""
+    if "DEMO_BUILD" in os.environ:
+        subprocess.run(["bash", "-c", os.environ["DEMO_BUILD"]], check=True)
+    return ramjet.binary()
+
+
+def start_upgraded(scene, installed, kvm):
+    title(f"A guest of {MEMORY} that writes {RATE} a second, in memory that is a file's")
+    guest = f"dirtier,rate={RATE}"
+    accel = [] if kvm else ["--accel", "synth"]
+    command(f"ramjet vm --guest {guest} --memory {MEMORY} --backend memfd --qmp unix:monitor")
+    vm = Vm(scene, "--backend", "memfd", "--json", *accel, guest=guest, memory=MEMORY, cpus=CPUS,
+            program=installed)
+    until(lambda: vm.guest()["pages-written"] >= PAGES // 8, "its writing", 60)
+    good(f"process {vm.pid} is {vm.qmp('query-version')['package']}")
+    return vm
+
+
+def fail_once(scene, vm):
+    title("First a program that is not there")
+    vm.parameters(mode="cpr-exec", cpr_exec_command=["/nowhere/ramjet"])
+    vm.qmp("migrate", uri=f"file:{scene.folder}/state")
+    vm.qmp.status("failed")
+    notice(vm.qmp("query-migrate")["error-desc"])
+    check(vm.qmp("query-status")["running"], "the guest does not run")
+    good("the guest runs on, in the program that it was in")
+
+
+def exchange(scene, vm, installed):
+    title("It becomes the new one, with the guest in it")
+    command("ramjet qmp unix:monitor migrate-set-parameters mode=cpr-exec cpr-exec-command='[…]'")
+    command("ramjet qmp unix:monitor migrate uri=file:state")
+    quote(" ".join(exec_command(vm, scene.folder / "state", installed)).encode())
+    guest = replaced(vm, scene.folder / "state", installed)
+    good(f"process {vm.pid} is {vm.qmp('query-version')['package']} now; the guest stood still "
+         f"for {guest['last-move-gap-us'] / 1000:.1f} ms by its own clock")
+    gaps = [guest["last-move-gap-us"]]
+    for _ in range(UPGRADES - 1):
+        gaps.append(replaced(vm, scene.folder / "state", installed)["last-move-gap-us"])
+    good(f"and {UPGRADES - 1} times more: {statistics.median(gaps) / 1000:.1f} ms at the median")
+
+
+def upgrade(scene):
+    try:
+        demand_kvm(scene)
+        kvm = True
+    except Skip as why:
+        notice(f"{why}: the guest's vCPUs are threads of `ramjet vm` instead (--accel synth)")
+        kvm = False
+    installed = scene.folder / "ramjet"
+    install(ramjet.binary(), installed)
+    vm = start_upgraded(scene, installed, kvm)
+    title("A newer ramjet is built and installed while the guest runs")
+    install(build_newer(), installed)
+    newer = subprocess.run([installed, "--version"], capture_output=True, text=True, check=True)
+    good(f"the file is {newer.stdout.strip()}, the process still what it was")
+    fail_once(scene, vm)
+    exchange(scene, vm, installed)
+    title("The guest's own verdict")
+    guest = vm.swept()
+    check(guest["moves"] == UPGRADES, f"{guest}")
+    vm.qmp("quit")
+    check(vm.wait(20) == 0, f"it has failed: {vm.errors}")
+    good(f"it has been through all of its memory since: {guest['pages-verified']} pages verified, "
+         f"{guest['errors']} wrong; the same process from the beginning to the end")
+
+
 # --- all of it ------------------------------------------------------------------------------------
 
-PARTS = {"live": live, "snapshot": snapshot}
+PARTS = {"live": live, "snapshot": snapshot, "upgrade": upgrade}
 
 
 def main():

@@ -56,19 +56,24 @@ static int run_capabilities(void *arg, const json_t *arguments, json_t **ret, st
 static int run_parameters(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
     struct settings change;
+    char *words;
 
     (void)arg;
-    return parameters_of_json(arguments, &change, err) < 0 ? -1 : let_in(&change, ret, err);
+    if (parameters_of_json(arguments, &change, &words, err) < 0)
+        return -1;
+    int rc = let_in(&change, ret, err);
+    free(words);
+    return rc;
 }
 
 /* One address is one that can be told again: a socket's as JSON, a file's as text. */
 static int run_migrate(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
-    struct address at, again;
-    bool one;
+    struct address at, cpr, again;
+    bool one, beside;
 
     (void)arg;
-    if (address_of_json(arguments, &at, &one, err) < 0)
+    if (address_of_json(arguments, &at, &one, &cpr, &beside, err) < 0)
         return -1;
     *ret = one ? address_json(at.text) : NULL;
     PROMISE(!one || !*ret == (at.scheme == ADDRESS_FILE));

@@ -192,8 +192,20 @@ def sessions():
         put("qmp_session", name, said)
 
 
+def cpr_states():
+    head, name = b"QCPR" + struct.pack(">I", 1), b"\1" + struct.pack(">I", 7) + b"pc.ram\0"
+    other = b"\1" + struct.pack(">I", 2) + b"b\0"
+    put("cpr_state", "v10-transfer", (GOLDEN / "cpr/v10-transfer.bin").read_bytes())
+    put("cpr_state", "empty", head + b"\0")
+    put("cpr_state", "numbered", head + name + struct.pack(">ii", 0, 3)
+        + other + struct.pack(">ii", -1, 2) + b"\0")
+    put("cpr_state", "passed", head + name + bytes(4) + b" " + other + bytes(4) + b" \0")
+    put("cpr_state", "devices", head + b"\0\5\x03vfi")
+
+
 packets()
 sessions()
+cpr_states()
 main_streams()
 payloads()
 descriptions()

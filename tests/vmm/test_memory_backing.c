@@ -560,9 +560,132 @@ static void binds_to_nodes(void **state)
     }
 }
 
+/* --- memory that is there already ------------------------------------------------------------ */
+
+static void hand(struct cpr_state *state, const char *name, int fd)
+{
+    struct error err;
+
+    state->n = 0;
+    OK(cpr_state_add(state, name, fcntl(fd, F_DUPFD_CLOEXEC, 0), &err), err, name);
+}
+
+/* The same pages, all of which are known to be there though this mapping has touched none. */
+static void find_it_there(const struct backing_case *c, struct backing *b, uint64_t bytes)
+{
+    struct memory_backing_config config;
+    struct ram_map map = {0};
+    struct cpr_state state;
+    struct dirty_bitmap found;
+    struct error err;
+    char text[PATH_MAX + 8];
+    int fd;
+
+    snprintf(text, sizeof(text), "%s%s", c->text, b->path);
+    OK(memory_backing_parse(text, &config, &err), err, c->label);
+    config.sharing = c->sharing;
+    config.handed = &state;
+    hand(&state, "pc.ram", b->fd);
+    memset(b->map.blocks[0].host + 3 * RAM_PAGE_SIZE, 0x5a, RAM_PAGE_SIZE);
+    OK(ram_map_add(&map, "pc.ram", bytes, &err), err, c->label);
+    OK(memory_backing_map(&config, &map.blocks[0], &fd, &err), err, c->label);
+    CHECK(!cpr_state_left(&state), "%s: it was taken", c->label);
+    CHECK(fd >= 0 && map.blocks[0].shared && map.blocks[0].memory_fd == fd, "%s", c->label);
+    CHECK(map.blocks[0].named == b->map.blocks[0].named, "%s: named", c->label);
+    OK(dirty_bitmap_init(&found, ram_block_pages(&map.blocks[0]), &err), err, c->label);
+    OK(ram_resident(&map.blocks[0], &found, &err), err, c->label);
+    CHECK(atomic_load(&found.words[0]) >> 3 & 1, "%s: what another wrote is not known of",
+          c->label);
+    CHECK(map.blocks[0].host[3 * RAM_PAGE_SIZE] == 0x5a, "%s: other memory", c->label);
+    dirty_bitmap_done(&found);
+    ram_map_done(&map);
+    fd_close(&fd);
+}
+
+static void takes_over_what_is_handed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < BACKING_CASES; i++) {
+        uint64_t bytes = MAX(BYTES, backing_cases[i].huge_bytes);
+        struct backing b;
+
+        if (!backing_make(&backing_cases[i], bytes, &b))
+            continue;
+        if (b.map.blocks[0].shared) /* what is not cannot be */
+            find_it_there(&backing_cases[i], &b, bytes);
+        backing_done(&b);
+    }
+}
+
+enum what { A_MEMFD, A_SHORT_MEMFD, A_FILE, A_DEVICE, A_READER, CLOSED };
+
+static const struct handed_case {
+    const char *label, *kind, *name;
+    enum what what;
+    const char *part;
+} handed_cases[] = {
+    {"anon", "anon", "pc.ram", A_MEMFD, "give both the same --backend"},
+    {"another name", "memfd", "other", A_MEMFD, "'pc.ram': it was not handed over"},
+    {"too short", "memfd", "pc.ram", A_SHORT_MEMFD, "give both the same --memory"},
+    {"a file for a memfd", "memfd", "pc.ram", A_FILE, "no memfd of small pages"},
+    {"a memfd for huge pages", "hugetlb", "pc.ram", A_MEMFD, "no memfd of huge pages of 2 MiB"},
+    {"a memfd for a file", "file:", "pc.ram", A_MEMFD, "another file than"},
+    {"a device", "memfd", "pc.ram", A_DEVICE, "neither a memfd nor a regular file"},
+    {"for reading only", "file:", "pc.ram", A_READER, "Permission denied"},
+    {"not open", "memfd", "pc.ram", CLOSED, "it was not handed over"},
+};
+
+static int make_what(enum what what, const char *path)
+{
+    int fd = -1;
+
+    if (what == A_DEVICE)
+        return open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (what == A_FILE || what == A_READER)
+        fd = open(path, (what == A_FILE ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    if (what == A_MEMFD || what == A_SHORT_MEMFD)
+        fd = memfd_create("x", MFD_CLOEXEC);
+    if (what == A_MEMFD || what == A_SHORT_MEMFD)
+        CHECK(ftruncate(fd, what == A_MEMFD ? BYTES : BYTES - RAM_PAGE_SIZE) == 0, "length");
+    return fd;
+}
+
+static void refuses_what_is_handed(void **state)
+{
+    char path[PATH_MAX];
+
+    (void)state;
+    temp_path(path, "handed");
+    file_write(path, "", 0);
+    CHECK(truncate(path, BYTES) == 0, "length");
+    for (size_t i = 0; i < ARRAY_LEN(handed_cases); i++) {
+        const struct handed_case *c = &handed_cases[i];
+        struct memory_backing_config config;
+        struct cpr_state list = {.n = 1};
+        struct ram_map map = {0};
+        char text[PATH_MAX + 8];
+        struct error err;
+        int fd = make_what(c->what, path);
+
+        snprintf(text, sizeof(text), "%s%s", c->kind, strcmp(c->kind, "file:") == 0 ? path : "");
+        OK(memory_backing_parse(text, &config, &err), err, c->label);
+        config.handed = &list;
+        list.entries[0].fd = fd;
+        strcpy(list.entries[0].name, c->name);
+        OK(ram_map_add(&map, "pc.ram", BYTES, &err), err, c->label);
+        int rc = memory_backing_map(&config, &map.blocks[0], &fd, &err);
+        CHECK(rc == -1 && strstr(err.text, c->part), "%s: %s", c->label, err.text);
+        CHECK(!map.blocks[0].host && map.blocks[0].fd < 0, "%s: half-made", c->label);
+        ram_map_done(&map);
+        cpr_state_close(&list);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(takes_over_what_is_handed),
+        cmocka_unit_test(refuses_what_is_handed),
         cmocka_unit_test(parses),
         cmocka_unit_test(tells_what_exists),
         cmocka_unit_test(is_as_long_as_it_says),

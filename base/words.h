@@ -1,0 +1,20 @@
+/*
+ * base/words.h: a command, program and arguments, as one line of text: what a shell would make the
+ * same words of. Quotes and backslashes only; nothing is expanded.
+ */
+#pragma once
+
+#include "base/error.h"
+
+#define WORDS_MAX     256
+#define WORDS_LEN_MAX 32768 /* bytes of a line */
+
+/* The line, for free(); NULL where memory is short. */
+char *words_join(const char *const *words, size_t n);
+/*
+ * *ret is the words with a NULL behind them, for words_free(). ERR_USAGE: a quote that does not
+ * end, or more than the limits above.
+ */
+MUST_USE int words_split(const char *line, char ***ret, struct error *err);
+/* NULL is fine. */
+void words_free(char **words);

@@ -1,0 +1,58 @@
+"""A `ramjet vm` that is replaced under its guest: by another program in the same process, or by
+another process that takes its memory over."""
+
+import os
+from pathlib import Path
+
+from .monitor import Monitor
+from .scene import until
+from .table import check
+
+_OF_A_GUEST = ("--guest", "--incoming", "--cpr")
+
+
+def command(vm, state, program=None):
+    """The same VM once more, whose guest comes out of the state."""
+    words = list(vm.argv)
+    for option in _OF_A_GUEST:
+        while option in words:
+            at = words.index(option)
+            del words[at:at + 2]
+    return [str(program or words[0]), *words[1:], "--incoming", f"file:{state}"]
+
+
+def descriptors(vm):
+    """What is open, by number: what it is, and whether the next program would have it, too."""
+    found = {}
+    for number in os.listdir(f"/proc/{vm.pid}/fd"):
+        flags = Path(f"/proc/{vm.pid}/fdinfo/{number}").read_text().split("flags:")[1].split()[0]
+        found[int(number)] = (os.readlink(f"/proc/{vm.pid}/fd/{number}"),
+                              not int(flags, 8) & os.O_CLOEXEC)
+    return found
+
+
+def kinds(found):
+    """Of descriptors: sockets have another number each time."""
+    return sorted((what.split(":[")[0], kept) for what, kept in found.values())
+
+
+def reconnect(vm):
+    """Its monitor is another one now."""
+    vm.qmp.close()
+    vm.qmp = Monitor(vm.address)
+    vm.set(events=True)
+
+
+def replaced(vm, state, program=None):
+    """The program in the process is exchanged under the guest; the guest's figures behind it."""
+    moves, monitors = vm.guest()["moves"], vm.output.count(b"monitor ")
+    vm.parameters(mode="cpr-exec", cpr_exec_command=command(vm, state, program))
+    vm.qmp("migrate", uri=f"file:{state}")
+    check(vm.read(lambda out: out.count(b"monitor ") > monitors),
+          f"the next program ended before it listened: {vm.errors}")
+    reconnect(vm)
+    until(lambda: vm.guest()["moves"] > moves and vm.guest()["last-move-gap-us"] > 0,
+          "the guest's going on, on every vCPU", 30)
+    guest = vm.guest()
+    check(guest["errors"] == 0 and guest["moves"] == moves + 1, f"{guest}")
+    return guest
