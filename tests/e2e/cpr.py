@@ -501,7 +501,7 @@ def without_a_guest(scene):
     for mode in "cpr-exec", "cpr-transfer":
         for verb, ends in ("send", ["synth:1M", "tcp:127.0.0.1:1"]), ("recv", ["tcp:127.0.0.1:0",
                                                                              "null:"]):
-            Ramjet(scene, verb, "--set", f"mode={mode}", *ends).failed("rule r10", code=2)
+            Ramjet(scene, verb, "--set", f"mode={mode}", *ends).failed("rule r12", code=2)
 
 
 def run(scene, chosen):
