@@ -12,6 +12,7 @@ from collections import namedtuple
 
 from lib import certs, table
 from lib.asked_vm import Runner
+from lib.monitor import Monitor
 from lib.qemu import Qemu
 from lib.ramjet import Ramjet
 from lib.runner import demand_kvm
@@ -52,8 +53,11 @@ def moved(run, channels=2, moves=1):
     check([c["id"] for c in found.get("channels", [])] == list(range(channels)), f"{found}")
     check(not channels or found["channels"][0]["packets"] > 0, f"{found['channels']}")
     guest = found["guest"]
-    check(guest["moves"] == moves and guest["last-move-gap-us"] > 0 and guest["errors"] == 0,
-          f"{guest}")
+    check(guest["moves"] == moves and guest["errors"] == 0, f"{guest}")
+    if guest["last-move-gap-us"] == 0:  # a busy machine lets the guest's first word wait
+        there = Monitor(found["to"]["address"])
+        until(lambda: there("x-query-guest")["last-move-gap-us"] > 0, "the guest's own gap")
+        there.close()
     return found
 
 
