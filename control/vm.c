@@ -24,7 +24,6 @@ struct job {
     struct landing *landing;
     struct tls_creds *tls;
     bool exit_on_error;
-    bool hands_over; /* the guest's memory, to who has it from then on */
     bool joinable;
     pthread_t thread;
 
@@ -176,8 +175,6 @@ static void let_run(struct vm *vm)
  */
 static int take_back(struct vm *vm, struct error *err)
 {
-    if (vm->out && vm->out->hands_over)
-        return err_set(err, ERR_USAGE, "its memory was handed over: another process has it now");
     return machine_claim(vm->config.machine, err);
 }
 
@@ -307,7 +304,9 @@ static void shut_out(struct job *job)
 static void job_end(struct job *job, int rc, const struct error *err)
 {
     struct vm *vm = job->vm;
-    bool failed = rc < 0 && err->kind != ERR_CANCELLED, fatal = failed && job->exit_on_error;
+    bool failed = rc < 0 && err->kind != ERR_CANCELLED;
+    /* A guest part of whose memory stays a file's is none to go on with. */
+    bool fatal = failed && (job->exit_on_error || job->landed);
 
     job_stats(job, &job->last);
     shut_out(job);
@@ -446,7 +445,7 @@ static bool await_memory(struct vm *vm)
     pthread_mutex_lock(&vm->lock);
     while (vm->in && vm->in->alive)
         pthread_cond_wait(&vm->changed, &vm->lock);
-    bool lost = vm->fatal.kind != ERR_NONE;
+    bool lost = vm->in && vm->in->landed && vm->in->status != MIGRATION_COMPLETED;
     pthread_mutex_unlock(&vm->lock);
     return !lost;
 }
@@ -484,6 +483,21 @@ static int out_replace(void *arg, struct error *err)
 }
 
 /* Under the lock. What is set goes along; of the machine, only what its stream says of it. */
+/* What the next program could not make again, before anything stops: the file holds data. */
+static int check_stays(const struct ram_map *ram, struct error *err)
+{
+    for (size_t i = 0; i < ram->n; i++) {
+        const struct ram_block *b = &ram->blocks[i];
+
+        if (b->named && !b->migratable)
+            return err_set(err, ERR_USAGE,
+                           "mode cpr-exec: RAM block '%s' is a file and not migratable: the next "
+                           "program could not take it",
+                           b->name);
+    }
+    return 0;
+}
+
 static int out_prepare(struct vm *vm, struct job *job, const struct address *to,
                        const struct address *cpr, struct error *err)
 {
@@ -501,7 +515,8 @@ static int out_prepare(struct vm *vm, struct job *job, const struct address *to,
 
     if (replaces && !vm->config.replace)
         return err_set(err, ERR_USAGE, "mode cpr-exec: this program cannot be replaced");
-    job->hands_over = cpr != NULL;
+    if (replaces && check_stays(&m->ram, err) < 0)
+        return -1;
     if (cpr)
         config.cpr = *cpr;
     outgoing_configure(&vm->settings, &config);
@@ -515,9 +530,11 @@ int vm_migrate(struct vm *vm, const struct address *to, const struct address *cp
 {
     struct job *job = NULL;
 
+    pthread_mutex_lock(&vm->lock);
     if (cpr && cpr->scheme == ADDRESS_UNIX)
         world |= IN_SET(FACT_CPR_CHANNEL);
-    pthread_mutex_lock(&vm->lock);
+    else if (cpr && settings_number(&vm->settings, PARAM_MODE) != MODE_CPR_TRANSFER)
+        world |= IN_SET(FACT_BAD_CHANNELS);
     settle(vm, &vm->out);
     settle(vm, &vm->in); /* who has just come may go on at once */
     int rc = may_start(vm, AT_MIGRATE, to, world, err);
@@ -621,7 +638,8 @@ static int in_prepare(struct vm *vm, struct job *job, const struct address *at, 
                       : -1,
         .capabilities = stream_capabilities_of(s),
         .open_capabilities =
-            settings_said_capability(s, CAP_MAPPED_RAM) ? 0 : STREAM_CAP_MAPPED_RAM,
+            vm->config.open_capabilities |
+            (settings_said_capability(s, CAP_MAPPED_RAM) ? 0 : STREAM_CAP_MAPPED_RAM),
         .switchover_ack = settings_on(s, CAP_SWITCHOVER_ACK),
         .machine = vm->config.machine->config.machine,
         .uuid = uuid_is_set(&vm->uuid) ? &vm->uuid : NULL,
@@ -923,6 +941,14 @@ void vm_start(struct vm *vm, bool paused)
     if (!paused)
         let_run(vm);
     pthread_mutex_unlock(&vm->lock);
+}
+
+bool vm_is_quitting(struct vm *vm)
+{
+    pthread_mutex_lock(&vm->lock);
+    bool quitting = vm->quitting;
+    pthread_mutex_unlock(&vm->lock);
+    return quitting;
 }
 
 void vm_quit(struct vm *vm, const char *reason)

@@ -45,6 +45,8 @@ struct vm_config {
      * all as it was. By the migration's thread, with no lock held. NULL: this program cannot.
      */
     int (*replace)(void *arg, const char *command, struct error *err);
+    /* STREAM_CAP_… that the source of a guest decides, not our settings. */
+    uint32_t open_capabilities;
     uint64_t host_facts; /* IN_SET(FACT_NO_… and FACT_BLOCKED): what host and machine lack */
     const struct engine *engine;                                      /* NULL: auto */
     uint64_t connect_timeout_ms, stall_timeout_ms, local_patience_ms; /* as in incoming.h */
@@ -90,6 +92,7 @@ MUST_USE int vm_cont(struct vm *vm, struct error *err);
 /* The first call cancels what runs; over() follows, unless it was called. `reason`: as in QEMU's
  * event SHUTDOWN, "host-qmp-quit", "host-signal", "host-error", "guest-shutdown", "guest-panic". */
 void vm_quit(struct vm *vm, const char *reason);
+bool vm_is_quitting(struct vm *vm);
 
 /* --- migrations ------------------------------------------------------------------------------ */
 

@@ -49,7 +49,8 @@ void outgoing_configure(const struct settings *s, struct outgoing_config *ret)
     ret->direct_io = settings_number(s, PARAM_DIRECT_IO);
     ram_set_rules_of(s, &ret->ram);
     ret->stop_first = ret->ram.mode == MODE_CPR_REBOOT;
-    ret->return_path = settings_on(s, CAP_RETURN_PATH);
+    /* Whose memory it is has to be known: with cpr-transfer the destination is always asked. */
+    ret->return_path = settings_on(s, CAP_RETURN_PATH) || ret->ram.mode == MODE_CPR_TRANSFER;
     ret->switchover_ack = settings_on(s, CAP_SWITCHOVER_ACK);
     ret->pause_before_switchover = settings_on(s, CAP_PAUSE_BEFORE_SWITCHOVER);
     ret->auto_converge = settings_on(s, CAP_AUTO_CONVERGE);

@@ -496,6 +496,8 @@ void incoming_cancel(struct incoming *m)
 
     err_set(&err, ERR_CANCELLED, "cancelled");
     channel_group_fail(&m->group, &err);
+    if (is_file(m)) /* also behind the settling, where memory is taken over: nobody is told there */
+        cancel_request(&m->group.cancel);
 }
 
 void incoming_stats(struct incoming *m, struct migration_snapshot *ret)

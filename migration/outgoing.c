@@ -140,6 +140,7 @@ int outgoing_run(struct outgoing *m, struct error *err)
         m->dirty->ops->stop(m->dirty);
     if (rc < 0)
         atomic_store(&m->stats.end_ns, clock_ns());
+    file_target_unlock(&m->file); /* who hears of the end may read it */
     arrive_at(m, rc == 0                      ? MIGRATION_COMPLETED
                  : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
                                               : MIGRATION_FAILED);

@@ -19,7 +19,9 @@ static int reach_main(struct outgoing *m, struct channel **ret, struct error *er
 
     if (connect->address.scheme != ADDRESS_FILE)
         return connect_dial(connect, &m->group, ret, err);
-    if (file_target_open(&connect->address, &m->file, err) < 0)
+    /* A cancel that came first leaves a file that is there as it is. */
+    if (channel_group_check(&m->group, err) < 0 ||
+        file_target_open(&connect->address, &m->file, err) < 0)
         return -1;
     return connect_file(connect, m->file.fd, &m->group, ret, err);
 }

@@ -59,6 +59,8 @@ bool ram_set_any_private(const struct ram_map *machine)
 
 int ram_set_check_here(const struct ram_map *set, struct error *err)
 {
+    if (set->total_bytes == 0)
+        return err_set(err, ERR_USAGE, "no RAM block is migratable: nothing could go on from this");
     for (size_t i = 0; i < set->n; i++) {
         const struct ram_block *b = &set->blocks[i];
 

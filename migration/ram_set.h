@@ -42,7 +42,7 @@ bool ram_set_any_travels(const struct ram_map *set);
 bool ram_set_any_private(const struct ram_map *machine);
 /* Whether the memory of any block is to be the other end's as it is. */
 bool ram_set_any_ignored(const struct ram_map *set);
-/* ERR_USAGE where a block is to travel whose memory is not here. */
+/* ERR_USAGE where a block is to travel whose memory is not here, or none is listed. */
 MUST_USE int ram_set_check_here(const struct ram_map *set, struct error *err);
 /* Zeroed is fine. */
 void ram_set_done(struct ram_map *set);

@@ -343,6 +343,9 @@ const struct rule rules[] = {
      .why = "a device of this VM cannot be migrated"},
     {"M12", AT_MIGRATE, .when = F(POISONED), .class = GATE_BLOCKED,
      .why = "the host has lost pages of the guest's memory; the guest must be restarted"},
+    {"R13", AT_MIGRATE, .when = F(CPR_EXEC), .clashes = C(MAPPED_RAM), .class = GATE_CONFLICT,
+     .why = "mode cpr-exec writes no pages, and mapped-ram is places for them; switch it off",
+     .ours = "QEMU takes both"},
     {"M16", AT_MIGRATE, .when = F(CPR_TRANSFER) | F(RAM_PRIVATE), .class = GATE_BLOCKED,
      .why = "mode cpr-transfer hands memory over: every block must be shared and have a "
             "descriptor; start the VM with --backend memfd, hugetlb or file",

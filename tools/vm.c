@@ -62,8 +62,7 @@ static int land(void *arg, const struct ram_set_rules *ram, struct landing **ret
     if (r->machine->filled)
         return err_set(err, ERR_USAGE,
                        "a migration into this VM has failed: end it and start another");
-    if (r->cpr.mode != MODE_NORMAL)
-        here.mode = r->cpr.mode;
+    here.mode = r->cpr.mode; /* what is set here is for going out */
     return landing_machine_new(r->machine, &here, ret, err);
 }
 
@@ -163,7 +162,12 @@ static int replace(void *arg, const char *command, struct error *err)
     const struct runner *r = arg;
 
     qmp_server_flush(r->server);
-    return cpr_exec(command, &r->machine->ram, err);
+    if (vm_is_quitting(r->vm)) /* said since the engine looked */
+        return err_set(err, ERR_CANCELLED, "cancelled");
+    memory_backends_yield(r->memory.backends);
+    int rc = cpr_exec(command, &r->machine->ram, err);
+    memory_backends_claim(r->memory.backends);
+    return rc;
 }
 
 static void on_signal(void *arg)
@@ -261,6 +265,7 @@ static int run(struct runner *r, struct error *err)
         .waiting = o->incoming != NULL,
         .land = land,
         .replace = replace,
+        .open_capabilities = r->cpr.mode == MODE_NORMAL ? 0 : STREAM_CAP_X_IGNORE_SHARED,
         .host_facts = r->machine->ops->limit_dirty ? 0 : IN_SET(FACT_NO_DIRTY_RING),
         .connect_timeout_ms = o->connect_timeout_ms,
         .stall_timeout_ms = o->stall_timeout_ms,

@@ -94,6 +94,12 @@ void file_target_abandon(struct file_target *f)
         return; /* no more can be done: no reader takes a stream without an end */
 }
 
+void file_target_unlock(const struct file_target *f)
+{
+    if (f->fd >= 0)
+        flock(f->fd, LOCK_UN);
+}
+
 void file_target_done(struct file_target *f)
 {
     fd_close(&f->fd);

@@ -31,6 +31,8 @@ MUST_USE int file_target_open(const struct address *to, struct file_target *ret,
 MUST_USE int file_target_extend(const struct file_target *f, uint64_t bytes, struct error *err);
 /* What was written came to nothing: leaves none of it behind, and no file that was not there. */
 void file_target_abandon(struct file_target *f);
+/* Lets others read or write it: what is written is whole, or was abandoned. */
+void file_target_unlock(const struct file_target *f);
 /* Closes it. Zeroed is not fine: FILE_TARGET_NONE is. */
 void file_target_done(struct file_target *f);
 #define FILE_TARGET_NONE ((struct file_target){.fd = -1})

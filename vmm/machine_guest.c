@@ -69,11 +69,11 @@ static bool guest_is_held(struct machine *m, enum machine_hold why)
 
 /* --- memory that others can open ------------------------------------------------------------- */
 
-/* The first so many blocks, those that are files with a name. */
+/* The first so many blocks, those that another process can have. */
 static void yield_first(const struct machine_guest *g, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (g->base.ram.blocks[i].named)
+        if (g->base.ram.blocks[i].shared)
             memory_backing_yield(g->memory_fds[i]);
     }
 }
@@ -90,10 +90,10 @@ static int guest_claim(struct machine *m, struct error *err)
     for (size_t i = 0; i < m->ram.n; i++) {
         const struct ram_block *b = &m->ram.blocks[i];
 
-        if (!b->named || memory_backing_claim(g->memory_fds[i], err) == 0)
+        if (!b->shared || memory_backing_claim(g->memory_fds[i], err) == 0)
             continue;
         yield_first(g, i);
-        return err_in(err, "RAM block '%s': its file", b->name);
+        return err_in(err, "RAM block '%s': its memory", b->name);
     }
     return 0;
 }
@@ -197,7 +197,8 @@ static int add_block(struct machine_guest *g, const struct machine_guest_config 
     struct ram_map *ram = &g->base.ram;
     size_t i = ram->n;
 
-    own.keep |= config->keep_files && own.kind == MEMORY_FILE && memory_backing_is_shared(&own);
+    own.keep |= migratable && config->keep_files && own.kind == MEMORY_FILE &&
+                memory_backing_is_shared(&own);
     own.handed = migratable ? config->handed : NULL;
     if (ram_map_add(ram, name, bytes, err) < 0)
         return -1;

@@ -1,5 +1,6 @@
 #include "vmm/memory_backends.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ struct backend {
 };
 
 struct memory_backends {
+    pthread_mutex_t lock; /* changing the rest, and reading it on another thread than that */
     struct backend *of[MEMORY_BACKENDS_MAX];
     size_t n;
 };
@@ -19,7 +21,10 @@ struct memory_backends {
 int memory_backends_new(struct memory_backends **ret, struct error *err)
 {
     *ret = calloc(1, sizeof(**ret));
-    return *ret ? 0 : err_sys(err, "memory for memory backends");
+    if (!*ret)
+        return err_sys(err, "memory for memory backends");
+    pthread_mutex_init(&(*ret)->lock, NULL);
+    return 0;
 }
 
 static void backend_free(struct backend *b)
@@ -31,8 +36,11 @@ static void backend_free(struct backend *b)
 
 void memory_backends_free(struct memory_backends *all)
 {
-    for (size_t i = 0; all && i < all->n; i++)
+    if (!all)
+        return;
+    for (size_t i = 0; i < all->n; i++)
         backend_free(all->of[i]);
+    pthread_mutex_destroy(&all->lock);
     free(all);
 }
 
@@ -76,7 +84,9 @@ int memory_backends_add(struct memory_backends *all, const struct memory_backend
         backend_free(b);
         return err_in(err, "memory backend '%s'", config->id);
     }
+    pthread_mutex_lock(&all->lock);
     all->of[all->n++] = b;
+    pthread_mutex_unlock(&all->lock);
     return 0;
 }
 
@@ -90,8 +100,10 @@ int memory_backends_remove(struct memory_backends *all, const char *id, struct e
         return err_set(err, ERR_USAGE,
                        "memory backend '%s': in use, it is mapped into the guest and stays there",
                        id);
+    pthread_mutex_lock(&all->lock);
     backend_free(all->of[i]);
     memmove(&all->of[i], &all->of[i + 1], (--all->n - i) * sizeof(all->of[0]));
+    pthread_mutex_unlock(&all->lock);
     return 0;
 }
 
@@ -116,4 +128,32 @@ const struct memory_backend_config *memory_backends_find(const struct memory_bac
 const struct ram_block *memory_backends_block(const struct memory_backends *all, size_t i)
 {
     return all->of[i]->memory.n ? &all->of[i]->memory.blocks[0] : NULL;
+}
+
+/* Those that are files: mapped ones are the machine's. */
+static void each_file(struct memory_backends *all, void (*call)(int fd))
+{
+    pthread_mutex_lock(&all->lock);
+    for (size_t i = 0; i < all->n; i++) {
+        if (all->of[i]->fd >= 0)
+            call(all->of[i]->fd);
+    }
+    pthread_mutex_unlock(&all->lock);
+}
+
+void memory_backends_yield(struct memory_backends *all)
+{
+    each_file(all, memory_backing_yield);
+}
+
+static void claim(int fd)
+{
+    struct error ignored; /* somebody else was faster: no guest runs on it here */
+
+    (void)!memory_backing_claim(fd, &ignored);
+}
+
+void memory_backends_claim(struct memory_backends *all)
+{
+    each_file(all, claim);
 }

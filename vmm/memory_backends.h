@@ -3,7 +3,7 @@
  * guest is a RAM block of the machine, whose memory it is; the others have theirs here, and come
  * and go at any time, also while a migration runs: no migration is about them.
  *
- * One thread at a time.
+ * One thread at a time, but for memory_backends_yield() and memory_backends_claim(): any thread.
  */
 #pragma once
 
@@ -29,3 +29,8 @@ const struct memory_backend_config *memory_backends_find(const struct memory_bac
                                                          const char *id);
 /* Its memory: NULL where it is the machine's. Until it is removed. */
 const struct ram_block *memory_backends_block(const struct memory_backends *all, size_t i);
+
+/* Around a program that takes the place of this one and makes them again: what is not mapped is
+ * nobody's meanwhile. */
+void memory_backends_yield(struct memory_backends *all);
+void memory_backends_claim(struct memory_backends *all);

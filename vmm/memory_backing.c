@@ -191,6 +191,18 @@ static int map_fd(const struct memory_backing_config *config, struct ram_block *
     return 0;
 }
 
+int memory_backing_claim(int fd, struct error *err)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return err_sys(err, "in use by another guest");
+    return 0;
+}
+
+void memory_backing_yield(int fd)
+{
+    flock(fd, LOCK_UN);
+}
+
 static int map_memfd_of(const struct memory_backing_config *config, struct ram_block *b,
                         unsigned flags, int *ret_fd, struct error *err)
 {
@@ -200,7 +212,7 @@ static int map_memfd_of(const struct memory_backing_config *config, struct ram_b
         return err_sys(err, "memfd");
     if (ftruncate(fd, (off_t)ram_block_mapped_bytes(b)) < 0)
         return err_sys(err, "memfd of %" PRIu64 " MiB", ram_block_mapped_bytes(b) >> 20);
-    if (map_fd(config, b, fd, err) < 0)
+    if (map_fd(config, b, fd, err) < 0 || (b->shared && memory_backing_claim(fd, err) < 0))
         return -1;
     *ret_fd = fd_take(&fd);
     return 0;
@@ -243,18 +255,6 @@ static int open_file(const char *path, int *ret_fd, bool *ret_created, struct er
     *ret_created = created;
     *ret_fd = fd_take(&fd);
     return 0;
-}
-
-int memory_backing_claim(int fd, struct error *err)
-{
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return err_sys(err, "in use by another guest");
-    return 0;
-}
-
-void memory_backing_yield(int fd)
-{
-    flock(fd, LOCK_UN);
 }
 
 /* What a file must not be: memory that somebody uses, or that is not zero. */
@@ -365,6 +365,7 @@ static int map_kept(const struct memory_backing_config *config, struct ram_block
     if (map_named(config, b, fd, err) < 0)
         return -1;
     b->kept = true;
+    b->fd = b->shared ? fd : -1; /* also of huge pages: another process has put them there */
     *ret_fd = fd_take(&fd);
     return 0;
 }
@@ -487,14 +488,29 @@ static int map_handed_fd(const struct memory_backing_config *config, int fd, str
     return 0;
 }
 
+/* A lock is an open file's: what came is open there, too, and we want one of our own. */
+static int reopen(int fd, int *ret, struct error *err)
+{
+    char path[32];
+
+    if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR) {
+        errno = EACCES;
+        return err_sys(err, "descriptor %d is not for writing", fd);
+    }
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    *ret = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    return *ret < 0 ? err_sys(err, "open") : 0;
+}
+
 static int map_handed(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
                       struct error *err)
 {
-    AUTO_FD int fd = cpr_state_take(config->handed, b->name);
+    AUTO_FD int passed = cpr_state_take(config->handed, b->name);
+    AUTO_FD int fd = -1;
 
-    if (fd < 0)
+    if (passed < 0)
         return err_set(err, ERR_PEER, "RAM block '%s': it was not handed over", b->name);
-    if (map_handed_fd(config, fd, b, err) < 0)
+    if (reopen(passed, &fd, err) < 0 || map_handed_fd(config, fd, b, err) < 0)
         return err_in(err, "RAM block '%s' as it was handed over", b->name);
     *ret_fd = fd_take(&fd);
     return 0;

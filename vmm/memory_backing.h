@@ -66,7 +66,8 @@ bool memory_backing_is_shared(const struct memory_backing_config *config);
 /* 0 where huge pages come in this size, else ERR_USAGE. */
 MUST_USE int memory_backing_check_huge(uint64_t page_bytes, struct error *err);
 /*
- * A guest runs on a file only while its process has claimed it. ERR_SYSTEM, from claim: another
+ * A guest runs on memory that others can have, a file's or a memfd's, only while its process has
+ * claimed it, as it has when the memory is made. ERR_SYSTEM, from claim: another
  * has; once more does no harm. `fd`: what memory_backing_map() gave.
  */
 MUST_USE int memory_backing_claim(int fd, struct error *err);

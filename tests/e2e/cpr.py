@@ -366,7 +366,7 @@ def transfer(scene, kind, capabilities, *options):
             source.qmp("cont")
             raise AssertionError("two guests in one memory")
         except Refused as refused:
-            check("handed over" in refused.desc, refused.desc)
+            check("in use by another guest" in refused.desc, refused.desc)
         source.quit()
         until(lambda: target.guest()["moves"] == i + 1, "the guest's going on")
         lives(target)
