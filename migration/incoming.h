@@ -43,7 +43,7 @@ const char *incoming_address(const struct incoming *m);
  */
 MUST_USE int incoming_run(struct incoming *m, struct error *err);
 /* Any thread, any time until incoming_free(): incoming_run() ends soon; without effect once the
- * stream is complete. */
+ * stream is complete, but for memory that is being taken over from a file. */
 void incoming_cancel(struct incoming *m);
 /* Any thread, any time until incoming_free(). */
 void incoming_stats(struct incoming *m, struct migration_snapshot *ret);
