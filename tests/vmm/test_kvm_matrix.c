@@ -100,7 +100,10 @@ static void try_way(const struct backing_case *c, enum dirty_kind kind, const st
 
 static void save(const char *label, struct machine *from, const char *path)
 {
-    const struct move move = {.label = label, .config = {.n_channels = 2, .return_path = true}};
+    const struct move move = {
+        .label = label,
+        .config = {.n_channels = 2, .return_path = true, .live.downtime_limit_ms = 300},
+    };
     struct landing *landing;
     struct error err;
 
