@@ -63,10 +63,12 @@ def described(vm, name):
 
 
 def pair(scene, accel, here, there=None):
-    """A source with a guest, and a VM that waits; both with these backends."""
+    """A source with a guest, and a VM that waits; both with these backends. The source asks for a
+    verdict: without one it has done its part when all is sent, whatever becomes of it."""
     if accel == "kvm":
         demand_kvm(scene)
     source = dirtier(scene, "--accel", accel, *backends(*here))
+    source.set(return_path=True)
     return source, Vm(scene, "--accel", accel, *backends(*(here if there is None else there)))
 
 
