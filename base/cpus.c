@@ -1,6 +1,5 @@
 #include "base/cpus.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/units.h"
 
 #define NODES_MAX 1024
 #define NODE_CPUS "/sys/devices/system/node/node%u/cpulist"
@@ -88,52 +88,11 @@ unsigned cpus_usable(void)
 
 /* --- which ----------------------------------------------------------------------------------- */
 
-static int parse_cpu(const char **at, unsigned long *ret)
-{
-    char *end;
-
-    if (!isdigit((unsigned char)**at))
-        return -1;
-    *ret = strtoul(*at, &end, 10);
-    *at = end;
-    return *ret < CPU_SETSIZE ? 0 : -1;
-}
-
-/* "A" or "A-B", with what follows at *at. */
-static int parse_range(const char **at, unsigned long *ret_first, unsigned long *ret_last)
-{
-    if (parse_cpu(at, ret_first) < 0)
-        return -1;
-    *ret_last = *ret_first;
-    if (**at != '-')
-        return 0;
-    ++*at;
-    return parse_cpu(at, ret_last) < 0 || *ret_last < *ret_first ? -1 : 0;
-}
-
-/* Calls take() for each CPU of a list "0-3,8", in its order. False: it is none, or take() is. */
-static bool each_cpu(const char *list, bool (*take)(void *arg, unsigned cpu), void *arg)
-{
-    for (;;) {
-        unsigned long cpu, last;
-
-        if (parse_range(&list, &cpu, &last) < 0)
-            return false;
-        for (; cpu <= last; cpu++) {
-            if (!take(arg, (unsigned)cpu))
-                return false;
-        }
-        if (*list != ',')
-            return *list == 0 || *list == '\n';
-        list++;
-    }
-}
-
 /* While places are made. */
 struct making {
     cpu_set_t allowed;
     struct cpu_places *places; /* with room for one more than it has */
-    unsigned refused;          /* the CPU that is not there; CPU_SETSIZE: none */
+    unsigned long refused;     /* the CPU that is not there; CPU_SETSIZE: none */
 };
 
 /* Behind the set at places->n, which is now one of them. */
@@ -150,7 +109,7 @@ static bool keep_place(struct making *m)
     return true;
 }
 
-static bool one_cpu(void *arg, unsigned cpu)
+static bool one_cpu(void *arg, unsigned long cpu)
 {
     struct making *m = arg;
 
@@ -162,7 +121,7 @@ static bool one_cpu(void *arg, unsigned cpu)
     return keep_place(m);
 }
 
-static bool of_node(void *arg, unsigned cpu)
+static bool of_node(void *arg, unsigned long cpu)
 {
     struct making *m = arg;
 
@@ -173,10 +132,10 @@ static bool of_node(void *arg, unsigned cpu)
 
 static int make_list(struct making *m, const char *text, struct error *err)
 {
-    if (each_cpu(text, one_cpu, m))
+    if (parse_list(text, CPU_SETSIZE - 1, one_cpu, m))
         return 0;
     if (m->refused < CPU_SETSIZE)
-        return err_set(err, ERR_USAGE, "CPU %u is not there, or not for this process", m->refused);
+        return err_set(err, ERR_USAGE, "CPU %lu is not there, or not for this process", m->refused);
     return err_set(err, ERR_USAGE, "CPUs '%.60s', expected auto, numa, or a list as in 0-3,8",
                    text);
 }
@@ -188,7 +147,8 @@ static int make_nodes(struct making *m, struct error *err)
     for (unsigned node = 0; node < NODES_MAX; node++) {
         snprintf(path, sizeof(path), NODE_CPUS, node);
         read_text(path, list, sizeof(list));
-        each_cpu(list, of_node, m);
+        list[strcspn(list, "\n")] = 0;
+        (void)!parse_list(list, CPU_SETSIZE - 1, of_node, m);
         if (CPU_COUNT(&m->places->sets[m->places->n]) > 0 && !keep_place(m))
             return err_sys(err, "memory for NUMA nodes");
     }

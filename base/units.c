@@ -127,3 +127,48 @@ int parse_number(const char *text, uint64_t max, uint64_t *ret, struct error *er
     *ret = value;
     return 0;
 }
+
+/* --- lists ----------------------------------------------------------------------------------- */
+
+/* Digits alone: strtoul takes signs and spaces, too. What follows them is at *at. */
+static int parse_digits(const char **at, unsigned long max, unsigned long *ret)
+{
+    char *end;
+
+    if (!isdigit((unsigned char)**at))
+        return -1;
+    *ret = strtoul(*at, &end, 10);
+    *at = end;
+    return *ret <= max ? 0 : -1;
+}
+
+/* "A" or "A-B". */
+static int parse_range(const char **at, unsigned long max, unsigned long *ret_first,
+                       unsigned long *ret_last)
+{
+    if (parse_digits(at, max, ret_first) < 0)
+        return -1;
+    *ret_last = *ret_first;
+    if (**at != '-')
+        return 0;
+    ++*at;
+    return parse_digits(at, max, ret_last) < 0 || *ret_last < *ret_first ? -1 : 0;
+}
+
+bool parse_list(const char *list, unsigned long max, bool (*take)(void *arg, unsigned long number),
+                void *arg)
+{
+    for (;;) {
+        unsigned long number, last;
+
+        if (parse_range(&list, max, &number, &last) < 0)
+            return false;
+        do {
+            if (!take(arg, number))
+                return false;
+        } while (number++ != last);
+        if (*list != ',')
+            return *list == 0;
+        list++;
+    }
+}

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -14,3 +15,9 @@ MUST_USE int parse_rate(const char *text, uint64_t *ret, struct error *err);
 /* "300ms", "1.5s", "2min"; a bare number is in units of `bare_ms`. Milliseconds. */
 MUST_USE int parse_duration(const char *text, uint64_t bare_ms, uint64_t *ret, struct error *err);
 MUST_USE int parse_number(const char *text, uint64_t max, uint64_t *ret, struct error *err);
+/*
+ * Calls take() for each number of a list as in "0-3,8", in its order. False: it is no such list, it
+ * has a number above `max`, or take() did not want one.
+ */
+MUST_USE bool parse_list(const char *list, unsigned long max,
+                         bool (*take)(void *arg, unsigned long number), void *arg);
