@@ -183,11 +183,6 @@ void cpu_places_free(struct cpu_places *p)
     free(p);
 }
 
-size_t cpu_places_count(const struct cpu_places *p)
-{
-    return p ? p->n : 0;
-}
-
 void cpu_places_take(const struct cpu_places *p, size_t id)
 {
     if (p) /* a CPU that has gone meanwhile: it runs where it did */

@@ -29,6 +29,5 @@ struct cpu_places;
 MUST_USE int cpu_places_parse(const char *text, struct cpu_places **ret, struct error *err);
 /* NULL is fine. */
 void cpu_places_free(struct cpu_places *p);
-size_t cpu_places_count(const struct cpu_places *p);
 /* The calling thread runs on place `id`, modulo their number, from here on. NULL: it stays. */
 void cpu_places_take(const struct cpu_places *p, size_t id);
