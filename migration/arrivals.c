@@ -133,7 +133,7 @@ static int greet(struct arrivals *a, struct channel *c, struct recv_channel **re
 
     *ret = NULL;
     if (rc < 0 && is_stranger(a, err)) {
-        connect_close(a->group, c);
+        channel_group_drop(a->group, c);
         return 0;
     }
     if (rc == 0)
@@ -157,7 +157,7 @@ static int greet(struct arrivals *a, struct channel *c, struct recv_channel **re
                err->kind != ERR_CANCELLED) {
         rc = 0; /* ended without a word: nobody's channel, but a port scan or a health check */
     }
-    connect_close(a->group, c);
+    channel_group_drop(a->group, c);
     return rc;
 }
 
@@ -234,14 +234,14 @@ static int spawn(struct arrivals *a, struct channel *c, struct error *err)
     struct arrival *arrival = malloc(sizeof(*arrival));
 
     if (!arrival) {
-        connect_close(a->group, c);
+        channel_group_drop(a->group, c);
         return err_sys(err, "memory for a connection");
     }
     *arrival = (struct arrival){.a = a, .channel = c};
     transport_peer(c->fd, arrival->peer);
     if (reserve_thread(a, err) < 0) {
         free(arrival);
-        connect_close(a->group, c);
+        channel_group_drop(a->group, c);
         return -1;
     }
     errno = start_detached(arrival);
@@ -250,7 +250,7 @@ static int spawn(struct arrivals *a, struct channel *c, struct error *err)
     err_sys(err, "thread for a connection");
     release_thread(a);
     free(arrival);
-    connect_close(a->group, c);
+    channel_group_drop(a->group, c);
     return -1;
 }
 
@@ -451,7 +451,7 @@ void arrivals_free(struct arrivals *a)
         return;
     arrivals_end(a);
     if (!a->main_taken)
-        connect_close(a->group, a->main);
+        channel_group_drop(a->group, a->main);
     pthread_mutex_destroy(&a->accept_lock);
     free(a);
 }

@@ -65,7 +65,7 @@ static int dial(const struct connect_config *config, bool zero_copy, struct chan
         channel_of(config, fd, zero_copy, group, &c, err) < 0)
         return -1;
     if (connect_secure(config, group, &c, err) < 0) {
-        connect_close(group, c);
+        channel_group_drop(group, c);
         return -1;
     }
     *ret = c;
@@ -152,7 +152,7 @@ int connect_dial_many(const struct connect_config *config, struct channel_group 
         if (rc == 0)
             ret[i] = all[i].channel;
         else
-            connect_close(group, all[i].channel);
+            channel_group_drop(group, all[i].channel);
     }
     free(all);
     return rc;
@@ -186,12 +186,4 @@ void connect_path(const struct connect_config *config, const struct channel *c,
 void connect_thread_done(void)
 {
     tls_thread_done();
-}
-
-void connect_close(struct channel_group *group, struct channel *c)
-{
-    if (!c)
-        return;
-    channel_group_remove(group, c);
-    channel_free(c);
 }

@@ -58,5 +58,3 @@ void connect_path(const struct connect_config *config, const struct channel *c,
                   struct path_snapshot *ret);
 /* The last of a thread that made channels and is not joined, before it says that it is done. */
 void connect_thread_done(void);
-/* Takes the channel out of its group and frees it. NULL is fine. */
-void connect_close(struct channel_group *group, struct channel *c);

@@ -531,7 +531,7 @@ void incoming_free(struct incoming *m)
         return;
     arrivals_free(m->arrivals);
     recv_pool_free(m->pool);
-    connect_close(&m->group, m->main);
+    channel_group_drop(&m->group, m->main);
     fd_close(&m->file);
     fd_close(&m->direct_file);
     file_mapping_done(&m->mapping);

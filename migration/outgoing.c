@@ -315,7 +315,7 @@ void outgoing_free(struct outgoing *m)
     if (m->sink)
         m->sink->ops->free(m->sink);
     answers_end(&m->answers);
-    connect_close(&m->group, m->main);
+    channel_group_drop(&m->group, m->main);
     file_target_done(&m->file);
     free(m->mapped);
     ram_bitmaps_free(m->written, m->ram.n);

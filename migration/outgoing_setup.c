@@ -88,7 +88,7 @@ static int open_writers(struct outgoing *m, int fd, struct channel **ret, size_t
         if (connect_file(&m->config.connect, fd, &m->group, &ret[i], err) == 0)
             continue;
         while (i > 0)
-            connect_close(&m->group, ret[--i]);
+            channel_group_drop(&m->group, ret[--i]);
         return -1;
     }
     return 0;

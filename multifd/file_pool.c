@@ -217,8 +217,7 @@ static void pool_free(struct page_sink *sink)
         return;
     crew_stop(&pool->crew);
     for (size_t i = 0; i < pool->n; i++) {
-        channel_group_remove(pool->group, pool->writers[i].channel);
-        channel_free(pool->writers[i].channel);
+        channel_group_drop(pool->group, pool->writers[i].channel);
         page_reader_done(&pool->writers[i].reader);
     }
     free(pool);
@@ -231,10 +230,8 @@ int file_pool_new(const struct file_pool_config *config, struct page_sink **ret,
     struct file_pool *pool = calloc(1, sizeof(*pool) + config->n * sizeof(pool->writers[0]));
 
     if (!pool) {
-        for (size_t i = 0; i < config->n; i++) {
-            channel_group_remove(config->group, config->channels[i]);
-            channel_free(config->channels[i]);
-        }
+        for (size_t i = 0; i < config->n; i++)
+            channel_group_drop(config->group, config->channels[i]);
         return err_sys(err, "memory for %zu channels", config->n);
     }
     struct crew_config crew = {

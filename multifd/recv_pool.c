@@ -38,11 +38,11 @@ int recv_pool_new(const struct recv_pool_config *config, struct recv_pool **ret,
     return 0;
 }
 
-static void recv_channel_free(struct recv_channel *c)
+static void recv_channel_free(struct channel_group *group, struct recv_channel *c)
 {
     if (!c)
         return;
-    channel_free(c->channel);
+    channel_group_drop(group, c->channel);
     unpacker_free(c->unpacker);
     free(c->pages);
     free(c);
@@ -52,11 +52,8 @@ void recv_pool_free(struct recv_pool *pool)
 {
     if (!pool)
         return;
-    for (size_t i = 0; i < ARRAY_LEN(pool->channels); i++) {
-        if (pool->channels[i])
-            channel_group_remove(pool->group, pool->channels[i]->channel);
-        recv_channel_free(pool->channels[i]);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(pool->channels); i++)
+        recv_channel_free(pool->group, pool->channels[i]);
     free(pool);
 }
 
@@ -89,8 +86,7 @@ int recv_pool_join(struct recv_pool *pool, struct channel *channel,
     int rc;
 
     if (!c) {
-        channel_group_remove(pool->group, channel);
-        channel_free(channel);
+        channel_group_drop(pool->group, channel);
         return err_sys(err, "memory for a channel");
     }
     c->channel = channel;
@@ -107,8 +103,7 @@ int recv_pool_join(struct recv_pool *pool, struct channel *channel,
     }
     pthread_mutex_unlock(&pool->group->lock);
     if (rc < 0) {
-        channel_group_remove(pool->group, channel);
-        recv_channel_free(c);
+        recv_channel_free(pool->group, c);
         return err_in(err, "channel %u", hello->id);
     }
     *ret = c;

@@ -90,8 +90,7 @@ static void pool_free(struct page_sink *sink)
     for (size_t i = 0; i < pool->n; i++) {
         struct send_channel *c = &pool->channels[i];
 
-        channel_group_remove(pool->group, c->channel);
-        channel_free(c->channel);
+        channel_group_drop(pool->group, c->channel);
         packer_free(c->packer);
         page_reader_done(&c->reader);
     }
@@ -139,10 +138,8 @@ int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
     struct send_pool *pool = calloc(1, sizeof(*pool) + config->n * sizeof(pool->channels[0]));
 
     if (!pool) {
-        for (size_t i = 0; i < config->n; i++) {
-            channel_group_remove(config->group, config->channels[i]);
-            channel_free(config->channels[i]);
-        }
+        for (size_t i = 0; i < config->n; i++)
+            channel_group_drop(config->group, config->channels[i]);
         return err_sys(err, "memory for %zu channels", config->n);
     }
     struct crew_config crew = {

@@ -52,6 +52,14 @@ void channel_group_remove(struct channel_group *g, struct channel *c)
     pthread_mutex_unlock(&g->lock);
 }
 
+void channel_group_drop(struct channel_group *g, struct channel *c)
+{
+    if (!c)
+        return;
+    channel_group_remove(g, c);
+    channel_free(c);
+}
+
 /* Under the lock. */
 static bool too_late(const struct channel_group *g, const struct error *err)
 {

@@ -49,6 +49,8 @@ void channel_group_done(struct channel_group *g);
 /* From now on the channel is interrupted with the others, at once if the group has failed. */
 MUST_USE int channel_group_add(struct channel_group *g, struct channel *c, struct error *err);
 void channel_group_remove(struct channel_group *g, struct channel *c);
+/* Removes and frees it. NULL is fine. */
+void channel_group_drop(struct channel_group *g, struct channel *c);
 
 /* Any thread. The first error stands; always -1. */
 int channel_group_fail(struct channel_group *g, const struct error *err);

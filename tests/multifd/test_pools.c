@@ -131,8 +131,7 @@ static void a_dead_peer_fails_the_round(void **state)
         memory_fill(&w.from.blocks[i], 1, false);
     round_set_all(&w.round);
     ram_round_restart(&w.round);
-    channel_group_remove(&w.in, w.ends[2]);
-    channel_free(w.ends[2]);
+    channel_group_drop(&w.in, w.ends[2]);
     check_refused("round", w.sink->ops->round(w.sink, &w.round, true, &err), &err, ERR_SYSTEM,
                   "channel 2: send");
     check_refused("next round", w.sink->ops->round(w.sink, NULL, true, &err), &err, ERR_SYSTEM,

@@ -77,8 +77,7 @@ static void failure_wakes_everyone(void **state)
     for (int i = 0; i < 2; i++) {
         pthread_join(threads[i], NULL);
         check_refused("a member", r[i].rc, &r[i].err, ERR_CANCELLED, "interrupted");
-        channel_group_remove(&group, r[i].channel);
-        channel_free(r[i].channel);
+        channel_group_drop(&group, r[i].channel);
         close(peers[i]);
     }
 }
@@ -95,8 +94,7 @@ static void late_member_is_interrupted_at_once(void **state)
     OK(channel_group_add(&group, r.channel, &err), err, "add");
     receive(&r);
     check_refused("late member", r.rc, &r.err, ERR_CANCELLED, "interrupted");
-    channel_group_remove(&group, r.channel);
-    channel_free(r.channel);
+    channel_group_drop(&group, r.channel);
     close(peer);
 }
 
