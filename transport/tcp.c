@@ -124,22 +124,11 @@ static int tcp_listen(const struct address *at, struct listener *l, struct error
     return 0;
 }
 
-/*
- * A host is no congested path to itself, and pacing it (BBR) costs timers and waits. Advice: reno
- * is in every kernel and open to everyone; where it is refused, the host's own choice stays.
- */
-static void tune_local(int fd)
-{
-    if (transport_is_local(fd))
-        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof("reno") - 1);
-}
-
 static int tcp_tune(int fd, const struct transport_config *config, struct error *err)
 {
     unsigned stall_ms = (unsigned)MIN(config->stall_timeout_ms, (uint64_t)INT32_MAX);
     unsigned idle_s = MAX(stall_ms / 1000 / 2, 1U), interval_s = MAX(stall_ms / 1000 / 10, 1U);
 
-    tune_local(fd);
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) < 0)
         return err_sys(err, "TCP_NODELAY");
     if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int)) < 0)

@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +36,41 @@ static int wait_a_little(const struct cancel *cancel, uint64_t deadline, struct 
     return 0;
 }
 
+static bool sockaddr_is_local(const struct sockaddr *sa)
+{
+    if (sa->sa_family == AF_UNIX)
+        return true;
+    if (sa->sa_family == AF_INET) {
+        uint32_t ip = ntohl(((const struct sockaddr_in *)sa)->sin_addr.s_addr);
+        return ip >> 24 == IN_LOOPBACKNET;
+    }
+    if (sa->sa_family == AF_INET6) {
+        const struct in6_addr *ip = &((const struct sockaddr_in6 *)sa)->sin6_addr;
+        return IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == 127);
+    }
+    return false;
+}
+
+bool transport_is_local(int fd)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+
+    return getpeername(fd, (struct sockaddr *)&sa, &len) == 0 &&
+           sockaddr_is_local((struct sockaddr *)&sa);
+}
+
+/*
+ * A host is no congested path to itself, and pacing it (BBR) costs timers and waits. Before the
+ * connect: a connection that began with pacing keeps it. Advice: reno is in every kernel and open
+ * to everyone; where it is refused, the host's own choice stays.
+ */
+static void tune_local(int fd, const struct sockaddr *sa)
+{
+    if (sa->sa_family != AF_UNIX && sockaddr_is_local(sa))
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof("reno") - 1);
+}
+
 int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text, uint64_t deadline,
                    const struct cancel *cancel, int *ret_fd, struct error *err)
 {
@@ -42,6 +78,7 @@ int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text,
 
     if (fd < 0)
         return err_sys(err, "connect to %s: socket", text);
+    tune_local(fd, sa);
     while (connect(fd, sa, sa_len) < 0) {
         int failed = 0;
         socklen_t len = sizeof(failed);
@@ -177,24 +214,4 @@ void transport_peer(int fd, char ret[static TRANSPORT_PEER_LEN])
         sa.ss_family == AF_UNIX)
         return;
     snprintf(ret, TRANSPORT_PEER_LEN, sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-}
-
-bool transport_is_local(int fd)
-{
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof(sa);
-
-    if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0)
-        return false;
-    if (sa.ss_family == AF_UNIX)
-        return true;
-    if (sa.ss_family == AF_INET) {
-        uint32_t ip = ntohl(((struct sockaddr_in *)&sa)->sin_addr.s_addr);
-        return ip >> 24 == IN_LOOPBACKNET;
-    }
-    if (sa.ss_family == AF_INET6) {
-        const struct in6_addr *ip = &((struct sockaddr_in6 *)&sa)->sin6_addr;
-        return IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == 127);
-    }
-    return false;
 }

