@@ -62,6 +62,7 @@ static int greet_main(struct arrivals *a, struct channel *c, struct error *err)
         rc = err_set(err, ERR_PEER, "a second main connection, expected one");
     else
         a->main = c;
+    pthread_cond_broadcast(&a->group->changed);
     pthread_mutex_unlock(&a->group->lock);
     return rc;
 }
@@ -88,8 +89,9 @@ static int join(struct arrivals *a, struct channel *c, const struct multifd_hell
     if (recv_pool_join(a->config.pool, c, hello, ret, err) < 0)
         return -1;
     pthread_mutex_lock(&a->group->lock);
+    if (!a->begun)
+        pthread_cond_broadcast(&a->group->changed);
     a->begun = true;
-    pthread_cond_broadcast(&a->group->changed);
     pthread_mutex_unlock(&a->group->lock);
     return 0;
 }
@@ -176,15 +178,15 @@ static void *arrival_main(void *arg)
         channel_group_fail(a->group, &err);
     }
     pthread_mutex_lock(&a->group->lock);
-    a->greeting--;
-    pthread_cond_broadcast(&a->group->changed);
+    if (--a->greeting == 0)
+        pthread_cond_broadcast(&a->group->changed);
     pthread_mutex_unlock(&a->group->lock);
     if (joined)
         recv_pool_serve(a->config.pool, joined);
     connect_thread_done();
     pthread_mutex_lock(&a->group->lock);
-    a->living--;
-    pthread_cond_broadcast(&a->group->changed);
+    if (--a->living == 0)
+        pthread_cond_broadcast(&a->group->changed);
     pthread_mutex_unlock(&a->group->lock);
     return NULL;
 }

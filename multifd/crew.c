@@ -31,11 +31,14 @@ static void *next_order(struct crew_member *m, uint64_t *seen)
 
 static void order_done(struct crew *c)
 {
-    pthread_mutex_lock(&c->config.group->lock);
+    struct channel_group *g = c->config.group;
+
+    pthread_mutex_lock(&g->lock);
     c->pending--;
     c->working--;
-    pthread_cond_broadcast(&c->config.group->changed);
-    pthread_mutex_unlock(&c->config.group->lock);
+    if (c->pending == 0 || g->failed)
+        pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->lock);
 }
 
 static void *member_main(void *arg)

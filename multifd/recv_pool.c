@@ -13,6 +13,7 @@ struct recv_pool {
     /* Under the group's lock. */
     struct recv_channel *channels[MULTIFD_CHANNELS_MAX]; /* by id */
     size_t n;
+    bool gap_awaited;  /* the main thread waits for channels to join */
     bool local;        /* no channel so far is from another host */
     struct uuid uuid;  /* of the first hello; the others must have the same */
     uint64_t flushes;  /* how many the main stream has reached */
@@ -99,7 +100,8 @@ int recv_pool_join(struct recv_pool *pool, struct channel *channel,
         pool->n++;
         pool->uuid = hello->uuid;
         pool->local &= channel->local;
-        pthread_cond_broadcast(&pool->group->changed);
+        if (pool->gap_awaited)
+            pthread_cond_broadcast(&pool->group->changed);
     }
     pthread_mutex_unlock(&pool->group->lock);
     if (rc < 0) {
@@ -108,6 +110,18 @@ int recv_pool_join(struct recv_pool *pool, struct channel *channel,
     }
     *ret = c;
     return 0;
+}
+
+/* Under the lock: no channel can still come to the SYNC of this number. */
+static bool all_came(const struct recv_pool *pool, uint64_t number)
+{
+    for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
+        const struct recv_channel *c = pool->channels[i];
+
+        if (c && c->syncs < number && !c->ended)
+            return false;
+    }
+    return true;
 }
 
 /* Under the lock: waits until the main stream has come to flush `number`, or all is over. */
@@ -126,7 +140,8 @@ static bool stop_at_sync(struct recv_pool *pool, struct recv_channel *c)
     pthread_mutex_lock(&pool->group->lock);
     c->outstanding = false;
     c->syncs++;
-    pthread_cond_broadcast(&pool->group->changed);
+    if (all_came(pool, c->syncs))
+        pthread_cond_broadcast(&pool->group->changed);
     bool go = wait_released(pool, c->syncs);
     pthread_mutex_unlock(&pool->group->lock);
     atomic_fetch_add_explicit(&c->stats.wait_ns, clock_ns() - since, memory_order_relaxed);
@@ -238,7 +253,8 @@ static void end_channel(struct recv_pool *pool, struct recv_channel *c)
 
     pthread_mutex_lock(&pool->group->lock);
     c->ended = true;
-    pthread_cond_broadcast(&pool->group->changed);
+    if (c->syncs < pool->flushes) /* its SYNC is waited for */
+        pthread_cond_broadcast(&pool->group->changed);
     bool cut = c->channel->cut && pool->goodbyes && !pool->over;
     bool completes = !cut && main_completes(pool);
     pthread_mutex_unlock(&pool->group->lock);
@@ -322,10 +338,12 @@ int recv_pool_complete(struct recv_pool *pool, bool some, struct error *err)
     /* The source connects all channels before main's first byte. */
     uint64_t patience = patience_ms(pool, pool->config.join_timeout_ms);
     uint64_t deadline = deadline_in_ms(patience);
+    pool->gap_awaited = true;
     while ((gap = first_gap(pool, some)) >= 0 && !g->failed) {
         if (!channel_group_wait(g, deadline) && first_gap(pool, some) >= 0)
             break;
     }
+    pool->gap_awaited = false;
     if (g->failed) {
         *err = g->err;
         rc = -1;

@@ -27,8 +27,10 @@ enum channel_group_settled {
 
 struct channel_group {
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* something that a waiter may wait for has happened */
-    struct cancel cancel;   /* requested by the first failure: for waits in poll(2) */
+    /* Something that a waiter may wait for has happened. Every channel's thread may be asleep here:
+     * who counts to n wakes them when n is reached, not at each step. */
+    pthread_cond_t changed;
+    struct cancel cancel; /* requested by the first failure: for waits in poll(2) */
     struct throttle throttle;
     bool failed;                        /* under lock */
     bool closed;                        /* under lock: all is over, in whichever way */
