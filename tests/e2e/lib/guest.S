@@ -44,7 +44,8 @@
  * hears no more of that page. One in forty migrations between two QEMUs ended with such a page on a
  * busy machine. So a page is told of before it changes, by stores that change nothing, and again
  * when it is full: each time through a new TLB entry. The former is for the guest that is stopped
- * within a page.
+ * within a page. That one can still be lost, more rarely: what was sent is an older state of the page
+ * that esi names when the guest stands still. A case that finds just this is run again (lib/table.py).
  * A change of CR0.WP empties the TLB; paging is off, so it has no other effect.
  */
         .macro  flush

@@ -1,9 +1,16 @@
 """The guest payload of guest.S."""
 
+import re
 import subprocess
 from pathlib import Path
 
 MEMORY = 128 << 20  # bytes of guest memory; the payload works on 16..64 MiB of it
+_BASE, _PAGE = 16 << 20, 4096
+
+
+def page_in_hand(registers):
+    """Where the page lies that it is at, by QEMU's "info registers"."""
+    return _BASE + _PAGE * int(re.search(r"\bESI=([0-9a-f]+)", registers)[1], 16)
 
 
 def build(folder):

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from . import guest
-from .qmp import Qmp
+from .qmp import Qmp, QmpError
 from .scene import Process
 from .table import Skip, check
 
@@ -123,6 +123,16 @@ class Qemu(Process):
     def _demand_completed(self, status):
         check(status == "completed",
               f"{self.name}: migration {status}: {self.qmp('query_migrate').get('error-desc')}")
+
+    def loses(self, pages):
+        """The page in which its guest was stopped, and no other: guest.S says why."""
+        try:
+            if self.qmp("query_status")["running"]:
+                return False
+            registers = self.qmp("human_monitor_command", command_line="info registers")
+        except (OSError, QmpError):
+            return False
+        return pages == [guest.page_in_hand(registers)]
 
     def listen(self):
         """As a destination started with incoming="defer": listens on a free port; its address."""

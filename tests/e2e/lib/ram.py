@@ -1,6 +1,6 @@
 """Comparing memory, page by page."""
 
-from .table import check
+from .table import Differs, check
 
 PAGE = 4096
 _PIECE = 1 << 20
@@ -16,20 +16,27 @@ def pieces(path):
 def same(what, found, wanted):
     """Fails unless both iterables of equally long pieces are equal; names the first wrong page."""
     found, wanted = iter(found), iter(wanted)
-    at = 0
+    at, pages, first = 0, [], None
     while True:
         a, b = next(found, b""), next(wanted, b"")
+        check(len(a) == len(b), f"{what}: ends {len(a)}:{len(b)} bytes after {at:#x}")
         if a != b:
-            check(len(a) == len(b), f"{what}: ends {len(a)}:{len(b)} bytes after {at:#x}")
             wrong = [o for o in range(0, len(a), PAGE) if a[o:o + PAGE] != b[o:o + PAGE]]
-            page, of = wrong[0], range(wrong[0], wrong[0] + PAGE)
-            byte = next(o for o in of if a[o] != b[o]) & ~3
-            check(False, f"{what}: page {at + page:#x} differs (and {len(wrong) - 1} more in this "
-                         f"MiB) in {sum(a[o] != b[o] for o in of)} bytes from {byte - page:#x} on: "
-                         f"{a[byte:byte + 16].hex()}…, want {b[byte:byte + 16].hex()}…")
+            pages += [at + o for o in wrong]
+            first = first or _difference(a[wrong[0]:wrong[0] + PAGE], b[wrong[0]:wrong[0] + PAGE])
         if not a:
-            return
+            break
         at += len(a)
+    if pages:
+        raise Differs(f"{what}: page {pages[0]:#x} differs (and {len(pages) - 1} more) {first}",
+                      pages)
+
+
+def _difference(found, wanted):
+    wrong = [o for o in range(len(found)) if found[o] != wanted[o]]
+    at = wrong[0] & ~3
+    return (f"in {len(wrong)} bytes from {at:#x} on: {found[at:at + 16].hex()}…, "
+            f"want {wanted[at:at + 16].hex()}…")
 
 
 def same_files(what, found, wanted):

@@ -59,6 +59,11 @@ class Process:
         self.pid = self._child.pid
         scene.processes.append(self)
 
+    def loses(self, pages):
+        """Whether just these pages of its guest are lost by a known fault of this program."""
+        del pages
+        return False
+
     def _read_some(self, seconds=None):
         """Takes what is there, waiting for it; False at the end of the output."""
         if not select.select([self._out], [], [], seconds)[0]:
