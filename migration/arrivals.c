@@ -12,7 +12,8 @@
 
 #define MAGIC_LEN 4 /* what a connection's kind is told by */
 
-#define ROOM_MS 100 /* until the next look whether there is room for a connection */
+#define REFUSALS_MS 200
+#define ROOM_MS     100 /* until the next look whether there is room for a connection */
 
 #define TLS_HANDSHAKE 0x160301 /* a TLS connection's first bytes: record type, version */
 
@@ -32,6 +33,7 @@ struct arrivals {
     bool begun;      /* a multifd channel has come: a source is there */
     size_t living;   /* threads of connections */
     size_t greeting; /* of them, those whose connection has not said yet what it is */
+    size_t failing;  /* of those, who will end all when the others have had their word */
     struct error
         refused; /* a stranger's handshake that failed, for who waits in vain for a friend's */
 };
@@ -163,6 +165,25 @@ static int greet(struct arrivals *a, struct channel *c, struct recv_channel **re
     return rc;
 }
 
+/*
+ * A source that is refused under TLS is so on each of its connections, and what it is told on main
+ * is what it listens to. The first to fail ends all: it lets the others say their word before that.
+ */
+static void let_others_refuse(struct arrivals *a)
+{
+    uint64_t deadline = deadline_in_ms(REFUSALS_MS);
+    bool in_time = true;
+
+    if (!a->config.connect->tls)
+        return;
+    pthread_mutex_lock(&a->group->lock);
+    a->failing++;
+    pthread_cond_broadcast(&a->group->changed);
+    while (a->greeting > a->failing && !a->group->failed && in_time)
+        in_time = channel_group_wait(a->group, deadline);
+    pthread_mutex_unlock(&a->group->lock);
+}
+
 static void *arrival_main(void *arg)
 {
     struct arrival arrival = *(struct arrival *)arg;
@@ -175,10 +196,11 @@ static void *arrival_main(void *arg)
     if (greet(a, arrival.channel, &joined, &err) < 0) {
         if (arrival.peer[0])
             err_in(&err, "from %s", arrival.peer);
+        let_others_refuse(a);
         channel_group_fail(a->group, &err);
     }
     pthread_mutex_lock(&a->group->lock);
-    if (--a->greeting == 0)
+    if (--a->greeting <= a->failing)
         pthread_cond_broadcast(&a->group->changed);
     pthread_mutex_unlock(&a->group->lock);
     if (joined)

@@ -1,6 +1,7 @@
 #include "migration/connect.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,8 @@ int connect_file(const struct connect_config *config, int fd, struct channel_gro
     return 0;
 }
 
+#define WORD_ON_ITS_WAY_MS 200
+
 /* --- many at once ---------------------------------------------------------------------------- */
 
 struct dialling {
@@ -104,6 +107,18 @@ struct dialling {
     pthread_t thread;
 };
 
+/*
+ * A destination that refuses us under TLS says so on main and closes everything: a channel may feel
+ * that first. Our failure shuts main's ear, so what is on its way there is given the time to come.
+ */
+static void let_main_hear(const struct dialling *d)
+{
+    struct pollfd p = {.fd = d->greeting->main->fd, .events = POLLIN};
+
+    if (d->config->tls)
+        (void)poll(&p, 1, WORD_ON_ITS_WAY_MS);
+}
+
 static void *dial_main(void *arg)
 {
     struct dialling *d = arg;
@@ -112,6 +127,8 @@ static void *dial_main(void *arg)
     if (dial(d->config, d->config->zero_copy, d->group, &d->channel, &err) < 0 ||
         d->greeting->say(d->channel, d->greeting, d->id, &err) < 0) {
         err_in(&err, "channel %zu", d->id);
+        if (err.kind != ERR_CANCELLED)
+            let_main_hear(d);
         channel_group_fail(d->group, &err); /* the others need not go on */
     }
     return NULL;

@@ -32,6 +32,7 @@ MUST_USE int connect_file(const struct connect_config *config, int fd, struct ch
 struct connect_greeting {
     int (*say)(struct channel *c, const struct connect_greeting *greeting, size_t id,
                struct error *err);
+    const struct channel *main; /* where a destination says that it will not have us */
 };
 /*
  * Dials `n` channels for pages, all at the same time, and greets on each as soon as it is there: a

@@ -50,7 +50,7 @@ static int make_pool(struct outgoing *m, struct page_sink **ret, struct error *e
 {
     struct channel *channels[MULTIFD_CHANNELS_MAX];
 
-    m->greeting.say = greet;
+    m->greeting = (struct connect_greeting){.say = greet, .main = m->main};
     if (connect_dial_many(&m->config.connect, &m->group, &m->greeting, channels,
                           m->config.n_channels, err) < 0)
         return -1;
