@@ -29,11 +29,12 @@ struct arrivals {
 
     /* Under the group's lock. */
     struct channel *main;
-    bool main_taken; /* it is the caller's now */
-    bool begun;      /* a multifd channel has come: a source is there */
-    size_t living;   /* threads of connections */
-    size_t greeting; /* of them, those whose connection has not said yet what it is */
-    size_t failing;  /* of those, who will end all when the others have had their word */
+    bool main_taken;      /* it is the caller's now */
+    bool begun;           /* a multifd channel has come: a source is there */
+    size_t living;        /* threads of connections */
+    size_t greeting;      /* of them, those whose connection has not said yet what it is */
+    size_t failing;       /* of those, who will end all when the others have had their word */
+    struct error failure; /* of the first of these: the others' may only follow from it */
     struct error
         refused; /* a stranger's handshake that failed, for who waits in vain for a friend's */
 };
@@ -169,7 +170,7 @@ static int greet(struct arrivals *a, struct channel *c, struct recv_channel **re
  * A source that is refused under TLS is so on each of its connections, and what it is told on main
  * is what it listens to. The first to fail ends all: it lets the others say their word before that.
  */
-static void let_others_refuse(struct arrivals *a)
+static void let_others_refuse(struct arrivals *a, struct error *err)
 {
     uint64_t deadline = deadline_in_ms(REFUSALS_MS);
     bool in_time = true;
@@ -177,10 +178,12 @@ static void let_others_refuse(struct arrivals *a)
     if (!a->config.connect->tls)
         return;
     pthread_mutex_lock(&a->group->lock);
-    a->failing++;
+    if (a->failing++ == 0)
+        a->failure = *err;
     pthread_cond_broadcast(&a->group->changed);
     while (a->greeting > a->failing && !a->group->failed && in_time)
         in_time = channel_group_wait(a->group, deadline);
+    *err = a->failure;
     pthread_mutex_unlock(&a->group->lock);
 }
 
@@ -196,7 +199,7 @@ static void *arrival_main(void *arg)
     if (greet(a, arrival.channel, &joined, &err) < 0) {
         if (arrival.peer[0])
             err_in(&err, "from %s", arrival.peer);
-        let_others_refuse(a);
+        let_others_refuse(a, &err);
         channel_group_fail(a->group, &err);
     }
     pthread_mutex_lock(&a->group->lock);
