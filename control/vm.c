@@ -482,7 +482,6 @@ static int out_replace(void *arg, struct error *err)
     return rc;
 }
 
-/* Under the lock. What is set goes along; of the machine, only what its stream says of it. */
 /* What the next program could not make again, before anything stops: the file holds data. */
 static int check_stays(const struct ram_map *ram, struct error *err)
 {
@@ -498,6 +497,7 @@ static int check_stays(const struct ram_map *ram, struct error *err)
     return 0;
 }
 
+/* Under the lock. What is set goes along; of the machine, only what its stream says of it. */
 static int out_prepare(struct vm *vm, struct job *job, const struct address *to,
                        const struct address *cpr, struct error *err)
 {

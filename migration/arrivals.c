@@ -175,7 +175,7 @@ static void let_others_refuse(struct arrivals *a, struct error *err)
     uint64_t deadline = deadline_in_ms(REFUSALS_MS);
     bool in_time = true;
 
-    if (!a->config.connect->tls)
+    if (!a->config.connect->tls || err->kind == ERR_CANCELLED)
         return;
     pthread_mutex_lock(&a->group->lock);
     if (a->failing++ == 0)
