@@ -12,7 +12,7 @@
 
 #define MAGIC_LEN 4 /* what a connection's kind is told by */
 
-#define REFUSALS_MS 200
+#define REFUSALS_MS 200 /* that the first of several waits for the others */
 #define ROOM_MS     100 /* until the next look whether there is room for a connection */
 
 #define TLS_HANDSHAKE 0x160301 /* a TLS connection's first bytes: record type, version */

@@ -54,9 +54,9 @@ struct channel_ops {
 struct channel {
     /* Set before other threads see it, read-only after. */
     const struct channel_ops *ops;
-    int fd;                    /* the connected socket at the bottom, or -1; for options only */
-    bool local;                /* no network in between: see transport_is_local() */
-    bool borrows;              /* CHANNEL_BORROW means what it says: send nothing else with it */
+    int fd;       /* the connected socket at the bottom, or -1; for options and poll(2) */
+    bool local;   /* no network in between: see transport_is_local() */
+    bool borrows; /* CHANNEL_BORROW means what it says: send nothing else with it */
     struct throttle *throttle; /* NULL: no limit; not owned */
 
     /* The sender's. */
