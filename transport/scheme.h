@@ -20,7 +20,12 @@ extern const struct scheme_ops scheme_tcp, scheme_unix, scheme_vsock, scheme_fd,
 #define TRANSPORT_BACKLOG 512
 
 struct sockaddr;
-/* One connect(2) with deadline and cancel; *ret_fd is blocking. */
-MUST_USE int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text,
-                            uint64_t deadline, const struct cancel *cancel, int *ret_fd,
-                            struct error *err);
+/* As transport_is_local(), of an address. */
+bool sockaddr_is_local(const struct sockaddr *sa);
+/*
+ * One connect(2) with deadline and cancel; *ret_fd is blocking. prepare(): of the socket, before it
+ * is connected; NULL: nothing to do.
+ */
+MUST_USE int socket_connect(const struct sockaddr *sa, unsigned sa_len, void (*prepare)(int fd),
+                            const char *text, uint64_t deadline, const struct cancel *cancel,
+                            int *ret_fd, struct error *err);

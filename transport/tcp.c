@@ -37,6 +37,16 @@ static int resolve(const struct address *a, int flags, struct addrinfo **ret, st
     return 0;
 }
 
+/*
+ * A host is no congested path to itself, and pacing it (BBR) costs timers and waits. Before the
+ * connect: a connection that began with pacing keeps it. Advice: reno is in every kernel and open
+ * to everyone; where it is refused, the host's own choice stays.
+ */
+static void do_not_pace(int fd)
+{
+    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof("reno") - 1);
+}
+
 static int tcp_dial(const struct address *to, const struct transport_config *config, int *ret_fd,
                     struct error *err)
 {
@@ -50,8 +60,9 @@ static int tcp_dial(const struct address *to, const struct transport_config *con
         char text[NUMERIC_LEN];
 
         numeric(ai->ai_addr, ai->ai_addrlen, text);
-        rc = socket_connect(ai->ai_addr, ai->ai_addrlen, text, deadline, config->cancel, ret_fd,
-                            err);
+        rc = socket_connect(ai->ai_addr, ai->ai_addrlen,
+                            sockaddr_is_local(ai->ai_addr) ? do_not_pace : NULL, text, deadline,
+                            config->cancel, ret_fd, err);
         if (rc < 0 && (err->kind == ERR_CANCELLED || clock_ns() >= deadline))
             break; /* another address would not get more time */
     }

@@ -4,7 +4,6 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +35,7 @@ static int wait_a_little(const struct cancel *cancel, uint64_t deadline, struct 
     return 0;
 }
 
-static bool sockaddr_is_local(const struct sockaddr *sa)
+bool sockaddr_is_local(const struct sockaddr *sa)
 {
     if (sa->sa_family == AF_UNIX)
         return true;
@@ -60,25 +59,16 @@ bool transport_is_local(int fd)
            sockaddr_is_local((struct sockaddr *)&sa);
 }
 
-/*
- * A host is no congested path to itself, and pacing it (BBR) costs timers and waits. Before the
- * connect: a connection that began with pacing keeps it. Advice: reno is in every kernel and open
- * to everyone; where it is refused, the host's own choice stays.
- */
-static void tune_local(int fd, const struct sockaddr *sa)
-{
-    if (sa->sa_family != AF_UNIX && sockaddr_is_local(sa))
-        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof("reno") - 1);
-}
-
-int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text, uint64_t deadline,
-                   const struct cancel *cancel, int *ret_fd, struct error *err)
+int socket_connect(const struct sockaddr *sa, unsigned sa_len, void (*prepare)(int fd),
+                   const char *text, uint64_t deadline, const struct cancel *cancel, int *ret_fd,
+                   struct error *err)
 {
     AUTO_FD int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return err_sys(err, "connect to %s: socket", text);
-    tune_local(fd, sa);
+    if (prepare)
+        prepare(fd);
     while (connect(fd, sa, sa_len) < 0) {
         int failed = 0;
         socklen_t len = sizeof(failed);

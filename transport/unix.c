@@ -20,7 +20,7 @@ static int unix_dial(const struct address *to, const struct transport_config *co
 {
     struct sockaddr_un sa = sockaddr_of(to);
 
-    return socket_connect((struct sockaddr *)&sa, sizeof(sa), to->text,
+    return socket_connect((struct sockaddr *)&sa, sizeof(sa), NULL, to->text,
                           deadline_in_ms(config->connect_timeout_ms), config->cancel, ret_fd, err);
 }
 

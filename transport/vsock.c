@@ -18,7 +18,7 @@ static int vsock_dial(const struct address *to, const struct transport_config *c
 {
     struct sockaddr_vm sa = sockaddr_of(to);
 
-    return socket_connect((struct sockaddr *)&sa, sizeof(sa), to->text,
+    return socket_connect((struct sockaddr *)&sa, sizeof(sa), NULL, to->text,
                           deadline_in_ms(config->connect_timeout_ms), config->cancel, ret_fd, err);
 }
 
