@@ -1,9 +1,62 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+
+/*
+ * What a limit's errno does not say itself: which limit that was, and how it is raised. A limit of
+ * this process is told with its number.
+ */
+static const struct {
+    int sys, resource; /* resource: RLIMIT_…, or -1 */
+    const char *cure;
+} limits[] = {
+    {EMFILE, RLIMIT_NOFILE,
+     "this process has as many descriptors open as RLIMIT_NOFILE allows; raise it (ulimit -n)"},
+    {ETOOMANYREFS, RLIMIT_NOFILE,
+     "more descriptors are on their way to other processes than RLIMIT_NOFILE allows; raise it "
+     "(ulimit -n)"},
+    {ENFILE, -1, "the whole system has as many files open as it may; raise fs.file-max (sysctl)"},
+};
+
+#define THREADS                                                                                    \
+    "the user has as many threads as RLIMIT_NPROC allows, or the control group as many as its "    \
+    "pids.max; raise it (ulimit -u)"
+
+/* Appends what raises the limit. */
+static void add_cure(char *text, size_t size, int resource, const char *cure)
+{
+    struct rlimit limit;
+    size_t len = strlen(text);
+
+    if (resource >= 0 && getrlimit((__rlimit_resource_t)resource, &limit) == 0 &&
+        limit.rlim_cur != RLIM_INFINITY)
+        snprintf(text + len, size - len, ": %s, here %llu", cure,
+                 (unsigned long long)limit.rlim_cur);
+    else
+        snprintf(text + len, size - len, ": %s", cure);
+}
+
+void err_reason(int sys, char ret[static ERR_REASON_LEN])
+{
+    int number = sys < 0 && sys > -INT_MAX ? -sys : sys; /* as a system call hands it on */
+    const char *known = number > 0 ? strerrordesc_np(number) : NULL;
+
+    if (!known) {
+        snprintf(ret, ERR_REASON_LEN,
+                 sys ? "error number %d, which has no name" : "no reason given", sys);
+        return;
+    }
+    snprintf(ret, ERR_REASON_LEN, "%s", known);
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        if (number == limits[i].sys)
+            add_cure(ret, ERR_REASON_LEN, limits[i].resource, limits[i].cure);
+    }
+}
 
 int err_set(struct error *err, enum err_kind kind, const char *fmt, ...)
 {
@@ -17,20 +70,42 @@ int err_set(struct error *err, enum err_kind kind, const char *fmt, ...)
     return -1;
 }
 
+/* `text` as printf() has it, then the reason. */
+static int fail(struct error *err, int sys, const char *reason, const char *fmt, va_list args)
+{
+    err->kind = ERR_SYSTEM;
+    err->sys = sys;
+    int len = vsnprintf(err->text, sizeof(err->text), fmt, args);
+    if (len >= 0 && (size_t)len < sizeof(err->text))
+        snprintf(err->text + len, sizeof(err->text) - (size_t)len, ": %s", reason);
+    return -1;
+}
+
 int err_sys(struct error *err, const char *fmt, ...)
 {
     int sys = errno;
-    char reason[128];
+    char reason[ERR_REASON_LEN];
     va_list args;
 
-    err->kind = ERR_SYSTEM;
-    err->sys = sys;
+    err_reason(sys, reason);
     va_start(args, fmt);
-    int len = vsnprintf(err->text, sizeof(err->text), fmt, args);
+    fail(err, sys, reason, fmt, args);
     va_end(args);
-    if (len >= 0 && (size_t)len < sizeof(err->text))
-        snprintf(err->text + len, sizeof(err->text) - (size_t)len, ": %s",
-                 strerror_r(sys, reason, sizeof(reason)));
+    return -1;
+}
+
+int err_thread(struct error *err, const char *fmt, ...)
+{
+    int sys = errno;
+    char reason[ERR_REASON_LEN];
+    va_list args;
+
+    err_reason(sys, reason);
+    if (sys == EAGAIN)
+        add_cure(reason, sizeof(reason), RLIMIT_NPROC, THREADS);
+    va_start(args, fmt);
+    fail(err, sys, reason, fmt, args);
+    va_end(args);
     return -1;
 }
 

@@ -28,8 +28,17 @@ struct error {
 int err_set(struct error *err, enum err_kind kind, const char *fmt, ...) PRINTF(3, 4);
 /* Takes errno as it is at the call and puts its text behind the message. */
 int err_sys(struct error *err, const char *fmt, ...) PRINTF(2, 3);
+/* The same for a thread that could not be started: its EAGAIN is a limit's. */
+int err_thread(struct error *err, const char *fmt, ...) PRINTF(2, 3);
 /* Puts context in front of an error that is already set: "channel 3: …". */
 int err_in(struct error *err, const char *fmt, ...) PRINTF(2, 3);
+
+#define ERR_REASON_LEN 256
+/*
+ * An errno in words; a limit's with its name and how it is raised. Takes it negated, too. A number
+ * that this system has no name for stays a number, and 0 is no "Success" where something failed.
+ */
+void err_reason(int sys, char ret[static ERR_REASON_LEN]);
 
 /* Makes text that came from a peer fit for one line: bytes that are not printable become '?'. */
 void err_printable(char *text);

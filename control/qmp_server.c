@@ -442,7 +442,7 @@ int qmp_server_start(struct qmp_server *s, struct error *err)
     errno = pthread_create(&s->thread, NULL, server_main, s);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (errno)
-        return err_sys(err, "monitor: thread");
+        return err_thread(err, "monitor: thread");
     s->started = true;
     return 0;
 }

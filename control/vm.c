@@ -338,7 +338,7 @@ static int job_start(struct job *job, void *(*main)(void *), struct error *err)
     errno = pthread_create(&job->thread, NULL, main, job);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (errno)
-        return err_sys(err, "migration: thread");
+        return err_thread(err, "migration: thread");
     job->joinable = true;
     return 0;
 }

@@ -1,16 +1,23 @@
 #include "migration/answers.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "stream/return_path.h"
 
+/*
+ * A QEMU says 1 of any error, and that is also EPERM's number. Others may send what their system
+ * calls return, negated; or anything.
+ */
 static int bad_verdict(uint32_t verdict, struct error *err)
 {
+    char reason[ERR_REASON_LEN] = "it does not say why";
+
+    if (verdict != 1)
+        err_reason((int)verdict, reason);
     return err_set(err, ERR_PEER,
-                   "the destination has failed: error %u (%s); see what it says itself", verdict,
-                   strerror((int)(verdict & INT32_MAX)));
+                   "the destination has failed: %s (SHUT %u); see what it says itself", reason,
+                   verdict);
 }
 
 /* --- the reader ------------------------------------------------------------------------------ */
@@ -53,7 +60,7 @@ int answers_start(struct answers *a, struct channel_group *group, struct channel
     a->main = main;
     errno = pthread_create(&a->thread, NULL, answers_main, a);
     if (errno)
-        return err_sys(err, "return path: thread");
+        return err_thread(err, "return path: thread");
     a->started = true;
     return 0;
 }

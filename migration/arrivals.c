@@ -274,7 +274,7 @@ static int spawn(struct arrivals *a, struct channel *c, struct error *err)
     errno = start_detached(arrival);
     if (errno == 0)
         return 0;
-    err_sys(err, "thread for a connection");
+    err_thread(err, "thread for a connection");
     release_thread(a);
     free(arrival);
     channel_group_drop(a->group, c);
@@ -366,7 +366,7 @@ int arrivals_start(struct arrivals *a, struct error *err)
 {
     errno = pthread_create(&a->acceptor, NULL, acceptor_main, a);
     if (errno)
-        return err_sys(err, "thread for connections");
+        return err_thread(err, "thread for connections");
     a->acceptor_started = true;
     return 0;
 }

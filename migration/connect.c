@@ -144,7 +144,7 @@ static size_t start_dialling(struct dialling *all, size_t n, const struct dialli
         all[i].id = i;
         errno = pthread_create(&all[i].thread, NULL, dial_main, &all[i]);
         if (errno) {
-            err_sys(&err, "channel %zu: thread", i);
+            err_thread(&err, "channel %zu: thread", i);
             channel_group_fail(each->group, &err);
             return i;
         }

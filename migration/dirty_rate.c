@@ -181,7 +181,7 @@ static int start_thread(struct dirty_rate *d, struct error *err)
     errno = pthread_create(&d->thread, NULL, measure_main, d);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (errno)
-        return err_sys(err, "dirty rate: thread");
+        return err_thread(err, "dirty rate: thread");
     d->started = true;
     return 0;
 }

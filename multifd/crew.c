@@ -113,7 +113,7 @@ int crew_start(struct crew *c, const struct crew_config *config, struct error *e
         m->i = i;
         errno = pthread_create(&m->thread, NULL, member_main, m);
         if (errno) {
-            err_sys(err, "channel %zu: thread", i);
+            err_thread(err, "channel %zu: thread", i);
             crew_stop(c);
             return -1;
         }

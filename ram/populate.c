@@ -110,7 +110,7 @@ int populate_new(const struct ram_map *map, unsigned n_threads, struct populate 
     }
     if (!p->fronts || (n_threads > 0 && p->n_threads == 0)) {
         populate_free(p);
-        return err_sys(err, "populate threads");
+        return err_thread(err, "populate threads");
     }
     *ret = p;
     return 0;

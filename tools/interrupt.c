@@ -77,7 +77,7 @@ int interrupt_start(void (*cancel)(void *arg), void *arg, struct error *err)
     atomic_store(&watcher.ending, false);
     errno = pthread_create(&watcher.thread, NULL, watch, NULL);
     if (errno)
-        return err_sys(err, "thread for signals");
+        return err_thread(err, "thread for signals");
     return 0;
 }
 

@@ -31,11 +31,14 @@
 #define TCP_ULP_KTLS "tls"
 
 /* Each answers with a text: "yes", or what there is, or "no: " and why. */
-#define ANSWER_LEN 160
+#define ANSWER_LEN (ERR_REASON_LEN + 8)
 
 static void yes_or_errno(bool ok, char *ret)
 {
-    snprintf(ret, ANSWER_LEN, ok ? "yes" : "no: %s", strerror(errno));
+    char reason[ERR_REASON_LEN];
+
+    err_reason(errno, reason);
+    snprintf(ret, ANSWER_LEN, ok ? "yes" : "no: %s", reason);
 }
 
 static void probe_zero_copy(char *ret)
@@ -52,10 +55,12 @@ static void ask_ring(bool (*ask)(struct uring *u), char *ret)
     struct uring u = {0};
     int rc = uring_init(&u, NULL);
 
-    if (rc < 0)
-        snprintf(ret, ANSWER_LEN, "no: %s", strerror(-rc));
-    else
+    if (rc < 0) {
+        errno = -rc;
+        yes_or_errno(false, ret);
+    } else {
         snprintf(ret, ANSWER_LEN, ask(&u) ? "yes" : "no: this kernel is older");
+    }
     uring_done(&u);
 }
 

@@ -136,7 +136,7 @@ int progress_start(enum progress_mode mode, progress_read *read, void *arg, stru
     progress.arg = arg;
     errno = pthread_create(&progress.thread, NULL, progress_main, NULL);
     if (errno)
-        return err_sys(err, "thread for progress");
+        return err_thread(err, "thread for progress");
     progress.running = true;
     return 0;
 }

@@ -303,8 +303,12 @@ static bool uring_usable(bool zero_copy, char *ret_why, size_t len)
     const char *why = "memory";
     int rc = u ? open_rings(u, zero_copy, &why) : -ENOMEM;
 
-    if (rc < 0)
-        snprintf(ret_why, len, "%s here (%s)", why, strerror(-rc));
+    if (rc < 0) {
+        char reason[ERR_REASON_LEN];
+
+        err_reason(rc, reason);
+        snprintf(ret_why, len, "%s here (%s)", why, reason);
+    }
     if (u) {
         u->f.base.fd = -1;
         uring_free(&u->f.base);

@@ -152,9 +152,12 @@ static struct uring_memory *pin(struct uring_memory *m)
     if (rc == 0)
         rc = io_uring_register_buffers(&m->source.ring, m->pieces, (unsigned)m->n);
     if (rc < 0) {
+        const char *known = strerrordesc_np(-rc);
+
         memory_free(m);
-        return refuse(rc == -ENOMEM ? "more memory than RLIMIT_MEMLOCK allows to pin"
-                                    : strerrordesc_np(-rc));
+        if (rc == -ENOMEM)
+            known = "more memory than RLIMIT_MEMLOCK allows to pin; raise it (ulimit -l)";
+        return refuse(known ? known : "an error that has no name");
     }
     registry.refusal = "";
     m->next = registry.all;

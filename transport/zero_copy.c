@@ -18,12 +18,15 @@
 
 int zero_copy_enable(int fd, struct error *err)
 {
-    if (setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &(int){1}, sizeof(int)) < 0)
-        return err_set(err, ERR_USAGE,
-                       "this kind of connection cannot send without copying (SO_ZEROCOPY: %s): "
-                       "leave out --zero-copy, or use tcp",
-                       strerror(errno));
-    return 0;
+    char reason[ERR_REASON_LEN];
+
+    if (setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &(int){1}, sizeof(int)) == 0)
+        return 0;
+    err_reason(errno, reason);
+    return err_set(err, ERR_USAGE,
+                   "this kind of connection cannot send without copying (SO_ZEROCOPY: %s): "
+                   "leave out --zero-copy, or use tcp",
+                   reason);
 }
 
 int zero_copy_returned(struct zero_copy *z, uint32_t first, uint32_t last, bool copied)

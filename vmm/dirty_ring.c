@@ -333,7 +333,7 @@ static int start_thread(struct dirty_ring *r, struct error *err)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     errno = pthread_create(&r->thread, NULL, ring_main, r);
     r->has_thread = errno == 0;
-    int rc = r->has_thread ? 0 : err_sys(err, "thread for dirty rings");
+    int rc = r->has_thread ? 0 : err_thread(err, "thread for dirty rings");
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
 }

@@ -182,7 +182,7 @@ static int start_writer(struct synth *s, struct error *err)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
         errno = rc;
-        return err_sys(err, "thread for the synthetic guest");
+        return err_thread(err, "thread for the synthetic guest");
     }
     s->writing = true;
     return 0;

@@ -312,7 +312,7 @@ static int start_thread(struct vcpu *v, struct error *err)
     sigdelset(&all_but_kick, KICK);
     pthread_sigmask(SIG_SETMASK, &all_but_kick, &before);
     errno = pthread_create(&v->thread, NULL, vcpu_main, v);
-    int rc = errno ? err_sys(err, "thread for a vCPU") : 0;
+    int rc = errno ? err_thread(err, "thread for a vCPU") : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     v->has_thread = rc == 0;
     return rc;

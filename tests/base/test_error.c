@@ -1,6 +1,8 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <sys/resource.h>
 
 #include "tests/support/test.h"
 
@@ -39,6 +41,58 @@ static void puts_context_in_front(void **state)
     assert_string_equal(err.text, "channel 3: multifd packet: send: Broken pipe");
     assert_int_equal(err.kind, ERR_SYSTEM);
     assert_int_equal(err.sys, EPIPE);
+}
+
+static const struct reason_case {
+    const char *label;
+    int sys;
+    const char *want, *also; /* parts */
+} reason_cases[] = {
+    {"plain", ENOSPC, "No space left on device", ""},
+    {"negated", -ENOSPC, "No space left on device", ""},
+    {"none", 0, "no reason given", ""},
+    {"the kernel's own", 524, "error number 524, which has no name", ""},
+    {"beyond all", 1 << 30, "error number 1073741824, which has no name", ""},
+    {"below all", INT_MIN, "error number -2147483648, which has no name", ""},
+    {"descriptors", EMFILE, "Too many open files: ", "RLIMIT_NOFILE allows; raise it (ulimit -n)"},
+    {"descriptors under way", ETOOMANYREFS, "RLIMIT_NOFILE", "(ulimit -n)"},
+    {"files", ENFILE, "Too many open files in system: ", "fs.file-max"},
+};
+
+static void reasons(void **state)
+{
+    struct rlimit limit;
+    char reason[ERR_REASON_LEN], figure[32];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(reason_cases); i++) {
+        const struct reason_case *c = &reason_cases[i];
+
+        err_reason(c->sys, reason);
+        CHECK(strstr(reason, c->want) && strstr(reason, c->also), "%s: %s", c->label, reason);
+        CHECK(!strstr(reason, "Success"), "%s: %s", c->label, reason);
+    }
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    snprintf(figure, sizeof(figure), "here %llu", (unsigned long long)limit.rlim_cur);
+    err_reason(EMFILE, reason);
+    CHECK(strstr(reason, figure) || limit.rlim_cur == RLIM_INFINITY, "%s: no '%s'", reason, figure);
+}
+
+/* Only of a thread EAGAIN is a limit. */
+static void threads_have_a_limit(void **state)
+{
+    struct error err;
+
+    (void)state;
+    errno = EAGAIN;
+    assert_int_equal(err_thread(&err, "channel %d: thread", 3), -1);
+    assert_int_equal(err.sys, EAGAIN);
+    CHECK(strncmp(err.text, "channel 3: thread: Resource temporarily unavailable: ", 53) == 0 &&
+              strstr(err.text, "RLIMIT_NPROC") && strstr(err.text, "ulimit -u"),
+          "%s", err.text);
+    errno = EAGAIN;
+    err_sys(&err, "read");
+    assert_string_equal(err.text, "read: Resource temporarily unavailable");
 }
 
 /* Whatever is too long is cut, and what was said in front stays. */
@@ -87,7 +141,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sets_kind_and_text),    cmocka_unit_test(adds_errno),
-        cmocka_unit_test(puts_context_in_front), cmocka_unit_test(cuts_what_is_too_long),
+        cmocka_unit_test(puts_context_in_front), cmocka_unit_test(reasons),
+        cmocka_unit_test(threads_have_a_limit),  cmocka_unit_test(cuts_what_is_too_long),
         cmocka_unit_test(makes_text_printable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
