@@ -32,3 +32,51 @@ build() {
     quietly cmake --preset "$1" "${@:3}"
     quietly cmake --build --preset "$1" --target "$2" -- --quiet
 }
+
+# Where the scripts keep what they fetch.
+# shellcheck disable=SC2034
+cache=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/ramjet
+
+# open_apt FOLDER SUITE…: private_apt then knows these suites of Debian, by the mirror and the keys
+# of the machine's own packages. Its lists, cache and state lie below FOLDER: the machine's own are
+# not touched, and root is not needed. indextargets knows the mirror whatever form the machine's
+# source list has, but only after an update; a container image may come without one.
+open_apt() {
+    local folder=$1 found uri trusted signed_by options suite
+    shift
+    # shellcheck disable=SC2016 # apt's variables, not the shell's
+    mirror() {
+        apt-get indextargets --format '$(REPO_URI)|$(TRUSTED)|$(SIGNED_BY)' \
+            'Created-By: Packages' 'Codename: bookworm' 'Component: main' 2>/dev/null | head -n 1
+    }
+    found=$(mirror)
+    if [[ -z $found ]] && ((EUID == 0)); then
+        quietly apt-get -q update || die "apt-get update failed"
+        found=$(mirror)
+    fi
+    [[ -n $found ]] || die "apt knows no mirror of Debian 12 (apt-get update helps)"
+    IFS='|' read -r uri trusted signed_by <<<"$found"
+    [[ $signed_by == /* ]] || signed_by=/usr/share/keyrings/debian-archive-keyring.gpg # unset: apt's own
+    options="signed-by=$signed_by"
+    [[ $trusted != yes ]] || options=trusted=yes
+    mkdir -p "$folder"/{lists/partial,cache/archives/partial}
+    for suite in "$@"; do echo "deb [$options] $uri $suite main"; done | sort -u >"$folder/sources.list"
+    apt_folder=$folder
+    quietly private_apt apt-get update || die "the mirror lacks one of: $*"
+}
+
+# private_apt PROGRAM ARGUMENTS…: an apt-get or apt-cache that knows nothing but those suites.
+private_apt() {
+    "$1" -q -o Dir::Etc::sourcelist="$apt_folder/sources.list" -o Dir::Etc::sourceparts=- \
+        -o Dir::State::lists="$apt_folder/lists" -o Dir::Cache="$apt_folder/cache" \
+        -o APT::Sandbox::User=root -o Acquire::Languages=none "${@:2}"
+}
+
+# unpack FOLDER PACKAGE/SUITE…: fetches these packages and unpacks them into FOLDER.
+unpack() {
+    local folder=$1 debs=$apt_folder/debs deb
+    mkdir -p "$debs" "$folder"
+    (cd "$debs" && quietly private_apt apt-get download "${@:2}") || die "cannot fetch ${*:2}"
+    for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$folder"; done
+    rm -r "$debs"
+}
