@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/printable.h"
+
 /*
  * What a limit's errno does not say itself: which limit that was, and how it is raised. A limit of
  * this process is told with its number.
@@ -67,6 +69,7 @@ int err_set(struct error *err, enum err_kind kind, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(err->text, sizeof(err->text), fmt, args);
     va_end(args);
+    printable(err->text);
     return -1;
 }
 
@@ -78,6 +81,7 @@ static int fail(struct error *err, int sys, const char *reason, const char *fmt,
     int len = vsnprintf(err->text, sizeof(err->text), fmt, args);
     if (len >= 0 && (size_t)len < sizeof(err->text))
         snprintf(err->text + len, sizeof(err->text) - (size_t)len, ": %s", reason);
+    printable(err->text);
     return -1;
 }
 
@@ -122,13 +126,18 @@ int err_in(struct error *err, const char *fmt, ...)
     memmove(err->text + len, err->text, MIN(strlen(err->text), room) + 1);
     memcpy(err->text, context, len);
     err->text[sizeof(err->text) - 1] = 0;
+    printable(err->text);
     return -1;
 }
 
-void err_printable(char *text)
+int err_add(struct error *err, const char *fmt, ...)
 {
-    for (; *text; text++) {
-        if (*text < 0x20 || *text > 0x7e)
-            *text = '?';
-    }
+    size_t len = strlen(err->text);
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(err->text + len, sizeof(err->text) - len, fmt, args);
+    va_end(args);
+    printable(err->text);
+    return -1;
 }

@@ -2,7 +2,8 @@
  * base/error.h: what went wrong, as one object that every layer adds its own context to.
  *
  * Libraries fill the caller's error and return -1; only programs print. `err` is never NULL and
- * nothing here allocates. An error belongs to one thread at a time.
+ * nothing here allocates. An error belongs to one thread at a time. Whatever goes into a text comes
+ * out printable (base/printable.h): it may be a peer's, a file's or a user's.
  */
 #pragma once
 
@@ -32,6 +33,8 @@ int err_sys(struct error *err, const char *fmt, ...) PRINTF(2, 3);
 int err_thread(struct error *err, const char *fmt, ...) PRINTF(2, 3);
 /* Puts context in front of an error that is already set: "channel 3: …". */
 int err_in(struct error *err, const char *fmt, ...) PRINTF(2, 3);
+/* Puts more text behind an error that is already set; no separator is added. */
+int err_add(struct error *err, const char *fmt, ...) PRINTF(2, 3);
 
 #define ERR_REASON_LEN 256
 /*
@@ -39,6 +42,3 @@ int err_in(struct error *err, const char *fmt, ...) PRINTF(2, 3);
  * that this system has no name for stays a number, and 0 is no "Success" where something failed.
  */
 void err_reason(int sys, char ret[static ERR_REASON_LEN]);
-
-/* Makes text that came from a peer fit for one line: bytes that are not printable become '?'. */
-void err_printable(char *text);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/printable.h"
 #include "transport/transport.h"
 
 struct qmp_client {
@@ -122,7 +123,6 @@ static json_t *next_message(struct qmp_client *c, struct error *err)
     json_t *message = json_load_callback(feed, c, JSON_DISABLE_EOF_CHECK, &why);
     c->failed = NULL;
     if (!message && err->kind == ERR_NONE) {
-        err_printable(why.text);
         err_set(err, ERR_PEER, "what the monitor sent is not QMP: %s", why.text);
     } else if (message && !json_is_object(message)) {
         json_decref(message);
@@ -223,10 +223,8 @@ static int refuse(struct qmp_client *c, const char *command, const json_t *error
         return err_in(err, "%s: %s", c->text, command);
     }
     snprintf(c->refusal, sizeof(c->refusal), "%s", class);
-    err_printable(c->refusal);
-    err_set(err, ERR_PEER, "%s: %s: %s", command, c->refusal, desc);
-    err_printable(err->text);
-    return -1;
+    printable(c->refusal);
+    return err_set(err, ERR_PEER, "%s: %s: %s", command, c->refusal, desc);
 }
 
 int qmp_client_execute(struct qmp_client *c, const char *command, json_t *arguments, json_t **ret,

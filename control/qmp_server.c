@@ -77,7 +77,7 @@ static void queue(struct client *c, const char *text, size_t len)
 static void on_say(void *arg, const json_t *message)
 {
     struct client *c = arg;
-    char *text = json_dumps(message, 0);
+    char *text = json_dumps(message, JSON_ENSURE_ASCII);
 
     pthread_mutex_lock(&c->server->lock);
     if (text)
@@ -153,7 +153,7 @@ void qmp_server_event(struct qmp_server *s, const char *name, json_t *data)
     json_auto_t *event =
         json_pack("{s:{s:I, s:I}, s:s, s:o*}", "timestamp", "seconds", (json_int_t)now.tv_sec,
                   "microseconds", (json_int_t)now.tv_nsec / 1000, "event", name, "data", data);
-    char *text = event ? json_dumps(event, 0) : NULL;
+    char *text = event ? json_dumps(event, JSON_ENSURE_ASCII) : NULL;
 
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; text && i < s->n_clients; i++) {

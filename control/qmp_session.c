@@ -178,7 +178,6 @@ static void execute(struct qmp_session *s, json_t *message)
     json_auto_t *id = json_incref(json_object_get(message, "id")), *none = NULL;
     const struct qmp_command *c;
     struct error err;
-    char text[128];
     void *arg;
 
     json_object_del(message, "id");
@@ -190,8 +189,8 @@ static void execute(struct qmp_session *s, json_t *message)
     if (!may_run(s, name, id))
         return;
     if (!(c = find(s, name, &arg))) {
-        snprintf(text, sizeof(text), "the command %.60s has not been found", name);
-        say_error(s, COMMAND_NOT_FOUND, text, id);
+        err_set(&err, ERR_USAGE, "the command %.60s has not been found", name);
+        say_error(s, COMMAND_NOT_FOUND, err.text, id);
         return;
     }
     const json_t *arguments = json_object_get(message, "arguments");
@@ -211,7 +210,7 @@ static void begin_anew(struct qmp_session *s)
 static void hear(struct qmp_session *s)
 {
     json_error_t why;
-    char text[sizeof(why.text) + 32];
+    struct error err;
     json_t *message = json_loadb((const char *)s->message.data, s->message.len,
                                  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 
@@ -220,9 +219,8 @@ static void hear(struct qmp_session *s)
     } else if (message) {
         say_error(s, GENERIC, "a command is a JSON object", NULL);
     } else {
-        err_printable(why.text);
-        snprintf(text, sizeof(text), "this is not JSON: %s", why.text);
-        say_error(s, GENERIC, text, NULL);
+        err_set(&err, ERR_PEER, "this is not JSON: %s", why.text);
+        say_error(s, GENERIC, err.text, NULL);
     }
     json_decref(message);
     begin_anew(s);

@@ -434,12 +434,9 @@ static int await_greetings(struct arrivals *a, uint64_t patience_ms, struct erro
 /* A channel that is missing may be the one that was taken for a stranger's. */
 static void name_stranger(struct arrivals *a, struct error *err)
 {
-    size_t len = strlen(err->text);
-
     pthread_mutex_lock(&a->group->lock);
     if (a->refused.kind != ERR_NONE)
-        snprintf(err->text + len, sizeof(err->text) - len, "; refused meanwhile: %.200s",
-                 a->refused.text);
+        err_add(err, "; refused meanwhile: %.200s", a->refused.text);
     pthread_mutex_unlock(&a->group->lock);
 }
 

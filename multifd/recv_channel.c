@@ -36,15 +36,13 @@ static int find_block(const struct recv_channel *c, const struct ram_map *map,
                       struct ram_block **ret, struct error *err)
 {
     struct ram_block *b = ram_map_find(map, c->packet.block);
-    char name[RAM_BLOCK_NAME];
 
     if (b) {
         *ret = b;
         return 0;
     }
-    strcpy(name, c->packet.block);
-    err_printable(name);
-    return err_set(err, ERR_PEER, "multifd packet: RAM block '%s' is not in the list", name);
+    return err_set(err, ERR_PEER, "multifd packet: RAM block '%s' is not in the list",
+                   c->packet.block);
 }
 
 /* Every offset of the packet, through the one door. iov[0…] are the normal pages' places. */
@@ -187,7 +185,7 @@ int recv_channel_apply(struct recv_channel *c, const struct ram_map *map, struct
                        struct error *err)
 {
     const struct multifd_packet *p = &c->packet;
-    struct ram_block *b;
+    struct ram_block *b = NULL;
     size_t n = 0;
 
     if (check_method(c, err) < 0 || find_block(c, map, &b, err) < 0 ||

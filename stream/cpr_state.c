@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
+#include "base/printable.h"
 #include "stream/stream_format.h"
 
 #define MORE 1 /* in front of each entry; 0: the end */
@@ -149,7 +150,7 @@ static int read_entry(struct reader *r, enum cpr_carrier carrier, struct cpr_sta
         get_u8(r);
     if (r->short_of)
         return 0;
-    err_printable(e->name);
+    printable(e->name);
     if (is_double(s, e))
         return err_set(err, ERR_PEER, "'%.60s': named twice", e->name);
     s->n++;

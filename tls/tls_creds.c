@@ -60,9 +60,7 @@ static int refuse_cert(const struct tls_creds *c, const char *path, X509 *cert, 
     char why[400];
 
     tls_cert_explain(cert, code, &trust, why, sizeof(why));
-    err_set(err, ERR_USAGE, "%s: the certificate %s", path, why);
-    err_printable(err->text);
-    return -1;
+    return err_set(err, ERR_USAGE, "%s: the certificate %s", path, why);
 }
 
 /* --- the authority ---------------------------------------------------------------------------- */

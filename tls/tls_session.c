@@ -66,7 +66,6 @@ static void note_cert(struct tls_session *s, X509_STORE_CTX *store, int code)
                  "the peer uses certificates, this side has pre-shared keys");
     else
         snprintf(s->finding, sizeof(s->finding), "the peer's certificate %s", why);
-    err_printable(s->finding);
 }
 
 /* The same for our own certificate as it is loaded; there is no session then. */
@@ -117,11 +116,9 @@ unsigned tls_session_psk_server(SSL *ssl, const char *user, unsigned char *key, 
     struct tls_session *s = SSL_get_app_data(ssl);
     const struct psk_key *k = psk_keys_find(&s->creds->psk, user);
 
-    if (!k) {
+    if (!k)
         snprintf(s->finding, sizeof(s->finding), "the peer's user '%.128s' has no key in %.200s",
                  user, s->creds->config.psk_file);
-        err_printable(s->finding);
-    }
     return give_key(k, key, key_room);
 }
 

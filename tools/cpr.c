@@ -13,6 +13,7 @@
 #include "base/words.h"
 #include "migration/cpr_channel.h"
 #include "tools/interrupt.h"
+#include "tools/line.h"
 #include "tools/linger.h"
 
 /* Nobody has changed the list since it was written, and it is no other memfd. */
@@ -150,8 +151,7 @@ int cpr_await(const char *at, uint64_t stall_timeout_ms, struct cpr *ret, struct
                        address.text);
     if (transport_listen(&address, &listener, err) < 0)
         return err_in(err, "--cpr");
-    printf("cpr %s\n", listener.text);
-    fflush(stdout);
+    line_print(stdout, "cpr %s", listener.text);
     int rc = receive(&listener, stall_timeout_ms, ret, err);
     listener_done(&listener);
     if (rc < 0) {

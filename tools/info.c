@@ -6,9 +6,13 @@
 
 #include "ram/resident.h"
 #include "stream/description.h"
+#include "tools/json_print.h"
+#include "tools/monitor.h"
 #include "tools/options.h"
 #include "tools/source.h"
 #include "tools/verbs.h"
+
+#define NAME_ROOM 256 /* a str8 and its terminator */
 
 /* Pages of a block that may hold anything but zeros. */
 static int count_present(const struct ram_block *b, uint64_t *ret, struct error *err)
@@ -50,7 +54,10 @@ static void add_device(void *arg, const struct section *s, const uint8_t *body, 
 
 static void print_block(const json_t *b)
 {
-    printf("  %-36s %12lld bytes, ", json_string_value(json_object_get(b, "name")),
+    char name[NAME_ROOM];
+
+    json_word(b, "name", "", name, sizeof(name));
+    printf("  %-36s %12lld bytes, ", name,
            (long long)json_integer_value(json_object_get(b, "length")));
     if (json_is_true(json_object_get(b, "elsewhere")))
         printf("shared, elsewhere\n");
@@ -63,6 +70,7 @@ static void print_block(const json_t *b)
 static void print_text(const struct machine *m, const char *uuid, const json_t *blocks,
                        const json_t *devices)
 {
+    char name[NAME_ROOM];
     size_t i;
     json_t *e;
 
@@ -77,24 +85,25 @@ static void print_text(const struct machine *m, const char *uuid, const json_t *
     printf("devices  %zu sections\n", json_array_size(devices));
     json_array_foreach(devices, i, e)
     {
-        printf("  %-36s instance %lld, version %lld, %lld bytes\n",
-               json_string_value(json_object_get(e, "name")),
+        json_word(e, "name", "", name, sizeof(name));
+        printf("  %-36s instance %lld, version %lld, %lld bytes\n", name,
                (long long)json_integer_value(json_object_get(e, "instance")),
                (long long)json_integer_value(json_object_get(e, "version")),
                (long long)json_integer_value(json_object_get(e, "length")));
     }
 }
 
-static void print_json(const struct machine *m, const char *uuid, json_t *blocks, json_t *devices)
+static int print_json(const struct machine *m, const char *uuid, json_t *blocks, json_t *devices,
+                      struct error *err)
 {
     json_t *root = json_pack("{s:s, s:I, s:O, s:O}", "machine", m->config.machine, "total",
                              (json_int_t)m->ram.total_bytes, "blocks", blocks, "devices", devices);
 
     if (uuid)
         json_object_set_new(root, "uuid", json_string(uuid));
-    json_dumpf(root, stdout, JSON_COMPACT);
-    putchar('\n');
+    int rc = json_print(root, JSON_COMPACT, err);
     json_decref(root);
+    return rc;
 }
 
 static int print_snapshot(const struct machine *m, const struct options *options, struct error *err)
@@ -110,7 +119,7 @@ static int print_snapshot(const struct machine *m, const struct options *options
     if (rc == 0)
         rc = description_check(&m->devices.early, &m->devices.tail, add_device, devices, err);
     if (rc == 0 && options->json)
-        print_json(m, uuid, blocks, devices);
+        rc = print_json(m, uuid, blocks, devices, err);
     else if (rc == 0)
         print_text(m, uuid, blocks, devices);
     json_decref(blocks);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/line.h"
 #include "tools/options.h"
 #include "tools/settings_report.h"
 #include "tools/verbs.h"
@@ -97,7 +98,7 @@ static int help_settings(int argc, char **argv)
     }
     if (settings_print_one(argv[0], stdout) == 0)
         return 0;
-    fprintf(stderr, "ramjet help settings: no setting '%s'\n", argv[0]);
+    line_print(stderr, "ramjet help settings: no setting '%s'", argv[0]);
     return EXIT_USAGE;
 }
 
@@ -108,7 +109,7 @@ static int run_help(int argc, char **argv)
     const struct verb *v = argc > 0 ? find_verb(argv[0]) : NULL;
 
     if (argc > 0 && !v) {
-        fprintf(stderr, "ramjet help: no verb '%s'\n", argv[0]);
+        line_print(stderr, "ramjet help: no verb '%s'", argv[0]);
         return EXIT_USAGE;
     }
     if (v)
@@ -150,7 +151,7 @@ int main(int argc, char **argv)
     }
     const struct verb *v = find_verb(argv[1]);
     if (!v) {
-        fprintf(stderr, "ramjet: no verb '%s'; see ramjet help\n", argv[1]);
+        line_print(stderr, "ramjet: no verb '%s'; see ramjet help", argv[1]);
         return EXIT_USAGE;
     }
     return run_verb(v, argc - 2, argv + 2);

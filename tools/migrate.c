@@ -1,10 +1,10 @@
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/cancel.h"
 #include "base/clock.h"
+#include "base/printable.h"
 #include "tools/interrupt.h"
 #include "tools/migrate_path.h"
 #include "tools/migrate_report.h"
@@ -61,16 +61,6 @@ static bool is_status(const json_t *migration, const char *status)
     const char *found = json_string_value(json_object_get(migration, "status"));
 
     return found && strcmp(found, status) == 0;
-}
-
-static void PRINTF(2, 3) add(struct error *err, const char *format, ...)
-{
-    size_t len = strlen(err->text);
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(err->text + len, sizeof(err->text) - len, format, args);
-    va_end(args);
 }
 
 /* --- waiting --------------------------------------------------------------------------------- */
@@ -203,7 +193,7 @@ static int machine_of(struct monitor *m, char *ret, size_t size, struct error *e
                     &type, err) < 0)
         return -1;
     snprintf(ret, size, "%s", json_is_string(type) ? json_string_value(type) : "");
-    err_printable(ret);
+    printable(ret);
     return 0;
 }
 
@@ -360,7 +350,7 @@ static int start(struct drive *d, struct error *err)
     if (listen_at(d, err) < 0)
         return -1;
     if (monitor_ask(&d->from, "migrate", json_pack("{s:s}", "uri", d->uri), NULL, err) < 0) {
-        add(err, "; TO listens at %s", d->uri);
+        err_add(err, "; TO listens at %s", d->uri);
         return -1;
     }
     return 0;
@@ -412,7 +402,7 @@ static int cancel(struct drive *d, struct stop *stop, const char *why, struct er
     stop->deadline = deadline_in_ms(d->options->stall_timeout_ms);
     if (monitor_ask(&d->from, "migrate_cancel", NULL, NULL, err) == 0)
         return 0;
-    add(err, "; the migration goes on");
+    err_add(err, "; the migration goes on");
     return -1;
 }
 
@@ -552,15 +542,15 @@ static void add_to(struct drive *d, struct error *err)
 
         if (monitor_migration(&d->to, &migration, &ignored) < 0 ||
             monitor_run_state(&d->to, state, &ignored) < 0) {
-            add(err, "; TO has gone");
+            err_add(err, "; TO has gone");
             return;
         }
         if ((is_status(migration, "active") || is_status(migration, "setup")) &&
             clock_ns() < deadline)
             continue;
-        add(err, "; TO is %s", state);
+        err_add(err, "; TO is %s", state);
         if (reason(migration, why, sizeof(why))[0])
-            add(err, ", its migration failed: %s", why);
+            err_add(err, ", its migration failed: %s", why);
         return;
     }
 }
@@ -571,11 +561,11 @@ static void add_from(struct drive *d, struct error *err)
     struct error ignored;
 
     if (monitor_run_state(&d->from, state, &ignored) < 0)
-        add(err, "; FROM does not answer any more");
+        err_add(err, "; FROM does not answer any more");
     else if (strcmp(state, "postmigrate") == 0)
-        add(err, "; the guest is stopped at FROM, where the command cont resumes it");
+        err_add(err, "; the guest is stopped at FROM, where the command cont resumes it");
     else
-        add(err, "; the guest is %s at FROM", state);
+        err_add(err, "; the guest is %s at FROM", state);
 }
 
 /* Where the guest is now: what an operator has to know first after a failure. */

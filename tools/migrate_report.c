@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "tools/json_print.h"
 #include "tools/monitor.h"
 
 /* --- while it runs --------------------------------------------------------------------------- */
@@ -70,7 +71,7 @@ static json_t *vm_json(const char *address, const char *state)
 }
 
 /* query-migrate's members as they are, and beside them what this program knows. */
-static void print_json(const struct migrate_result *r)
+static int print_json(const struct migrate_result *r, struct error *err)
 {
     json_t *root = json_copy(r->migration);
 
@@ -81,9 +82,9 @@ static void print_json(const struct migrate_result *r)
         json_object_set(root, "guest", r->guest);
     if (r->failure)
         json_object_set_new(root, "error-desc", json_string(r->failure));
-    json_dumpf(root, stdout, JSON_COMPACT);
-    putchar('\n');
+    int rc = json_print(root, JSON_COMPACT, err);
     json_decref(root);
+    return rc;
 }
 
 /* --- the result for people ------------------------------------------------------------------- */
@@ -150,8 +151,8 @@ static void print_text(const struct migrate_result *r)
 int migrate_print(const struct migrate_result *r, bool json, struct error *err)
 {
     if (json)
-        print_json(r);
-    else if (!r->failure)
+        return print_json(r, err);
+    if (!r->failure)
         print_text(r);
     return fflush(stdout) != 0 || ferror(stdout) ? err_sys(err, "standard output") : 0;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/printable.h"
 
 /* A signal is waited for between commands: an answer that was cut off would end the connection. */
 static const struct cancel never = {.fd = -1};
@@ -16,7 +17,7 @@ void json_word(const json_t *object, const char *member, const char *otherwise, 
     const char *text = json_string_value(json_object_get(object, member));
 
     snprintf(ret, size, "%s", text ? text : otherwise);
-    err_printable(ret);
+    printable(ret);
 }
 
 uint64_t json_count(const json_t *object, const char *member)

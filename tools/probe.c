@@ -17,6 +17,7 @@
 #include "ram/resident.h"
 #include "ram/zero_page.h"
 #include "tls/tls_creds.h"
+#include "tools/json_print.h"
 #include "tools/options.h"
 #include "tools/settings_report.h"
 #include "tools/verbs.h"
@@ -282,16 +283,9 @@ static const struct {
     {"never-touched-memory", probe_resident},
 };
 
-static void print_json(json_t *json)
+static int probe_host(bool json, struct error *err)
 {
-    json_dumpf(json, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(json);
-}
-
-static void probe_host(bool json)
-{
-    json_t *root = json_object();
+    json_auto_t *root = json_object();
 
     for (size_t i = 0; i < ARRAY_LEN(probes); i++) {
         char answer[ANSWER_LEN];
@@ -301,21 +295,20 @@ static void probe_host(bool json)
         if (!json)
             printf("%-24s %s\n", probes[i].name, answer);
     }
-    if (json)
-        print_json(root);
-    else
-        json_decref(root);
+    return json ? json_print(root, JSON_COMPACT, err) : 0;
 }
 
-static void probe_rules(bool json)
+static int probe_rules(bool json, struct error *err)
 {
     if (json) {
-        print_json(rules_json());
-        return;
+        json_auto_t *list = rules_json();
+
+        return json_print(list, JSON_COMPACT, err);
     }
     settings_print(stdout);
     printf("\nRules:\n");
     rules_print(stdout);
+    return 0;
 }
 
 int verb_probe(int argc, char **argv, struct error *err)
@@ -325,9 +318,5 @@ int verb_probe(int argc, char **argv, struct error *err)
 
     if (options_parse(VERB_PROBE, argc, argv, &options, NULL, 0, &n, err) < 0)
         return -1;
-    if (options.rules)
-        probe_rules(options.json);
-    else
-        probe_host(options.json);
-    return 0;
+    return options.rules ? probe_rules(options.json, err) : probe_host(options.json, err);
 }

@@ -5,17 +5,14 @@
 
 #include "base/clock.h"
 #include "control/qmp_client.h"
+#include "tools/json_print.h"
 #include "tools/options.h"
 #include "tools/qmp_arguments.h"
 #include "tools/verbs.h"
 
 static int print(const json_t *value, bool pretty, struct error *err)
 {
-    json_dumpf(value, stdout, JSON_ENCODE_ANY | (pretty ? JSON_INDENT(4) : JSON_COMPACT));
-    putchar('\n');
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return err_sys(err, "writing the answer");
-    return 0;
+    return json_print(value, pretty ? JSON_INDENT(4) : JSON_COMPACT, err);
 }
 
 static int exchange(const struct address *to, const char *command, json_t *arguments,

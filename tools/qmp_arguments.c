@@ -9,10 +9,8 @@ static int whole_object(const char *word, json_t **ret, struct error *err)
     json_error_t why;
     json_t *object = json_loads(word, JSON_REJECT_DUPLICATES, &why);
 
-    if (!object) {
-        err_printable(why.text);
+    if (!object)
         return err_set(err, ERR_USAGE, "'%.60s': %s", word, why.text);
-    }
     *ret = object;
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "migration/gate.h"
 #include "migration/incoming.h"
 #include "tools/interrupt.h"
+#include "tools/line.h"
 #include "tools/options.h"
 #include "tools/security.h"
 #include "tools/session.h"
@@ -69,11 +70,8 @@ static int run(void *arg, struct error *err)
 
     if (incoming_run(r->incoming, err) == 0)
         return 0;
-    if (strcmp(r->target, "null:") != 0) {
-        size_t len = strlen(err->text);
-
-        snprintf(err->text + len, sizeof(err->text) - len, "; %.200s was not written", r->target);
-    }
+    if (strcmp(r->target, "null:") != 0)
+        err_add(err, "; %.200s was not written", r->target);
     return -1;
 }
 
@@ -113,8 +111,7 @@ static int receive(const struct incoming_config *config, struct landing *landing
 
     if (incoming_new(config, landing, &r.incoming, err) < 0)
         return -1;
-    printf("listening %s\n", incoming_address(r.incoming));
-    fflush(stdout);
+    line_print(stdout, "listening %s", incoming_address(r.incoming));
     int rc = session_run(&ops, &r, options, err);
     incoming_free(r.incoming);
     return rc;

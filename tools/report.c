@@ -6,6 +6,7 @@
 
 #include "compress/codec.h"
 #include "ram/digest.h"
+#include "tools/json_print.h"
 
 static json_t *number(uint64_t n)
 {
@@ -91,8 +92,8 @@ static int digest_json(const struct ram_map *ram, json_t *list, struct error *er
     return 0;
 }
 
-static void print_json(enum verb_bit verb, const struct migration_snapshot *s, uint64_t cpu_ms,
-                       json_t *digests, const struct error *failure)
+static int print_json(enum verb_bit verb, const struct migration_snapshot *s, uint64_t cpu_ms,
+                      json_t *digests, const struct error *failure, struct error *err)
 {
     json_t *root = json_object();
 
@@ -113,9 +114,9 @@ static void print_json(enum verb_bit verb, const struct migration_snapshot *s, u
     json_object_set_new(root, "channels", channels_json(s));
     if (json_array_size(digests))
         json_object_set(root, "digest", digests);
-    json_dumpf(root, stdout, JSON_COMPACT);
-    putchar('\n');
+    int rc = json_print(root, JSON_COMPACT, err);
     json_decref(root);
+    return rc;
 }
 
 static void print_path(const struct path_snapshot *p)
@@ -166,7 +167,7 @@ int report(const struct options *options, enum verb_bit verb, const struct migra
     if (!failure && options->digest && ram)
         rc = digest_json(ram, digests, err);
     if (rc == 0 && options->json)
-        print_json(verb, snap, cpu_ms, digests, failure);
+        rc = print_json(verb, snap, cpu_ms, digests, failure, err);
     else if (rc == 0 && !failure)
         print_text(verb, snap, digests);
     json_decref(digests);

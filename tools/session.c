@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "tools/interrupt.h"
+#include "tools/line.h"
 #include "tools/progress.h"
 #include "tools/report.h"
 
@@ -14,7 +15,7 @@ const struct engine *session_engine(const struct session_ops *ops, const struct 
     const struct engine *engine = engine_choose(options->engine, zero_copy, notice);
 
     if (notice[0])
-        fprintf(stderr, "ramjet %s: %s\n", ops->verb == VERB_SEND ? "send" : "recv", notice);
+        line_print(stderr, "ramjet %s: %s", ops->verb == VERB_SEND ? "send" : "recv", notice);
     return engine;
 }
 

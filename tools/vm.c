@@ -6,11 +6,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/printable.h"
 #include "control/migrate_commands.h"
 #include "control/qmp_server.h"
 #include "control/vm_commands.h"
 #include "tools/cpr.h"
 #include "tools/interrupt.h"
+#include "tools/json_print.h"
+#include "tools/line.h"
 #include "tools/memory_commands.h"
 #include "tools/options.h"
 #include "tools/verbs.h"
@@ -37,7 +40,8 @@ struct runner {
     /* Of the migration that was to bring the guest. Written before the report is interrupted. */
     bool has_failed;
     struct error failure;
-    bool serial_stalled; /* the serial port's, under its lock */
+    /* The serial port's, under its lock. */
+    bool serial_stalled, serial_in_line;
 };
 
 /* A file that somebody cuts while memory is mapped off it: there is nothing to go on with. */
@@ -91,8 +95,7 @@ static int listen_for_guest(struct runner *r, const struct address *at, struct e
         return err_in(err, "--incoming");
     cpr_listening(&r->cpr);
     vm_listening(r->vm, address);
-    printf("listening %s\n", address);
-    fflush(stdout);
+    line_print(stdout, "listening %s", address);
     return 0;
 }
 
@@ -121,9 +124,8 @@ static int serve(struct runner *r, struct error *err)
     for (size_t i = 0; i < o->n_monitors; i++) {
         if (qmp_server_listen(r->server, &o->monitors[i], err) < 0)
             return err_in(err, "--qmp");
-        printf("monitor %s\n", qmp_server_address(r->server, i));
+        line_print(stdout, "monitor %s", qmp_server_address(r->server, i));
     }
-    fflush(stdout);
     vm_set_events(r->vm, on_event, r->server);
     return qmp_server_start(r->server, err);
 }
@@ -131,17 +133,23 @@ static int serve(struct runner *r, struct error *err)
 /* --- what it writes -------------------------------------------------------------------------- */
 
 /*
- * To its serial port. The standard output is ours. Whoever reads the other and does not go on is
+ * To its serial port. The standard output is ours, and the other is shared: so each of its lines
+ * says that it is the guest's, and none moves a cursor. Whoever reads there and does not go on is
  * waited for once: a vCPU that stands in here cannot be stopped.
  */
 static void print_serial(void *arg, uint8_t byte)
 {
-    bool *stalled = arg;
+    struct runner *r = arg;
     struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+    char text = printable_byte(byte);
 
-    *stalled = poll(&room, 1, *stalled ? 0 : SERIAL_PATIENCE_MS) <= 0;
-    if (!*stalled)
-        fputc(byte, stderr);
+    r->serial_stalled = poll(&room, 1, r->serial_stalled ? 0 : SERIAL_PATIENCE_MS) <= 0;
+    if (r->serial_stalled || !text)
+        return;
+    if (!r->serial_in_line)
+        fputs("guest: ", stderr);
+    fputc(text, stderr);
+    r->serial_in_line = text != '\n';
 }
 
 /* --- its life -------------------------------------------------------------------------------- */
@@ -183,9 +191,8 @@ static void print_running(const struct runner *r)
     const struct options *o = r->options;
     const char *what = o->guest ? o->guest : o->payload ? o->payload : "what has come";
 
-    printf("running %s, %" PRIu64 " MiB, %u vCPU%s\n", what,
-           r->machine->ram.blocks[0].used_bytes >> 20, o->cpus, o->cpus == 1 ? "" : "s");
-    fflush(stdout);
+    line_print(stdout, "running %s, %" PRIu64 " MiB, %u vCPU%s", what,
+               r->machine->ram.blocks[0].used_bytes >> 20, o->cpus, o->cpus == 1 ? "" : "s");
 }
 
 /* Why, as in QEMU's event SHUTDOWN; who has said quit, or sent a signal, was first to say. */
@@ -243,16 +250,17 @@ static int live(struct runner *r, struct error *err)
 
 static int verdict(struct runner *r, bool running, struct error *err)
 {
+    int rc = 0;
+
     if (r->options->json) {
         json_t *root = vm_report_json(r->report, running);
 
-        json_dumpf(root, stdout, JSON_COMPACT);
-        putchar('\n');
+        rc = json_print(root, JSON_COMPACT, err);
         json_decref(root);
     } else {
         vm_report_print(r->report);
     }
-    return vm_report_judge(r->report, err);
+    return vm_report_judge(r->report, err) < 0 ? -1 : rc;
 }
 
 static int run(struct runner *r, struct error *err)
@@ -323,10 +331,10 @@ static bool use_kvm(const struct runner *r)
         return machine_kvm_present();
     if (o->payload || machine_kvm_usable(&why) == 0)
         return true;
-    fprintf(stderr,
-            "ramjet vm: no KVM here (%s): the guest runs as threads of this program "
-            "(--accel synth)\n",
-            why.text);
+    line_print(stderr,
+               "ramjet vm: no KVM here (%s): the guest runs as threads of this program "
+               "(--accel synth)",
+               why.text);
     return false;
 }
 
@@ -349,7 +357,7 @@ static int make_machine(struct runner *r, const struct vm_memory *memory, struct
         .guest = o->guest,
         .payload = o->payload,
         .serial_sink = print_serial,
-        .serial_arg = &r->serial_stalled,
+        .serial_arg = r,
         .bytes = memory->main.bytes,
         .cpus = o->cpus,
         .incoming = o->incoming != NULL,

@@ -115,26 +115,39 @@ static void cuts_what_is_too_long(void **state)
     assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
 }
 
-static const struct printable_case {
-    const char *label, *text, *want;
-} printable_cases[] = {
-    {"plain", "pc.ram", "pc.ram"},     {"empty", "", ""},
-    {"line feed", "a\nb", "a?b"},      {"escape", "\x1b[2J", "?[2J"},
-    {"above ASCII", "\xff\x80", "??"}, {"delete", "\x7f", "?"},
-    {"space and tilde", " ~", " ~"},
-};
-
+/* Whoever forms the text, nothing in it starts a second line or moves a cursor. */
 static void makes_text_printable(void **state)
 {
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(printable_cases); i++) {
-        const struct printable_case *c = &printable_cases[i];
-        char text[32];
+    struct error err;
 
-        strcpy(text, c->text);
-        err_printable(text);
-        CHECK(strcmp(text, c->want) == 0, "%s: '%s'", c->label, text);
-    }
+    (void)state;
+    err_set(&err, ERR_PEER, "device '%s'", "a\nramjet: fine\x1b[2J");
+    assert_string_equal(err.text, "device 'a?ramjet: fine?[2J'");
+    errno = ENOENT;
+    err_sys(&err, "/tmp/g\u00e4ste\r\xc2\x9b");
+    assert_string_equal(err.text, "/tmp/g\u00e4ste???: No such file or directory");
+    err_set(&err, ERR_PEER, "x");
+    err_in(&err, "from %s", "\u202e");
+    assert_string_equal(err.text, "from ???: x");
+    err_set(&err, ERR_PEER, "x");
+    err_add(&err, "; and %s", "\x7f");
+    assert_string_equal(err.text, "x; and ?");
+}
+
+/* What is left of a character that does not fit is hidden: the text is UTF-8, for JSON's sake. */
+static void hides_half_a_character(void **state)
+{
+    char longer[2 * sizeof(((struct error *)0)->text)] = "x";
+    struct error err;
+
+    (void)state;
+    for (size_t i = 1; i + 3 < sizeof(longer); i += 2)
+        memcpy(longer + i, "\u00e4", 3);
+    err_set(&err, ERR_USAGE, "%s%s", longer, "");
+    assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
+    assert_int_equal((unsigned char)err.text[sizeof(err.text) - 2], 0xa4);
+    err_set(&err, ERR_USAGE, "x%s", longer);
+    assert_int_equal(err.text[sizeof(err.text) - 2], '?');
 }
 
 int main(void)
@@ -143,7 +156,7 @@ int main(void)
         cmocka_unit_test(sets_kind_and_text),    cmocka_unit_test(adds_errno),
         cmocka_unit_test(puts_context_in_front), cmocka_unit_test(reasons),
         cmocka_unit_test(threads_have_a_limit),  cmocka_unit_test(cuts_what_is_too_long),
-        cmocka_unit_test(makes_text_printable),
+        cmocka_unit_test(makes_text_printable),  cmocka_unit_test(hides_half_a_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,8 +139,16 @@ def payload(scene, code, said, *options, port=0x516):
 def own_program(scene):
     guest = payload(scene, 0, b"hi\n")
     guest.done(20)
-    check(guest.errors == "hi\n", f"{guest.errors}")
+    check(guest.errors == "guest: hi\n", f"{guest.errors}")
     payload(scene, 3, b"").failed("ended itself with 3")
+
+
+@case("what a guest writes moves no cursor and forges no line of ramjet's")
+def hostile_serial(scene):
+    guest = payload(scene, 0, b"a\tb\r\nramjet vm: fine\x1b[2J\x9b\xc2\x85\n\nz")
+    guest.done(20)
+    want = "guest: a\tb\nguest: ramjet vm: fine?[2J???\nguest: \nguest: z"
+    check(guest.errors == want, f"{guest.errors!r}")
 
 
 def end_is_told(scene, port, reason, code):

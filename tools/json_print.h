@@ -1,0 +1,16 @@
+/*
+ * tools/json_print.h: a result for programs, on standard output.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/error.h"
+
+/*
+ * Writes the value and a line feed, and flushes. `flags`: jansson's layout, JSON_COMPACT or so. The
+ * text is ASCII: what is not printable, or is none of ASCII, stands as \uXXXX, so that nothing is
+ * lost and no foreign text reaches a terminal as it is. Nothing is written where memory runs out;
+ * a NULL `json` is where it has run out already.
+ */
+MUST_USE int json_print(const json_t *json, size_t flags, struct error *err);
