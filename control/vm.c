@@ -631,7 +631,6 @@ static int in_prepare(struct vm *vm, struct job *job, const struct address *at, 
         settings_said_capability(s, CAP_MULTIFD) || settings_said(s, PARAM_MULTIFD_CHANNELS);
     struct incoming_config config = {
         .connect = connect_config(vm, job, at, false),
-        .local_patience_ms = vm->config.local_patience_ms,
         .n_channels = pinned ? (int)settings_channels(s) : -1,
         .method = settings_said(s, PARAM_MULTIFD_COMPRESSION)
                       ? (int)settings_number(s, PARAM_MULTIFD_COMPRESSION)

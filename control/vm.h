@@ -48,8 +48,8 @@ struct vm_config {
     /* STREAM_CAP_… that the source of a guest decides, not our settings. */
     uint32_t open_capabilities;
     uint64_t host_facts; /* IN_SET(FACT_NO_… and FACT_BLOCKED): what host and machine lack */
-    const struct engine *engine;                                      /* NULL: auto */
-    uint64_t connect_timeout_ms, stall_timeout_ms, local_patience_ms; /* as in incoming.h */
+    const struct engine *engine;                   /* NULL: auto */
+    uint64_t connect_timeout_ms, stall_timeout_ms; /* as in incoming.h */
     unsigned populate_threads;
     /*
      * It is over: quit, and no migration runs any more; or the incoming one that the VM was made

@@ -440,14 +440,12 @@ static void name_stranger(struct arrivals *a, struct error *err)
     pthread_mutex_unlock(&a->group->lock);
 }
 
-int arrivals_settle(struct arrivals *a, const struct channel *main, struct error *err)
+int arrivals_settle(struct arrivals *a, struct error *err)
 {
-    /* Under TLS the handshakes are over for the source: what is left of them is on its way. */
-    bool at_once = main->local || a->config.connect->tls, full;
-    uint64_t patience_ms =
-        at_once ? a->config.local_patience_ms : a->config.connect->connect_timeout_ms;
+    bool full;
 
-    if (accept_waiting(a, &full, err) < 0 || await_greetings(a, patience_ms, err) < 0)
+    if (accept_waiting(a, &full, err) < 0 ||
+        await_greetings(a, a->config.connect->connect_timeout_ms, err) < 0)
         return -1;
     if (recv_pool_complete(a->config.pool, a->config.n_channels > 0, err) == 0)
         return 0;

@@ -17,10 +17,9 @@ struct arrivals_config {
     const struct connect_config *connect; /* the address is where to listen */
     struct channel_group *group;
     struct recv_pool *pool;
-    int n_channels;             /* 0: a multifd connection is refused; < 0: any number */
-    const struct uuid *uuid;    /* that hellos must have; NULL: any */
-    bool main_any_time;         /* main is waited for until it comes, or a channel has */
-    uint64_t local_patience_ms; /* for connections that the source has made by now */
+    int n_channels;          /* 0: a multifd connection is refused; < 0: any number */
+    const struct uuid *uuid; /* that hellos must have; NULL: any */
+    bool main_any_time;      /* main is waited for until it comes, or a channel has */
 };
 
 struct arrivals;
@@ -42,7 +41,7 @@ MUST_USE int arrivals_await_main(struct arrivals *a, struct channel **ret, struc
  * A source connects all its channels before it writes main's first byte: takes those that wait now,
  * and waits until all have said what they are and no channel id is missing.
  */
-MUST_USE int arrivals_settle(struct arrivals *a, const struct channel *main, struct error *err);
+MUST_USE int arrivals_settle(struct arrivals *a, struct error *err);
 /* Takes no more and no longer listens, closes the group, and returns when every thread has ended.
  */
 void arrivals_end(struct arrivals *a);

@@ -21,9 +21,6 @@
 
 #define VERSION_CLEAN_TLS_END 1000
 
-/* A handshake is work for both ends, and there is one for each channel. */
-#define TLS_PATIENCE_MS 5000
-
 struct incoming {
     /* Set before the threads start, read-only after. */
     struct incoming_config config;
@@ -164,7 +161,7 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
 
 static int settle_channels(struct incoming *m, struct error *err)
 {
-    return is_file(m) ? 0 : arrivals_settle(m->arrivals, m->main, err);
+    return is_file(m) ? 0 : arrivals_settle(m->arrivals, err);
 }
 
 /* An alias or a prefix, "pc", "pc-q35", "pc-q35-11": a stream always has the versioned name. */
@@ -327,7 +324,6 @@ static int load(struct incoming *m, struct error *err)
     recv_pool_set_main(m->pool, m->main);
     m->stream.ops = &stream_ops;
     m->stream.in = &m->in;
-    m->stream.patience_ms = m->main->local ? m->config.local_patience_ms : 0;
     m->stream.ram = (struct ram_load){
         .ops = &ram_ops, .in = &m->in, .map = &m->ram, .file_bytes = m->file_bytes};
     if (main_stream_read(&m->stream, err) < 0)
@@ -431,9 +427,6 @@ static int open_file(struct incoming *m, struct error *err)
 
 static int listen_at(struct incoming *m, struct error *err)
 {
-    /* Strangers are not waited for without end, whatever the source may be allowed. */
-    uint64_t patience_ms = m->config.connect.tls ? MAX(m->config.local_patience_ms, TLS_PATIENCE_MS)
-                                                 : m->config.local_patience_ms;
     struct arrivals_config config = {
         .connect = &m->config.connect,
         .group = &m->group,
@@ -441,7 +434,6 @@ static int listen_at(struct incoming *m, struct error *err)
         .n_channels = m->config.n_channels,
         .uuid = m->config.uuid,
         .main_any_time = m->config.main_any_time,
-        .local_patience_ms = patience_ms,
     };
 
     if (m->config.connect.address.scheme == ADDRESS_FILE)
@@ -458,8 +450,6 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
         return err_sys(err, "memory for a migration");
     m->config = *config;
     m->file = m->direct_file = -1;
-    if (config->connect.tls && config->local_patience_ms) /* 0 is for ever */
-        m->config.local_patience_ms = MAX(config->local_patience_ms, TLS_PATIENCE_MS);
     m->landing = landing;
     if (channel_group_init(&m->group, 0, err) < 0) {
         free(m);
@@ -475,7 +465,6 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
         .places = config->places,
         .join_timeout_ms = config->connect.connect_timeout_ms,
         .stall_timeout_ms = config->connect.stall_timeout_ms,
-        .local_patience_ms = m->config.local_patience_ms,
     };
     if (recv_pool_new(&pool, &m->pool, err) < 0 || listen_at(m, err) < 0) {
         incoming_free(m);

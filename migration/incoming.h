@@ -11,9 +11,7 @@
 #include "migration/stats.h"
 
 struct incoming_config {
-    struct connect_config connect; /* the address is where to listen, or the file to read */
-    /* For what a source on this host must have written already, instead of the timeouts above. */
-    uint64_t local_patience_ms;
+    struct connect_config connect;   /* the address is where to listen, or the file to read */
     int n_channels;                  /* pinned, 0 … 255; -1: read off the connections */
     const struct cpu_places *places; /* where the channels\' threads run; NULL: anywhere */
     int method;                      /* pinned, enum codec_method; -1: read off the packets */

@@ -79,15 +79,6 @@ static int element(struct main_stream *ms, bool *ret_end, struct error *err)
     }
 }
 
-/* Footer and EOF byte, or nothing but the EOF byte: what stands before a description. */
-static bool awaits_description(const struct buf *tail)
-{
-    if (tail->len == 0 || tail->data[tail->len - 1] != STREAM_EOF)
-        return false;
-    return tail->len == 1 || (tail->len > STREAM_FOOTER_LEN + 1 &&
-                              tail->data[tail->len - 1 - STREAM_FOOTER_LEN] == STREAM_FOOTER);
-}
-
 static int missing_description(struct main_stream *ms, struct error *err)
 {
     struct error how;
@@ -111,16 +102,12 @@ static int missing_description(struct main_stream *ms, struct error *err)
 static int device_tail(struct main_stream *ms, struct error *err)
 {
     struct buf *tail = &ms->devices.tail;
-    uint64_t stall_ms = atomic_load(&ms->in->channel->stall_timeout_ms);
     struct error why = {.kind = ERR_NONE};
 
     ms->in->copy = tail;
     for (;;) {
         size_t len, json;
-        /* It looks complete but for its description, or ended in one that is not true. */
-        bool hurry = ms->patience_ms && (awaits_description(tail) || why.kind != ERR_NONE);
 
-        atomic_store(&ms->in->channel->stall_timeout_ms, hurry ? ms->patience_ms : stall_ms);
         if (!stream_in_peek(ms->in, 1, &len))
             break;
         in_skip(ms->in, len);

@@ -24,8 +24,6 @@ struct main_stream {
     const struct main_stream_ops *ops;
     struct stream_in *in;
     struct ram_load ram; /* ops, in, map and what else its owner sets */
-    /* For a description, where the stream looks as if it had none; 0: as for everything else. */
-    uint64_t patience_ms;
     /* Filled while reading. */
     struct configuration config;
     struct device_state devices;

@@ -14,7 +14,6 @@ struct recv_pool {
     struct recv_channel *channels[MULTIFD_CHANNELS_MAX]; /* by id */
     size_t n;
     bool gap_awaited;  /* the main thread waits for channels to join */
-    bool local;        /* no channel so far is from another host */
     struct uuid uuid;  /* of the first hello; the others must have the same */
     uint64_t flushes;  /* how many the main stream has reached */
     uint64_t released; /* channels go on behind their SYNC of this number */
@@ -33,7 +32,6 @@ int recv_pool_new(const struct recv_pool_config *config, struct recv_pool **ret,
         return err_sys(err, "memory for receiving channels");
     pool->config = *config;
     pool->group = config->group;
-    pool->local = true;
     pool->method = config->method;
     *ret = pool;
     return 0;
@@ -99,7 +97,6 @@ int recv_pool_join(struct recv_pool *pool, struct channel *channel,
         pool->channels[hello->id] = c;
         pool->n++;
         pool->uuid = hello->uuid;
-        pool->local &= channel->local;
         if (pool->gap_awaited)
             pthread_cond_broadcast(&pool->group->changed);
     }
@@ -223,11 +220,6 @@ static bool wait_unless_silent(struct channel_group *g, struct silence *s)
     return s->looks < SILENCE_LOOKS;
 }
 
-static uint64_t patience_ms(const struct recv_pool *pool, uint64_t remote_ms)
-{
-    return pool->local ? pool->config.local_patience_ms : remote_ms;
-}
-
 /*
  * Under the lock. A source closes its channels when the main stream is written: what is left of
  * that must be on its way. False: the main stream is silent too.
@@ -238,8 +230,7 @@ static bool main_completes(struct recv_pool *pool)
         channel_group_wait(pool->group, DEADLINE_NEVER); /* its coming has a deadline elsewhere */
     if (!pool->main)
         return true;
-    struct silence silence =
-        silence_of(pool->main, patience_ms(pool, pool->config.stall_timeout_ms));
+    struct silence silence = silence_of(pool->main, pool->config.stall_timeout_ms);
     while (!pool->over && !pool->group->failed) {
         if (!wait_unless_silent(pool->group, &silence))
             return false;
@@ -290,7 +281,6 @@ void recv_pool_set_main(struct recv_pool *pool, const struct channel *main)
 {
     pthread_mutex_lock(&pool->group->lock);
     pool->main = main;
-    pool->local &= main->local;
     pthread_cond_broadcast(&pool->group->changed);
     pthread_mutex_unlock(&pool->group->lock);
 }
@@ -336,8 +326,7 @@ int recv_pool_complete(struct recv_pool *pool, bool some, struct error *err)
 
     pthread_mutex_lock(&g->lock);
     /* The source connects all channels before main's first byte. */
-    uint64_t patience = patience_ms(pool, pool->config.join_timeout_ms);
-    uint64_t deadline = deadline_in_ms(patience);
+    uint64_t deadline = deadline_in_ms(pool->config.join_timeout_ms);
     pool->gap_awaited = true;
     while ((gap = first_gap(pool, some)) >= 0 && !g->failed) {
         if (!channel_group_wait(g, deadline) && first_gap(pool, some) >= 0)
@@ -349,9 +338,9 @@ int recv_pool_complete(struct recv_pool *pool, bool some, struct error *err)
         rc = -1;
     } else if (gap >= 0) {
         rc = err_set(err, ERR_PEER,
-                     "channel %d: not connected within %.1f s, %zu channels are; set the number of "
-                     "channels alike on both sides",
-                     gap, (double)patience / 1000, pool->n);
+                     "channel %d: not connected within %.1f s (--connect-timeout), %zu channels "
+                     "are: is their number the same on both sides?",
+                     gap, (double)pool->config.join_timeout_ms / 1000, pool->n);
     }
     pthread_mutex_unlock(&g->lock);
     return rc;
@@ -373,7 +362,7 @@ static struct recv_channel *behind(struct recv_pool *pool, uint64_t syncs)
  */
 static int await_syncs(struct recv_pool *pool, struct error *err)
 {
-    uint64_t patience = patience_ms(pool, pool->config.stall_timeout_ms);
+    uint64_t stall_ms = pool->config.stall_timeout_ms;
     struct silence silence = {.channel = NULL};
     struct recv_channel *c;
 
@@ -384,12 +373,12 @@ static int await_syncs(struct recv_pool *pool, struct error *err)
                            "was expected",
                            c->id, (unsigned long long)pool->flushes);
         if (c->channel != silence.channel)
-            silence = silence_of(c->channel, patience);
+            silence = silence_of(c->channel, stall_ms);
         if (!wait_unless_silent(pool->group, &silence))
             return err_set(err, ERR_PEER,
                            "channel %u: no SYNC packet within %.1f s of the main stream's flush "
-                           "%llu",
-                           c->id, (double)patience / 1000, (unsigned long long)pool->flushes);
+                           "%llu (--stall-timeout)",
+                           c->id, (double)stall_ms / 1000, (unsigned long long)pool->flushes);
     }
     if (pool->group->failed) {
         *err = pool->group->err;

@@ -22,10 +22,9 @@ struct recv_pool_config {
     struct channel_group *group;
     unsigned n_expected;             /* channels that were agreed; 0: read off the connections */
     const struct cpu_places *places; /* where they run, by turns; NULL: anywhere */
-    int method;                 /* enum codec_method that was agreed; -1: read off the packets */
-    uint64_t join_timeout_ms;   /* for channels to be complete; 0 = no limit */
-    uint64_t stall_timeout_ms;  /* for a channel's silence where it must not be; 0 = no limit */
-    uint64_t local_patience_ms; /* instead of both, where the peer is on this host; 0 = no limit */
+    int method;                /* enum codec_method that was agreed; -1: read off the packets */
+    uint64_t join_timeout_ms;  /* for channels to be complete; 0 = no limit */
+    uint64_t stall_timeout_ms; /* for a channel's silence where it must not be; 0 = no limit */
 };
 
 MUST_USE int recv_pool_new(const struct recv_pool_config *config, struct recv_pool **ret,

@@ -144,10 +144,7 @@ static int set_connect_timeout(struct options *o, const char *value, struct erro
 
 static int set_stall_timeout(struct options *o, const char *value, struct error *err)
 {
-    if (parse_duration(value, 1000, &o->stall_timeout_ms, err) < 0)
-        return -1;
-    o->local_patience_ms = o->stall_timeout_ms;
-    return 0;
+    return parse_duration(value, 1000, &o->stall_timeout_ms, err);
 }
 
 static int set_machine(struct options *o, const char *value, struct error *err)
@@ -488,13 +485,11 @@ static const struct option {
     {"--connect-timeout", "TIME", BOTH, set_connect_timeout,
      "for connecting, or for the source to come; 0: for ever (30s)"},
     {"--stall-timeout", "TIME", BOTH, set_stall_timeout,
-     "for a peer that falls silent where it must not; 0: for ever (30s; 1s where it is on this "
-     "host and must have written already)"},
+     "for a peer that falls silent where it must not; 0: for ever (30s)"},
     {"--connect-timeout", "TIME", VERB_VM, set_connect_timeout,
      "for connecting, and for what a source has begun; 0: for ever (30s)"},
     {"--stall-timeout", "TIME", VERB_VM, set_stall_timeout,
-     "for a peer that falls silent where it must not; 0: for ever (30s; 1s where it is on this "
-     "host and must have written already)"},
+     "for a peer that falls silent where it must not; 0: for ever (30s)"},
     {"--tls-creds", "DIR", BOTH, set_tls_creds,
      "TLS, with the certificates of a folder, or its keys.psk, by QEMU's file names"},
     {"--tls-creds", "CREDS", VERB_MIGRATE, set_tls_creds,
@@ -607,7 +602,6 @@ static int options_default(struct options *ret, struct error *err)
     *ret = (struct options){
         .connect_timeout_ms = 30000,
         .stall_timeout_ms = 30000,
-        .local_patience_ms = 1000,
         .timeout_ms = 30000,
         .memory_bytes = UINT64_C(64) << 20,
         .cpus = 1,

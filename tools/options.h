@@ -40,9 +40,8 @@ struct options {
     const char *tls_username; /* whose PSK; NULL: not said */
     const struct engine *engine;
     uint64_t connect_timeout_ms, stall_timeout_ms;
-    const char *places;         /* where channel threads run, CPU_PLACES_SYNTAX */
-    uint64_t local_patience_ms; /* the stall timeout where the user sets it, else a short one */
-    const char *machine;        /* NULL: not said */
+    const char *places;  /* where channel threads run, CPU_PLACES_SYNTAX */
+    const char *machine; /* NULL: not said */
     struct uuid uuid;
     bool has_uuid;
     bool json, force, digest;

@@ -158,7 +158,6 @@ static int configure(struct options *options, const char *listen, struct incomin
     ret->connect.engine = session_engine(&ops, options, false);
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;
     ret->connect.stall_timeout_ms = options->stall_timeout_ms;
-    ret->local_patience_ms = options->local_patience_ms;
     ret->n_channels = pinned_channels(&options->settings);
     ret->method = pinned_method(&options->settings);
     ret->capabilities = stream_capabilities_of(&options->settings);

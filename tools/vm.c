@@ -277,7 +277,6 @@ static int run(struct runner *r, struct error *err)
         .host_facts = r->machine->ops->limit_dirty ? 0 : IN_SET(FACT_NO_DIRTY_RING),
         .connect_timeout_ms = o->connect_timeout_ms,
         .stall_timeout_ms = o->stall_timeout_ms,
-        .local_patience_ms = o->local_patience_ms,
         .over = on_over,
         .arg = r,
     };

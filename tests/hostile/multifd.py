@@ -4,7 +4,7 @@ destination meets there. What real sources do is taken, everything else refused.
 
 import zlib
 
-from harness import Row, run
+from harness import LIMIT_S, SLOWNESS, Row, run
 from wire import (PAGE, SYNC, ZLIB, ZSTD, fill, hello, packed, packet, u8, u32, u64, zlib_packer,
                   zstd_frame, zstd_packer)
 
@@ -66,6 +66,11 @@ def one_flush_more(s):
     s.part_end = s.part_end.replace(s.flush, s.flush * 2)
 
 
+# What is missing is missed when the source's time to connect is over.
+CONNECT_S = 3 * SLOWNESS
+CONNECT = ("--connect-timeout", f"{CONNECT_S}s")
+MISSED = {"early": True, "limit_s": LIMIT_S + CONNECT_S}
+
 OTHER_UUID = b"\x0f\x1e\x2d\x3c" * 4
 PAGES = [10 * PAGE, 11 * PAGE, 12 * PAGE]  # no other channel sends these
 
@@ -122,18 +127,19 @@ ROWS = [
         ("channel 2: multifd hello: channel id 2, expected below 2",), early=True),
     Row("hello: id 255", put(HELLO, hello(255)),
         ("channel 255: multifd hello: channel id 255, expected below 255",), early=True),
-    Row("hello: a gap in the ids", put(HELLO, hello(7)),
-        ("channel 1: not connected within",), early=True),
+    Row("hello: a gap in the ids", both(options(*CONNECT), put(HELLO, hello(7))),
+        ("channel 1: not connected within",), **MISSED),
     Row("hello: id twice", put(HELLO, hello(0)),
         ("channel 0: multifd hello: channel id 0 a second time, expected once",), early=True),
     Row("hello: cut", lambda s: s.channels.__setitem__(1, [hello(1)[:63]]),
         ("hello|connection",), early=True),
-    Row("silent connection", lambda s: s.channels.append([b"\x11\x22"]),
-        ("connection: first bytes",), early=True),
-    Row("one channel too few", both(options("--channels", "3")),
-        ("channel 2: not connected within .*, 2 channels are",), early=True),
-    Row("no channels where some are pinned", options("--channels", "2"),
-        ("channel 0: not connected within .*, 0 channels are",), early=True, channels=0),
+    Row("silent connection", both(options(*CONNECT),
+                                  lambda s: s.channels.append([b"\x11\x22"])),
+        ("connection: first bytes",), **MISSED),
+    Row("one channel too few", options("--channels", "3", *CONNECT),
+        ("channel 2: not connected within .*, 2 channels are",), **MISSED),
+    Row("no channels where some are pinned", options("--channels", "2", *CONNECT),
+        ("channel 0: not connected within .*, 0 channels are",), channels=0, **MISSED),
     Row("channels where none are pinned", options("--channels", "0"),
         ("a multifd connection, expected none",), early=True),
     # Packets.

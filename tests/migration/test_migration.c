@@ -101,7 +101,7 @@ static void *run_source(void *arg)
 static void start(struct ends *e, const struct test_case *c, unsigned n_channels)
 {
     struct synth_config synth = {.bytes = 8 << 20, .zero_percent = 30, .seed = 1};
-    struct incoming_config in = {.n_channels = -1, .local_patience_ms = 20000};
+    struct incoming_config in = {.n_channels = -1};
     struct outgoing_config out = {.n_channels = n_channels, .return_path = true};
     char path[PATH_MAX], address[PATH_MAX + 8];
     struct error err;

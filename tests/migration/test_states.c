@@ -266,7 +266,6 @@ static void configure(struct run *r, struct incoming_config *in, struct outgoing
     snprintf(address, sizeof(address), "unix:%s", temp_path(path, "s"));
     *in = (struct incoming_config){
         .n_channels = -1,
-        .local_patience_ms = 20000,
         .switchover_ack = s->peer_says_ack,
         .observer = {.status = on_peer_status, .arg = r},
     };

@@ -132,7 +132,6 @@ static void make_vm(struct monitored *m, const struct monitored_config *c)
         .land = land,
         .connect_timeout_ms = 30000,
         .stall_timeout_ms = 30000,
-        .local_patience_ms = 1000 * TEST_SLOWNESS,
         .over = on_over,
         .arg = m,
     };

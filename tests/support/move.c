@@ -36,7 +36,7 @@ static void connect_of(struct connect_config *ret)
 
 void move_to_landing(const struct move *move, struct machine *from, struct landing *to)
 {
-    struct incoming_config in = {.n_channels = -1, .method = -1, .local_patience_ms = PATIENCE_MS};
+    struct incoming_config in = {.n_channels = -1, .method = -1};
     struct outgoing_config config = move->config;
     struct arrival arrival = {0};
     struct outgoing *out;
