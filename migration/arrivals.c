@@ -8,14 +8,13 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/signature.h"
 #include "stream/stream_format.h"
 
 #define MAGIC_LEN 4 /* what a connection's kind is told by */
 
 #define REFUSALS_MS 200 /* that the first of several waits for the others */
 #define ROOM_MS     100 /* until the next look whether there is room for a connection */
-
-#define TLS_HANDSHAKE 0x160301 /* a TLS connection's first bytes: record type, version */
 
 struct arrivals {
     /* Set before the threads start, read-only after. */
@@ -99,12 +98,20 @@ static int join(struct arrivals *a, struct channel *c, const struct multifd_hell
     return 0;
 }
 
-static int unknown_magic(uint32_t value, struct error *err)
+/* What has come behind the magic may tell more; it is not waited for. */
+static int unknown_magic(struct channel *c, const uint8_t magic[MAGIC_LEN], uint32_t value,
+                         struct error *err)
 {
-    if (value >> 8 == TLS_HANDSHAKE)
-        return err_set(err, ERR_PEER,
-                       "connection: the peer speaks TLS, expected a plain stream: give --tls-creds "
-                       "or --tls-psk here, or no tls-creds there");
+    uint8_t head[SIGNATURE_LEN];
+    struct iovec rest = {head + MAGIC_LEN, sizeof(head) - MAGIC_LEN};
+    char name[SIGNATURE_TEXT_LEN];
+    size_t len = 0;
+
+    memcpy(head, magic, MAGIC_LEN);
+    if (channel_recvv(c, &rest, 1, 1, CHANNEL_NOWAIT, &len, err) < 0)
+        len = 0;
+    if (signature_name(head, MAGIC_LEN + len, SIGNATURE_PEER, name))
+        return err_set(err, ERR_PEER, "connection: expected a migration, %s", name);
     return err_set(err, ERR_PEER,
                    "connection: magic 0x%08x, expected 0x%08x (main) or 0x%08x (multifd)", value,
                    STREAM_MAGIC, MULTIFD_MAGIC);
@@ -157,7 +164,7 @@ static int greet(struct arrivals *a, struct channel *c, struct recv_channel **re
         if (rc == 0)
             return 0;
     } else if (rc == 0) {
-        rc = unknown_magic(value, err);
+        rc = unknown_magic(c, magic, value, err);
     } else if (atomic_load(&c->bytes_received) == 0 && !a->listener.single &&
                err->kind != ERR_CANCELLED) {
         rc = 0; /* ended without a word: nobody's channel, but a port scan or a health check */

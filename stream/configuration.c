@@ -3,7 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
+#include "base/signature.h"
 #include "stream/stream_format.h"
+
+#define MAGIC_LEN 4
 
 static const struct {
     uint32_t bit;
@@ -49,12 +53,37 @@ void configuration_out(struct stream_out *out, const struct configuration *c)
     }
 }
 
+/* Of a file: a connection's kind is known by its magic before it is read here. */
+static void not_a_stream(struct stream_in *in, const uint8_t *head, size_t len)
+{
+    struct reader r = reader_of(head, len);
+    char name[SIGNATURE_TEXT_LEN];
+
+    if (signature_name(head, len, SIGNATURE_FILE, name))
+        stream_in_fail(in, "expected a migration stream, %s", name);
+    else
+        stream_in_fail(in, "stream magic: found 0x%08x, expected 0x%08x", get_u32(&r),
+                       STREAM_MAGIC);
+}
+
+static bool is_magic(const uint8_t *head)
+{
+    struct reader r = reader_of(head, MAGIC_LEN);
+
+    return get_u32(&r) == STREAM_MAGIC;
+}
+
 static void header_in(struct stream_in *in)
 {
-    uint32_t magic = in_u32(in), version = in_u32(in);
+    size_t len;
 
-    if (magic != STREAM_MAGIC)
-        stream_in_fail(in, "stream magic: found 0x%08x, expected 0x%08x", magic, STREAM_MAGIC);
+    if (!stream_in_wait(in))
+        stream_in_fail(in, "expected a migration stream, there is not a single byte");
+    const uint8_t *head = stream_in_peek(in, MAGIC_LEN, &len);
+    if (head && !is_magic(head))
+        not_a_stream(in, head, len);
+    in_u32(in);
+    uint32_t version = in_u32(in);
     if (version != STREAM_VERSION)
         stream_in_fail(in, "stream version: found %u, expected %u%s", version, STREAM_VERSION,
                        version == STREAM_VERSION_OLD ? " (2 is obsolete)" : "");

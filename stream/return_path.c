@@ -1,6 +1,9 @@
 #include "stream/return_path.h"
 
 #include "base/bytes.h"
+#include "base/signature.h"
+
+#define HEAD_LEN 4 /* type and length */
 
 /* Lengths of the messages that a precopy has. */
 static const struct {
@@ -27,15 +30,29 @@ int return_path_send(struct channel *c, enum return_message type, uint32_t value
     return 0;
 }
 
+/* `head`: the first bytes that came at all, or NULL. */
+static void unknown_message(struct stream_in *in, uint16_t type, const uint8_t *head, size_t len)
+{
+    char name[SIGNATURE_TEXT_LEN];
+
+    if (head && signature_name(head, len, SIGNATURE_PEER, name))
+        stream_in_fail(in, "expected a migration's destination, %s", name);
+    else
+        stream_in_fail(in, "message type %u: not one that a precopy has", type);
+}
+
 int return_path_recv(struct stream_in *in, struct return_path_message *ret, struct error *err)
 {
     if (!stream_in_wait(in))
         stream_in_fail(
             in, "the destination closed the connection without a verdict (SHUT): see what it says "
                 "itself");
+    bool first = in->offset == 0;
+    size_t head_len = 0;
+    const uint8_t *head = stream_in_peek(in, HEAD_LEN, &head_len);
     uint16_t type = in_u16(in), len = in_u16(in);
     if (type >= ARRAY_LEN(messages) || !messages[type].name)
-        stream_in_fail(in, "message type %u: not one that a precopy has", type);
+        unknown_message(in, type, first ? head : NULL, head_len);
     else if (len != messages[type].len)
         stream_in_fail(in, "%s: length %u, expected %u", messages[type].name, len,
                        messages[type].len);

@@ -480,7 +480,7 @@ static void not_snapshots(void **state)
           "no such file");
     CHECK(snapshot_file(temp_dir(), &m, &err) < 0, "a directory");
     file_write(path, "", 0);
-    check_refused("empty", snapshot_file(path, &m, &err), &err, ERR_PEER, "the file ends");
+    check_refused("empty", snapshot_file(path, &m, &err), &err, ERR_PEER, "not a single byte");
     struct buf b = golden("v11-main/c0.fwd");
     file_write(path, b.data, b.len);
     check_refused("a stream without mapped-ram", snapshot_file(path, &m, &err), &err, ERR_PEER,
