@@ -17,6 +17,7 @@ enum err_kind {
     ERR_SYSTEM,    /* the kernel or a library refused; `sys` says why */
     ERR_PEER,      /* the other end, or a file, holds or sent what it must not */
     ERR_CANCELLED, /* somebody asked us to stop */
+    ERR_REPORT,    /* what was to be done is done; what tells of it has failed */
 };
 
 struct error {

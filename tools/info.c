@@ -9,6 +9,7 @@
 #include "tools/json_print.h"
 #include "tools/monitor.h"
 #include "tools/options.h"
+#include "tools/output.h"
 #include "tools/source.h"
 #include "tools/verbs.h"
 
@@ -67,13 +68,15 @@ static void print_block(const json_t *b)
                (long long)json_integer_value(json_object_get(b, "pages")));
 }
 
-static void print_text(const struct machine *m, const char *uuid, const json_t *blocks,
-                       const json_t *devices)
+static int print_text(const struct machine *m, const char *uuid, const json_t *blocks,
+                      const json_t *devices, struct error *err)
 {
     char name[NAME_ROOM];
     size_t i;
     json_t *e;
 
+    if (output_has_memory(err) < 0)
+        return -1;
     printf("machine  %s\n", m->config.machine);
     if (uuid)
         printf("uuid     %s\n", uuid);
@@ -91,6 +94,7 @@ static void print_text(const struct machine *m, const char *uuid, const json_t *
                (long long)json_integer_value(json_object_get(e, "version")),
                (long long)json_integer_value(json_object_get(e, "length")));
     }
+    return output_flush(err);
 }
 
 static int print_json(const struct machine *m, const char *uuid, json_t *blocks, json_t *devices,
@@ -121,7 +125,7 @@ static int print_snapshot(const struct machine *m, const struct options *options
     if (rc == 0 && options->json)
         rc = print_json(m, uuid, blocks, devices, err);
     else if (rc == 0)
-        print_text(m, uuid, blocks, devices);
+        rc = print_text(m, uuid, blocks, devices, err);
     json_decref(blocks);
     json_decref(devices);
     return rc;

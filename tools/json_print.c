@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tools/output.h"
+
 #define DELETE 0x7f /* the one control character that jansson leaves as it is */
 
 static void put(const char *text)
@@ -20,11 +22,11 @@ int json_print(const json_t *json, size_t flags, struct error *err)
 {
     char *text = json ? json_dumps(json, flags | JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
 
-    if (!text)
-        return err_set(err, ERR_SYSTEM, "memory for the result as JSON");
-    put(text);
+    int rc = text ? output_has_memory(err) : output_no_memory(err);
+    if (rc == 0) {
+        put(text);
+        rc = output_flush(err);
+    }
     free(text);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return err_sys(err, "standard output");
-    return 0;
+    return rc;
 }

@@ -10,7 +10,7 @@
 /*
  * Writes the value and a line feed, and flushes. `flags`: jansson's layout, JSON_COMPACT or so. The
  * text is ASCII: what is not printable, or is none of ASCII, stands as \uXXXX, so that nothing is
- * lost and no foreign text reaches a terminal as it is. Nothing is written where memory runs out;
- * a NULL `json` is where it has run out already.
+ * lost and no foreign text reaches a terminal as it is. Nothing is written where memory runs out
+ * or has run out for any member (tools/output.h); a NULL `json` is where it has for the whole.
  */
 MUST_USE int json_print(const json_t *json, size_t flags, struct error *err);

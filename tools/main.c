@@ -4,11 +4,13 @@
 
 #include "tools/line.h"
 #include "tools/options.h"
+#include "tools/output.h"
 #include "tools/settings_report.h"
 #include "tools/verbs.h"
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
+#define EXIT_REPORT 4 /* it was done, but the report is lost */
 
 static const struct verb {
     const char *name, *synopsis, *summary, *help;
@@ -79,7 +81,8 @@ static void help(FILE *to)
     fprintf(to, "ramjet moves the memory of a running VM over many connections at once.\n\n");
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         fprintf(to, "  ramjet %-7s %-30s %s\n", verbs[i].name, verbs[i].synopsis, verbs[i].summary);
-    fprintf(to, "  ramjet help VERB | settings [NAME]\n\nExit codes: 0 done, 1 failed, 2 usage.\n");
+    fprintf(to, "  ramjet help VERB | settings [NAME]\n\nExit codes: 0 done, 1 failed, 2 usage, "
+                "4 done, but the report is lost.\n");
 }
 
 static void help_verb(const struct verb *v, FILE *to)
@@ -119,6 +122,13 @@ static int run_help(int argc, char **argv)
     return 0;
 }
 
+static int exit_code(const struct error *err)
+{
+    if (err->kind == ERR_USAGE)
+        return EXIT_USAGE;
+    return err->kind == ERR_REPORT ? EXIT_REPORT : EXIT_FAILED;
+}
+
 static int run_verb(const struct verb *v, int argc, char **argv)
 {
     struct error err;
@@ -132,13 +142,11 @@ static int run_verb(const struct verb *v, int argc, char **argv)
     if (v->run(argc, argv, &err) == 0)
         return 0;
     fprintf(stderr, "ramjet %s: %s\n", v->name, err.text);
-    return err.kind == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+    return exit_code(&err);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    /* A reader of our output that goes away must not end a migration half-made. */
-    signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;
@@ -155,4 +163,19 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     return run_verb(v, argc - 2, argv + 2);
+}
+
+int main(int argc, char **argv)
+{
+    struct error err;
+
+    /* A reader of our output that goes away must not end a migration half-made. */
+    signal(SIGPIPE, SIG_IGN);
+    output_init();
+    int code = run(argc, argv);
+    if (code == 0 && output_close(&err) < 0) {
+        fprintf(stderr, "ramjet %s: %s\n", argv[1], err.text);
+        code = exit_code(&err);
+    }
+    return code;
 }

@@ -11,6 +11,7 @@
 #include "tools/migrate_settings.h"
 #include "tools/monitor.h"
 #include "tools/options.h"
+#include "tools/output.h"
 #include "tools/progress.h"
 #include "tools/verbs.h"
 
@@ -645,7 +646,7 @@ static int migrate_interruptibly(struct drive *d, struct error *err)
     interrupt_stop();
     if (d->migration && print(d, rc < 0 ? err : NULL, &print_err) < 0 && rc == 0) {
         *err = print_err;
-        rc = -1;
+        rc = output_lost(err, "the guest is at TO");
     }
     return rc;
 }

@@ -8,6 +8,7 @@
 #include "base/macros.h"
 #include "tools/json_print.h"
 #include "tools/monitor.h"
+#include "tools/output.h"
 
 /* --- while it runs --------------------------------------------------------------------------- */
 
@@ -154,5 +155,5 @@ int migrate_print(const struct migrate_result *r, bool json, struct error *err)
         return print_json(r, err);
     if (!r->failure)
         print_text(r);
-    return fflush(stdout) != 0 || ferror(stdout) ? err_sys(err, "standard output") : 0;
+    return output_flush(err);
 }

@@ -7,12 +7,15 @@
 #include "control/qmp_client.h"
 #include "tools/json_print.h"
 #include "tools/options.h"
+#include "tools/output.h"
 #include "tools/qmp_arguments.h"
 #include "tools/verbs.h"
 
 static int print(const json_t *value, bool pretty, struct error *err)
 {
-    return json_print(value, pretty ? JSON_INDENT(4) : JSON_COMPACT, err);
+    if (json_print(value, pretty ? JSON_INDENT(4) : JSON_COMPACT, err) < 0)
+        return output_lost(err, "the command was executed");
+    return 0;
 }
 
 static int exchange(const struct address *to, const char *command, json_t *arguments,

@@ -7,6 +7,7 @@
 #include "compress/codec.h"
 #include "ram/digest.h"
 #include "tools/json_print.h"
+#include "tools/output.h"
 
 static json_t *number(uint64_t n)
 {
@@ -131,13 +132,15 @@ static void print_path(const struct path_snapshot *p)
     putchar('\n');
 }
 
-static void print_text(enum verb_bit verb, const struct migration_snapshot *s,
-                       const json_t *digests)
+static int print_text(enum verb_bit verb, const struct migration_snapshot *s, const json_t *digests,
+                      struct error *err)
 {
     double seconds = (double)s->total_ms / 1000, gib = 1024.0 * 1024 * 1024;
     size_t i;
     json_t *entry;
 
+    if (output_has_memory(err) < 0)
+        return -1;
     printf("%s: %s: %.2f GiB of RAM in %.2f s, %.2f GB/s on the wire, %zu channels\n",
            verb == VERB_SEND ? "send" : "recv", migration_status_name(s->status),
            (double)s->total_bytes / gib, seconds,
@@ -155,6 +158,7 @@ static void print_text(enum verb_bit verb, const struct migration_snapshot *s,
         printf("  %s  %s\n", json_string_value(json_object_get(entry, "xxh64")),
                json_string_value(json_object_get(entry, "block")));
     }
+    return output_flush(err);
 }
 
 int report(const struct options *options, enum verb_bit verb, const struct migration_snapshot *snap,
@@ -169,9 +173,7 @@ int report(const struct options *options, enum verb_bit verb, const struct migra
     if (rc == 0 && options->json)
         rc = print_json(verb, snap, cpu_ms, digests, failure, err);
     else if (rc == 0 && !failure)
-        print_text(verb, snap, digests);
+        rc = print_text(verb, snap, digests, err);
     json_decref(digests);
-    if (rc == 0 && fflush(stdout) != 0)
-        rc = err_sys(err, "standard output");
     return rc;
 }

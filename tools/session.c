@@ -5,6 +5,7 @@
 
 #include "tools/interrupt.h"
 #include "tools/line.h"
+#include "tools/output.h"
 #include "tools/progress.h"
 #include "tools/report.h"
 
@@ -66,7 +67,7 @@ int session_run(const struct session_ops *ops, void *arg, const struct options *
         interrupt_unblock();
     if (print_result(ops, arg, options, cpu_ms, rc < 0 ? err : NULL, &report_err) < 0 && rc == 0) {
         *err = report_err;
-        rc = -1;
+        rc = output_lost(err, "the migration has succeeded");
     }
     return rc;
 }

@@ -23,7 +23,8 @@ struct session_ops {
 const struct engine *session_engine(const struct session_ops *ops, const struct options *options,
                                     bool zero_copy);
 /*
- * Runs the migration and prints its result; the first of the two that fails is the error.
+ * Runs the migration and prints its result; the first of the two that fails is the error, the
+ * second as ERR_REPORT.
  * The caller has called interrupt_block(). After a failure signals still wait, so that what must be
  * undone is.
  */

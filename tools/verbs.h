@@ -5,7 +5,8 @@
 
 #include "base/error.h"
 
-/* 0, or -1 with what the user is told: ERR_USAGE exits with 2, anything else with 1. */
+/* 0, or -1 with what the user is told: ERR_USAGE exits with 2, ERR_REPORT with 4, anything else
+ * with 1. */
 int verb_recv(int argc, char **argv, struct error *err);
 int verb_send(int argc, char **argv, struct error *err);
 int verb_info(int argc, char **argv, struct error *err);

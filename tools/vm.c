@@ -16,6 +16,7 @@
 #include "tools/line.h"
 #include "tools/memory_commands.h"
 #include "tools/options.h"
+#include "tools/output.h"
 #include "tools/verbs.h"
 #include "tools/vm_commands.h"
 #include "tools/vm_memory.h"
@@ -248,19 +249,29 @@ static int live(struct runner *r, struct error *err)
     return rc;
 }
 
-static int verdict(struct runner *r, bool running, struct error *err)
+static int print_report(struct runner *r, bool running, struct error *err)
 {
-    int rc = 0;
+    json_auto_t *root = NULL;
 
     if (r->options->json) {
-        json_t *root = vm_report_json(r->report, running);
-
-        rc = json_print(root, JSON_COMPACT, err);
-        json_decref(root);
-    } else {
-        vm_report_print(r->report);
+        root = vm_report_json(r->report, running);
+        return json_print(root, JSON_COMPACT, err);
     }
-    return vm_report_judge(r->report, err) < 0 ? -1 : rc;
+    vm_report_print(r->report);
+    return output_flush(err);
+}
+
+static int verdict(struct runner *r, bool running, struct error *err)
+{
+    struct error print_err;
+    bool printed = print_report(r, running, &print_err) == 0;
+
+    if (vm_report_judge(r->report, err) < 0)
+        return -1;
+    if (printed)
+        return 0;
+    *err = print_err;
+    return output_lost(err, "the guest was right");
 }
 
 static int run(struct runner *r, struct error *err)

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import resource
 import select
 import shutil
 import signal
@@ -13,11 +14,25 @@ from pathlib import Path
 
 _libc = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
+_ENDS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 def _die_with_parent():
     # ctest kills a test that takes too long; nothing it started may outlive it.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _preparation(closed, ignored, file_limit):
+    """What a child does before it becomes its program."""
+    def prepare():
+        _die_with_parent()
+        for number in _ENDS:  # the test itself may run under nohup, or behind a shell's `&`
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+        if file_limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+        for fd in closed:
+            os.close(fd)
+    return prepare
 
 
 def _memory_folder():
@@ -40,10 +55,13 @@ class Process:
     """A child process. Its output is kept as it is read, its errors lie in a file.
 
     Input is empty. With `netns` it runs in that network namespace; with `terminal`, output and
-    errors both go to a terminal and are read as output; with `shown`, errors go to where ours do.
+    errors both go to a terminal and are read as output; with `shown`, errors go to where ours do;
+    with `output`, output goes into that file. It starts with the standard descriptors `closed` and
+    the signals `ignored` that are named, and may write no file longer than `file_limit`.
     """
 
-    def __init__(self, scene, name, argv, netns=None, terminal=False, shown=False, **popen):
+    def __init__(self, scene, name, argv, netns=None, terminal=False, shown=False, output=None,
+                 closed=(), ignored=(), file_limit=None, **popen):
         self.name = name
         self.argv = [str(a) for a in argv]
         if netns:
@@ -51,10 +69,14 @@ class Process:
         self.output = b""  # all it has written so far
         self._errors = scene.folder / f"{len(scene.processes)}-{name}.stderr"
         self._out, theirs = os.openpty() if terminal else os.pipe()
+        if output:
+            os.close(theirs)
+            theirs = os.open(output, os.O_WRONLY | os.O_CREAT)
         with self._errors.open("wb") as errors:
             self._child = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=theirs,
-                stderr=theirs if terminal else None if shown else errors, preexec_fn=_die_with_parent, **popen)
+                stderr=theirs if terminal else None if shown else errors,
+                preexec_fn=_preparation(closed, ignored, file_limit), **popen)
         os.close(theirs)
         self.pid = self._child.pid
         scene.processes.append(self)
@@ -81,6 +103,11 @@ class Process:
             if not self._read_some():
                 return False
         return True
+
+    def leave(self):
+        """Nobody reads its output any more."""
+        os.close(self._out)
+        self._out = os.open(os.devnull, os.O_RDONLY)
 
     def wait(self, seconds=None):
         """Reads the rest of the output and waits for the end; returns the exit code."""
@@ -127,9 +154,6 @@ def _expire(_signal, _frame):
 
 def _terminate(_signal, _frame):
     raise SystemExit("terminated")  # so that the folder goes, too
-
-
-_ENDS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class Scene:

@@ -1,0 +1,96 @@
+/* Memory that runs out while a report is made: at each of its allocations once. */
+#include "tools/output.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include "tests/support/memory.h"
+#include "tests/support/temp.h"
+#include "tests/support/test.h"
+#include "tools/report.h"
+
+static unsigned long fail_at, calls; /* 0: none fails */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return ++calls == fail_at ? NULL : __real_malloc(size);
+}
+
+static struct migration_snapshot snap = {
+    .status = MIGRATION_COMPLETED,
+    .total_ms = 1,
+    .total_bytes = 1 << 20,
+    .path = {.engine = "socket", .tls = "TLSv1.3"},
+    .n_channels = 2,
+    .channels = {{.id = 0}, {.id = 1}},
+};
+
+/* What a report prints when its n-th allocation fails; buf_done(). */
+static int printed(const struct options *o, const struct ram_map *ram, unsigned long n,
+                   struct buf *ret, struct error *err)
+{
+    char path[PATH_MAX];
+    int file = open(temp_path(path, "said"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    int before = dup(STDOUT_FILENO);
+
+    assert_true(file >= 0 && before >= 0);
+    fflush(stdout);
+    dup2(file, STDOUT_FILENO);
+    calls = 0;
+    fail_at = n;
+    int rc = report(o, VERB_RECV, &snap, 1, ram, NULL, err);
+    fail_at = 0;
+    fflush(stdout);
+    dup2(before, STDOUT_FILENO);
+    close(before);
+    close(file);
+    *ret = file_bytes(path);
+    return rc;
+}
+
+/* Whole, or an error that says why: never a report that lacks something and looks like one. */
+static void try_each(const char *label, bool json)
+{
+    const struct options o = {.json = json, .digest = true};
+    struct ram_map ram = {0};
+    struct buf whole, said;
+    struct error err;
+    unsigned long n = 0;
+
+    memory_fill(memory_add(&ram, "pc.ram", 3, false), 1, false);
+    memory_fill(memory_add(&ram, "vga", 2, false), 2, false);
+    OK(printed(&o, &ram, 0, &whole, &err), err, label);
+    CHECK(whole.len > 0, "%s: nothing was printed", label);
+    for (unsigned long last = calls; n < last; buf_done(&said)) {
+        int rc = printed(&o, &ram, ++n, &said, &err);
+
+        if (rc == 0)
+            CHECK(said.len == whole.len && memcmp(said.data, whole.data, said.len) == 0,
+                  "%s: allocation %lu failed, and so '%.*s' looked whole", label, n, (int)said.len,
+                  (const char *)said.data);
+        else
+            CHECK(strstr(err.text, "memory"), "%s: allocation %lu: %s", label, n, err.text);
+    }
+    CHECK(n > 2, "%s: only %lu allocations were tried", label, n);
+    buf_done(&whole);
+    ram_map_done(&ram);
+}
+
+static void reports_are_whole(void **state)
+{
+    (void)state;
+    output_init();
+    try_each("text", false);
+    try_each("JSON", true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reports_are_whole)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
