@@ -1,6 +1,8 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/line.h"
 #include "tools/options.h"
@@ -145,6 +147,21 @@ static int run_verb(const struct verb *v, int argc, char **argv)
     return exit_code(&err);
 }
 
+/*
+ * Who was started without one of the standard descriptors opens something else under its number,
+ * and writes its words into that: a snapshot, a guest's memory, the stream. So there is something
+ * under each before anything else is opened, and reading or writing it fails with EBADF, as if it
+ * were still closed: what is lost must not look as if it had been said.
+ */
+static int fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH) != fd)
+            return -1;
+    }
+    return 0;
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2) {
@@ -169,6 +186,8 @@ int main(int argc, char **argv)
 {
     struct error err;
 
+    if (fill_standard_descriptors() < 0)
+        return EXIT_FAILED; /* nobody can be told */
     /* A reader of our output that goes away must not end a migration half-made. */
     signal(SIGPIPE, SIG_IGN);
     output_init();

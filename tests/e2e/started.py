@@ -2,6 +2,7 @@
 """How the program was started, and what becomes of what it says: without standard descriptors, with
 an output that is lost, with signals ignored, and with a limit on the length of files."""
 
+import itertools
 import sys
 from collections import namedtuple
 
@@ -86,6 +87,137 @@ class Guest(Ramjet):
     def quit(self):
         self.qmp("quit")
         self.qmp.close()
+
+
+# ---- standard descriptors that are closed ----
+
+NAMES = {0: "input", 1: "output", 2: "errors"}
+CLOSED = [which for n in range(4) for which in itertools.combinations(NAMES, n)]
+
+
+def label_of(closed):
+    return " and ".join(NAMES[fd] for fd in closed) or "nothing"
+
+
+def all_right(process, closed, **more):
+    """What is right for who has done all: only a report may be lost, and one line says so."""
+    lost = 1 in closed
+    words = ["standard output: Bad file descriptor"] if lost and 2 not in closed else []
+    ended(process, LOST if lost else 0, *words, **more)
+
+
+def closed_snapshots(scene, closed):
+    """What lands in a file is what lands there when nothing is closed."""
+    for kind in ("file", "raw"):
+        whole, tried = scene.folder / f"{kind}.whole", scene.folder / f"{kind}.tried"
+        for run in transfer(scene, f"{kind}-whole", f"{kind}:{whole}"):
+            run.done()
+        for run in transfer(scene, f"{kind}-tried", f"{kind}:{tried}", closed=closed):
+            all_right(run, closed)
+        check(files_of(whole) == files_of(tried), f"{kind}: not the bytes that were sent")
+
+
+def closed_progress(scene, closed):
+    """Lines that are written while pages travel, for which a second and a half is enough."""
+    whole, tried = scene.folder / "whole", scene.folder / "tried"
+    slow = ["--max-bandwidth", "20Mbit", "--progress", "always"]
+    source = "synth:4M,random=100,zero=0"
+    for run in transfer(scene, "whole", f"file:{whole}", source):
+        run.done()
+    sender, receiver = transfer(scene, "tried", f"file:{tried}", source, slow, closed=closed)
+    for run in (sender, receiver):
+        run.wait(30)
+        check(2 in closed or run is receiver or "GB/s" in run.errors, f"no progress: {run.errors}")
+    check(files_of(whole) == files_of(tried), "not the bytes that were sent")
+
+
+def closed_files(scene, closed):
+    """send into a file, both ways, and info of what came."""
+    for setting in ("on", "off"):
+        whole, tried = scene.folder / f"whole-{setting}", scene.folder / f"tried-{setting}"
+        options = ["--set", f"mapped-ram={setting}", "synth:4M"]
+        Ramjet(scene, "send", *options, f"file:{whole}").done()
+        all_right(Ramjet(scene, "send", *options, f"file:{tried}", closed=closed), closed)
+        check(whole.read_bytes() == tried.read_bytes(), f"mapped-ram {setting}: not the same bytes")
+
+
+def closed_words(scene, closed):
+    """Verbs that only say something say all of it, or that it is lost."""
+    snapshot = scene.folder / "it.snap"
+    Ramjet(scene, "send", "--set", "mapped-ram=on", "synth:4M", f"file:{snapshot}").done()
+    for words in (["help"], ["help", "send"], ["help", "settings"], ["--version"],
+                  ["probe", "--rules"], ["probe", "--rules", "--json"], ["info", snapshot],
+                  ["info", "--json", snapshot], ["send", "--help"]):
+        wanted, found = Ramjet(scene, *words), Ramjet(scene, *words, closed=closed)
+        ended(wanted, 0)
+        all_right(found, closed)
+        check(1 in closed or found.output == wanted.output, f"{words}: {found.output}")
+    for words, code in ((["info"], 2), (["nonsense"], 2), ([], 2),
+                        (["info", scene.folder / "absent"], 1)):
+        ended(Ramjet(scene, *words, closed=closed), code,
+              *(["ramjet"] if 2 not in closed else []))
+
+
+def closed_guests(scene, closed):
+    """A guest in a file's memory that verifies every page, here, at another end, and out of a file;
+    driven by migrate and asked by qmp."""
+    memory, saved = scene.folder / "memory", scene.folder / "saved"
+    source = Guest(scene, "source", "--guest", "dirtier,rate=20M", "--backend", f"file:{memory}",
+                   closed=closed)
+    source.sweeps()
+    target = Guest(scene, "target", "--incoming", "defer", closed=closed)
+    asked = Ramjet(scene, "qmp", f"unix:{source.path}", "query-status", closed=closed)
+    all_right(asked, closed)
+    check(1 in closed or b"running" in asked.output, f"{asked.output}")
+    moved = Ramjet(scene, "migrate", "--progress", "always", f"unix:{source.path}",
+                   f"unix:{target.path}", closed=closed)
+    moved.wait(60)
+    check(moved.wait() == (LOST if 1 in closed else 0), f"{moved.wait()}: {moved.errors}")
+    check(2 in closed or 1 not in closed or "the guest is at TO" in moved.errors, moved.errors)
+    target.sweeps()
+    target.qmp("migrate-set-capabilities",
+               capabilities=[{"capability": "mapped-ram", "state": True}])
+    target.migrated(f"file:{saved}")
+    for vm in (source, target):
+        vm.quit()
+        vm.wait(30)
+        check(vm.wait() == (LOST if 1 in closed else 0), f"{vm.name}: {vm.wait()}: {vm.errors}")
+    check(b"heartbeats" not in memory.read_bytes(), "the report stands in the guest's memory")
+    again = Guest(scene, "again", "--incoming", f"file:{saved}", closed=closed)
+    again.sweeps()
+    again.quit()
+    again.wait(30)
+
+
+def closed_successor(scene, closed):
+    """Memory that stays while another program takes over: its descriptors are nobody's output."""
+    vm = Guest(scene, "vm", "--guest", "dirtier,rate=20M", "--backend", "memfd",
+               closed=closed)
+    vm.sweeps()
+    monitor = scene.folder / "next.monitor"
+    command = [vm.argv[0], "vm", "--incoming", f"file:{scene.folder}/state", *map(str, GUEST),
+               "--backend", "memfd", "--qmp", f"unix:{monitor}"]
+    vm.qmp("migrate-set-parameters", mode="cpr-exec", cpr_exec_command=command)
+    vm.qmp("migrate", uri=f"file:{scene.folder}/state")
+    listens(monitor, "the next program")
+    vm.qmp.close()
+    vm.qmp = Monitor(f"unix:{monitor}")
+    scene.at_end.callback(vm.qmp.close)
+    vm.sweeps()
+    vm.quit()
+    check(vm.wait(30) == (LOST if 1 in closed else 0), f"{vm.wait()}: {vm.errors}")
+
+
+for _what, _run in (("snapshots", closed_snapshots), ("files", closed_files),
+                    ("words", closed_words), ("guests", closed_guests)):
+    for _closed in CLOSED:
+        case(f"closed {label_of(_closed)}: {_what}")(
+            lambda scene, run=_run, closed=_closed: run(scene, closed))
+for _closed in ((), (2,), (0, 1, 2)):
+    case(f"closed {label_of(_closed)}: progress")(
+        lambda scene, closed=_closed: closed_progress(scene, closed))
+case("closed input and output and errors: successor")(
+    lambda scene: closed_successor(scene, (0, 1, 2)))
 
 
 # ---- output that is lost ----
