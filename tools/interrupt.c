@@ -19,14 +19,24 @@ static struct {
 
 static sigset_t mask_before; /* interrupt_block() */
 
+/* Who was started with a signal ignored (nohup, a shell's `&`) is not to hear it: sigwaitinfo()
+ * would, as a signal that is blocked waits even where it is ignored. */
+static void add_unless_ignored(sigset_t *set, int number)
+{
+    struct sigaction now;
+
+    if (sigaction(number, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+        sigaddset(set, number);
+}
+
 static sigset_t signals(void)
 {
     sigset_t set;
 
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    add_unless_ignored(&set, SIGINT);
+    add_unless_ignored(&set, SIGTERM);
+    add_unless_ignored(&set, SIGHUP);
     sigaddset(&set, SIGNAL_END);
     return set;
 }

@@ -6,8 +6,8 @@
 #include "base/error.h"
 
 /*
- * From here on SIGINT, SIGTERM and SIGHUP wait, in threads that are started later, too; one that
- * was started before must block them by itself.
+ * From here on SIGINT, SIGTERM and SIGHUP, unless the program was started with them ignored, wait,
+ * in threads that are started later, too; one that was started before must block them by itself.
  */
 void interrupt_block(void);
 /* They now call cancel(arg), on a thread of their own; those that waited, at once. */

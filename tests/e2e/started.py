@@ -3,6 +3,7 @@
 an output that is lost, with signals ignored, and with a limit on the length of files."""
 
 import itertools
+import signal
 import sys
 from collections import namedtuple
 
@@ -280,6 +281,41 @@ def lost_guest(scene):
         vm.wait(30)
         check(vm.wait() == LOST, f"{vm.wait()}: {vm.errors}")
         check("the guest was right" in vm.errors, vm.errors)
+
+
+# ---- signals that are ignored ----
+
+@case("ignored: as nohup and a shell's & do it")
+def ignored(scene):
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        receiver, address = recv(scene, f"file:{scene.folder}/{number}", ignored=[number])
+        receiver.send_signal(number)
+        Ramjet(scene, "send", "synth:4M", address).done()
+        receiver.done()
+        receiver, _ = recv(scene, f"file:{scene.folder}/not-{number}", ignored=[number])
+        for other in (signal.SIGINT, signal.SIGTERM):
+            if other != number:
+                receiver.send_signal(other)
+                break
+        receiver.failed("cancelled")
+
+
+@case("ignored: by a guest and by who drives two")
+def ignored_guest(scene):
+    ends = [signal.SIGHUP, signal.SIGINT, signal.SIGTERM]
+    source = Guest(scene, "source", "--guest", "dirtier,rate=20M", ignored=ends)
+    target = Guest(scene, "target", "--incoming", "defer", ignored=ends)
+    for number in ends:
+        source.send_signal(number)
+    source.sweeps()
+    driver = Ramjet(scene, "migrate", f"unix:{source.path}", f"unix:{target.path}", ignored=ends)
+    driver.send_signal(signal.SIGINT)
+    driver.done(60)
+    target.send_signal(signal.SIGTERM)
+    target.sweeps()
+    for vm in (source, target):
+        vm.quit()
+        vm.done(30)
 
 
 def run(scene, chosen):
