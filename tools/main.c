@@ -162,6 +162,13 @@ static int fill_standard_descriptors(void)
     return 0;
 }
 
+/* Both are errors of the call, too, which says them, and puts in order what is half-made. */
+static void ignore_deadly_signals(void)
+{
+    signal(SIGPIPE, SIG_IGN); /* a reader of our output has gone away */
+    signal(SIGXFSZ, SIG_IGN); /* a file would be longer than RLIMIT_FSIZE allows */
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2) {
@@ -188,8 +195,7 @@ int main(int argc, char **argv)
 
     if (fill_standard_descriptors() < 0)
         return EXIT_FAILED; /* nobody can be told */
-    /* A reader of our output that goes away must not end a migration half-made. */
-    signal(SIGPIPE, SIG_IGN);
+    ignore_deadly_signals();
     output_init();
     int code = run(argc, argv);
     if (code == 0 && output_close(&err) < 0) {

@@ -318,6 +318,90 @@ def ignored_guest(scene):
         vm.done(30)
 
 
+# ---- a limit on the length of files ----
+
+def only(folder, *names):
+    left = sorted(p.name for p in folder.iterdir())
+    check(left == sorted(names), f"in the folder: {left}, want {names}")
+
+
+def place(scene, name):
+    made = scene.folder / name
+    made.mkdir()
+    return made
+
+
+@case("file limit: recv")
+def limit_recv(scene):
+    for kind in ("file", "raw"):
+        for channels in (0, 2):
+            folder = place(scene, f"{kind}{channels}")
+            receiver, address = recv(scene, f"{kind}:{folder}/it", file_limit=MIB)
+            sender = Ramjet(scene, "send", "--channels", channels, "synth:16M,random=100,zero=0",
+                            address)
+            receiver.failed("file too large", seconds=30)
+            sender.failed(seconds=30)
+            check("reset" not in sender.errors.lower(), f"the source was not told: {sender.errors}")
+            only(folder)
+
+
+@case("file limit: the last byte of a snapshot is what does not fit")
+def limit_commit(scene):
+    whole, folder = scene.folder / "whole", place(scene, "target")
+    receiver, address = recv(scene, f"file:{whole}")
+    Ramjet(scene, "send", "synth:4M", address).done()
+    receiver.done()
+    receiver, address = recv(scene, f"file:{folder}/it", file_limit=whole.stat().st_size - 1)
+    sender = Ramjet(scene, "send", "synth:4M", address)
+    receiver.failed("file too large", seconds=30)
+    sender.failed(seconds=30)
+    only(folder)
+
+
+@case("file limit: send into a file")
+def limit_send(scene):
+    folder, there = place(scene, "target"), scene.folder / "there"
+    for setting in ("on", "off"):
+        for target in (folder / "it", there):
+            there.write_text("front")
+            Ramjet(scene, "send", "--set", f"mapped-ram={setting}", "synth:16M,random=100,zero=0",
+                   f"file:{target},offset=5", file_limit=MIB).failed("file too large", seconds=30)
+            check(there.read_text() == "front", f"{there.stat().st_size} bytes are left")
+            only(folder)
+
+
+@case("file limit: a guest's memory, and its migration into a file")
+def limit_guest(scene):
+    folder = place(scene, "target")
+    Ramjet(scene, "vm", "--guest", "dirtier,rate=20M", *GUEST, "--backend", f"file:{folder}/memory",
+           file_limit=MIB).failed("file too large", seconds=30)
+    only(folder)
+    Ramjet(scene, "vm", "--guest", "dirtier,rate=20M", *GUEST, "--backend", "memfd",
+           file_limit=MIB).failed("file too large", seconds=30)
+    vm = Guest(scene, "vm", "--guest", "dirtier,rate=20M", file_limit=MIB // 16)
+    vm.sweeps()
+    for mapped in (False, True):
+        vm.qmp("migrate-set-capabilities",
+               capabilities=[{"capability": "mapped-ram", "state": mapped}])
+        vm.qmp("migrate", uri=f"file:{folder}/saved")
+        until(lambda: vm.qmp("query-migrate")["status"] == "failed", "the failure", 60)
+        why = vm.qmp("query-migrate")["error-desc"]
+        check("File too large" in why, why)
+        only(folder)
+        until(lambda: vm.qmp("query-status")["status"] == "running", "the guest to run", 60)
+    before = vm.guest()["heartbeats"]
+    until(lambda: vm.guest()["heartbeats"] > before, "the guest's heartbeats", 60)
+    vm.quit()
+    vm.done(30)
+
+
+@case("file limit: output into a file")
+def limit_output(scene):
+    said = scene.folder / "said"
+    ended(Ramjet(scene, "help", "settings", output=said, file_limit=1000), LOST, "File too large")
+    check(said.stat().st_size == 1000, f"{said.stat().st_size} bytes")
+
+
 def run(scene, chosen):
     chosen.run(scene)
 
