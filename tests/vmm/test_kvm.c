@@ -11,6 +11,7 @@
 
 #define MEMORY     (UINT64_C(16) << 20)
 #define PAGE_WORDS (RAM_PAGE_SIZE / sizeof(uint64_t))
+#define TWO_WALKS  (2 * MEMORY / RAM_PAGE_SIZE) /* pages verified, when all were written twice */
 
 static void pause_guest(struct machine *m)
 {
@@ -39,6 +40,21 @@ static void await(struct machine *m, uint64_t heartbeats, uint64_t errors)
     if (!guest_report_wait(r, heartbeats, errors, DEADLINE_NEVER)) {
         OK(guest_report_failure(r, &err), err, "the guest");
         fail_msg("a wait has ended");
+    }
+}
+
+/* Until each vCPU has verified so many pages: the host decides how many a heartbeat is. */
+static void await_verified(struct machine *m, uint64_t pages)
+{
+    struct guest_report *r = machine_guest_report(m);
+    struct guest_report_state said;
+
+    for (unsigned i = 0; i < r->n_vcpus; i++) {
+        guest_report_get_state(r, &said);
+        while (said.voices[i].verified < pages) {
+            await(m, said.voices[i].heartbeats + 1, 0);
+            guest_report_get_state(r, &said);
+        }
     }
 }
 
@@ -165,13 +181,14 @@ static void finds_the_wrong_page(void **state)
         struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
         struct machine *m = start(c->cpus);
 
-        await(m, 20, 0);
+        await_verified(m, TWO_WALKS);
         pause_guest(m);
         uint64_t page = quiet_page(m, c->vcpu), expected = page_words(m, page)[c->word];
         page_words(m, page)[c->word] ^= c->flip;
         machine_resume(m, MACHINE_PAUSED);
         await(m, 0, 1);
-        await(m, verdict_of(m).heartbeats + 20, 1); /* told once, then it counts on */
+        /* Told once, then it counts on. */
+        await_verified(m, verdict_of(m).pages_verified + TWO_WALKS);
         size_t n = guest_report_wrong(machine_guest_report(m), wrong);
         CHECK(n == 1, "%s: %zu wrong pages", c->label, n);
         CHECK(wrong[0].vcpu == c->vcpu && wrong[0].page == page && wrong[0].expected == expected &&
@@ -191,7 +208,7 @@ static void finds_swapped_and_stale_pages(void **state)
     struct machine *m = start(1);
 
     (void)state;
-    await(m, 20, 0);
+    await_verified(m, TWO_WALKS);
     pause_guest(m);
     uint64_t page = quiet_page(m, 0);
     memcpy(page_words(m, page), page_words(m, page + 1), RAM_PAGE_SIZE);
@@ -452,7 +469,7 @@ static void has_memory_beyond_the_devices(void **state)
     params->first_page = (GUEST_LOW_MAX >> RAM_PAGE_BITS) - 1;
     params->n_pages = (MEMORY >> RAM_PAGE_BITS) + 1;
     machine_resume(m, MACHINE_PAUSED);
-    await(m, 50, 0);
+    await_verified(m, 2 * params->n_pages + 1);
     pause_guest(m);
     CHECK(verdict_of(m).errors == 0 && verdict_of(m).pages_written > 2 * params->n_pages,
           "%" PRIu64 " errors", verdict_of(m).errors);
