@@ -73,7 +73,7 @@ static void note_section(void *arg, const struct section *s, const uint8_t *body
     all->of[all->n++].len = len;
 }
 
-/* Time goes on: where in a section it does. */
+/* Time goes on: where in a section it does. And what is derived. */
 static const struct {
     const char *section;
     uint64_t from, to;
@@ -84,6 +84,10 @@ static const struct {
     {"vcpu-msrs 1", 8, 16},
     {"vcpu-lapic 0", 0x390, 0x394}, /* the timer's current count */
     {"vcpu-lapic 1", 0x390, 0x394},
+    /* The processor's priority: KVM derives it from the task's and from what is in service, which
+     * must be the same, only when it enters the guest again. */
+    {"vcpu-lapic 0", 0xa0, 0xa4},
+    {"vcpu-lapic 1", 0xa0, 0xa4},
     {"guest 0", 24, 32}, /* one more move */
 };
 
