@@ -40,6 +40,12 @@ static inline void check_refused(const char *label, int rc, const struct error *
     CHECK(!strchr(err->text, '\n'), "%s: more than one line: %s", label, err->text);
 }
 
+/* In scripts/lab, where a page that a guest writes costs many times as much: fewer rounds do. */
+static inline bool is_in_lab(void)
+{
+    return getenv("RAMJET_IN_LAB") != NULL;
+}
+
 /* Ends the whole program: what it needs is not on this machine. */
 static inline _Noreturn void skip_all(const char *why)
 {

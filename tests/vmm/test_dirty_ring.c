@@ -30,6 +30,12 @@ static const struct dirty_guest_config two_small_rings = {MEMORY, WORK, WORK_PAG
 
 /* --- all sources, the same guest ------------------------------------------------------------- */
 
+/* In scripts/lab each costs as much as four. */
+static unsigned rounds(unsigned many)
+{
+    return is_in_lab() ? many / 4 : many;
+}
+
 static struct dirty_source *use_ring(struct dirty_guest *g)
 {
     return g->ring;
@@ -72,8 +78,7 @@ static const struct source_case {
     {"userfaultfd, and a ring that rests", 1024, use_uffd, dirty_uffd_free, dirty_uffd_usable},
 };
 
-static void try_source(const struct source_case *c, const struct dirty_guest_config *config,
-                       unsigned rounds)
+static void try_source(const struct source_case *c, const struct dirty_guest_config *config)
 {
     struct dirty_guest g;
 
@@ -86,12 +91,12 @@ static void try_source(const struct source_case *c, const struct dirty_guest_con
             .label = c->label,
             .source = s,
             .map = &g.map,
-            .rounds = rounds,
+            .rounds = rounds(12),
             .progress = dirty_guest_progress,
             .settle = dirty_guest_settle,
             .arg = &g,
         });
-        CHECK(pages > rounds * 1000, "%s: only %" PRIu64 " pages", c->label, pages);
+        CHECK(pages > rounds(12) * 1000, "%s: only %" PRIu64 " pages", c->label, pages);
     }
     c->free(s);
     dirty_guest_end(&g);
@@ -106,14 +111,14 @@ static void loses_no_write(void **state)
         const struct source_case *c = &source_cases[i];
 
         if (c->usable && c->usable(&err) < 0) {
-            print_message("%s: skipped: %s\n", c->label, err.text);
+            print_message("skipped: %s: %s\n", c->label, err.text);
             continue;
         }
         for (unsigned cpus = 1; cpus <= DIRTY_GUEST_CPUS; cpus++) {
             const struct dirty_guest_config config = {MEMORY, WORK, WORK_PAGES, cpus,
                                                       c->ring_entries};
 
-            try_source(c, &config, 10);
+            try_source(c, &config);
         }
     }
 }
@@ -131,7 +136,7 @@ static void knows_both_slots(void **state)
 
         /* The one knows no slots, the other is the same as the small one. */
         if (c->use != use_uffd && c->ring_entries != DIRTY_RING_MAX)
-            try_source(c, &config, 10);
+            try_source(c, &config);
     }
 }
 
@@ -177,7 +182,7 @@ static void makes_room(void **state)
     struct dirty_bitmap *d = dirty_trial_bitmaps(&g.map);
     OK(g.ring->ops->start(g.ring, &err), err, "start");
     dirty_guest_run(&g);
-    for (unsigned i = 0; i < 20; i++)
+    for (unsigned i = 0; i < rounds(20); i++)
         dirty_guest_progress(&g);
     dirty_guest_settle(&g);
     uint64_t pages = dirty_trial_sync(g.ring, &g.map, d);
@@ -275,7 +280,7 @@ static void loses_no_write_to_signals(void **state)
         .label = "nudged all the time",
         .source = g.ring,
         .map = &g.map,
-        .rounds = 20,
+        .rounds = rounds(20),
         .progress = dirty_guest_progress,
         .settle = dirty_guest_settle,
         .arg = &g,
@@ -354,7 +359,7 @@ static void loses_no_write_to_news(void **state)
         .label = "told all the time",
         .source = g.ring,
         .map = &g.map,
-        .rounds = 20,
+        .rounds = rounds(20),
         .progress = read_news,
         .settle = settle_guest,
         .arg = &n,
@@ -435,7 +440,7 @@ static void await_held(struct dirty_guest *g)
         sched_yield(); /* it grows while the vCPU sleeps */
 }
 
-/* One that would sleep for hours: it stands still at once, goes on at once, and ends at once. */
+/* One that would sleep for hours: it stands still, goes on, and ends, or this test never ends. */
 static void wakes_who_is_held(void **state)
 {
     struct dirty_guest g;
@@ -448,9 +453,7 @@ static void wakes_who_is_held(void **state)
     dirty_guest_progress(&g);
     dirty_ring_limit(g.ring, 1);
     await_held(&g);
-    uint64_t from = clock_ns();
     dirty_guest_settle(&g);
-    CHECK(clock_ns() - from < NS_PER_S * TEST_SLOWNESS, "it was not to be stopped");
     dirty_guest_run(&g);
     await_held(&g); /* it still owes */
     dirty_ring_limit(g.ring, 0);

@@ -89,7 +89,7 @@ static void try_one(enum dirty_kind dirty, unsigned n_channels)
 
     snprintf(label, sizeof(label), "%s, %u channels", dirty_kind_name(dirty), n_channels);
     if (dirty_kind_usable(dirty, &err) < 0) {
-        print_message("%s: skipped: %s\n", label, err.text);
+        print_message("skipped: %s: %s\n", label, err.text);
         return;
     }
     struct machine *from = make(label, dirty, false), *to = make(label, dirty, true);

@@ -81,7 +81,7 @@ static bool is_usable(enum dirty_kind kind)
 
     if (dirty_kind_usable(kind, &err) == 0)
         return true;
-    print_message("%s: skipped: %s\n", dirty_kind_name(kind), err.text);
+    print_message("skipped: %s: %s\n", dirty_kind_name(kind), err.text);
     return false;
 }
 
@@ -162,16 +162,20 @@ static struct way way_at(size_t i)
     };
 }
 
-#define FEWER 5 /* prime to the number of ways */
+/* Both prime to the number of ways. */
+#define FEWER        5
+#define FEWER_IN_LAB 11
 
 /*
  * All of them; under a sanitizer, which is five times slower, every fifth, so that each kind of
- * each dimension still meets each of every other. Memory that is shared otherwise than its kind
- * usually is differs in nothing that a way is made of: a fifth of that again.
+ * each dimension still meets each of every other; in scripts/lab every eleventh. Memory that is
+ * shared otherwise than its kind usually is differs in nothing that a way is made of: a fifth of
+ * that again.
  */
 static void try_all(const struct backing_case *c)
 {
-    size_t stride = TEST_SLOWNESS * (c->sharing == MEMORY_SHARED_USUALLY ? 1 : FEWER);
+    size_t some = TEST_SLOWNESS * (is_in_lab() ? FEWER_IN_LAB : 1);
+    size_t stride = some * (c->sharing == MEMORY_SHARED_USUALLY ? 1 : FEWER);
     static size_t turn;
 
     for (int kind = 0; kind < DIRTY_KINDS; kind++) {
@@ -181,7 +185,7 @@ static void try_all(const struct backing_case *c)
             if (turn++ % stride == 0)
                 try_way(c, (enum dirty_kind)kind, &way);
         }
-        if (is_usable((enum dirty_kind)kind) && turn++ % TEST_SLOWNESS == 0)
+        if (is_usable((enum dirty_kind)kind) && turn++ % some == 0)
             try_file(c, (enum dirty_kind)kind);
     }
 }
