@@ -340,8 +340,8 @@ static int commit(struct incoming *m, struct error *err)
 {
     struct error ignored;
 
-    if (m->landing->ops->commit(m->landing, &m->stream.config, &m->ram, &m->stream.devices, err) <
-        0) {
+    if (landing_prepare(m->landing, &m->stream.config, &m->ram, &m->stream.devices, err) < 0 ||
+        landing_commit(m->landing, err) < 0) {
         (void)!reply(m, RETURN_SHUT, verdict_of(err), &ignored);
         return -1;
     }

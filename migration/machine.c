@@ -39,6 +39,18 @@ void machine_free(struct machine *m)
         m->ops->free(m);
 }
 
+int landing_prepare(struct landing *l, const struct configuration *config,
+                    const struct ram_map *ram, const struct device_state *devices,
+                    struct error *err)
+{
+    return l->ops->prepare ? l->ops->prepare(l, config, ram, devices, err) : 0;
+}
+
+int landing_commit(struct landing *l, struct error *err)
+{
+    return l->ops->commit ? l->ops->commit(l, err) : 0;
+}
+
 void landing_free(struct landing *l)
 {
     if (l)

@@ -82,9 +82,12 @@ struct landing_ops {
      * early devices are known; a UUID may still be added to the former. */
     int (*listed)(struct landing *l, const struct configuration *config,
                   const struct device_state *devices, struct ram_map *ram, struct error *err);
-    /* All is there and has been checked: gives it its name. The map is still valid. */
-    int (*commit)(struct landing *l, const struct configuration *config, const struct ram_map *ram,
-                  const struct device_state *devices, struct error *err);
+    /* All is there and has been checked: does everything that can fail, and whatever takes long.
+     * The map is still valid. NULL: there is nothing to be done. */
+    int (*prepare)(struct landing *l, const struct configuration *config, const struct ram_map *ram,
+                   const struct device_state *devices, struct error *err);
+    /* Gives it its name, or lets the guest run. NULL as above. */
+    int (*commit)(struct landing *l, struct error *err);
     /* Behind that: what of its memory is a file's still becomes its own, while the guest runs. A
      * cancel ends it, and is ERR_CANCELLED. NULL: listed() has no block that is replaceable. */
     int (*take_over)(struct landing *l, struct file_mapping *mapping, const struct cancel *cancel,
@@ -98,4 +101,10 @@ struct landing {
     const struct landing_ops *ops;
 };
 
+/* The ops of these names, where there are any. */
+MUST_USE int landing_prepare(struct landing *l, const struct configuration *config,
+                             const struct ram_map *ram, const struct device_state *devices,
+                             struct error *err);
+MUST_USE int landing_commit(struct landing *l, struct error *err);
+/* NULL is fine. */
 void landing_free(struct landing *l);

@@ -40,9 +40,9 @@ static int file_listed(struct landing *l, const struct configuration *config,
 }
 
 /* The pages are there; the stream around them, its magic first of all, makes it a snapshot. */
-static int file_commit(struct landing *l, const struct configuration *config,
-                       const struct ram_map *ram, const struct device_state *devices,
-                       struct error *err)
+static int file_prepare(struct landing *l, const struct configuration *config,
+                        const struct ram_map *ram, const struct device_state *devices,
+                        struct error *err)
 {
     struct landing_file *f = (struct landing_file *)l;
     struct configuration mapped = *config;
@@ -51,7 +51,12 @@ static int file_commit(struct landing *l, const struct configuration *config,
     if (snapshot_stream_write(f->fd, &mapped, ram, f->mapped, devices, err) < 0 ||
         partial_settle(&f->partial, f->fd, err) < 0)
         return err_in(err, "%s", f->partial.path);
-    return partial_commit(&f->partial, err);
+    return 0;
+}
+
+static int file_commit(struct landing *l, struct error *err)
+{
+    return partial_commit(&((struct landing_file *)l)->partial, err);
 }
 
 static void file_free(struct landing *l)
@@ -67,6 +72,7 @@ static void file_free(struct landing *l)
 
 static const struct landing_ops file_ops = {
     .listed = file_listed,
+    .prepare = file_prepare,
     .commit = file_commit,
     .free = file_free,
 };

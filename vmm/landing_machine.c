@@ -181,17 +181,20 @@ static int take_over(struct machine *m, const struct ram_map *ram,
     return -1;
 }
 
-static int machine_commit(struct landing *l, const struct configuration *config,
-                          const struct ram_map *ram, const struct device_state *devices,
-                          struct error *err)
+static int machine_prepare(struct landing *l, const struct configuration *config,
+                           const struct ram_map *ram, const struct device_state *devices,
+                           struct error *err)
 {
     const struct landing_machine *lm = landing_of(l);
-    struct machine *m = lm->machine;
 
     (void)config;
-    if (check_left_out(lm, ram, err) < 0 || take_over(m, ram, devices, err) < 0)
-        return -1;
-    machine_resume(m, MACHINE_MOVING);
+    return check_left_out(lm, ram, err) < 0 ? -1 : take_over(lm->machine, ram, devices, err);
+}
+
+static int machine_commit(struct landing *l, struct error *err)
+{
+    (void)err;
+    machine_resume(landing_of(l)->machine, MACHINE_MOVING);
     return 0;
 }
 
@@ -251,6 +254,7 @@ static void machine_landing_free(struct landing *l)
 
 static const struct landing_ops machine_ops = {
     .listed = machine_listed,
+    .prepare = machine_prepare,
     .commit = machine_commit,
     .take_over = machine_take_over,
     .free = machine_landing_free,

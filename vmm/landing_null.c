@@ -11,18 +11,6 @@ static int null_listed(struct landing *l, const struct configuration *config,
     return ram_map_anonymous(ram, err);
 }
 
-static int null_commit(struct landing *l, const struct configuration *config,
-                       const struct ram_map *ram, const struct device_state *devices,
-                       struct error *err)
-{
-    (void)l;
-    (void)config;
-    (void)ram;
-    (void)devices;
-    (void)err;
-    return 0;
-}
-
 static void null_free(struct landing *l)
 {
     free(l);
@@ -30,7 +18,6 @@ static void null_free(struct landing *l)
 
 static const struct landing_ops null_ops = {
     .listed = null_listed,
-    .commit = null_commit,
     .free = null_free,
 };
 

@@ -86,9 +86,9 @@ static int settle_block(struct landing_raw *r, const struct ram_block *b, int *f
                                     : drop_block(r, b, fd, err);
 }
 
-static int raw_commit(struct landing *l, const struct configuration *config,
-                      const struct ram_map *ram, const struct device_state *devices,
-                      struct error *err)
+static int raw_prepare(struct landing *l, const struct configuration *config,
+                       const struct ram_map *ram, const struct device_state *devices,
+                       struct error *err)
 {
     struct landing_raw *r = (struct landing_raw *)l;
     int rc = write_stream(r, config, ram, devices, err);
@@ -97,7 +97,12 @@ static int raw_commit(struct landing *l, const struct configuration *config,
         rc = settle_block(r, &ram->blocks[i], &r->fds[i], err);
     if (rc == 0)
         rc = partial_settle(&r->partial, r->dir, err);
-    return rc < 0 ? err_in(err, "%s", r->partial.path) : partial_commit(&r->partial, err);
+    return rc < 0 ? err_in(err, "%s", r->partial.path) : 0;
+}
+
+static int raw_commit(struct landing *l, struct error *err)
+{
+    return partial_commit(&((struct landing_raw *)l)->partial, err);
 }
 
 static void raw_free(struct landing *l)
@@ -114,6 +119,7 @@ static void raw_free(struct landing *l)
 
 static const struct landing_ops raw_ops = {
     .listed = raw_listed,
+    .prepare = raw_prepare,
     .commit = raw_commit,
     .free = raw_free,
 };

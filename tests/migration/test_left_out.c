@@ -26,9 +26,9 @@ static int on_listed(struct landing *l, const struct configuration *config,
     return ram_map_anonymous(ram, err);
 }
 
-static int on_commit(struct landing *l, const struct configuration *config,
-                     const struct ram_map *ram, const struct device_state *devices,
-                     struct error *err)
+static int on_prepare(struct landing *l, const struct configuration *config,
+                      const struct ram_map *ram, const struct device_state *devices,
+                      struct error *err)
 {
     struct note *note = CONTAINER_OF(l, struct note, base);
 
@@ -43,7 +43,7 @@ static int on_commit(struct landing *l, const struct configuration *config,
     return 0;
 }
 
-static const struct landing_ops ops = {.listed = on_listed, .commit = on_commit};
+static const struct landing_ops ops = {.listed = on_listed, .prepare = on_prepare};
 
 /* A block of each kind behind the machine's own. */
 static struct machine *make_machine(const char *type)

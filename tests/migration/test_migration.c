@@ -75,20 +75,28 @@ static int on_listed(struct landing *l, const struct configuration *config,
     return happen(e, e->c->at_list, err);
 }
 
-static int on_commit(struct landing *l, const struct configuration *config,
-                     const struct ram_map *ram, const struct device_state *devices,
-                     struct error *err)
+static int on_prepare(struct landing *l, const struct configuration *config,
+                      const struct ram_map *ram, const struct device_state *devices,
+                      struct error *err)
 {
     struct ends *e = ((struct test_landing *)l)->ends;
 
     (void)config;
     (void)devices;
-    if (e->c->at_commit == NOTHING)
-        memory_check_equal(e->c->label, &e->machine->ram, ram);
+    (void)err;
+    memory_check_equal(e->c->label, &e->machine->ram, ram);
+    return 0;
+}
+
+static int on_commit(struct landing *l, struct error *err)
+{
+    struct ends *e = ((struct test_landing *)l)->ends;
+
     return happen(e, e->c->at_commit, err);
 }
 
-static const struct landing_ops ops = {.listed = on_listed, .commit = on_commit};
+static const struct landing_ops ops = {
+    .listed = on_listed, .prepare = on_prepare, .commit = on_commit};
 
 static void *run_source(void *arg)
 {

@@ -229,22 +229,31 @@ static void cancel_and_await_the_end(struct outgoing *m)
     } while (snap.status == MIGRATION_DEVICE);
 }
 
-static int on_commit(struct landing *l, const struct configuration *config,
-                     const struct ram_map *ram, const struct device_state *devices,
-                     struct error *err)
+static int on_prepare(struct landing *l, const struct configuration *config,
+                      const struct ram_map *ram, const struct device_state *devices,
+                      struct error *err)
 {
-    struct run *r = CONTAINER_OF(l, struct run, landing);
+    const struct run *r = CONTAINER_OF(l, struct run, landing);
 
     (void)config;
     (void)devices;
     (void)err;
     memory_check_equal(r->scene->label, &r->machine->ram, ram);
+    return 0;
+}
+
+static int on_commit(struct landing *l, struct error *err)
+{
+    const struct run *r = CONTAINER_OF(l, struct run, landing);
+
+    (void)err;
     if (r->scene->late_cancel)
         cancel_and_await_the_end(r->out);
     return 0;
 }
 
-static const struct landing_ops landing_ops = {.listed = on_listed, .commit = on_commit};
+static const struct landing_ops landing_ops = {
+    .listed = on_listed, .prepare = on_prepare, .commit = on_commit};
 
 static void *peer_main(void *arg)
 {

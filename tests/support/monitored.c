@@ -38,23 +38,13 @@ static int on_listed(struct landing *l, const struct configuration *config,
     return t->null->ops->listed(t->null, config, devices, ram, err);
 }
 
-static int on_commit(struct landing *l, const struct configuration *config,
-                     const struct ram_map *ram, const struct device_state *devices,
-                     struct error *err)
-{
-    struct test_landing *t = (struct test_landing *)l;
-
-    return t->null->ops->commit(t->null, config, ram, devices, err);
-}
-
 static void on_free(struct landing *l)
 {
     landing_free(((struct test_landing *)l)->null);
     free(l);
 }
 
-static const struct landing_ops landing_ops = {
-    .listed = on_listed, .commit = on_commit, .free = on_free};
+static const struct landing_ops landing_ops = {.listed = on_listed, .free = on_free};
 
 static int land(void *arg, const struct ram_set_rules *ram, struct landing **ret, struct error *err)
 {

@@ -81,7 +81,8 @@ static void land(struct landing *l, const struct source *s)
                 OK(ram_zero_page(&map.blocks[i], at, &err), err, "zero");
         }
     }
-    OK(l->ops->commit(l, &config, &map, &s->devices, &err), err, "commit");
+    OK(landing_prepare(l, &config, &map, &s->devices, &err), err, "prepare");
+    OK(landing_commit(l, &err), err, "commit");
     ram_map_done(&map);
     landing_free(l);
 }
@@ -194,7 +195,8 @@ static void land_without(struct landing *l, const struct source *s)
                          &err),
                err, "write");
     }
-    OK(l->ops->commit(l, &config, &map, &s->devices, &err), err, "commit");
+    OK(landing_prepare(l, &config, &map, &s->devices, &err), err, "prepare");
+    OK(landing_commit(l, &err), err, "commit");
     ram_map_done(&map);
     landing_free(l);
 }
