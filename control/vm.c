@@ -33,6 +33,7 @@ struct job {
     unsigned users;               /* and so many do */
     bool arrived;                 /* incoming: the source is there */
     bool landed;                  /* incoming: the guest is here, some of its memory is not */
+    bool held;                    /* incoming: it is here, and nobody knows whether it may run */
     enum migration_status status; /* the last that was told */
     struct error failure;         /* ERR_NONE: it has not failed */
     struct migration_snapshot last;
@@ -306,7 +307,7 @@ static void job_end(struct job *job, int rc, const struct error *err)
     struct vm *vm = job->vm;
     bool failed = rc < 0 && err->kind != ERR_CANCELLED;
     /* A guest part of whose memory stays a file's is none to go on with. */
-    bool fatal = failed && (job->exit_on_error || job->landed);
+    bool fatal = failed && !job->held && (job->exit_on_error || job->landed);
 
     job_stats(job, &job->last);
     shut_out(job);
@@ -318,10 +319,12 @@ static void job_end(struct job *job, int rc, const struct error *err)
         vm->fatal = *err;
     vm->quitting |= fatal;
     job->alive = false;
-    bool over = is_over(vm);
+    bool over = is_over(vm), undecided = failed && vm->moved;
     struct error why = vm->fatal;
     pthread_cond_broadcast(&vm->changed);
     pthread_mutex_unlock(&vm->lock);
+    if (undecided && vm->config.undecided)
+        vm->config.undecided(vm->config.arg, err);
     if (over)
         vm->config.over(vm->config.arg, why.kind != ERR_NONE ? &why : NULL);
 }
@@ -369,6 +372,7 @@ static struct connect_config connect_config(const struct vm *vm, const struct jo
         .tls = job->tls,
         .connect_timeout_ms = vm->config.connect_timeout_ms,
         .stall_timeout_ms = vm->config.stall_timeout_ms,
+        .answer_timeout_ms = vm->config.answer_timeout_ms,
     };
 }
 
@@ -584,6 +588,14 @@ static void arrive(struct vm *vm)
     tell_whether_it_runs(vm);
 }
 
+/* The guest is here, and stands still as one does that has gone: cont lets it run. */
+static void hold_back(struct job *job)
+{
+    job->held = true;
+    job->vm->waiting = false;
+    job->vm->moved = true;
+}
+
 /* It comes from a file, part of which is its memory still. */
 static void in_guest(void *arg, bool running)
 {
@@ -608,6 +620,8 @@ static void in_status(void *arg, enum migration_status status)
     job->status = status;
     if (status == MIGRATION_COMPLETED && !job->landed)
         arrive(vm);
+    if (status == MIGRATION_FAILED && vm->config.attended && incoming_holds_guest(job->incoming))
+        hold_back(job);
     if (status != MIGRATION_SETUP)
         tell_status(vm, status);
     pthread_mutex_unlock(&vm->lock);
@@ -904,6 +918,7 @@ static int fill(struct vm *vm, struct error *err)
     struct settings standard;
 
     settings_init(&standard);
+    standard.capabilities |= IN_SET(CAP_RETURN_PATH); /* else nobody knows how a migration ended */
     if (vm->config.name && !(vm->name = strdup(vm->config.name)))
         return err_sys(err, "memory for a name");
     return settings_copy(&standard, &vm->settings, err);

@@ -50,6 +50,10 @@ struct vm_config {
     uint64_t host_facts; /* IN_SET(FACT_NO_… and FACT_BLOCKED): what host and machine lack */
     const struct engine *engine;                   /* NULL: auto */
     uint64_t connect_timeout_ms, stall_timeout_ms; /* as in incoming.h */
+    uint64_t answer_timeout_ms;                    /* as in connect.h */
+    /* Somebody can say cont. Then a guest that has come whole and may not run, because the source
+     * was lost before it confirmed, is kept; else that is a failure like any other. */
+    bool attended;
     unsigned populate_threads;
     /*
      * It is over: quit, and no migration runs any more; or the incoming one that the VM was made
@@ -57,7 +61,12 @@ struct vm_config {
      * called vm_quit(); the owner goes on elsewhere and ends with vm_free().
      */
     void (*over)(void *arg, const struct error *failure);
-    void *arg; /* for land(), replace() and over() */
+    /*
+     * A migration has failed, and the guest stands still until cont: only its user can know whether
+     * it runs at the other end. By the migration's thread. NULL: nobody listens.
+     */
+    void (*undecided)(void *arg, const struct error *why);
+    void *arg; /* for land(), replace(), over() and undecided() */
 };
 
 /*

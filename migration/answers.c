@@ -22,23 +22,70 @@ static int bad_verdict(uint32_t verdict, struct error *err)
 
 /* --- the reader ------------------------------------------------------------------------------ */
 
+/* The number of the n-th PING. */
+static uint32_t ping_number(uint32_t n)
+{
+    return n == 1 ? SWITCHOVER_OFFER : n;
+}
+
+/* Under the lock. Every PING is answered, in their order, by its number. */
+static int take_pong(struct answers *a, uint32_t value, struct error *err)
+{
+    uint32_t expected = ping_number(a->pongs + 1);
+    bool accepts = expected == SWITCHOVER_OFFER && value == SWITCHOVER_ACCEPTED;
+
+    if (a->pongs == a->pings)
+        return err_set(err, ERR_PEER, "return path: PONG %u without a PING", value);
+    if (value != expected && !accepts)
+        return err_set(err, ERR_PEER, "return path: PONG %u, expected %u", value, expected);
+    a->confirms |= accepts;
+    a->pongs++;
+    return 0;
+}
+
+static int unasked(enum return_message type, struct error *err)
+{
+    return err_set(err, ERR_PEER, "return path: %s: nothing asked for it",
+                   return_message_name(type));
+}
+
+/* Under the lock. */
+static int take(struct answers *a, const struct return_path_message *msg, struct error *err)
+{
+    a->heard_ns = clock_ns();
+    switch (msg->type) {
+    case RETURN_PONG:
+        return take_pong(a, msg->value, err);
+    case RETURN_SWITCHOVER_ACK:
+        a->acked = true;
+        return 0;
+    case RETURN_SWITCHOVER_READY:
+    case RETURN_SWITCHOVER_ALIVE:
+        a->ready |= msg->type == RETURN_SWITCHOVER_READY;
+        return a->confirms ? 0 : unasked(msg->type, err);
+    case RETURN_SHUT:
+        a->known = true;
+        a->verdict = msg->value;
+        return a->verdict ? bad_verdict(a->verdict, err) : 0;
+    default:
+        return 0; /* an acknowledgement that means nothing here */
+    }
+}
+
 static int read_all(struct answers *a, struct stream_in *in, struct error *err)
 {
     struct return_path_message msg;
+    int rc;
 
     do {
         if (return_path_recv(in, &msg, err) < 0)
             return -1;
         pthread_mutex_lock(&a->group->lock);
-        if (msg.type == RETURN_PONG)
-            a->pong = msg.value;
-        a->acked |= msg.type == RETURN_SWITCHOVER_ACK;
-        a->known = msg.type == RETURN_SHUT;
-        a->verdict = a->known ? msg.value : 0;
+        rc = take(a, &msg, err);
         pthread_cond_broadcast(&a->group->changed);
         pthread_mutex_unlock(&a->group->lock);
-    } while (msg.type != RETURN_SHUT);
-    return msg.value ? bad_verdict(msg.value, err) : 0;
+    } while (rc == 0 && msg.type != RETURN_SHUT);
+    return rc;
 }
 
 static void *answers_main(void *arg)
@@ -54,10 +101,11 @@ static void *answers_main(void *arg)
 }
 
 int answers_start(struct answers *a, struct channel_group *group, struct channel *main,
-                  struct error *err)
+                  const struct answers_limits *limits, struct error *err)
 {
     a->group = group;
     a->main = main;
+    a->limits = *limits;
     errno = pthread_create(&a->thread, NULL, answers_main, a);
     if (errno)
         return err_thread(err, "return path: thread");
@@ -80,12 +128,68 @@ bool answers_failed(const struct answers *a, struct error *err)
     return true;
 }
 
-bool answers_missed(const struct answers *a)
+/* --- those who wait -------------------------------------------------------------------------- */
+
+uint32_t answers_ping(struct answers *a)
 {
-    return a->missed && (!a->known || a->verdict == 0);
+    pthread_mutex_lock(&a->group->lock);
+    uint32_t number = ping_number(++a->pings);
+    pthread_mutex_unlock(&a->group->lock);
+    return number;
 }
 
-/* --- those who wait -------------------------------------------------------------------------- */
+/* What is waited for, and how long already. Under the lock. */
+struct wait {
+    const char *what; /* as the destination's doing: "has not …" */
+    bool (*done)(const struct answers *a);
+    const bool *hurry; /* NULL: nobody can be in a hurry */
+    uint64_t since_ns, hurried_ns;
+};
+
+static uint64_t after_ms(uint64_t since_ns, uint64_t ms)
+{
+    return since_ns == 0 || ms == 0 ? DEADLINE_NEVER : since_ns + ms * NS_PER_MS;
+}
+
+/* The first of the limits that will be reached; *ret_err tells of it. */
+static uint64_t next_limit(const struct answers *a, struct wait *w, struct error *ret_err)
+{
+    const struct answers_limits *l = &a->limits;
+    uint64_t heard = a->confirms ? MAX(a->heard_ns, w->since_ns) : 0;
+    uint64_t answer = after_ms(w->since_ns, l->answer_ms), silence = after_ms(heard, l->silence_ms);
+
+    if (w->hurry && *w->hurry && w->hurried_ns == 0)
+        w->hurried_ns = clock_ns();
+    uint64_t hurry = after_ms(w->hurried_ns, l->hurry_ms);
+    if (hurry <= answer && hurry <= silence)
+        err_set(ret_err, ERR_PEER, "cancelled too late: the destination has everything, and %s",
+                w->what);
+    else if (silence <= answer)
+        err_set(ret_err, ERR_PEER,
+                "the destination %s, and has said nothing for %.1f s (--stall-timeout)", w->what,
+                (double)l->silence_ms / 1000);
+    else
+        err_set(ret_err, ERR_PEER, "the destination %s for %.1f s (--answer-timeout)", w->what,
+                (double)l->answer_ms / 1000);
+    return MIN(hurry, MIN(answer, silence));
+}
+
+/* Until it is done or all has ended; 0 in both cases. */
+static int await(struct answers *a, struct wait *w, struct error *err)
+{
+    struct error limit;
+
+    w->since_ns = clock_ns();
+    while (!w->done(a) && !a->known && !a->group->failed) {
+        uint64_t deadline = next_limit(a, w, &limit);
+
+        if (!channel_group_wait(a->group, deadline) && clock_ns() >= next_limit(a, w, &limit)) {
+            *err = limit;
+            return -1;
+        }
+    }
+    return 0;
+}
 
 /* Under the lock: nothing has ended that must not end yet. */
 static int check_going_on(const struct answers *a, struct error *err)
@@ -94,21 +198,40 @@ static int check_going_on(const struct answers *a, struct error *err)
         *err = a->group->err;
         return -1;
     }
-    return a->known
-               ? err_set(err, ERR_PEER, "return path: SHUT %u before the stream's end", a->verdict)
-               : 0;
+    if (a->known && a->verdict)
+        return bad_verdict(a->verdict, err);
+    return a->known ? err_set(err, ERR_PEER, "return path: SHUT 0 before the stream's end") : 0;
 }
 
-int answers_await_pong(struct answers *a, uint32_t ping, struct error *err)
+static int await_going_on(struct answers *a, const char *what,
+                          bool (*done)(const struct answers *a), struct error *err)
 {
-    struct channel_group *g = a->group;
+    struct wait w = {.what = what, .done = done};
 
-    pthread_mutex_lock(&g->lock);
-    while (a->pong != ping && !a->known && !g->failed)
-        channel_group_wait(g, DEADLINE_NEVER);
-    int rc = check_going_on(a, err);
-    pthread_mutex_unlock(&g->lock);
+    pthread_mutex_lock(&a->group->lock);
+    int rc = await(a, &w, err) < 0 ? -1 : check_going_on(a, err);
+    pthread_mutex_unlock(&a->group->lock);
     return rc;
+}
+
+static bool is_answered(const struct answers *a)
+{
+    return a->pongs == a->pings;
+}
+
+int answers_await_pong(struct answers *a, struct error *err)
+{
+    return await_going_on(a, "has not answered a PING", is_answered, err);
+}
+
+static bool is_ready(const struct answers *a)
+{
+    return a->ready;
+}
+
+int answers_await_ready(struct answers *a, struct error *err)
+{
+    return await_going_on(a, "has not said that it is ready", is_ready, err);
 }
 
 int answers_await_ack(struct answers *a, uint64_t deadline, struct error *err)
@@ -132,32 +255,32 @@ bool answers_acked(struct answers *a)
     return acked;
 }
 
-int answers_await_verdict(struct answers *a, const bool *hurry, uint64_t stall_ms,
-                          struct error *err)
+bool answers_confirm(struct answers *a)
 {
-    struct channel_group *g = a->group;
-    uint64_t deadline = DEADLINE_NEVER;
-    bool in_time = true;
-    int rc = 0;
+    pthread_mutex_lock(&a->group->lock);
+    bool confirms = a->confirms;
+    pthread_mutex_unlock(&a->group->lock);
+    return confirms;
+}
 
-    pthread_mutex_lock(&g->lock);
-    while (!a->known && !g->failed && in_time) {
-        if (*hurry && deadline == DEADLINE_NEVER)
-            deadline = deadline_in_ms(stall_ms);
-        in_time = channel_group_wait(g, deadline);
-    }
-    if (a->known) {
+static bool is_known(const struct answers *a)
+{
+    return a->known;
+}
+
+/* A verdict counts, whatever else has failed. */
+int answers_await_verdict(struct answers *a, const bool *hurry, struct error *err)
+{
+    struct wait w = {.what = "has given no verdict", .done = is_known, .hurry = hurry};
+
+    pthread_mutex_lock(&a->group->lock);
+    int rc = await(a, &w, err);
+    if (rc == 0 && a->known) {
         rc = a->verdict ? bad_verdict(a->verdict, err) : 0;
-    } else if (g->failed) {
-        *err = g->err;
+    } else if (rc == 0) {
+        *err = a->group->err;
         rc = -1;
-    } else {
-        a->missed = true;
-        rc = err_set(err, ERR_PEER,
-                     "cancelled too late: the destination has everything, and has given no verdict "
-                     "for %.1f s; it may have the guest, which stays stopped here",
-                     (double)stall_ms / 1000);
     }
-    pthread_mutex_unlock(&g->lock);
+    pthread_mutex_unlock(&a->group->lock);
     return rc;
 }

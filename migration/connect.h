@@ -19,6 +19,7 @@ struct connect_config {
     bool zero_copy;              /* on the channels of connect_dial_many() */
     uint64_t connect_timeout_ms; /* 0 = no limit */
     uint64_t stall_timeout_ms;   /* 0 = no limit */
+    uint64_t answer_timeout_ms;  /* for what one end asks and the other answers; 0 = no limit */
 };
 
 /* Dials once; the channel is in the group and belongs to the caller. */

@@ -10,9 +10,9 @@
 #include "base/fd.h"
 #include "migration/arrivals.h"
 #include "migration/main_stream.h"
+#include "migration/replies.h"
 #include "multifd/recv_pool.h"
 #include "ram/mapped_file.h"
-#include "stream/return_path.h"
 #include "transport/file.h"
 
 /* Machine types whose sources may wait for a SWITCHOVER_ACK from us. */
@@ -42,11 +42,11 @@ struct incoming {
     struct file_mapping mapping; /* what is the file's still */
     bool per_section;            /* the end of each section is a barrier */
 
-    struct channel *main; /* under the group's lock: statistics look at it */
+    bool confirms;    /* the source is asked before the guest runs */
+    bool holds_guest; /* it was lost before it answered: the guest is here, and waits */
 
-    /* Return path: written by the main thread and by the first failure. */
-    pthread_mutex_t reply_lock;
-    bool reply_open, reply_closed;
+    struct channel *main; /* under the group's lock: statistics look at it */
+    struct replies replies;
 
     _Atomic uint64_t main_normal, main_zero; /* pages in the main stream, for statistics */
 };
@@ -65,41 +65,11 @@ static bool is_file(const struct incoming *m)
     return m->file >= 0;
 }
 
-static int reply(struct incoming *m, enum return_message type, uint32_t value, struct error *err)
-{
-    int rc = 0;
-
-    pthread_mutex_lock(&m->reply_lock);
-    if (m->reply_open && !m->reply_closed)
-        rc = return_path_send(m->main, type, value, 0, err);
-    m->reply_closed |= type == RETURN_SHUT;
-    pthread_mutex_unlock(&m->reply_lock);
-    return rc;
-}
-
-/* What the source is told of an error: a number that its strerror() can make sense of. */
-static uint32_t verdict_of(const struct error *err)
-{
-    if (err->sys > 0)
-        return (uint32_t)err->sys;
-    return err->kind == ERR_CANCELLED ? ECANCELED : EPROTO;
-}
-
-/*
- * Everyone is waiting to be woken: a peer that does not read its return path, now or in a reply
- * that is under way, is not told.
- */
 static void farewell(void *arg, const struct error *err)
 {
     struct incoming *m = arg;
-    struct error ignored;
 
-    if (pthread_mutex_trylock(&m->reply_lock) != 0)
-        return;
-    if (m->reply_open && !m->reply_closed)
-        (void)!return_path_send(m->main, RETURN_SHUT, verdict_of(err), CHANNEL_NOWAIT, &ignored);
-    m->reply_closed = true;
-    pthread_mutex_unlock(&m->reply_lock);
+    replies_refuse(&m->replies, err);
 }
 
 static bool is_ours(const char *machine)
@@ -127,12 +97,23 @@ static int open_reply(struct incoming *m, struct error *err)
 {
     if (is_file(m))
         return 0;
-    if (m->reply_open)
-        return err_set(err, ERR_PEER, "command OPEN_RETURN_PATH: a second one, expected one");
-    pthread_mutex_lock(&m->reply_lock);
-    m->reply_open = true;
-    pthread_mutex_unlock(&m->reply_lock);
-    return wants_switchover_ack(m) ? reply(m, RETURN_SWITCHOVER_ACK, 0, err) : 0;
+    if (replies_open(&m->replies, m->main, err) < 0)
+        return -1;
+    return wants_switchover_ack(m) ? replies_send(&m->replies, RETURN_SWITCHOVER_ACK, 0, err) : 0;
+}
+
+static int answer_ping(struct incoming *m, uint32_t value, struct error *err)
+{
+    if (is_file(m))
+        return 0;
+    if (!replies_are_open(&m->replies))
+        return err_set(err, ERR_PEER, "command PING: the return path is not open");
+    if (value != SWITCHOVER_OFFER)
+        return replies_send(&m->replies, RETURN_PONG, value, err);
+    m->confirms = m->stream.may_drop = true;
+    if (replies_send(&m->replies, RETURN_PONG, SWITCHOVER_ACCEPTED, err) < 0)
+        return -1;
+    return replies_keep_alive(&m->replies, err);
 }
 
 static int on_command(struct main_stream *ms, const struct command *c, struct error *err)
@@ -144,12 +125,14 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
     case COMMAND_OPEN_RETURN_PATH:
         return open_reply(m, err);
     case COMMAND_PING:
-        if (!m->reply_open && !is_file(m))
-            return err_set(err, ERR_PEER, "command PING: the return path is not open");
-        return reply(m, RETURN_PONG, get_u32(&r), err);
+        return answer_ping(m, get_u32(&r), err);
     case COMMAND_POSTCOPY_ADVISE: /* postcopy is possible; whether it starts shows later */
     case COMMAND_SWITCHOVER_START:
         return 0;
+    case COMMAND_SWITCHOVER_RUN:
+    case COMMAND_SWITCHOVER_DROP:
+        return err_set(err, ERR_PEER, "command %s: the stream is not complete",
+                       command_name(c->id));
     default:
         return err_set(err, ERR_PEER,
                        "command %s: postcopy and COLO are not taken here; migrate by precopy",
@@ -336,17 +319,87 @@ static int load(struct incoming *m, struct error *err)
     return 0;
 }
 
-static int commit(struct incoming *m, struct error *err)
+/* --- the switch-over ------------------------------------------------------------------------- */
+
+static int prepare(struct incoming *m, struct error *err)
+{
+    return landing_prepare(m->landing, &m->stream.config, &m->ram, &m->stream.devices, err);
+}
+
+/*
+ * The source has not answered. It may have said RUN, and then its guest stands still for good: ours
+ * is not given up. It may never have heard us, and then its guest runs: so ours does not, until its
+ * user says so.
+ */
+static int hold_guest(struct incoming *m, struct error *err)
+{
+    struct error why;
+
+    m->holds_guest = true;
+    if (m->landing->ops->keep && m->landing->ops->keep(m->landing, &why) < 0)
+        return err_in(err, "%s; the source was lost before it confirmed the switch-over", why.text);
+    return err_in(err, "the source was lost before it confirmed the switch-over: all is here, and "
+                       "the source may have gone on with its guest");
+}
+
+static int obey(const struct command *c, struct error *err)
+{
+    if (c->id == COMMAND_SWITCHOVER_RUN)
+        return 0;
+    if (c->id == COMMAND_SWITCHOVER_DROP)
+        return err_set(err, ERR_PEER, MAIN_STREAM_DROPPED);
+    return err_set(err, ERR_PEER, "command %s: expected SWITCHOVER_RUN or SWITCHOVER_DROP",
+                   command_name(c->id));
+}
+
+/* Only the source knows whether its guest may run here: asks it, and waits for its word. */
+static int await_run(struct incoming *m, struct error *err)
+{
+    struct error ignored;
+    struct command c;
+    size_t len;
+
+    atomic_store(&m->main->stall_timeout_ms, m->config.connect.answer_timeout_ms);
+    /* A source that has gone may have left a word before. */
+    (void)!replies_send(&m->replies, RETURN_SWITCHOVER_READY, 0, &ignored);
+    const uint8_t *type = stream_in_peek(&m->in, 1, &len);
+    if (type && *type != STREAM_COMMAND)
+        return err_set(err, ERR_PEER, "element 0x%02x, expected SWITCHOVER_RUN", *type);
+    in_u8(&m->in);
+    command_in(&m->in, &c);
+    if (channel_group_check(&m->group, err) < 0) /* cancelled: here is nothing to be held */
+        return -1;
+    return stream_in_check(&m->in, err) < 0 ? hold_guest(m, err) : obey(&c, err);
+}
+
+static int refuse(struct incoming *m, const struct error *err)
 {
     struct error ignored;
 
-    if (landing_prepare(m->landing, &m->stream.config, &m->ram, &m->stream.devices, err) < 0 ||
-        landing_commit(m->landing, err) < 0) {
-        (void)!reply(m, RETURN_SHUT, verdict_of(err), &ignored);
+    (void)!replies_send(&m->replies, RETURN_SHUT, replies_verdict(err), &ignored);
+    return -1;
+}
+
+/*
+ * From here on it succeeds or fails by what is done here: a connection that fails, or a cancel,
+ * comes too late and must not tell the source otherwise. A source that confirms may be told of a
+ * cancel until it has.
+ */
+static int switch_over(struct incoming *m, struct error *err)
+{
+    struct error ignored;
+
+    if (channel_group_settle(&m->group, m->confirms ? SETTLED_FAILURE : SETTLED_ALL, err) < 0)
         return -1;
-    }
+    atomic_store(&m->stats.status, MIGRATION_DEVICE);
+    if (prepare(m, err) < 0 || (m->confirms && await_run(m, err) < 0))
+        return refuse(m, err);
+    if (channel_group_settle(&m->group, SETTLED_ALL, err) < 0)
+        return -1;
+    if (landing_commit(m->landing, err) < 0)
+        return refuse(m, err);
     /* It is done, whether or not the source is still there to hear of it. */
-    (void)!reply(m, RETURN_SHUT, 0, &ignored);
+    (void)!replies_send(&m->replies, RETURN_SHUT, 0, &ignored);
     return 0;
 }
 
@@ -387,12 +440,7 @@ static int run(struct incoming *m, struct error *err)
         return -1;
     atomic_store(&m->stats.start_ns, clock_ns());
     arrive_at(m, MIGRATION_SETUP);
-    /* Settled, it succeeds or fails by its commit: a cancel, or a connection that fails, comes too
-     * late and must not tell the source otherwise. */
-    if (load(m, err) < 0 || channel_group_settle(&m->group, SETTLED_ALL, err) < 0)
-        return -1;
-    atomic_store(&m->stats.status, MIGRATION_DEVICE);
-    return commit(m, err) < 0 ? -1 : take_over(m, err);
+    return load(m, err) < 0 || switch_over(m, err) < 0 ? -1 : take_over(m, err);
 }
 
 int incoming_run(struct incoming *m, struct error *err)
@@ -405,6 +453,7 @@ int incoming_run(struct incoming *m, struct error *err)
         channel_group_fail(&m->group, err);
         (void)!channel_group_check(&m->group, err); /* the first error, not ours that followed */
     }
+    replies_end(&m->replies);
     atomic_store(&m->stats.end_ns, clock_ns());
     if (m->arrivals)
         arrivals_end(m->arrivals);
@@ -457,7 +506,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
     }
     m->group.farewell = farewell;
     m->group.farewell_arg = m;
-    pthread_mutex_init(&m->reply_lock, NULL);
+    replies_init(&m->replies, &m->group);
     struct recv_pool_config pool = {
         .group = &m->group,
         .n_expected = config->n_channels > 0 ? (unsigned)config->n_channels : 0,
@@ -509,6 +558,11 @@ void incoming_stats(struct incoming *m, struct migration_snapshot *ret)
     pthread_mutex_unlock(&m->group.lock);
 }
 
+bool incoming_holds_guest(const struct incoming *m)
+{
+    return m->holds_guest;
+}
+
 const struct ram_map *incoming_ram(const struct incoming *m)
 {
     return &m->ram;
@@ -528,7 +582,7 @@ void incoming_free(struct incoming *m)
     main_stream_done(&m->stream);
     stream_in_done(&m->in);
     ram_map_done(&m->ram);
-    pthread_mutex_destroy(&m->reply_lock);
+    replies_done(&m->replies);
     channel_group_done(&m->group);
     free(m);
 }

@@ -45,6 +45,11 @@ MUST_USE int incoming_run(struct incoming *m, struct error *err);
 void incoming_cancel(struct incoming *m);
 /* Any thread, any time until incoming_free(). */
 void incoming_stats(struct incoming *m, struct migration_snapshot *ret);
+/*
+ * After incoming_run() failed: the guest is whole here, and stands still, because the source was
+ * lost before it could say whether its own runs on. Only its user knows.
+ */
+bool incoming_holds_guest(const struct incoming *m);
 /* The map as it was listed; valid until incoming_free(), after incoming_run(). */
 const struct ram_map *incoming_ram(const struct incoming *m);
 void incoming_free(struct incoming *m);

@@ -88,6 +88,9 @@ struct landing_ops {
                    const struct device_state *devices, struct error *err);
     /* Gives it its name, or lets the guest run. NULL as above. */
     int (*commit)(struct landing *l, struct error *err);
+    /* Prepared, and nobody can say whether the source goes on: what is here must not be lost, and
+     * must not run. NULL: it stays by itself. */
+    int (*keep)(struct landing *l, struct error *err);
     /* Behind that: what of its memory is a file's still becomes its own, while the guest runs. A
      * cancel ends it, and is ERR_CANCELLED. NULL: listed() has no block that is replaceable. */
     int (*take_over)(struct landing *l, struct file_mapping *mapping, const struct cancel *cancel,

@@ -79,6 +79,21 @@ static int element(struct main_stream *ms, bool *ret_end, struct error *err)
     }
 }
 
+/* Whether `tail` is whole, and the source's last word stands behind it: it goes on itself. */
+static bool is_dropped(const struct main_stream *ms)
+{
+    static const uint8_t drop[] = {STREAM_COMMAND, 0, COMMAND_SWITCHOVER_DROP, 0, 0};
+    const struct buf *tail = &ms->devices.tail;
+    struct buf whole = *tail;
+    size_t json;
+
+    if (!ms->may_drop || tail->len < sizeof(drop) ||
+        memcmp(tail->data + tail->len - sizeof(drop), drop, sizeof(drop)) != 0)
+        return false;
+    whole.len -= sizeof(drop);
+    return description_ends(&whole, &json);
+}
+
 static int missing_description(struct main_stream *ms, struct error *err)
 {
     struct error how;
@@ -116,6 +131,8 @@ static int device_tail(struct main_stream *ms, struct error *err)
         if (description_ends(tail, &json) &&
             description_check(&ms->devices.early, tail, NULL, NULL, &why) == 0)
             return 0;
+        if (is_dropped(ms))
+            return err_set(err, ERR_PEER, MAIN_STREAM_DROPPED);
     }
     if (why.kind != ERR_NONE) {
         *err = why; /* a description came, and is not true */

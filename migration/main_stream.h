@@ -24,10 +24,13 @@ struct main_stream {
     const struct main_stream_ops *ops;
     struct stream_in *in;
     struct ram_load ram; /* ops, in, map and what else its owner sets */
+    bool may_drop; /* the source may say, instead of waiting for us, that its guest stays there */
     /* Filled while reading. */
     struct configuration config;
     struct device_state devices;
 };
+
+#define MAIN_STREAM_DROPPED "the source has given up, and keeps its guest"
 
 /* Reads all of it, to the last byte of the description, and checks the one against the other. */
 MUST_USE int main_stream_read(struct main_stream *ms, struct error *err);

@@ -100,15 +100,16 @@ static bool is_refused(struct outgoing *m, struct error *err)
     return true;
 }
 
-/* The first error is the group's; a destination that said why it failed knows best. */
-static void final_error(struct outgoing *m, struct error *err)
+/* The first error is the group's; a destination that said why it failed knows best, and has no
+ * guest: true. */
+static bool final_error(struct outgoing *m, struct error *err)
 {
     channel_group_fail(&m->group, err);
     answers_end(&m->answers);
     if ((channel_group_check(&m->group, err) < 0 && err->kind == ERR_CANCELLED) ||
         is_refused(m, err))
-        return;
-    (void)answers_failed(&m->answers, err);
+        return false;
+    return answers_failed(&m->answers, err);
 }
 
 /*
@@ -117,11 +118,17 @@ static void final_error(struct outgoing *m, struct error *err)
  */
 static void give_up(struct outgoing *m, struct error *err)
 {
-    final_error(m, err);
+    bool refused = final_error(m, err);
+
     if (err->kind == ERR_CANCELLED)
         arrive_at(m, MIGRATION_CANCELLING);
-    if (!answers_missed(&m->answers))
+    if (!m->left || (refused && !m->torn))
         outgoing_release_guest(m);
+    else if (m->machine->ops->resume)
+        err_in(err, "the guest stays stopped here until 'cont', because it may run at the "
+                    "destination: see there");
+    else
+        err_in(err, "nobody knows whether the destination has it all: see there");
 }
 
 int outgoing_run(struct outgoing *m, struct error *err)
@@ -200,6 +207,8 @@ int outgoing_new(const struct outgoing_config *config, struct machine *machine,
         free(m);
         return -1;
     }
+    m->group.farewell = outgoing_farewell;
+    m->group.farewell_arg = m;
     *ret = m;
     return 0;
 }

@@ -2,22 +2,11 @@
 
 #include "base/clock.h"
 #include "stream/command.h"
+#include "stream/description.h"
 
 /* The longest waits for a destination to close when all is sent. */
 #define GOODBYE_MS        5000
 #define GOODBYE_UNREAD_MS 30000
-
-/*
- * The destination may take as long as it likes to commit: its connection is watched by the
- * transport. But who asked for a cancel, which comes too late now, does not wait for ever.
- */
-static int await_verdict(struct outgoing *m, struct error *err)
-{
-    if (!m->config.return_path)
-        return 0;
-    return answers_await_verdict(&m->answers, &m->cancel_wanted, m->config.connect.stall_timeout_ms,
-                                 err);
-}
 
 /* With the verdict known the wait is a courtesy, without it the destination has yet to read. */
 static uint64_t goodbye_ms(const struct outgoing *m)
@@ -100,10 +89,93 @@ static void begin_switching(struct outgoing *m)
     pthread_mutex_unlock(&m->group.lock);
 }
 
+/* --- the last steps -------------------------------------------------------------------------- */
+
+/* With its last byte the destination has all it needs. */
+static int send_tail(struct outgoing *m, struct error *err)
+{
+    const struct buf *tail = &m->machine->devices.tail;
+
+    out_bytes(&m->out, tail->data, tail->len);
+    return stream_out_flush(&m->out, err);
+}
+
+static void yield_memory(struct outgoing *m)
+{
+    if (ram_set_any_ignored(&m->ram))
+        machine_yield(m->machine);
+}
+
+static int send_run(struct outgoing *m, struct error *err)
+{
+    command_out(&m->out, COMMAND_SWITCHOVER_RUN, NULL, 0);
+    return stream_out_flush(&m->out, err);
+}
+
+static void set_asking(struct outgoing *m, bool asking)
+{
+    pthread_mutex_lock(&m->group.lock);
+    m->asking = asking;
+    pthread_mutex_unlock(&m->group.lock);
+}
+
+void outgoing_farewell(void *outgoing, const struct error *err)
+{
+    struct outgoing *m = outgoing;
+    struct error ignored;
+
+    (void)err;
+    if (!m->asking)
+        return;
+    (void)!command_send(m->main, COMMAND_SWITCHOVER_DROP, CHANNEL_NOWAIT, &ignored);
+}
+
+/* Between us: the guest runs there when we have said so, and we say so when all is there. */
+static int switch_confirmed(struct outgoing *m, struct error *err)
+{
+    if (send_tail(m, err) < 0)
+        return -1;
+    set_asking(m, true);
+    int rc = answers_await_ready(&m->answers, err);
+    if (rc == 0) {
+        set_asking(m, false);
+        rc = channel_group_settle(&m->group, SETTLED_CANCEL, err);
+    }
+    if (rc < 0)
+        return -1;
+    yield_memory(m);
+    m->left = true; /* also where a part of the word was written */
+    if (send_run(m, err) < 0)
+        return -1;
+    return answers_await_verdict(&m->answers, &m->cancel_wanted, err);
+}
+
+/*
+ * A QEMU goes on when it has read the EOF byte, whatever becomes of the description behind it, and
+ * says so afterwards.
+ */
+static int switch_unconfirmed(struct outgoing *m, struct error *err)
+{
+    const struct buf *tail = &m->machine->devices.tail;
+    size_t eof = description_eof(tail);
+
+    if (channel_group_settle(&m->group, SETTLED_CANCEL, err) < 0)
+        return -1;
+    yield_memory(m);
+    out_bytes(&m->out, tail->data, eof);
+    if (stream_out_flush(&m->out, err) < 0)
+        return -1;
+    m->left = m->torn = m->config.return_path;
+    out_bytes(&m->out, tail->data + eof, tail->len - eof);
+    if (stream_out_flush(&m->out, err) < 0)
+        return -1;
+    m->torn = false;
+    return m->config.return_path ? answers_await_verdict(&m->answers, &m->cancel_wanted, err) : 0;
+}
+
 int outgoing_switch_over(struct outgoing *m, struct error *err)
 {
     const struct machine_ops *ops = m->machine->ops;
-    const struct buf *tail = &m->machine->devices.tail;
 
     if (outgoing_stop_guest(m, err) < 0 || enter_device(m, err) < 0)
         return -1;
@@ -116,16 +188,8 @@ int outgoing_switch_over(struct outgoing *m, struct error *err)
         command_out(&m->out, COMMAND_SWITCHOVER_START, NULL, 0);
     if (outgoing_round(m, true, err) < 0)
         return -1;
-    /* With the device tail the destination has all it needs, and may go on: a cancel from here on
-     * could make two guests of one. */
-    if (channel_group_settle(&m->group, SETTLED_CANCEL, err) < 0)
-        return -1;
-    if (ram_set_any_ignored(&m->ram))
-        machine_yield(m->machine);
-    out_bytes(&m->out, tail->data, tail->len);
-    if (stream_out_flush(&m->out, err) < 0)
-        return -1;
-    if (await_verdict(m, err) < 0)
+    bool confirmed = m->config.return_path && answers_confirm(&m->answers);
+    if ((confirmed ? switch_confirmed(m, err) : switch_unconfirmed(m, err)) < 0)
         return -1;
     if (m->config.replace && m->config.replace(m->config.replace_arg, err) < 0)
         return -1;

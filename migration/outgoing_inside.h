@@ -44,13 +44,14 @@ struct outgoing {
     struct ram_save save;
     struct pace pace;
     struct converge converge;
-    uint32_t ping;                /* the number of the last PING */
     uint64_t sent_bytes, sent_ns; /* of the last round: whole pages, and how long it took */
     uint64_t synced_ns;           /* when the dirty log was last read, or started */
     uint64_t written_bytes;       /* that it found new */
     uint64_t rest_bytes;          /* that were to be sent then */
     uint64_t ready_ns;   /* since when only the destination's word is missing; 0: it is not */
     uint64_t stopped_ns; /* when the guest was stopped; 0: it runs */
+    bool left;           /* the guest may run at the destination, unless that says otherwise, */
+    bool torn;           /* or even then: the stream was cut where a QEMU runs already */
 
     struct answers answers;
     struct pause pause;
@@ -65,6 +66,7 @@ struct outgoing {
     const struct channel_stats *(*channel_stats)(const struct page_sink *sink, size_t i,
                                                  struct channel_traffic *ret);
     bool cancel_wanted;
+    bool asking;  /* the destination has all, and waits for RUN or DROP, which nobody writes */
     bool leaving; /* all is over but the goodbyes */
 };
 
@@ -99,5 +101,7 @@ MUST_USE int outgoing_round(struct outgoing *m, bool last, struct error *err);
 /* outgoing_end.c: stops the guest, which may stand already, sends the rest, and says goodbye. */
 MUST_USE int outgoing_stop_guest(struct outgoing *m, struct error *err);
 MUST_USE int outgoing_switch_over(struct outgoing *m, struct error *err);
+/* Tells a destination that waits for it that the guest stays here. Under the group's lock. */
+void outgoing_farewell(void *outgoing, const struct error *err);
 /* Lets the guest run again, where that has come to nothing. */
 void outgoing_release_guest(struct outgoing *m);

@@ -18,10 +18,10 @@ static int round_trip(struct outgoing *m, struct error *err)
 {
     if (!m->config.return_path)
         return 0;
-    command_out_ping(&m->out, ++m->ping);
+    command_out_ping(&m->out, answers_ping(&m->answers));
     if (stream_out_flush(&m->out, err) < 0)
         return -1;
-    return answers_await_pong(&m->answers, m->ping, err);
+    return answers_await_pong(&m->answers, err);
 }
 
 /* From here on this is what remains: also between two rounds, where the guest may wait for long. */

@@ -11,6 +11,9 @@
 
 #define RAM_SECTION_ID 1
 
+/* A destination says each second that it is alive, if its host lets it. */
+#define SILENCE_LEAST_MS UINT64_C(10000)
+
 /* --- channels -------------------------------------------------------------------------------- */
 
 static int reach_main(struct outgoing *m, struct channel **ret, struct error *err)
@@ -195,9 +198,19 @@ static void say_configuration(struct outgoing *m)
 
 static int open_return_path(struct outgoing *m, struct error *err)
 {
+    const struct connect_config *connect = &m->config.connect;
+    uint64_t stall_ms = connect->stall_timeout_ms;
+    const struct answers_limits limits = {
+        .answer_ms = connect->answer_timeout_ms,
+        .silence_ms = stall_ms ? MAX(stall_ms, SILENCE_LEAST_MS) : 0,
+        .hurry_ms = stall_ms,
+    };
+
     command_out(&m->out, COMMAND_OPEN_RETURN_PATH, NULL, 0);
-    command_out_ping(&m->out, ++m->ping);
-    return answers_start(&m->answers, &m->group, m->main, err);
+    if (answers_start(&m->answers, &m->group, m->main, &limits, err) < 0)
+        return -1;
+    command_out_ping(&m->out, answers_ping(&m->answers));
+    return 0;
 }
 
 /*

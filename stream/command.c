@@ -19,6 +19,8 @@ static const struct {
     [COMMAND_POSTCOPY_RESUME] = {"POSTCOPY_RESUME", 0},
     [COMMAND_RECV_BITMAP] = {"RECV_BITMAP", ANY_LEN},
     [COMMAND_SWITCHOVER_START] = {"SWITCHOVER_START", 0},
+    [COMMAND_SWITCHOVER_RUN] = {"SWITCHOVER_RUN", 0},
+    [COMMAND_SWITCHOVER_DROP] = {"SWITCHOVER_DROP", 0},
 };
 
 const char *command_name(enum stream_command id)
@@ -43,13 +45,25 @@ void command_out_ping(struct stream_out *out, uint32_t value)
     command_out(out, COMMAND_PING, payload, sizeof(payload));
 }
 
+int command_send(struct channel *c, enum stream_command id, unsigned flags, struct error *err)
+{
+    uint8_t bytes[5];
+    struct writer w = writer_of(bytes, sizeof(bytes));
+
+    put_u8(&w, STREAM_COMMAND);
+    put_u16(&w, (uint16_t)id);
+    put_u16(&w, 0);
+    return channel_send(c, bytes, sizeof(bytes), flags, err);
+}
+
 void command_in(struct stream_in *in, struct command *ret)
 {
     uint16_t id = in_u16(in), len = in_u16(in);
 
     *ret = (struct command){0};
     if (id >= ARRAY_LEN(commands) || !commands[id].name) {
-        stream_in_fail(in, "command %u: expected 1 to %zu", id, ARRAY_LEN(commands) - 1);
+        stream_in_fail(in, "command %u: expected 1 to %d, %d or %d", id, COMMAND_SWITCHOVER_START,
+                       COMMAND_SWITCHOVER_RUN, COMMAND_SWITCHOVER_DROP);
         return;
     }
     if (commands[id].len != ANY_LEN && len != commands[id].len)

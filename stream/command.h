@@ -21,6 +21,9 @@ struct command {
 void command_out(struct stream_out *out, enum stream_command id, const void *payload, uint16_t len);
 /* PING, whose payload is one number. */
 void command_out_ping(struct stream_out *out, uint32_t value);
+/* One without a payload, past the stream's buffer; `flags` are those of channel_sendv(). */
+MUST_USE int command_send(struct channel *c, enum stream_command id, unsigned flags,
+                          struct error *err);
 /* Reads what follows the type byte; an unknown command or a wrong length sticks to `in`. */
 void command_in(struct stream_in *in, struct command *ret);
 const char *command_name(enum stream_command id);

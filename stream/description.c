@@ -35,6 +35,13 @@ bool description_ends(const struct buf *tail, size_t *ret_json)
     return false;
 }
 
+size_t description_eof(const struct buf *tail)
+{
+    size_t json_at;
+
+    return description_ends(tail, &json_at) ? json_at - LEAD_LEN : 0;
+}
+
 static bool add(uint64_t *sum, uint64_t more)
 {
     return !__builtin_add_overflow(*sum, more, sum) && *sum <= STREAM_DEVICES_MAX;

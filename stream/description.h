@@ -26,6 +26,9 @@ typedef void description_visit(void *arg, const struct section *s, const uint8_t
  */
 bool description_ends(const struct buf *tail, size_t *ret_json);
 
+/* Where in such a tail the EOF byte stands; 0 where it is none. */
+size_t description_eof(const struct buf *tail);
+
 /*
  * Checks that `early` (device sections that stood before RAM) and `tail` are exactly the sections
  * that the tail's description lists. Calls `visit`, if not NULL, for each.

@@ -5,7 +5,7 @@
 
 #define HEAD_LEN 4 /* type and length */
 
-/* Lengths of the messages that a precopy has. */
+/* Lengths of the messages that a precopy has, ours among them. */
 static const struct {
     const char *name;
     uint16_t len;
@@ -14,7 +14,14 @@ static const struct {
     [RETURN_PONG] = {"PONG", 4},
     [RETURN_RESUME_ACK] = {"RESUME_ACK", 4},
     [RETURN_SWITCHOVER_ACK] = {"SWITCHOVER_ACK", 0},
+    [RETURN_SWITCHOVER_READY] = {"SWITCHOVER_READY", 0},
+    [RETURN_SWITCHOVER_ALIVE] = {"SWITCHOVER_ALIVE", 0},
 };
+
+const char *return_message_name(enum return_message type)
+{
+    return type < ARRAY_LEN(messages) && messages[type].name ? messages[type].name : "?";
+}
 
 int return_path_send(struct channel *c, enum return_message type, uint32_t value, unsigned flags,
                      struct error *err)

@@ -18,6 +18,8 @@ struct return_path_message {
     uint32_t value; /* SHUT, PONG, RESUME_ACK */
 };
 
+const char *return_message_name(enum return_message type);
+
 /* `flags` are those of channel_sendv(). */
 MUST_USE int return_path_send(struct channel *c, enum return_message type, uint32_t value,
                               unsigned flags, struct error *err);

@@ -39,7 +39,17 @@ enum stream_command {
     COMMAND_POSTCOPY_RESUME = 9,
     COMMAND_RECV_BITMAP = 10,
     COMMAND_SWITCHOVER_START = 11,
+    /* Ours, to a destination that has accepted SWITCHOVER_OFFER: */
+    COMMAND_SWITCHOVER_RUN = 64,  /* the guest is yours */
+    COMMAND_SWITCHOVER_DROP = 65, /* it stays here: forget it */
 };
+
+/*
+ * A source that asks for the confirmed switch-over says so by the number of its first PING, which
+ * any other destination sends back as it is. One that knows it answers the other number.
+ */
+#define SWITCHOVER_OFFER    0x524a0001U
+#define SWITCHOVER_ACCEPTED 0x524a8001U
 
 /* Messages on the return path, destination to source. */
 enum return_message {
@@ -50,6 +60,9 @@ enum return_message {
     RETURN_RECV_BITMAP = 5,
     RETURN_RESUME_ACK = 6,
     RETURN_SWITCHOVER_ACK = 7,
+    /* Ours, after SWITCHOVER_ACCEPTED: */
+    RETURN_SWITCHOVER_READY = 64, /* all is here and checked: may the guest run? */
+    RETURN_SWITCHOVER_ALIVE = 65, /* still at work */
 };
 
 /* What a tool that knows no device keeps of them: more is refused. */

@@ -147,6 +147,11 @@ static int set_stall_timeout(struct options *o, const char *value, struct error 
     return parse_duration(value, 1000, &o->stall_timeout_ms, err);
 }
 
+static int set_answer_timeout(struct options *o, const char *value, struct error *err)
+{
+    return parse_duration(value, 1000, &o->answer_timeout_ms, err);
+}
+
 static int set_machine(struct options *o, const char *value, struct error *err)
 {
     if (!value[0] || strlen(value) > 127)
@@ -490,6 +495,9 @@ static const struct option {
      "for connecting, and for what a source has begun; 0: for ever (30s)"},
     {"--stall-timeout", "TIME", VERB_VM, set_stall_timeout,
      "for a peer that falls silent where it must not; 0: for ever (30s)"},
+    {"--answer-timeout", "TIME", BOTH | VERB_VM, set_answer_timeout,
+     "for the other end's answer: to a PING, for its verdict, to confirm the switch-over; 0: for "
+     "ever (5min)"},
     {"--tls-creds", "DIR", BOTH, set_tls_creds,
      "TLS, with the certificates of a folder, or its keys.psk, by QEMU's file names"},
     {"--tls-creds", "CREDS", VERB_MIGRATE, set_tls_creds,
@@ -602,6 +610,7 @@ static int options_default(struct options *ret, struct error *err)
     *ret = (struct options){
         .connect_timeout_ms = 30000,
         .stall_timeout_ms = 30000,
+        .answer_timeout_ms = 300000,
         .timeout_ms = 30000,
         .memory_bytes = UINT64_C(64) << 20,
         .cpus = 1,

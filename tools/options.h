@@ -39,7 +39,7 @@ struct options {
     const char *tls_psk;      /* a file of PSKs; NULL: not said */
     const char *tls_username; /* whose PSK; NULL: not said */
     const struct engine *engine;
-    uint64_t connect_timeout_ms, stall_timeout_ms;
+    uint64_t connect_timeout_ms, stall_timeout_ms, answer_timeout_ms;
     const char *places;  /* where channel threads run, CPU_PLACES_SYNTAX */
     const char *machine; /* NULL: not said */
     struct uuid uuid;

@@ -111,6 +111,7 @@ static int configure(struct options *options, const char *dest, struct outgoing_
     ret->connect.engine = session_engine(&ops, options, ret->connect.zero_copy);
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;
     ret->connect.stall_timeout_ms = options->stall_timeout_ms;
+    ret->connect.answer_timeout_ms = options->answer_timeout_ms;
     return 0;
 }
 

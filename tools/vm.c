@@ -166,6 +166,12 @@ static void on_over(void *arg, const struct error *failure)
     guest_report_interrupt(r->report);
 }
 
+static void on_undecided(void *arg, const struct error *why)
+{
+    (void)arg;
+    fprintf(stderr, "ramjet vm: %s\n", why->text);
+}
+
 static int replace(void *arg, const char *command, struct error *err)
 {
     const struct runner *r = arg;
@@ -288,7 +294,10 @@ static int run(struct runner *r, struct error *err)
         .host_facts = r->machine->ops->limit_dirty ? 0 : IN_SET(FACT_NO_DIRTY_RING),
         .connect_timeout_ms = o->connect_timeout_ms,
         .stall_timeout_ms = o->stall_timeout_ms,
+        .answer_timeout_ms = o->answer_timeout_ms,
+        .attended = o->n_monitors > 0,
         .over = on_over,
+        .undecided = on_undecided,
         .arg = r,
     };
     struct error ignored;

@@ -63,8 +63,10 @@ void channel_group_drop(struct channel_group *g, struct channel *c)
 /* Under the lock. */
 static bool too_late(const struct channel_group *g, const struct error *err)
 {
-    return g->settled == SETTLED_ALL ||
-           (g->settled == SETTLED_CANCEL && err->kind == ERR_CANCELLED);
+    bool cancel = err->kind == ERR_CANCELLED;
+
+    return g->settled == SETTLED_ALL || (g->settled == SETTLED_CANCEL && cancel) ||
+           (g->settled == SETTLED_FAILURE && !cancel);
 }
 
 int channel_group_fail(struct channel_group *g, const struct error *err)

@@ -21,8 +21,9 @@
 /* What comes too late to change the outcome. */
 enum channel_group_settled {
     SETTLED_NOTHING,
-    SETTLED_CANCEL, /* a cancel: the peer may have all it needs */
-    SETTLED_ALL,    /* any failure: one thread now finishes alone what the others have done */
+    SETTLED_CANCEL,  /* a cancel: the peer may have all it needs */
+    SETTLED_FAILURE, /* a failure that is no cancel: all has come, but for one word on main */
+    SETTLED_ALL,     /* any failure: one thread now finishes alone what the others have done */
 };
 
 struct channel_group {

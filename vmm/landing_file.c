@@ -74,6 +74,7 @@ static const struct landing_ops file_ops = {
     .listed = file_listed,
     .prepare = file_prepare,
     .commit = file_commit,
+    .keep = file_commit,
     .free = file_free,
 };
 

@@ -13,6 +13,7 @@ struct landing_machine {
     struct landing base;
     struct machine *machine;
     struct ram_set_rules rules;
+    bool shares; /* memory that a source may have, too */
 };
 
 static struct landing_machine *landing_of(struct landing *l)
@@ -166,35 +167,27 @@ static int check_left_out(const struct landing_machine *l, const struct ram_map 
     return 0;
 }
 
-/* Becomes what has come, on memory that nobody else may run on from now on. */
-static int take_over(struct machine *m, const struct ram_map *ram,
-                     const struct device_state *devices, struct error *err)
-{
-    bool shared = ram_set_any_ignored(ram);
-
-    if (shared && machine_claim(m, err) < 0)
-        return -1;
-    if (m->ops->load(m, devices, err) == 0)
-        return 0;
-    if (shared) /* it goes on where it was */
-        machine_yield(m);
-    return -1;
-}
-
 static int machine_prepare(struct landing *l, const struct configuration *config,
                            const struct ram_map *ram, const struct device_state *devices,
                            struct error *err)
 {
-    const struct landing_machine *lm = landing_of(l);
+    struct landing_machine *lm = landing_of(l);
 
     (void)config;
-    return check_left_out(lm, ram, err) < 0 ? -1 : take_over(lm->machine, ram, devices, err);
+    lm->shares = ram_set_any_ignored(ram);
+    if (check_left_out(lm, ram, err) < 0)
+        return -1;
+    return lm->machine->ops->load(lm->machine, devices, err);
 }
 
+/* On memory that nobody else may run on from now on. */
 static int machine_commit(struct landing *l, struct error *err)
 {
-    (void)err;
-    machine_resume(landing_of(l)->machine, MACHINE_MOVING);
+    const struct landing_machine *lm = landing_of(l);
+
+    if (lm->shares && machine_claim(lm->machine, err) < 0)
+        return -1;
+    machine_resume(lm->machine, MACHINE_MOVING);
     return 0;
 }
 

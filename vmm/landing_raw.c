@@ -121,6 +121,7 @@ static const struct landing_ops raw_ops = {
     .listed = raw_listed,
     .prepare = raw_prepare,
     .commit = raw_commit,
+    .keep = raw_commit,
     .free = raw_free,
 };
 

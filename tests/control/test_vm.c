@@ -177,7 +177,6 @@ static void go_one_way(const struct way_case *c)
              strcmp(c->uri, "unix") ? c->uri : temp_path(path, "way"));
     monitored_start(&source, &source_config);
     monitored_start(&target, &target_config);
-    set_capability(&source, "return-path", true);
     set_channels(&source, c->n_channels);
     if (c->pinned)
         set_channels(&target, c->n_channels);
@@ -685,7 +684,9 @@ static const struct refused_case {
      "{'capabilities': [{'capability': 'events', 'state': true, 'x': 1}]}",
      "Parameter 'x' is unexpected"},
     {"migrate-set-capabilities",
-     "{'capabilities': [{'capability': 'switchover-ack', 'state': true}]}", "rule C13"},
+     "{'capabilities': [{'capability': 'switchover-ack', 'state': true}, "
+     "{'capability': 'return-path', 'state': false}]}",
+     "rule C13"},
     {"migrate", "{}", "rule M1"},
     {"migrate", "{'uri': 'tcp:127.0.0.1:1', 'channels': [{}]}", "rule M1"},
     {"migrate", "{'channels': []}", "rule M1"},

@@ -717,7 +717,7 @@ static void cancelled_too_late(void **state)
         .late_cancel = true,
         .events = "setup active stop device failed",
         .peer_events = "setup active completed",
-        .says = "it may have the guest",
+        .says = "it may run at the destination: see there: cancelled too late",
     };
     struct machine *machine = make_machine(&scene);
     struct error err;

@@ -19,6 +19,8 @@ static const struct good_case {
     {WIRE("\0\2\0\4\x12\x34\x56\x78"), {RETURN_PONG, 0x12345678}},
     {WIRE("\0\6\0\4\0\0\0\1"), {RETURN_RESUME_ACK, 1}},
     {WIRE("\0\7\0\0"), {RETURN_SWITCHOVER_ACK, 0}},
+    {WIRE("\0\x40\0\0"), {RETURN_SWITCHOVER_READY, 0}},
+    {WIRE("\0\x41\0\0"), {RETURN_SWITCHOVER_ALIVE, 0}},
 };
 
 static int receive(const void *wire, size_t len, struct return_path_message *m, struct error *err)
