@@ -82,6 +82,9 @@ static int migrate(void *arg, const json_t *arguments, json_t **ret, struct erro
     return vm_migrate(arg, one ? &to : NULL, beside ? &cpr : NULL, world, err);
 }
 
+/* No other client is heard meanwhile. A name that takes longer is looked up behind the answer. */
+#define LISTEN_PATIENCE_MS 500
+
 static const struct qmp_argument incoming_arguments[] = {
     {"uri", QMP_STRING, true},
     {"channels", QMP_LIST, true},
@@ -98,7 +101,7 @@ static int migrate_incoming(void *arg, const json_t *arguments, json_t **ret, st
         return -1;
     one &= !beside; /* memory comes when the VM is made: --cpr */
     return vm_incoming(arg, one ? &at : NULL, one ? 0 : IN_SET(FACT_BAD_CHANNELS), exit_on_error,
-                       err);
+                       LISTEN_PATIENCE_MS, err);
 }
 
 /* --- under way ------------------------------------------------------------------------------- */

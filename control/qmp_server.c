@@ -412,7 +412,8 @@ int qmp_server_new(const struct qmp_registry *registry, struct qmp_server **ret,
     return 0;
 }
 
-int qmp_server_listen(struct qmp_server *s, const struct address *at, struct error *err)
+int qmp_server_listen(struct qmp_server *s, const struct address *at,
+                      const struct transport_config *config, struct error *err)
 {
     if (at->scheme == ADDRESS_FD)
         return err_set(err, ERR_USAGE, "a monitor at %s: expected unix:PATH or tcp:HOST:PORT",
@@ -420,7 +421,7 @@ int qmp_server_listen(struct qmp_server *s, const struct address *at, struct err
     if (s->n_listeners == QMP_ADDRESSES_MAX)
         return err_set(err, ERR_USAGE, "a monitor at %s: expected at most %d addresses", at->text,
                        QMP_ADDRESSES_MAX);
-    if (transport_listen(at, &s->listeners[s->n_listeners], err) < 0)
+    if (transport_listen(at, config, &s->listeners[s->n_listeners], err) < 0)
         return err_in(err, "monitor");
     s->n_listeners++;
     return 0;

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "control/qmp_command.h"
-#include "transport/address.h"
+#include "transport/transport.h"
 
 #define QMP_CLIENTS_MAX   32 /* one more is told so and dropped */
 #define QMP_ADDRESSES_MAX 8
@@ -18,8 +18,12 @@ struct qmp_server;
 /* The registry is copied, its tables are not. */
 MUST_USE int qmp_server_new(const struct qmp_registry *registry, struct qmp_server **ret,
                             struct error *err);
-/* Before the start; listens when it returns. unix:, tcp: and vsock:, QMP_ADDRESSES_MAX of them. */
-MUST_USE int qmp_server_listen(struct qmp_server *s, const struct address *at, struct error *err);
+/*
+ * Before the start; listens when it returns. unix:, tcp: and vsock:, QMP_ADDRESSES_MAX of them.
+ * `config` says how long a name's address is waited for.
+ */
+MUST_USE int qmp_server_listen(struct qmp_server *s, const struct address *at,
+                               const struct transport_config *config, struct error *err);
 /* The address with the real port; NULL behind the last. */
 const char *qmp_server_address(const struct qmp_server *s, size_t i);
 /* From here on clients are served, by a thread of the server's own. */

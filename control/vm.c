@@ -31,6 +31,9 @@ struct job {
     bool alive;                   /* until the engine is freed */
     bool open;                    /* others may call the engine, */
     unsigned users;               /* and so many do */
+    bool asked;                   /* incoming: who began it waits until it listens, */
+    bool refused;                 /* and is told of a failure, nobody else */
+    bool listens;                 /* incoming: or has its file open */
     bool arrived;                 /* incoming: the source is there */
     bool landed;                  /* incoming: the guest is here, some of its memory is not */
     bool held;                    /* incoming: it is here, and nobody knows whether it may run */
@@ -305,7 +308,7 @@ static void shut_out(struct job *job)
 static void job_end(struct job *job, int rc, const struct error *err)
 {
     struct vm *vm = job->vm;
-    bool failed = rc < 0 && err->kind != ERR_CANCELLED;
+    bool failed = rc < 0 && err->kind != ERR_CANCELLED && !job->refused;
     /* A guest part of whose memory stays a file's is none to go on with. */
     bool fatal = failed && !job->held && (job->exit_on_error || job->landed);
 
@@ -627,14 +630,72 @@ static void in_status(void *arg, enum migration_status status)
     pthread_mutex_unlock(&vm->lock);
 }
 
+/* It listens, or who began it waits no longer. Under the lock. */
+static void tell_begun(struct job *job)
+{
+    if (job->asked)
+        tell_status(job->vm, MIGRATION_SETUP);
+    job->asked = false;
+    pthread_cond_broadcast(&job->vm->changed);
+}
+
+static void in_listens(struct job *job)
+{
+    pthread_mutex_lock(&job->vm->lock);
+    job->listens = true;
+    tell_begun(job);
+    pthread_mutex_unlock(&job->vm->lock);
+}
+
+/* False where nobody waits for it any more: then it has failed as any migration does. */
+static bool in_refused(struct job *job, const struct error *err)
+{
+    pthread_mutex_lock(&job->vm->lock);
+    job->refused = job->asked;
+    if (job->refused)
+        job->failure = *err;
+    bool refused = job->refused;
+    pthread_mutex_unlock(&job->vm->lock);
+    return refused;
+}
+
 static void *in_main(void *arg)
 {
     struct job *job = arg;
     struct error err;
-    int rc = incoming_run(job->incoming, &err);
+    int rc = incoming_listen(job->incoming, &err);
 
+    if (rc == 0)
+        in_listens(job);
+    if (rc == 0 || !in_refused(job, &err))
+        rc = incoming_run(job->incoming, &err);
     job_end(job, rc, &err);
     return NULL;
+}
+
+/* Under the lock. The job is the VM's from here on, unless it fails to listen in time. */
+static int await_listening(struct vm *vm, struct job *job, uint64_t patience_ms, struct error *err)
+{
+    struct timespec until = deadline_timespec(deadline_in_ms(patience_ms));
+    struct job *last = vm->in;
+    bool in_time = true;
+
+    vm->in = job;
+    while (job->asked && job->alive && (in_time || job->refused)) {
+        if (patience_ms == 0 || job->refused)
+            pthread_cond_wait(&vm->changed, &vm->lock);
+        else
+            in_time = pthread_cond_clockwait(&vm->changed, &vm->lock, CLOCK_MONOTONIC, &until) == 0;
+    }
+    if (!job->refused) {
+        tell_begun(job);
+        job_replace(&last, NULL);
+        return 0;
+    }
+    *err = job->failure;
+    vm->in = last;
+    job_replace(&job, NULL);
+    return -1;
 }
 
 /* What was said is pinned; all else is read off the connections. */
@@ -672,7 +733,7 @@ static int in_prepare(struct vm *vm, struct job *job, const struct address *at, 
 }
 
 int vm_incoming(struct vm *vm, const struct address *at, uint64_t world, bool exit_on_error,
-                struct error *err)
+                uint64_t patience_ms, struct error *err)
 {
     struct job *job = NULL;
 
@@ -687,14 +748,13 @@ int vm_incoming(struct vm *vm, const struct address *at, uint64_t world, bool ex
         rc = in_prepare(vm, job, at, err);
     if (rc == 0) {
         job->exit_on_error = exit_on_error;
+        job->asked = true;
         rc = job_start(job, in_main, err);
     }
-    if (rc == 0) {
-        job_replace(&vm->in, job);
-        tell_status(vm, MIGRATION_SETUP);
-    } else {
+    if (rc == 0)
+        rc = await_listening(vm, job, patience_ms, err);
+    else
         job_free(job);
-    }
     pthread_mutex_unlock(&vm->lock);
     return rc;
 }
@@ -723,7 +783,11 @@ void vm_listening(struct vm *vm, char ret[static VM_ADDRESS_LEN])
     ret[0] = 0;
     if (!job)
         return;
-    strncat(ret, incoming_address(job->incoming), VM_ADDRESS_LEN - 1);
+    pthread_mutex_lock(&vm->lock);
+    bool listens = job->listens;
+    pthread_mutex_unlock(&vm->lock);
+    if (listens)
+        strncat(ret, incoming_address(job->incoming), VM_ADDRESS_LEN - 1);
     give_back(job);
 }
 

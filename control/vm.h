@@ -117,10 +117,14 @@ MUST_USE int vm_settings(struct vm *vm, struct settings *ret, struct error *err)
  */
 MUST_USE int vm_migrate(struct vm *vm, const struct address *to, const struct address *cpr,
                         uint64_t world, struct error *err);
-/* The same for one that is to come in; it listens when this returns. With `exit_on_error`, a
- * failure is the VM's end: over(). Without, the VM waits on, and may listen again. */
+/*
+ * The same for one that is to come in. It listens when this returns, unless the address is a name
+ * that cannot be looked up within `patience_ms` (0: no limit but the connect timeout): then the
+ * migration goes on with that, and may fail by it. With `exit_on_error`, a failure is the VM's end:
+ * over(). Without, and where this fails, the VM waits on, and may listen again.
+ */
 MUST_USE int vm_incoming(struct vm *vm, const struct address *at, uint64_t world,
-                         bool exit_on_error, struct error *err);
+                         bool exit_on_error, uint64_t patience_ms, struct error *err);
 /* Waits until the incoming migration has ended, or its guest is here, and fails as it has. One that
  * was never started, or whose end was told by over(), is none. */
 MUST_USE int vm_incoming_wait(struct vm *vm, struct error *err);

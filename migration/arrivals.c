@@ -356,7 +356,7 @@ int arrivals_new(const struct arrivals_config *config, struct arrivals **ret, st
     a->config = *config;
     a->group = config->group;
     pthread_mutex_init(&a->accept_lock, NULL);
-    if (transport_listen(&config->connect->address, &a->listener, err) < 0) {
+    if (connect_listen(config->connect, a->group, &a->listener, err) < 0) {
         arrivals_free(a);
         return -1;
     }

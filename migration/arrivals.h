@@ -24,7 +24,8 @@ struct arrivals_config {
 
 struct arrivals;
 
-/* Listens when it returns. What the configuration points to must outlive it. */
+/* Listens when it returns; a cancel of the group ends the wait for a name's address. What the
+ * configuration points to must outlive it. */
 MUST_USE int arrivals_new(const struct arrivals_config *config, struct arrivals **ret,
                           struct error *err);
 /* The address with the real port, as long as the object lives. */

@@ -156,11 +156,13 @@ int connect_dial_many(const struct connect_config *config, struct channel_group 
                       const struct connect_greeting *greeting, struct channel **ret, size_t n,
                       struct error *err)
 {
-    struct dialling each = {.config = config, .group = group, .greeting = greeting};
+    struct connect_config there = *config;
+    struct dialling each = {.config = &there, .group = group, .greeting = greeting};
     struct dialling *all = calloc(n, sizeof(*all));
 
     if (!all)
         return err_sys(err, "memory for %zu connections", n);
+    transport_pin(&there.address, greeting->main->fd); /* all go where main has gone */
     size_t n_started = start_dialling(all, n, &each);
     for (size_t i = 0; i < n_started; i++)
         pthread_join(all[i].thread, NULL);
@@ -176,6 +178,14 @@ int connect_dial_many(const struct connect_config *config, struct channel_group 
 }
 
 /* --- the other end --------------------------------------------------------------------------- */
+
+int connect_listen(const struct connect_config *config, struct channel_group *group,
+                   struct listener *ret, struct error *err)
+{
+    struct transport_config transport = transport_of(config, group);
+
+    return transport_listen(&config->address, &transport, ret, err);
+}
 
 int connect_accept(const struct connect_config *config, struct listener *listener,
                    struct channel_group *group, struct channel **ret, struct error *err)

@@ -37,12 +37,16 @@ struct connect_greeting {
 };
 /*
  * Dials `n` channels for pages, all at the same time, and greets on each as soon as it is there: a
- * QEMU that has accepted one does nothing else until it has read its greeting. ret[0 … n) are the
+ * QEMU that has accepted one does nothing else until it has read its greeting. All go to the
+ * address that main has reached, whatever others its name has. ret[0 … n) are the
  * caller's, or none of them when it fails: then the group has failed, too.
  */
 MUST_USE int connect_dial_many(const struct connect_config *config, struct channel_group *group,
                                const struct connect_greeting *greeting, struct channel **ret,
                                size_t n, struct error *err);
+/* Listens at the address; the group's cancel ends the wait for a name's. */
+MUST_USE int connect_listen(const struct connect_config *config, struct channel_group *group,
+                            struct listener *ret, struct error *err);
 /*
  * Makes a channel of one waiting connection; *ret is NULL where there is none. Nothing has been
  * received: connect_secure() comes first.

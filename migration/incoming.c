@@ -413,8 +413,46 @@ static int take_over(struct incoming *m, struct error *err)
     return m->landing->ops->take_over(m->landing, &m->mapping, &m->group.cancel, err);
 }
 
+static int open_file(struct incoming *m, struct error *err)
+{
+    const struct address *from = &m->config.connect.address;
+
+    if (file_source_open(from, &m->file, &m->file_bytes, err) < 0)
+        return -1;
+    return m->config.direct_io
+               ? file_direct_open(from->file, m->file, O_RDONLY, &m->direct_file, err)
+               : 0;
+}
+
+static int listen_at(struct incoming *m, struct error *err)
+{
+    struct arrivals_config config = {
+        .connect = &m->config.connect,
+        .group = &m->group,
+        .pool = m->pool,
+        .n_channels = m->config.n_channels,
+        .uuid = m->config.uuid,
+        .main_any_time = m->config.main_any_time,
+    };
+
+    if (m->config.connect.address.scheme == ADDRESS_FILE)
+        return open_file(m, err);
+    return arrivals_new(&config, &m->arrivals, err);
+}
+
+int incoming_listen(struct incoming *m, struct error *err)
+{
+    int rc = channel_group_check(&m->group, err);
+
+    if (rc == 0 && (rc = listen_at(m, err)) < 0)
+        channel_group_fail(&m->group, err);
+    return rc;
+}
+
 static int find_main(struct incoming *m, struct channel **ret, struct error *err)
 {
+    if (!is_file(m) && !m->arrivals && incoming_listen(m, err) < 0)
+        return -1;
     if (is_file(m))
         return connect_file(&m->config.connect, m->file, &m->group, ret, err);
     if (arrivals_start(m->arrivals, err) < 0)
@@ -463,33 +501,6 @@ int incoming_run(struct incoming *m, struct error *err)
     return rc;
 }
 
-static int open_file(struct incoming *m, struct error *err)
-{
-    const struct address *from = &m->config.connect.address;
-
-    if (file_source_open(from, &m->file, &m->file_bytes, err) < 0)
-        return -1;
-    return m->config.direct_io
-               ? file_direct_open(from->file, m->file, O_RDONLY, &m->direct_file, err)
-               : 0;
-}
-
-static int listen_at(struct incoming *m, struct error *err)
-{
-    struct arrivals_config config = {
-        .connect = &m->config.connect,
-        .group = &m->group,
-        .pool = m->pool,
-        .n_channels = m->config.n_channels,
-        .uuid = m->config.uuid,
-        .main_any_time = m->config.main_any_time,
-    };
-
-    if (m->config.connect.address.scheme == ADDRESS_FILE)
-        return open_file(m, err);
-    return arrivals_new(&config, &m->arrivals, err);
-}
-
 int incoming_new(const struct incoming_config *config, struct landing *landing,
                  struct incoming **ret, struct error *err)
 {
@@ -515,7 +526,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
         .join_timeout_ms = config->connect.connect_timeout_ms,
         .stall_timeout_ms = config->connect.stall_timeout_ms,
     };
-    if (recv_pool_new(&pool, &m->pool, err) < 0 || listen_at(m, err) < 0) {
+    if (recv_pool_new(&pool, &m->pool, err) < 0) {
         incoming_free(m);
         return -1;
     }

@@ -30,10 +30,16 @@ struct incoming_config {
 
 struct incoming;
 
-/* Listens, or has opened the file, when it returns. The landing must outlive the migration. */
+/* The landing must outlive the migration. */
 MUST_USE int incoming_new(const struct incoming_config *config, struct landing *landing,
                           struct incoming **ret, struct error *err);
-/* The address with the real port, or the file's, as long as the object lives. */
+/*
+ * Listens, or has opened the file, when it returns. Waits only for the address of a name, as long
+ * as the connect timeout; incoming_cancel() ends that. Once, before incoming_run(), which else does
+ * it.
+ */
+MUST_USE int incoming_listen(struct incoming *m, struct error *err);
+/* The address with the real port, or the file's, as long as the object lives; after that. */
 const char *incoming_address(const struct incoming *m);
 /*
  * Takes one migration on the calling thread. After a failure nothing has been committed, unless the

@@ -89,7 +89,7 @@ void streams_connect(const char *address, int ret_fds[static 2])
 
     bench_must(cancel_init(&never, &e), &e);
     bench_must(address_parse(address, &at, &e), &e);
-    bench_must(transport_listen(&at, &l, &e), &e);
+    bench_must(transport_listen(&at, &config, &l, &e), &e);
     bench_must(address_parse(l.text, &to, &e), &e);
     bench_must(transport_dial(&to, &config, &ret_fds[0], &e), &e);
     struct pollfd p = {.fd = l.fds[0], .events = POLLIN};

@@ -141,6 +141,8 @@ static int receive(struct listener *l, uint64_t stall_timeout_ms, struct cpr *re
 
 int cpr_await(const char *at, uint64_t stall_timeout_ms, struct cpr *ret, struct error *err)
 {
+    static const struct cancel never = {.fd = -1};
+    const struct transport_config config = {.cancel = &never}; /* a path is no name to look up */
     struct listener listener;
     struct address address;
 
@@ -149,7 +151,7 @@ int cpr_await(const char *at, uint64_t stall_timeout_ms, struct cpr *ret, struct
     if (address.scheme != ADDRESS_UNIX)
         return err_set(err, ERR_USAGE, "--cpr %s: descriptors travel by unix:PATH only",
                        address.text);
-    if (transport_listen(&address, &listener, err) < 0)
+    if (transport_listen(&address, &config, &listener, err) < 0)
         return err_in(err, "--cpr");
     line_print(stdout, "cpr %s", listener.text);
     int rc = receive(&listener, stall_timeout_ms, ret, err);

@@ -331,6 +331,33 @@ static int begin_to_listen(struct drive *d, struct error *err)
     return monitor_ask(&d->to, "migrate-incoming", arguments, NULL, err);
 }
 
+/* It has taken the command, and still looks up the name that it is to listen at. */
+static bool looks_up(const struct drive *d, const json_t *migration)
+{
+    const char *port = strrchr(d->uri, ':');
+    char status[MONITOR_WORD_MAX];
+
+    json_word(migration, "status", "", status, sizeof(status));
+    return port && strcmp(port, ":0") == 0 && strcmp(status, "setup") == 0 &&
+           json_array_size(json_object_get(migration, "socket-address")) == 0;
+}
+
+/* What TO says of itself when it listens, or when that takes too long. */
+static int await_listening(struct drive *d, json_t **ret, struct error *err)
+{
+    uint64_t deadline = deadline_in_ms(d->options->connect_timeout_ms);
+
+    for (;;) {
+        if (monitor_migration(&d->to, ret, err) < 0)
+            return -1;
+        if (!looks_up(d, *ret) || clock_ns() >= deadline || cancel_requested(&d->cancel))
+            return 0;
+        json_decref(*ret);
+        *ret = NULL;
+        tick(&d->cancel);
+    }
+}
+
 /* Unless it does already; then d->uri is where it really is. */
 static int listen_at(struct drive *d, struct error *err)
 {
@@ -338,8 +365,12 @@ static int listen_at(struct drive *d, struct error *err)
 
     if (d->heard)
         return 0;
-    if (begin_to_listen(d, err) < 0 || monitor_migration(&d->to, &migration, err) < 0)
+    if (begin_to_listen(d, err) < 0 || await_listening(d, &migration, err) < 0)
         return -1;
+    if (cancel_requested(&d->cancel))
+        return err_set(err, ERR_CANCELLED, "cancelled");
+    if (looks_up(d, migration))
+        return err_set(err, ERR_PEER, "TO: %s: it still looks that name up", d->uri);
     json_t *heard = json_object_get(migration, "socket-address");
     if (json_array_size(heard) && migrate_heard_uri(heard, is_local(d), d->uri, err) < 0)
         return err_in(err, "TO");

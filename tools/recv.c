@@ -104,6 +104,19 @@ static const struct session_ops ops = {
     .ram = ram,
 };
 
+/* A name's address may take long to come. */
+static int listen_interruptibly(struct reception *r, struct error *err)
+{
+    if (interrupt_start(cancel, r, err) < 0)
+        return -1;
+    int rc = incoming_listen(r->incoming, err);
+    interrupt_stop();
+    if (rc < 0)
+        return -1;
+    line_print(stdout, "listening %s", incoming_address(r->incoming));
+    return 0;
+}
+
 static int receive(const struct incoming_config *config, struct landing *landing,
                    const struct options *options, const char *target, struct error *err)
 {
@@ -111,8 +124,9 @@ static int receive(const struct incoming_config *config, struct landing *landing
 
     if (incoming_new(config, landing, &r.incoming, err) < 0)
         return -1;
-    line_print(stdout, "listening %s", incoming_address(r.incoming));
-    int rc = session_run(&ops, &r, options, err);
+    int rc = listen_interruptibly(&r, err);
+    if (rc == 0)
+        rc = session_run(&ops, &r, options, err);
     incoming_free(r.incoming);
     return rc;
 }

@@ -38,6 +38,7 @@ struct runner {
     struct qmp_table tables[5]; /* what the monitor knows: for as long as there is one */
     struct qmp_registry registry;
     struct qmp_server *server; /* NULL: nobody listens */
+    struct cancel cancel;      /* a signal has come */
     /* Of the migration that was to bring the guest. Written before the report is interrupted. */
     bool has_failed;
     struct error failure;
@@ -83,7 +84,7 @@ static int read_incoming(const struct options *o, struct address *ret, bool *ret
 /* It runs on, or is paused, as it was when it was saved; or as the user says here. */
 static int load_guest(struct runner *r, const struct address *from, struct error *err)
 {
-    if (vm_incoming(r->vm, from, 0, true, err) < 0)
+    if (vm_incoming(r->vm, from, 0, true, 0, err) < 0)
         return err_in(err, "--incoming");
     return vm_incoming_wait(r->vm, err);
 }
@@ -92,7 +93,7 @@ static int listen_for_guest(struct runner *r, const struct address *at, struct e
 {
     char address[VM_ADDRESS_LEN];
 
-    if (vm_incoming(r->vm, at, 0, true, err) < 0)
+    if (vm_incoming(r->vm, at, 0, true, 0, err) < 0)
         return err_in(err, "--incoming");
     cpr_listening(&r->cpr);
     vm_listening(r->vm, address);
@@ -110,6 +111,8 @@ static void on_event(void *arg, const char *name, json_t *data)
 static int serve(struct runner *r, struct error *err)
 {
     const struct options *o = r->options;
+    const struct transport_config transport = {.connect_timeout_ms = o->connect_timeout_ms,
+                                               .cancel = &r->cancel};
 
     if (o->n_monitors == 0)
         return 0;
@@ -123,7 +126,7 @@ static int serve(struct runner *r, struct error *err)
     if (qmp_server_new(&r->registry, &r->server, err) < 0)
         return -1;
     for (size_t i = 0; i < o->n_monitors; i++) {
-        if (qmp_server_listen(r->server, &o->monitors[i], err) < 0)
+        if (qmp_server_listen(r->server, &o->monitors[i], &transport, err) < 0)
             return err_in(err, "--qmp");
         line_print(stdout, "monitor %s", qmp_server_address(r->server, i));
     }
@@ -189,6 +192,7 @@ static void on_signal(void *arg)
 {
     struct runner *r = arg;
 
+    cancel_request(&r->cancel);
     vm_quit(r->vm, "host-signal");
 }
 
@@ -404,7 +408,7 @@ static int make_machine(struct runner *r, const struct vm_memory *memory, struct
 int verb_vm(int argc, char **argv, struct error *err)
 {
     struct options options;
-    struct runner r = {.options = &options, .cpr = CPR_NONE};
+    struct runner r = {.options = &options, .cpr = CPR_NONE, .cancel = {.fd = -1}};
     struct vm_memory memory;
     size_t n;
 
@@ -419,7 +423,10 @@ int verb_vm(int argc, char **argv, struct error *err)
     if (rc == 0)
         rc = make_machine(&r, &memory, err);
     if (rc == 0)
+        rc = cancel_init(&r.cancel, err);
+    if (rc == 0)
         rc = run(&r, err);
+    cancel_done(&r.cancel);
     machine_free(r.machine);
     cpr_done(&r.cpr);
     memory_backends_free(r.memory.backends);

@@ -41,10 +41,12 @@ static int fd_dial(const struct address *to, const struct transport_config *conf
     return 0;
 }
 
-static int fd_listen(const struct address *at, struct listener *l, struct error *err)
+static int fd_listen(const struct address *at, const struct transport_config *config,
+                     struct listener *l, struct error *err)
 {
     bool listening;
 
+    (void)config;
     if (own_socket(at, &listening, &l->fds[0], err) < 0)
         return -1;
     l->n = 1;

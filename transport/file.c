@@ -136,8 +136,10 @@ static int file_dial(const struct address *to, const struct transport_config *co
     return refuse(to, err);
 }
 
-static int file_listen(const struct address *at, struct listener *l, struct error *err)
+static int file_listen(const struct address *at, const struct transport_config *config,
+                       struct listener *l, struct error *err)
 {
+    (void)config;
     (void)l;
     return refuse(at, err);
 }

@@ -8,43 +8,19 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "transport/connect_any.h"
+#include "transport/resolve.h"
 #include "transport/scheme.h"
-
-/* Enough for a number, brackets and a port. */
-#define NUMERIC_LEN (INET6_ADDRSTRLEN + 16)
-
-static void numeric(const struct sockaddr *sa, socklen_t len, char *ret)
-{
-    char host[NI_MAXHOST], port[NI_MAXSERV];
-
-    if (getnameinfo(sa, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        snprintf(ret, NUMERIC_LEN, "?");
-    else
-        snprintf(ret, NUMERIC_LEN, sa->sa_family == AF_INET6 ? "[%.45s]:%.8s" : "%.45s:%.8s", host,
-                 port);
-}
-
-static int resolve(const struct address *a, int flags, struct addrinfo **ret, struct error *err)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags};
-    int rc = getaddrinfo(a->host[0] ? a->host : NULL, a->port, &hints, ret);
-
-    if (rc == EAI_SYSTEM)
-        return err_sys(err, "look up %s", a->text);
-    if (rc != 0)
-        return err_set(err, ERR_SYSTEM, "look up %s: %s", a->text, gai_strerror(rc));
-    return 0;
-}
 
 /*
  * A host is no congested path to itself, and pacing it (BBR) costs timers and waits. Before the
  * connect: a connection that began with pacing keeps it. Advice: reno is in every kernel and open
  * to everyone; where it is refused, the host's own choice stays.
  */
-static void do_not_pace(int fd)
+static void do_not_pace(int fd, const struct addrinfo *ai)
 {
-    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof("reno") - 1);
+    if (sockaddr_is_local(ai->ai_addr))
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof("reno") - 1);
 }
 
 static int tcp_dial(const struct address *to, const struct transport_config *config, int *ret_fd,
@@ -52,20 +28,10 @@ static int tcp_dial(const struct address *to, const struct transport_config *con
 {
     uint64_t deadline = deadline_in_ms(config->connect_timeout_ms);
     struct addrinfo *list;
-    int rc = -1;
 
-    if (resolve(to, 0, &list, err) < 0)
+    if (resolve(to, 0, deadline, config->cancel, &list, err) < 0)
         return -1;
-    for (struct addrinfo *ai = list; ai && rc < 0; ai = ai->ai_next) {
-        char text[NUMERIC_LEN];
-
-        numeric(ai->ai_addr, ai->ai_addrlen, text);
-        rc = socket_connect(ai->ai_addr, ai->ai_addrlen,
-                            sockaddr_is_local(ai->ai_addr) ? do_not_pace : NULL, text, deadline,
-                            config->cancel, ret_fd, err);
-        if (rc < 0 && (err->kind == ERR_CANCELLED || clock_ns() >= deadline))
-            break; /* another address would not get more time */
-    }
+    int rc = connect_any(list, to->text, do_not_pace, deadline, config->cancel, ret_fd, err);
     freeaddrinfo(list);
     return rc;
 }
@@ -91,11 +57,11 @@ static void set_port(struct sockaddr *sa, uint16_t port)
 
 static int listen_on(const struct addrinfo *ai, int *ret_fd, struct error *err)
 {
+    char text[TRANSPORT_PEER_LEN];
+
+    numeric_address(ai->ai_addr, ai->ai_addrlen, text);
     AUTO_FD int fd =
         socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, ai->ai_protocol);
-    char text[NUMERIC_LEN];
-
-    numeric(ai->ai_addr, ai->ai_addrlen, text);
     if (fd < 0)
         return err_sys(err, "listen on %s: socket", text);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
@@ -108,27 +74,38 @@ static int listen_on(const struct addrinfo *ai, int *ret_fd, struct error *err)
 }
 
 /* Every address of the name, all on the port that the first one got. */
-static int tcp_listen(const struct address *at, struct listener *l, struct error *err)
+static int listen_on_all(struct addrinfo *list, struct listener *l, uint16_t *ret_port,
+                         struct error *err)
 {
-    struct addrinfo *list;
     uint16_t port = 0;
 
-    if (resolve(at, AI_PASSIVE, &list, err) < 0)
-        return -1;
     for (struct addrinfo *ai = list; ai && l->n < LISTENER_MAX; ai = ai->ai_next) {
         if (port)
             set_port(ai->ai_addr, port);
         if (listen_on(ai, &l->fds[l->n], err) < 0) {
-            if (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)
+            if (err->sys == EAFNOSUPPORT || err->sys == EADDRNOTAVAIL)
                 continue; /* a family this host does not speak: fine if another one does */
-            freeaddrinfo(list);
             return -1;
         }
         port = bound_port(l->fds[l->n++]);
     }
+    *ret_port = port;
+    return l->n == 0 ? -1 : 0; /* the last address's error stands */
+}
+
+static int tcp_listen(const struct address *at, const struct transport_config *config,
+                      struct listener *l, struct error *err)
+{
+    uint64_t deadline = deadline_in_ms(config->connect_timeout_ms);
+    struct addrinfo *list;
+    uint16_t port;
+
+    if (resolve(at, AI_PASSIVE, deadline, config->cancel, &list, err) < 0)
+        return -1;
+    int rc = listen_on_all(list, l, &port, err);
     freeaddrinfo(list);
-    if (l->n == 0)
-        return -1; /* the last address's error stands */
+    if (rc < 0)
+        return -1;
     bool v6 = strchr(at->host, ':');
     snprintf(l->text, sizeof(l->text), "tcp:%s%s%s:%u", v6 ? "[" : "", at->host, v6 ? "]" : "",
              port);

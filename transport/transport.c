@@ -14,6 +14,8 @@
 #include "transport/scheme.h"
 
 #define RETRY_MS 10
+#define HOST_LEN (INET6_ADDRSTRLEN + IF_NAMESIZE + 1)
+#define PORT_LEN 8
 
 static const struct scheme_ops *const schemes[] = {
     [ADDRESS_TCP] = &scheme_tcp, [ADDRESS_UNIX] = &scheme_unix, [ADDRESS_VSOCK] = &scheme_vsock,
@@ -59,16 +61,13 @@ bool transport_is_local(int fd)
            sockaddr_is_local((struct sockaddr *)&sa);
 }
 
-int socket_connect(const struct sockaddr *sa, unsigned sa_len, void (*prepare)(int fd),
-                   const char *text, uint64_t deadline, const struct cancel *cancel, int *ret_fd,
-                   struct error *err)
+int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text, uint64_t deadline,
+                   const struct cancel *cancel, int *ret_fd, struct error *err)
 {
     AUTO_FD int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return err_sys(err, "connect to %s: socket", text);
-    if (prepare)
-        prepare(fd);
     while (connect(fd, sa, sa_len) < 0) {
         int failed = 0;
         socklen_t len = sizeof(failed);
@@ -120,12 +119,13 @@ bool transport_many(const struct address *to)
     return schemes[to->scheme]->many;
 }
 
-int transport_listen(const struct address *at, struct listener *ret, struct error *err)
+int transport_listen(const struct address *at, const struct transport_config *config,
+                     struct listener *ret, struct error *err)
 {
     struct listener l = {0};
 
     strcpy(l.text, at->text);
-    if (schemes[at->scheme]->listen(at, &l, err) < 0) {
+    if (schemes[at->scheme]->listen(at, config, &l, err) < 0) {
         listener_done(&l);
         return -1;
     }
@@ -191,17 +191,63 @@ int listener_accept(struct listener *l, const struct transport_config *config, i
     return 0;
 }
 
+/* An IPv6 socket that takes IPv4, too, has such peers as ::ffff:10.0.0.7. */
+static bool unmap(const struct sockaddr *sa, struct sockaddr_in *ret)
+{
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)sa;
+
+    if (sa->sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+        return false;
+    *ret = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = six->sin6_port};
+    memcpy(&ret->sin_addr, &six->sin6_addr.s6_addr[12], sizeof(ret->sin_addr));
+    return true;
+}
+
+/* False where it has no such name. */
+static bool host_and_port(const struct sockaddr *sa, socklen_t len, char host[static HOST_LEN],
+                          char port[static PORT_LEN])
+{
+    struct sockaddr_in four;
+
+    if (unmap(sa, &four)) {
+        sa = (const struct sockaddr *)&four;
+        len = sizeof(four);
+    }
+    return (sa->sa_family == AF_INET || sa->sa_family == AF_INET6) &&
+           getnameinfo(sa, len, host, HOST_LEN, port, PORT_LEN, NI_NUMERICHOST | NI_NUMERICSERV) ==
+               0;
+}
+
+void numeric_address(const struct sockaddr *sa, unsigned len, char ret[static TRANSPORT_PEER_LEN])
+{
+    char host[HOST_LEN], port[PORT_LEN];
+
+    if (host_and_port(sa, len, host, port))
+        snprintf(ret, TRANSPORT_PEER_LEN, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+    else
+        strcpy(ret, "?");
+}
+
 void transport_peer(int fd, char ret[static TRANSPORT_PEER_LEN])
 {
     struct sockaddr_storage sa;
     socklen_t len = sizeof(sa);
-    char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 1], port[8];
 
     ret[0] = 0;
-    if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0 ||
-        getnameinfo((struct sockaddr *)&sa, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0 ||
-        sa.ss_family == AF_UNIX)
+    if (getpeername(fd, (struct sockaddr *)&sa, &len) == 0 &&
+        (sa.ss_family == AF_INET || sa.ss_family == AF_INET6))
+        numeric_address((struct sockaddr *)&sa, len, ret);
+}
+
+void transport_pin(struct address *a, int fd)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    char host[HOST_LEN], port[PORT_LEN];
+
+    if (a->scheme != ADDRESS_TCP || getpeername(fd, (struct sockaddr *)&sa, &len) < 0 ||
+        !host_and_port((struct sockaddr *)&sa, len, host, port))
         return;
-    snprintf(ret, TRANSPORT_PEER_LEN, sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+    strcpy(a->host, host);
+    strcpy(a->port, port);
 }

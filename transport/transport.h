@@ -14,7 +14,7 @@
 #define LISTENER_MAX 16 /* a name may have several addresses: we listen on each */
 
 struct transport_config {
-    uint64_t connect_timeout_ms; /* for transport_dial(); 0 = no limit */
+    uint64_t connect_timeout_ms; /* to dial, or to look up where to listen; 0 = no limit */
     uint64_t stall_timeout_ms;   /* TCP_USER_TIMEOUT, and keepalive to match; 0 = the kernel's */
     const struct cancel *cancel;
 };
@@ -27,14 +27,20 @@ struct listener {
     char unlink[108]; /* unix: the socket we made, removed at the end */
 };
 
-/* Connects to the first address of the name that answers. The socket is blocking. */
+/* Connects to an address of the name that answers. The socket is blocking. */
 MUST_USE int transport_dial(const struct address *to, const struct transport_config *config,
                             int *ret_fd, struct error *err);
 /* True where a second transport_dial() to the address reaches the same peer. */
 bool transport_many(const struct address *to);
+/* What `fd` is connected to, in the place of a name that may have several addresses. */
+void transport_pin(struct address *a, int fd);
 
-/* The backlog holds all channels. listener_done() takes a zeroed or half-made listener. */
-MUST_USE int transport_listen(const struct address *at, struct listener *ret, struct error *err);
+/*
+ * The backlog holds all channels. Waits only for a name's address: as long as for a connection, and
+ * not after a cancel. listener_done() takes a zeroed or half-made listener.
+ */
+MUST_USE int transport_listen(const struct address *at, const struct transport_config *config,
+                              struct listener *ret, struct error *err);
 void listener_done(struct listener *l);
 /*
  * Takes one waiting connection without waiting. *ret_fd is -1 when there is none.

@@ -20,7 +20,7 @@ static int unix_dial(const struct address *to, const struct transport_config *co
 {
     struct sockaddr_un sa = sockaddr_of(to);
 
-    return socket_connect((struct sockaddr *)&sa, sizeof(sa), NULL, to->text,
+    return socket_connect((struct sockaddr *)&sa, sizeof(sa), to->text,
                           deadline_in_ms(config->connect_timeout_ms), config->cancel, ret_fd, err);
 }
 
@@ -36,11 +36,13 @@ static void remove_stale(const struct sockaddr_un *sa)
         unlink(sa->sun_path);
 }
 
-static int unix_listen(const struct address *at, struct listener *l, struct error *err)
+static int unix_listen(const struct address *at, const struct transport_config *config,
+                       struct listener *l, struct error *err)
 {
     struct sockaddr_un sa = sockaddr_of(at);
     AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
+    (void)config;
     if (fd < 0)
         return err_sys(err, "listen on %s: socket", at->text);
     remove_stale(&sa);

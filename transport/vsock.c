@@ -18,16 +18,18 @@ static int vsock_dial(const struct address *to, const struct transport_config *c
 {
     struct sockaddr_vm sa = sockaddr_of(to);
 
-    return socket_connect((struct sockaddr *)&sa, sizeof(sa), NULL, to->text,
+    return socket_connect((struct sockaddr *)&sa, sizeof(sa), to->text,
                           deadline_in_ms(config->connect_timeout_ms), config->cancel, ret_fd, err);
 }
 
-static int vsock_listen(const struct address *at, struct listener *l, struct error *err)
+static int vsock_listen(const struct address *at, const struct transport_config *config,
+                        struct listener *l, struct error *err)
 {
     struct sockaddr_vm sa = sockaddr_of(at);
     socklen_t len = sizeof(sa);
     AUTO_FD int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
+    (void)config;
     if (fd < 0)
         return err_sys(err, "listen on %s: socket", at->text);
     if (at->vsock_port == 0) /* as for tcp: 0 = any */

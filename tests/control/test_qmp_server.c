@@ -20,6 +20,7 @@
 #define NEGOTIATE "{\"execute\": \"qmp_capabilities\"}\n"
 
 static const struct cancel never = {.fd = -1};
+static const struct transport_config dialling = {.cancel = &never};
 
 /* --- a monitor ------------------------------------------------------------------------------- */
 
@@ -86,9 +87,9 @@ static void monitor_start(struct monitor *m)
     OK(qmp_server_new(&registry, &m->server, &err), err, "server");
     snprintf(text, sizeof(text), "unix:%s", temp_path(m->path, "qmp"));
     parse(text, &m->at);
-    OK(qmp_server_listen(m->server, &m->at, &err), err, text);
+    OK(qmp_server_listen(m->server, &m->at, &dialling, &err), err, text);
     parse("tcp:127.0.0.1:0", &m->tcp);
-    OK(qmp_server_listen(m->server, &m->tcp, &err), err, "tcp");
+    OK(qmp_server_listen(m->server, &m->tcp, &dialling, &err), err, "tcp");
     parse(qmp_server_address(m->server, 1), &m->tcp);
     assert_null(qmp_server_address(m->server, 2));
     OK(qmp_server_start(m->server, &err), err, "start");
@@ -104,11 +105,10 @@ static void monitor_end(struct monitor *m)
 
 static int dial(const struct address *to)
 {
-    const struct transport_config config = {.cancel = &never};
     struct error err;
     int fd;
 
-    OK(transport_dial(to, &config, &fd, &err), err, "dial");
+    OK(transport_dial(to, &dialling, &fd, &err), err, "dial");
     return fd;
 }
 
@@ -331,12 +331,13 @@ static void test_end(void **state)
     heard = hear(fresh, NULL);
     CHECK(strstr((char *)heard.data, "\"QMP\""), "no greeting: %s", (char *)heard.data);
     buf_done(&heard);
-    check_refused("another one at the same path", qmp_server_listen(m.server, &m.at, &err), &err,
-                  ERR_SYSTEM, "monitor: listen on");
+    check_refused("another one at the same path",
+                  qmp_server_listen(m.server, &m.at, &dialling, &err), &err, ERR_SYSTEM,
+                  "monitor: listen on");
     struct address fd_address;
     parse("fd:0", &fd_address);
-    check_refused("a descriptor", qmp_server_listen(m.server, &fd_address, &err), &err, ERR_USAGE,
-                  "expected unix:PATH");
+    check_refused("a descriptor", qmp_server_listen(m.server, &fd_address, &dialling, &err), &err,
+                  ERR_USAGE, "expected unix:PATH");
     monitor_end(&m);
     qmp_server_free(NULL);
 }

@@ -66,7 +66,7 @@ static void start(struct destination *d, const struct address *at,
     struct error err;
 
     d->config = *config;
-    OK(transport_listen(at, &d->listener, &err), err, "listen");
+    OK(transport_listen(at, config, &d->listener, &err), err, "listen");
     assert_int_equal(pthread_create(&d->thread, NULL, receive, d), 0);
 }
 
@@ -266,7 +266,7 @@ static void gives_up_destinations(void **state)
         if (c->reaction == STAYS_SILENT)
             config.connect_timeout_ms = 100;
         address_at("reactor", &at);
-        OK(transport_listen(&at, &r.listener, &err), err, "listen");
+        OK(transport_listen(&at, &config, &r.listener, &err), err, "listen");
         OK(cpr_state_add(&list, "pc.ram", STDERR_FILENO, &err), err, "add");
         assert_int_equal(pthread_create(&thread, NULL, react, &r), 0);
         check_refused(c->label, cpr_channel_send(&at, &list, &config, &err), &err, c->kind,

@@ -122,6 +122,7 @@ static void start(struct ends *e, const struct test_case *c, unsigned n_channels
     out.connect = in.connect;
     OK(machine_synth(&synth, &e->machine, &err), err, c->label);
     OK(incoming_new(&in, &e->landing.base, &e->in, &err), err, c->label);
+    OK(incoming_listen(e->in, &err), err, c->label);
     OK(outgoing_new(&out, e->machine, &e->out, &err), err, c->label);
     assert_int_equal(pthread_create(&e->source, NULL, run_source, e), 0);
 }

@@ -302,6 +302,7 @@ static void start(struct run *r, const struct scene *scene, struct machine *mach
     *r = (struct run){.scene = scene, .machine = machine, .landing.ops = &landing_ops, .pass = 1};
     configure(r, &in, &out);
     OK(incoming_new(&in, &r->landing, &r->in, &err), err, scene->label);
+    OK(incoming_listen(r->in, &err), err, scene->label);
     OK(outgoing_new(&out, machine, &r->out, &err), err, scene->label);
     assert_int_equal(pthread_create(&r->peer, NULL, peer_main, r), 0);
 }

@@ -155,7 +155,8 @@ static void make_monitor(struct monitored *m, const char *name)
     snprintf(file, sizeof(file), "%.40s-%u", name, n_before++);
     snprintf(text, sizeof(text), "unix:%.200s", temp_path(path, file));
     OK(address_parse(text, &at, &err), err, text);
-    OK(qmp_server_listen(m->server, &at, &err), err, text);
+    OK(qmp_server_listen(m->server, &at, &(struct transport_config){.cancel = &never}, &err), err,
+       text);
     OK(qmp_server_start(m->server, &err), err, "monitor");
     vm_set_events(m->vm, on_vm_event, m->server);
     OK(qmp_client_open(&at, soon(), &never, &m->client, &err), err, "client");

@@ -49,6 +49,7 @@ void move_to_landing(const struct move *move, struct machine *from, struct landi
     in.capabilities = config.ram.ignore_shared ? STREAM_CAP_X_IGNORE_SHARED : 0;
     config.connect.tls = move->client;
     OK(incoming_new(&in, to, &arrival.in, &err), err, move->label);
+    OK(incoming_listen(arrival.in, &err), err, move->label);
     assert_int_equal(pthread_create(&thread, NULL, run_incoming, &arrival), 0);
     OK(outgoing_new(&config, from, &out, &err), err, move->label);
     int rc = outgoing_run(out, &err);

@@ -86,7 +86,7 @@ static bool round_trip(const char *listen_on, bool local)
     struct listener l;
     struct error err;
 
-    if (transport_listen(&at, &l, &err) < 0) {
+    if (transport_listen(&at, &config, &l, &err) < 0) {
         CHECK(err.sys == EAFNOSUPPORT || err.sys == EADDRNOTAVAIL || err.sys == ENODEV, "%s: %s",
               listen_on, err.text);
         return false;
@@ -133,7 +133,7 @@ static void vsock_loopback(void **state)
 
     (void)state;
     to = address("vsock:1:0"); /* VMADDR_CID_LOCAL */
-    if (transport_listen(&to, &l, &err) < 0) {
+    if (transport_listen(&to, &config, &l, &err) < 0) {
         print_message("skipped: no vsock loopback: %s\n", err.text);
         skip();
     }
@@ -171,7 +171,7 @@ static void names_with_several_addresses(void **state)
 
     (void)state;
     need_localhost();
-    OK(transport_listen(&at, &l, &err), err, "localhost");
+    OK(transport_listen(&at, &config, &l, &err), err, "localhost");
     CHECK(strncmp(l.text, "tcp:localhost:", 14) == 0 && strcmp(l.text + 14, "0") != 0, "text %s",
           l.text);
     for (size_t i = 0; i < l.n; i++) {
@@ -203,7 +203,7 @@ static void dial_goes_on_to_the_next_address(void **state)
 
     (void)state;
     need_localhost();
-    OK(transport_listen(&at, &l, &err), err, "listen");
+    OK(transport_listen(&at, &config, &l, &err), err, "listen");
     snprintf(text, sizeof(text), "tcp:localhost:%s", strrchr(l.text, ':') + 1);
     OK(dial(text, &a, &err), err, text);
     AUTO_FD int b = accept_one(&l);
@@ -261,7 +261,7 @@ static void nobody_there(void **state)
     int fd = -1;
 
     (void)state;
-    OK(transport_listen(&at, &l, &err), err, "a port");
+    OK(transport_listen(&at, &config, &l, &err), err, "a port");
     strcpy(text, l.text);
     listener_done(&l);
     check_refused("no listener", dial(text, &fd, &err), &err, ERR_SYSTEM, "Connection refused");
@@ -281,13 +281,13 @@ static void port_in_use(void **state)
     struct error err;
 
     (void)state;
-    OK(transport_listen(&at, &l, &err), err, "listen");
+    OK(transport_listen(&at, &config, &l, &err), err, "listen");
     struct address same = address(l.text);
-    check_refused("a second time", transport_listen(&same, &second, &err), &err, ERR_SYSTEM,
-                  "Address already in use");
+    check_refused("a second time", transport_listen(&same, &config, &second, &err), &err,
+                  ERR_SYSTEM, "Address already in use");
     listener_done(&second);
     listener_done(&l);
-    OK(transport_listen(&same, &l, &err), err, "again, once it is free");
+    OK(transport_listen(&same, &config, &l, &err), err, "again, once it is free");
     listener_done(&l);
 }
 
@@ -305,14 +305,14 @@ static void unix_leftovers(void **state)
     CHECK(bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "bind");
     close(fd); /* as a killed process leaves it */
     struct address at = address(text);
-    OK(transport_listen(&at, &l, &err), err, "over a stale socket");
-    check_refused("over a live one", transport_listen(&at, &second, &err), &err, ERR_SYSTEM,
-                  "Address already in use");
+    OK(transport_listen(&at, &config, &l, &err), err, "over a stale socket");
+    check_refused("over a live one", transport_listen(&at, &config, &second, &err), &err,
+                  ERR_SYSTEM, "Address already in use");
     AUTO_FD int a = -1;
     OK(dial(text, &a, &err), err, "the live one survived");
     listener_done(&l);
     file_write(path, "precious", 8);
-    check_refused("over a file", transport_listen(&at, &l, &err), &err, ERR_SYSTEM,
+    check_refused("over a file", transport_listen(&at, &config, &l, &err), &err, ERR_SYSTEM,
                   "Address already in use");
     struct buf b = file_bytes(path);
     CHECK(b.len == 8, "the file was touched");
@@ -350,7 +350,7 @@ static void descriptor_listeners(void **state)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "socketpair");
     snprintf(text, sizeof(text), "fd:%d", pair[0]);
     struct address at = address(text);
-    OK(transport_listen(&at, &l, &err), err, "a connected one");
+    OK(transport_listen(&at, &config, &l, &err), err, "a connected one");
     CHECK(l.single, "handed out once");
     AUTO_FD int a = -1, b = -1;
     OK(listener_accept(&l, &config, &a, &err), err, "first");
@@ -364,10 +364,10 @@ static void descriptor_listeners(void **state)
 
     struct address any = address("tcp:127.0.0.1:0");
     struct listener real;
-    OK(transport_listen(&any, &real, &err), err, "a listener");
+    OK(transport_listen(&any, &config, &real, &err), err, "a listener");
     snprintf(text, sizeof(text), "fd:%d", real.fds[0]);
     at = address(text);
-    OK(transport_listen(&at, &l, &err), err, "a listening one");
+    OK(transport_listen(&at, &config, &l, &err), err, "a listening one");
     AUTO_FD int c = -1;
     OK(dial(real.text, &c, &err), err, "dial it");
     AUTO_FD int d = accept_one(&l);
@@ -408,7 +408,7 @@ static void descriptors_that_will_not_do(void **state)
             CHECK(rc < 0 && err.kind == ERR_SYSTEM, "%s: dialled", cases[i].label);
         else
             check_refused(cases[i].label, rc, &err, cases[i].kind, cases[i].refused);
-        CHECK(transport_listen(&at, &l, &err) < 0, "%s: listens", cases[i].label);
+        CHECK(transport_listen(&at, &config, &l, &err) < 0, "%s: listens", cases[i].label);
     }
     close(datagram);
     close(file);
@@ -440,7 +440,7 @@ static void tcp_is_tuned_on_both_ends(void **state)
     AUTO_FD int a = -1;
 
     (void)state;
-    OK(transport_listen(&at, &l, &err), err, "listen");
+    OK(transport_listen(&at, &config, &l, &err), err, "listen");
     OK(dial(l.text, &a, &err), err, "dial");
     AUTO_FD int b = accept_one(&l);
     const int ends[] = {a, b};

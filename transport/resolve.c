@@ -1,0 +1,167 @@
+#include "transport/resolve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+/* One look-up: what it is about, and what came of it. */
+struct lookup {
+    /* Set before the thread starts, read-only after. */
+    char host[sizeof(((struct address *)0)->host)], port[sizeof(((struct address *)0)->port)];
+    struct addrinfo hints;
+
+    /* The thread's until `finished`, then the caller's. */
+    int rc, sys; /* getaddrinfo()'s, and errno */
+    struct addrinfo *list;
+
+    /* Both's. */
+    atomic_bool finished;
+    int wake;           /* an eventfd: it has finished */
+    atomic_uint owners; /* the caller and the thread: the last one frees it */
+};
+
+static void lookup_release(struct lookup *l)
+{
+    if (atomic_fetch_sub(&l->owners, 1) != 1)
+        return;
+    if (l->list)
+        freeaddrinfo(l->list);
+    fd_close(&l->wake);
+    free(l);
+}
+
+static int look_up(const char *host, const char *port, const struct addrinfo *hints,
+                   struct addrinfo **ret, int *ret_sys)
+{
+    int rc = getaddrinfo(host[0] ? host : NULL, port, hints, ret);
+
+    *ret_sys = errno;
+    return rc;
+}
+
+static void *lookup_main(void *arg)
+{
+    struct lookup *l = arg;
+
+    l->rc = look_up(l->host, l->port, &l->hints, &l->list, &l->sys);
+    atomic_store(&l->finished, true);
+    (void)!eventfd_write(l->wake, 1);
+    lookup_release(l);
+    return NULL;
+}
+
+/* Nobody joins it. The program's signals are for the program's threads. */
+static int start_detached(struct lookup *l)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    sigset_t all, before;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&thread, &attr, lookup_main, l);
+    if (rc == 0)
+        pthread_setname_np(thread, "ramjet-lookup");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return rc;
+}
+
+static struct lookup *lookup_new(const struct address *a, const struct addrinfo *hints,
+                                 struct error *err)
+{
+    struct lookup *l = calloc(1, sizeof(*l));
+
+    if (!l) {
+        err_sys(err, "memory");
+        return NULL;
+    }
+    strcpy(l->host, a->host);
+    strcpy(l->port, a->port);
+    l->hints = *hints;
+    atomic_store(&l->owners, 1);
+    l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->wake < 0) {
+        err_sys(err, "eventfd");
+        lookup_release(l);
+        return NULL;
+    }
+    return l;
+}
+
+/* Until it has finished, the deadline, or the cancel: then the thread goes on alone. */
+static int lookup_run(struct lookup *l, uint64_t deadline, const struct cancel *cancel,
+                      struct error *err)
+{
+    atomic_store(&l->owners, 2);
+    errno = start_detached(l);
+    if (errno) {
+        atomic_store(&l->owners, 1);
+        return err_thread(err, "thread");
+    }
+    do {
+        if (cancel_poll(cancel, l->wake, POLLIN, deadline, err) < 0)
+            return -1;
+    } while (!atomic_load(&l->finished));
+    return 0;
+}
+
+/* What getaddrinfo() said, in words. */
+static int failed(const struct address *a, int rc, int sys, struct error *err)
+{
+    const char *zone = strchr(a->host, '%');
+
+    errno = sys;
+    if (rc == EAI_SYSTEM)
+        return err_sys(err, "look up %s", a->text);
+    if (rc == EAI_NONAME && zone)
+        return err_set(err, ERR_SYSTEM, "look up %s: there is no interface '%s' here", a->text,
+                       zone + 1);
+    return err_set(err, ERR_SYSTEM, "look up %s: %s", a->text, gai_strerror(rc));
+}
+
+/* Where a number is not one: what is left to look up. A host with a colon is no name. */
+static bool needs_lookup(const struct address *a, int rc, struct addrinfo *hints)
+{
+    if (rc != EAI_NONAME)
+        return false;
+    bool named_port = a->port[strspn(a->port, "0123456789")];
+    bool named_host = a->host[0] && !strchr(a->host, ':');
+    hints->ai_flags &= ~AI_NUMERICSERV & ~(named_host ? AI_NUMERICHOST : 0);
+    return named_port || named_host;
+}
+
+int resolve(const struct address *a, int flags, uint64_t deadline, const struct cancel *cancel,
+            struct addrinfo **ret, struct error *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = flags | AI_NUMERICHOST | AI_NUMERICSERV};
+    int sys, rc = look_up(a->host, a->port, &hints, ret, &sys);
+
+    if (!needs_lookup(a, rc, &hints))
+        return rc == 0 ? 0 : failed(a, rc, sys, err);
+    struct lookup *l = lookup_new(a, &hints, err);
+    if (!l)
+        return err_in(err, "look up %s", a->text);
+    if (lookup_run(l, deadline, cancel, err) < 0) {
+        lookup_release(l);
+        return err_in(err, "look up %s", a->text);
+    }
+    rc = l->rc == 0 ? 0 : failed(a, l->rc, l->sys, err);
+    if (rc == 0) {
+        *ret = l->list;
+        l->list = NULL;
+    }
+    lookup_release(l);
+    return rc;
+}
