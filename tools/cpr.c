@@ -208,7 +208,7 @@ static int write_list(int fd, const struct cpr_state *s, struct error *err)
     struct buf bytes = {0};
     int rc = cpr_state_encode_numbered(s, &bytes, err);
 
-    if (rc == 0 && pwrite(fd, bytes.data, bytes.len, 0) != (ssize_t)bytes.len)
+    if (rc == 0 && fd_pwrite_all(fd, bytes.data, bytes.len, 0) < 0)
         rc = err_sys(err, "write the list of descriptors");
     if (rc == 0 && fcntl(fd, F_ADD_SEALS, SEALS) < 0)
         rc = err_sys(err, "seal the list of descriptors");

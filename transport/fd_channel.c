@@ -76,7 +76,7 @@ int fd_channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned fl
         flags &= ~CHANNEL_BORROW;
     n = iov_advance(&iov, n, 0);
     while (n > 0) {
-        ssize_t len = f->moves->send(f, iov, n, flags);
+        ssize_t len = fd_took(f->moves->send(f, iov, n, flags));
 
         if (check_interrupted(f, err) < 0)
             return -1;

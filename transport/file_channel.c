@@ -37,7 +37,7 @@ static int file_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned f
     while (n > 0) {
         if (check_interrupted(f, err) < 0)
             return -1;
-        ssize_t len = pwritev(f->fd, iov, (int)MIN(n, (size_t)IOV_MAX), (off_t)f->at);
+        ssize_t len = fd_took(pwritev(f->fd, iov, (int)MIN(n, (size_t)IOV_MAX), (off_t)f->at));
 
         if (len < 0 && errno == EINTR)
             continue;

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
 /* A disk takes one piece after the other: the page cache gathers short ones better. */
 #define DIRECT_MIN 65536
 
@@ -20,17 +22,8 @@ static int store_write(struct ram_block *b, uint64_t offset, const void *bytes, 
 {
     int fd = fd_for(b, bytes, len);
 
-    while (len > 0) {
-        ssize_t n = pwrite(fd, bytes, len, (off_t)(b->fd_offset + offset));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_sys(err, "RAM block '%s': write to the snapshot", b->name);
-        bytes = (const char *)bytes + n;
-        offset += (uint64_t)n;
-        len -= (size_t)n;
-    }
+    if (fd_pwrite_all(fd, bytes, len, (off_t)(b->fd_offset + offset)) < 0)
+        return err_sys(err, "RAM block '%s': write to the snapshot", b->name);
     return 0;
 }
 

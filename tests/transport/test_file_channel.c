@@ -1,5 +1,6 @@
 #include "transport/file_channel.h"
 
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "tests/support/bytes_channel.h"
@@ -132,6 +133,32 @@ static void errors_are_the_kernels(void **state)
     close(fds[0]);
 }
 
+static bool takes_nothing;
+
+ssize_t __real_pwritev(int fd, const struct iovec *iov, int n, off_t at);
+ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int n, off_t at);
+
+ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int n, off_t at)
+{
+    return takes_nothing ? 0 : __real_pwritev(fd, iov, n, at);
+}
+
+/* It is not asked for ever. */
+static void a_write_of_nothing_is_an_error(void **state)
+{
+    int fd = bytes_fd(NULL, 0);
+    struct channel *c;
+    struct error err;
+
+    (void)state;
+    OK(file_channel_open(fd, 0, &c, &err), err, "open");
+    takes_nothing = true;
+    check_refused("nothing taken", channel_send(c, "ab", 2, 0, &err), &err, ERR_SYSTEM, "write");
+    takes_nothing = false;
+    channel_free(c);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +167,7 @@ int main(void)
         cmocka_unit_test(gathers_more_than_one_call_takes),
         cmocka_unit_test(tells_of_the_end),
         cmocka_unit_test(errors_are_the_kernels),
+        cmocka_unit_test(a_write_of_nothing_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
