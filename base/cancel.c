@@ -8,6 +8,7 @@
 
 int cancel_init(struct cancel *c, struct error *err)
 {
+    atomic_init(&c->requested, false);
     c->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (c->fd < 0)
         return err_sys(err, "eventfd");
@@ -23,6 +24,7 @@ void cancel_request(struct cancel *c)
 {
     int saved = errno;
 
+    atomic_store(&c->requested, true);
     /* Can only fail when the counter is full, and then the request stands already. */
     (void)!eventfd_write(c->fd, 1);
     errno = saved;
@@ -30,9 +32,7 @@ void cancel_request(struct cancel *c)
 
 bool cancel_requested(const struct cancel *c)
 {
-    struct pollfd p = {.fd = c->fd, .events = POLLIN};
-
-    return poll(&p, 1, 0) > 0;
+    return atomic_load(&c->requested);
 }
 
 int cancel_poll(const struct cancel *c, int fd, short events, uint64_t deadline, struct error *err)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@
 
 struct cancel {
     int fd; /* an eventfd, or -1 */
+    atomic_bool requested;
 };
 
 MUST_USE int cancel_init(struct cancel *c, struct error *err);

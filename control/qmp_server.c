@@ -20,6 +20,7 @@
 #define FAREWELL_MS 1000
 #define FLUSH_MS    100
 #define MUTE_MS     500 /* after an accept that failed for want of something */
+#define NAP_MS      20  /* after a poll that failed: who looks all the time would be no better */
 #define SOCKETS_MAX (QMP_ADDRESSES_MAX * LISTENER_MAX)
 
 struct client {
@@ -291,6 +292,18 @@ struct wait {
     uint64_t until;
 };
 
+/* Where poll(2) itself fails, everything is taken for ready: nothing here waits for a socket. */
+static void wait_for_some(struct pollfd *fds, size_t n, uint64_t until)
+{
+    static const struct timespec nap = {.tv_nsec = NAP_MS * (long)NS_PER_MS};
+
+    if (poll(fds, n, deadline_poll_ms(until)) >= 0 || errno == EINTR)
+        return;
+    for (size_t i = 0; i < n; i++)
+        fds[i].revents = fds[i].events;
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+}
+
 static void add_wait(struct wait *w, int fd, short events)
 {
     w->fds[w->n++] = (struct pollfd){.fd = fd, .events = events};
@@ -368,7 +381,7 @@ static void take_leave(struct qmp_server *s)
         if (s->n_clients == 0 || clock_ns() >= deadline)
             break;
         prepare(s, &w);
-        (void)!poll(w.fds + w.first_client, w.n_clients, deadline_poll_ms(deadline));
+        wait_for_some(w.fds + w.first_client, w.n_clients, deadline);
     }
     for (size_t i = 0; i < s->n_clients; i++)
         drop(s->clients[i]);
@@ -383,8 +396,8 @@ static void *server_main(void *arg)
 
     while (!is_stopping(s, &flush)) {
         prepare(s, &w);
-        if (poll(w.fds, w.n, deadline_poll_ms(w.until)) >= 0)
-            serve_all(s, &w);
+        wait_for_some(w.fds, w.n, w.until);
+        serve_all(s, &w);
         tell_flushed(s, flush);
     }
     take_leave(s);

@@ -316,15 +316,19 @@ static void await_room(struct arrivals *a)
     poll(&p, 1, ROOM_MS);
 }
 
-/* Sleeps until a connection waits or the group is cancelled; the latter is false. */
-static bool poll_listener(struct arrivals *a)
+/* Sleeps until a connection waits, 1, or the group is cancelled, 0. */
+static int poll_listener(struct arrivals *a, struct error *err)
 {
     struct pollfd p[LISTENER_MAX + 1] = {{.fd = a->group->cancel.fd, .events = POLLIN}};
+    int n;
 
     for (size_t i = 0; i < a->listener.n; i++)
         p[i + 1] = (struct pollfd){.fd = a->listener.fds[i], .events = POLLIN};
-    while (poll(p, a->listener.n + 1, -1) < 0 && errno == EINTR)
-        ;
+    do {
+        n = poll(p, a->listener.n + 1, -1);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return err_sys(err, "wait for connections at %s", a->listener.text);
     return !p[0].revents;
 }
 
@@ -333,17 +337,17 @@ static void *acceptor_main(void *arg)
     struct arrivals *a = arg;
     struct error err;
     bool full;
+    int rc;
 
-    while (poll_listener(a)) {
-        if (accept_waiting(a, &full, &err) < 0) {
-            channel_group_fail(a->group, &err);
-            break;
-        }
-        if (a->listener.single)
+    while ((rc = poll_listener(a, &err)) > 0) {
+        rc = accept_waiting(a, &full, &err);
+        if (rc < 0 || a->listener.single)
             break;
         if (full)
             await_room(a);
     }
+    if (rc < 0)
+        channel_group_fail(a->group, &err);
     return NULL;
 }
 

@@ -26,15 +26,11 @@ _Static_assert(ARRAY_LEN(schemes) == ADDRESS_N, "a row for each scheme");
 /* Until the next attempt. Fails at the deadline, or when cancelled. */
 static int wait_a_little(const struct cancel *cancel, uint64_t deadline, struct error *err)
 {
-    struct pollfd p = {.fd = cancel->fd, .events = POLLIN};
+    uint64_t next = clock_ns() + RETRY_MS * NS_PER_MS;
 
-    if (clock_ns() >= deadline) {
-        errno = ETIMEDOUT;
-        return err_sys(err, "gave up waiting");
-    }
-    if (poll(&p, 1, RETRY_MS) > 0)
-        return err_set(err, ERR_CANCELLED, "cancelled");
-    return 0;
+    if (cancel_poll(cancel, -1, 0, MIN(next, deadline), err) < 0 && err->sys != ETIMEDOUT)
+        return -1;
+    return clock_ns() < deadline ? 0 : -1;
 }
 
 bool sockaddr_is_local(const struct sockaddr *sa)

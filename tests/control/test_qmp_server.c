@@ -22,6 +22,22 @@
 static const struct cancel never = {.fd = -1};
 static const struct transport_config dialling = {.cancel = &never};
 
+/* --- a poll(2) that fails -------------------------------------------------------------------- */
+
+static _Atomic bool poll_fails; /* for every thread but the test's own */
+static pthread_t own_thread;
+
+int __real_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+    if (!poll_fails || pthread_equal(pthread_self(), own_thread))
+        return __real_poll(fds, n, timeout_ms);
+    errno = ENOMEM;
+    return -1;
+}
+
 /* --- a monitor ------------------------------------------------------------------------------- */
 
 static int run_long(void *arg, const json_t *arguments, json_t **ret, struct error *err)
@@ -423,6 +439,25 @@ static void test_flush(void **state)
     monitor_end(&m);
 }
 
+/* Nobody is heard at once then, but everybody is. */
+static void test_no_poll(void **state)
+{
+    struct monitor m;
+
+    (void)state;
+    own_thread = pthread_self();
+    monitor_start(&m);
+    struct qmp_client *before = open_client(&m.at);
+    poll_fails = true;
+    struct qmp_client *after = open_client(&m.tcp);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(counted(i % 2 ? before : after), i);
+    qmp_client_close(before);
+    qmp_client_close(after);
+    monitor_end(&m);
+    poll_fails = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_coming_and_going),
         cmocka_unit_test(test_no_descriptors),
         cmocka_unit_test(test_flush),
+        cmocka_unit_test(test_no_poll),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

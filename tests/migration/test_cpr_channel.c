@@ -18,7 +18,7 @@
 #define ENTRY   "\1\0\0\0\7pc.ram\0\0\0\0\0"
 #define ENTRY_B "\1\0\0\0\2b\0\0\0\0\0"
 
-static struct cancel never = {-1};
+static struct cancel never = {.fd = -1};
 static const struct transport_config patient = {10000 * TEST_SLOWNESS, 10000 * TEST_SLOWNESS,
                                                 &never};
 

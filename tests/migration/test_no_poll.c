@@ -1,0 +1,52 @@
+/* poll(2) that fails, and goes on to: who waits in it ends, and says why. */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdatomic.h>
+
+#include "migration/incoming.h"
+#include "tests/support/temp.h"
+#include "tests/support/test.h"
+#include "vmm/landing.h"
+
+static atomic_uint calls;
+
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+    (void)fds;
+    (void)n;
+    (void)timeout_ms;
+    atomic_fetch_add(&calls, 1);
+    errno = ENOMEM;
+    return -1;
+}
+
+static void a_receiver_ends(void **state)
+{
+    struct incoming_config config = {.n_channels = -1, .method = -1};
+    char path[PATH_MAX], address[PATH_MAX + 8];
+    struct landing *landing;
+    struct incoming *m;
+    struct error err;
+
+    (void)state;
+    snprintf(address, sizeof(address), "unix:%s", temp_path(path, "incoming"));
+    OK(address_parse(address, &config.connect.address, &err), err, address);
+    OK(engine_find("auto", &config.connect.engine, &err), err, "engine");
+    OK(landing_null_new(&landing, &err), err, "landing");
+    OK(incoming_new(&config, landing, &m, &err), err, "listen");
+    check_refused("poll", incoming_run(m, &err), &err, ERR_SYSTEM, "wait for connections");
+    CHECK(strstr(err.text, "memory"), "%s", err.text);
+    CHECK(calls < 10, "poll was called %u times", calls);
+    incoming_free(m);
+    landing_free(landing);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_receiver_ends)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
