@@ -78,7 +78,8 @@ static int socket_open(int fd, const struct engine_config *config, struct channe
 
     if (!f)
         return err_sys(err, "memory for a channel");
-    if (fd_channel_init(f, own, &socket_ops, &socket_moves, config, err) < 0) {
+    if ((config->zero_copy && zero_copy_check_reports(own, err) < 0) ||
+        fd_channel_init(f, own, &socket_ops, &socket_moves, config, err) < 0) {
         free(f);
         return -1;
     }

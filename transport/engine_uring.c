@@ -11,20 +11,24 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <linux/vm_sockets.h>
+
 #include "base/fd.h"
 #include "transport/fd_channel.h"
 #include "transport/uring_memory.h"
 
 #define HEAD_MAX 2048 /* of what came with CHANNEL_MORE, to be sent with what follows */
 
-/* Less than the kernel moves at once: whoever asks for more gets a part, also with MSG_WAITALL. */
+/* Less than the kernel moves at once: whoever asks for more gets a part. */
 #define LEN_MAX ((size_t)1 << 30)
 
 extern const struct engine engine_socket;
 
 struct uring_channel {
     struct fd_channel f;
-    struct uring in; /* the receiver's */
+    /* The receiver's. */
+    struct uring in;
+    size_t whole_max; /* bytes that MSG_WAITALL may be asked for */
     /* The sender's. */
     struct uring out;
     struct uring_memory *memory; /* registered with `out`, or NULL */
@@ -247,7 +251,9 @@ static ssize_t uring_receive(struct fd_channel *f, struct iovec *iov, size_t n, 
         return receive_some(u, iov, n, MSG_DONTWAIT | (flags & CHANNEL_PEEK ? MSG_PEEK : 0));
     if (flags & CHANNEL_PEEK)
         return receive_some(u, iov, n, MSG_PEEK);
-    if (i == n || i >= IOV_MAX || min > LEN_MAX)
+    if (min > u->whole_max)
+        return receive_some(u, iov, n, 0);
+    if (i == n || i >= IOV_MAX)
         return receive_some(u, iov, n, MSG_WAITALL);
     return receive_whole(u, iov, i, offset);
 }
@@ -316,6 +322,17 @@ static bool uring_usable(bool zero_copy, char *ret_why, size_t len)
     return rc == 0;
 }
 
+/* A vsock refuses (ENOMEM) to wait for as much as its buffer holds. */
+static size_t most_at_once(int fd)
+{
+    uint64_t buffer = 0;
+    socklen_t len = sizeof(buffer);
+
+    if (getsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &buffer, &len) < 0 || buffer == 0)
+        return LEN_MAX;
+    return MIN(buffer - 1, LEN_MAX);
+}
+
 static int uring_open(int fd, const struct engine_config *config, struct channel **ret,
                       struct error *err)
 {
@@ -336,7 +353,7 @@ static int uring_open(int fd, const struct engine_config *config, struct channel
         uring_free(&u->f.base);
         return -1;
     }
-    fd_take(&own);
+    u->whole_max = most_at_once(fd_take(&own));
     *ret = &u->f.base;
     return 0;
 }

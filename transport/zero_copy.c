@@ -29,6 +29,18 @@ int zero_copy_enable(int fd, struct error *err)
                    reason);
 }
 
+int zero_copy_check_reports(int fd, struct error *err)
+{
+    int domain = 0;
+    socklen_t len = sizeof(domain);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_VSOCK)
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "over vsock the kernel reports one send without copying as several, and none of "
+                   "them as the last: leave out --zero-copy, or add --engine uring");
+}
+
 int zero_copy_returned(struct zero_copy *z, uint32_t first, uint32_t last, bool copied)
 {
     uint32_t n = last - first + 1; /* right across the wrap, too */

@@ -22,6 +22,11 @@ struct zero_copy {
 /* Lets a socket borrow. Fails with ERR_USAGE where its kind cannot. */
 MUST_USE int zero_copy_enable(int fd, struct error *err);
 /*
+ * Fails with ERR_USAGE for a socket whose reports cannot be counted: a vsock numbers what it has
+ * room for at a time, and a send may take several such parts. (io_uring has reports of its own.)
+ */
+MUST_USE int zero_copy_check_reports(int fd, struct error *err);
+/*
  * The sends numbered `first` to `last` are done with. Returns how many they are; -1 with errno
  * EPROTO for more than there were.
  */

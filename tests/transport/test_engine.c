@@ -15,6 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/vm_sockets.h>
+
+#include "base/fd.h"
 #include "tests/support/bytes_channel.h"
 #include "tests/support/test.h"
 
@@ -23,11 +26,15 @@
 static const struct way {
     const char *label, *engine;
     bool zero_copy; /* over TCP on loopback: AF_UNIX cannot. The others are over AF_UNIX. */
+    bool vsock;     /* over that, where there is a loopback */
 } ways[] = {
-    {"socket", "socket", false},
-    {"socket, zero-copy", "socket", true},
-    {"uring", "uring", false},
-    {"uring, zero-copy", "uring", true},
+    {"socket", "socket", false, false},
+    {"socket, zero-copy", "socket", true, false},
+    {"uring", "uring", false, false},
+    {"uring, zero-copy", "uring", true, false},
+    {"socket, vsock", "socket", false, true},
+    {"uring, vsock", "uring", false, true},
+    {"uring, zero-copy, vsock", "uring", true, true},
 };
 
 static void tcp_pair(int ret[static 2])
@@ -46,9 +53,33 @@ static void tcp_pair(int ret[static 2])
     close(listening);
 }
 
+/* False, with the reason in errno, where this kernel has no such loopback. */
+static bool vsock_pair(int ret[static 2])
+{
+    struct sockaddr_vm sa = {
+        .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_LOCAL, .svm_port = VMADDR_PORT_ANY};
+    socklen_t len = sizeof(sa);
+    AUTO_FD int listening = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    AUTO_FD int dialled = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (bind(listening, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(listening, 1) < 0 ||
+        getsockname(listening, (struct sockaddr *)&sa, &len) < 0)
+        return false;
+    while (connect(dialled, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+        if (errno != EINTR) /* a ring that is being closed interrupts */
+            return false;
+    }
+    ret[0] = fd_take(&dialled);
+    ret[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+    CHECK(ret[1] >= 0, "accept");
+    return true;
+}
+
 static void connected(const struct way *way, int ret[static 2])
 {
-    if (way->zero_copy)
+    if (way->vsock)
+        CHECK(vsock_pair(ret), "a vsock connection to ourselves");
+    else if (way->zero_copy)
         tcp_pair(ret);
     else
         CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret) == 0, "socketpair");
@@ -891,40 +922,62 @@ static void a_drain_ends_with_the_connection(void **state)
     channel_free(c);
 }
 
+/* A send without copying is reported in parts there, which only io_uring gathers. */
+static void vsock_lends_by_uring_only(void **state)
+{
+    const struct engine *engine;
+    struct channel *c;
+    struct error err;
+    int fds[2];
+
+    (void)state;
+    if (!vsock_pair(fds)) {
+        print_message("skipped: no vsock loopback: %s\n", strerror(errno));
+        skip();
+    }
+    OK(engine_find("socket", &engine, &err), err, "engine");
+    check_refused("vsock",
+                  engine->open(fds[0], &(struct engine_config){.zero_copy = true}, &c, &err), &err,
+                  ERR_USAGE, "--engine uring");
+    close(fds[1]);
+}
+
 static const struct body {
     const char *name;
     void (*run)(void **state);
-    bool zero_copy_only;
+    bool zero_copy_only, vsock;
 } bodies[] = {
-    {"refuses_what_is_no_socket", refuses_what_is_no_socket, false},
-    {"gathers_and_scatters", gathers_and_scatters, false},
-    {"takes_at_least_min", takes_at_least_min, false},
-    {"empty_transfers_are_fine", empty_transfers_are_fine, false},
-    {"tells_how_the_peer_closed", tells_how_the_peer_closed, false},
-    {"peeks_and_does_not_wait", peeks_and_does_not_wait, false},
-    {"send_to_a_closed_peer_fails", send_to_a_closed_peer_fails, false},
-    {"interrupt_wakes_a_receiver", interrupt_wakes_a_receiver, false},
-    {"interrupt_wakes_a_sender", interrupt_wakes_a_sender, false},
-    {"what_came_before_the_interrupt_is_read", what_came_before_the_interrupt_is_read, false},
-    {"nowait_fails_rather_than_waits", nowait_fails_rather_than_waits, false},
-    {"silence_ends_in_an_error", silence_ends_in_an_error, false},
-    {"silence_inside_a_record_too", silence_inside_a_record_too, false},
-    {"silence_between_records_is_borne", silence_between_records_is_borne, false},
-    {"ticks_lose_nothing_of_a_slow_sender", ticks_lose_nothing_of_a_slow_sender, false},
-    {"ticks_lose_nothing_of_a_slow_receiver", ticks_lose_nothing_of_a_slow_receiver, false},
-    {"signals_do_no_harm", signals_do_no_harm, false},
-    {"sends_a_piece_of_a_file", sends_a_piece_of_a_file, false},
-    {"only_what_can_borrow_says_so", only_what_can_borrow_says_so, true},
-    {"what_is_drained_may_be_overwritten", what_is_drained_may_be_overwritten, true},
-    {"shortage_is_met_by_copying", shortage_is_met_by_copying, true},
-    {"interrupt_wakes_a_drain", interrupt_wakes_a_drain, true},
-    {"silence_ends_a_drain", silence_ends_a_drain, true},
-    {"a_drain_ends_with_the_connection", a_drain_ends_with_the_connection, true},
+    {"refuses_what_is_no_socket", refuses_what_is_no_socket, false, false},
+    {"gathers_and_scatters", gathers_and_scatters, false, true},
+    {"takes_at_least_min", takes_at_least_min, false, true},
+    {"empty_transfers_are_fine", empty_transfers_are_fine, false, false},
+    {"tells_how_the_peer_closed", tells_how_the_peer_closed, false, true},
+    {"peeks_and_does_not_wait", peeks_and_does_not_wait, false, false},
+    {"send_to_a_closed_peer_fails", send_to_a_closed_peer_fails, false, false},
+    {"interrupt_wakes_a_receiver", interrupt_wakes_a_receiver, false, false},
+    {"interrupt_wakes_a_sender", interrupt_wakes_a_sender, false, false},
+    {"what_came_before_the_interrupt_is_read", what_came_before_the_interrupt_is_read, false,
+     false},
+    {"nowait_fails_rather_than_waits", nowait_fails_rather_than_waits, false, false},
+    {"silence_ends_in_an_error", silence_ends_in_an_error, false, false},
+    {"silence_inside_a_record_too", silence_inside_a_record_too, false, false},
+    {"silence_between_records_is_borne", silence_between_records_is_borne, false, false},
+    {"ticks_lose_nothing_of_a_slow_sender", ticks_lose_nothing_of_a_slow_sender, false, false},
+    {"ticks_lose_nothing_of_a_slow_receiver", ticks_lose_nothing_of_a_slow_receiver, false, false},
+    {"signals_do_no_harm", signals_do_no_harm, false, false},
+    {"sends_a_piece_of_a_file", sends_a_piece_of_a_file, false, false},
+    {"only_what_can_borrow_says_so", only_what_can_borrow_says_so, true, false},
+    {"what_is_drained_may_be_overwritten", what_is_drained_may_be_overwritten, true, true},
+    {"shortage_is_met_by_copying", shortage_is_met_by_copying, true, false},
+    {"interrupt_wakes_a_drain", interrupt_wakes_a_drain, true, false},
+    {"silence_ends_a_drain", silence_ends_a_drain, true, false},
+    {"a_drain_ends_with_the_connection", a_drain_ends_with_the_connection, true, false},
 };
 
 static const struct CMUnitTest once[] = {
     cmocka_unit_test(finds_by_name),
     cmocka_unit_test(advances_over_pieces),
+    cmocka_unit_test(vsock_lends_by_uring_only),
 };
 
 #define TESTS_MAX (ARRAY_LEN(once) + ARRAY_LEN(bodies) * ARRAY_LEN(ways))
@@ -936,7 +989,16 @@ static bool usable(const struct way *way)
     const struct engine *engine;
     char why[100];
     struct error err;
+    int fds[2];
 
+    if (way->vsock && !vsock_pair(fds)) {
+        print_message("skipped: %s: no vsock loopback: %s\n", way->label, strerror(errno));
+        return false;
+    }
+    if (way->vsock) {
+        close(fds[0]);
+        close(fds[1]);
+    }
     OK(engine_find(way->engine, &engine, &err), err, way->label);
     if (!engine->usable || engine->usable(way->zero_copy, why, sizeof(why)))
         return true;
@@ -955,7 +1017,7 @@ static size_t make_tests(void)
         if (!usable(way))
             continue;
         for (const struct body *body = bodies; body < bodies + ARRAY_LEN(bodies); body++) {
-            if (body->zero_copy_only && !way->zero_copy)
+            if ((body->zero_copy_only && !way->zero_copy) || (way->vsock && !body->vsock))
                 continue;
             snprintf(names[n], sizeof(names[n]), "%s (%s)", body->name, way->label);
             tests[n] = (struct CMUnitTest){names[n], body->run, NULL, NULL, (void *)way};
