@@ -307,6 +307,7 @@ static int load(struct incoming *m, struct error *err)
     recv_pool_set_main(m->pool, m->main);
     m->stream.ops = &stream_ops;
     m->stream.in = &m->in;
+    m->stream.padded = is_file(m);
     m->stream.ram = (struct ram_load){
         .ops = &ram_ops, .in = &m->in, .map = &m->ram, .file_bytes = m->file_bytes};
     if (main_stream_read(&m->stream, err) < 0)

@@ -111,6 +111,23 @@ static int missing_description(struct main_stream *ms, struct error *err)
 }
 
 /*
+ * A file may be longer than its stream: it was copied in blocks, or lies on a device. The stream
+ * ends where it would end without that: behind its description. What was cut before has none.
+ */
+static bool drop_padding(struct main_stream *ms)
+{
+    struct error how;
+    size_t end;
+
+    (void)!stream_in_check(ms->in, &how);
+    if (!ms->padded || how.kind != ERR_PEER ||
+        !description_find(&ms->devices.early, &ms->devices.tail, &end))
+        return false;
+    ms->devices.tail.len = end;
+    return true;
+}
+
+/*
  * The tail has no length, and no end that a reader without devices could see coming. It is over
  * when it ends in a description that lists exactly what stands before it.
  */
@@ -134,6 +151,8 @@ static int device_tail(struct main_stream *ms, struct error *err)
         if (is_dropped(ms))
             return err_set(err, ERR_PEER, MAIN_STREAM_DROPPED);
     }
+    if (drop_padding(ms))
+        return 0;
     if (why.kind != ERR_NONE) {
         *err = why; /* a description came, and is not true */
         return -1;

@@ -25,6 +25,7 @@ struct main_stream {
     struct stream_in *in;
     struct ram_load ram; /* ops, in, map and what else its owner sets */
     bool may_drop; /* the source may say, instead of waiting for us, that its guest stays there */
+    bool padded;   /* a file: what stands behind the description is not looked at */
     /* Filled while reading. */
     struct configuration config;
     struct device_state devices;

@@ -146,26 +146,68 @@ static int cut_all(struct cut *cut, const json_t *devices, struct error *err)
     return 0;
 }
 
+/* The description is `json_len` bytes at `json_at` of the tail; its lead stands before it. */
+static int check_at(struct cut *cut, const struct buf *early, const uint8_t *tail, size_t json_at,
+                    size_t json_len, struct error *err)
+{
+    json_error_t why;
+    json_t *root = json_loadb((const char *)tail + json_at, json_len, 0, &why);
+
+    if (!root)
+        return err_set(err, ERR_PEER, "description: not JSON: %.100s", why.text);
+    cut->early = reader_of(early->data, early->len);
+    cut->tail = reader_of(tail, json_at - LEAD_LEN);
+    int rc = cut_all(cut, json_object_get(root, "devices"), err);
+    json_decref(root);
+    return rc;
+}
+
 int description_check(const struct buf *early, const struct buf *tail, description_visit *visit,
                       void *arg, struct error *err)
 {
+    struct cut cut = {.visit = visit, .arg = arg};
     size_t json_at = 0;
-    json_error_t why;
 
     if (!description_ends(tail, &json_at))
         return err_set(err, ERR_PEER, "the stream ends without its description (0x06)");
-    json_t *root = json_loadb((const char *)tail->data + json_at, tail->len - json_at, 0, &why);
-    if (!root)
-        return err_set(err, ERR_PEER, "description: not JSON: %.100s", why.text);
-    struct cut cut = {
-        .early = reader_of(early->data, early->len),
-        .tail = reader_of(tail->data, json_at - LEAD_LEN),
-        .visit = visit,
-        .arg = arg,
-    };
-    int rc = cut_all(&cut, json_object_get(root, "devices"), err);
-    json_decref(root);
-    return rc;
+    return check_at(&cut, early, tail->data, json_at, tail->len - json_at, err);
+}
+
+/* The length of the description whose lead may be at `at`; 0: none is. */
+static size_t led_by(const struct buf *tail, size_t at)
+{
+    struct reader r = reader_of(tail->data + at, tail->len - at);
+
+    if (get_u8(&r) != STREAM_EOF || get_u8(&r) != STREAM_DESCRIPTION)
+        return 0;
+    size_t len = get_u32(&r);
+    if (r.short_of || len < 2 || len > STREAM_DESCRIPTION_MAX || len > reader_left(&r))
+        return 0;
+    return r.at[0] == '{' && r.at[len - 1] == '}' ? len : 0;
+}
+
+/*
+ * No candidate's text goes on past the next one's lead, as JSON has no byte 0: however many there
+ * are, each byte is parsed once.
+ */
+bool description_find(const struct buf *early, const struct buf *tail, size_t *ret_end)
+{
+    const uint8_t *type;
+    struct error ignored;
+
+    for (size_t at = 1; at < tail->len; at = (size_t)(type - tail->data) + 1) {
+        type = memchr(tail->data + at, STREAM_DESCRIPTION, tail->len - at);
+        if (!type)
+            return false;
+        size_t lead = (size_t)(type - tail->data) - 1, len = led_by(tail, lead);
+        struct cut cut = {.visit = NULL};
+
+        if (len > 0 && check_at(&cut, early, tail->data, lead + LEAD_LEN, len, &ignored) == 0) {
+            *ret_end = lead + LEAD_LEN + len;
+            return true;
+        }
+    }
+    return false;
 }
 
 static int append(struct buf *tail, const char *json, struct error *err)

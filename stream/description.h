@@ -36,5 +36,12 @@ size_t description_eof(const struct buf *tail);
 MUST_USE int description_check(const struct buf *early, const struct buf *tail,
                                description_visit *visit, void *arg, struct error *err);
 
+/*
+ * Finds the description in a tail that something stands behind: the padding of a file. True where
+ * there is one that lists exactly the sections before it, as description_check() has it; it ends at
+ * *ret_end. Looks at the whole tail.
+ */
+bool description_find(const struct buf *early, const struct buf *tail, size_t *ret_end);
+
 /* Appends EOF byte and description; `devices` is its array of entries, NULL: there are none. */
 MUST_USE int description_append(struct buf *tail, json_t *devices, struct error *err);

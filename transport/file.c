@@ -11,18 +11,46 @@
 #include "base/fd.h"
 #include "transport/scheme.h"
 
-/* Not waiting for a pipe's other end: it is no regular file anyway. */
-static int open_regular(const struct address *a, int flags, int *ret_fd, uint64_t *ret_bytes,
-                        struct error *err)
+/* Not waiting for a pipe's other end: it is no such file anyway. */
+static int open_file(const struct address *a, int flags, struct stat *ret_st, int *ret_fd,
+                     struct error *err)
 {
     AUTO_FD int fd = open(a->file, flags | O_NONBLOCK | O_CLOEXEC, 0600);
+
+    if (fd < 0 || fstat(fd, ret_st) < 0)
+        return err_sys(err, "%s", a->file);
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+static int open_regular(const struct address *a, int flags, int *ret_fd, struct error *err)
+{
+    AUTO_FD int fd = -1;
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_sys(err, "%s", a->file);
+    if (open_file(a, flags, &st, &fd, err) < 0)
+        return -1;
     if (!S_ISREG(st.st_mode))
         return err_set(err, ERR_USAGE, "%s: not a regular file", a->file);
-    *ret_bytes = (uint64_t)st.st_size;
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+/* To be read: a block device will do, which has more bytes than the stream on it. */
+static int open_readable(const struct address *a, int *ret_fd, uint64_t *ret_bytes,
+                         struct error *err)
+{
+    AUTO_FD int fd = -1;
+    struct stat st;
+
+    if (open_file(a, O_RDONLY, &st, &fd, err) < 0)
+        return -1;
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+        return err_set(err, ERR_USAGE, "%s: neither a regular file nor a block device", a->file);
+    off_t bytes = S_ISBLK(st.st_mode) ? lseek(fd, 0, SEEK_END) : st.st_size;
+    if (bytes < 0)
+        return err_sys(err, "%s: its size", a->file);
+    *ret_bytes = (uint64_t)bytes;
     *ret_fd = fd_take(&fd);
     return 0;
 }
@@ -59,11 +87,10 @@ int file_direct_open(const char *name, int fd, int access, int *ret_fd, struct e
 int file_target_open(const struct address *to, struct file_target *ret, struct error *err)
 {
     struct error ignored;
-    uint64_t bytes;
     AUTO_FD int fd = -1;
-    bool created = open_regular(to, O_RDWR | O_CREAT | O_EXCL, &fd, &bytes, &ignored) == 0;
+    bool created = open_regular(to, O_RDWR | O_CREAT | O_EXCL, &fd, &ignored) == 0;
 
-    if (!created && open_regular(to, O_RDWR | O_CREAT, &fd, &bytes, err) < 0)
+    if (!created && open_regular(to, O_RDWR | O_CREAT, &fd, err) < 0)
         return -1;
     if (lock(to, fd, LOCK_EX, err) < 0)
         return -1;
@@ -109,9 +136,9 @@ int file_source_open(const struct address *from, int *ret_fd, uint64_t *ret_byte
                      struct error *err)
 {
     AUTO_FD int fd = -1;
-    uint64_t bytes;
+    uint64_t bytes = 0;
 
-    if (open_regular(from, O_RDONLY, &fd, &bytes, err) < 0 || lock(from, fd, LOCK_SH, err) < 0)
+    if (open_readable(from, &fd, &bytes, err) < 0 || lock(from, fd, LOCK_SH, err) < 0)
         return -1;
     if (from->offset > bytes)
         return err_set(err, ERR_USAGE, "%s: %" PRIu64 " bytes long, shorter than offset=%" PRIu64,

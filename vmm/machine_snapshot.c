@@ -120,6 +120,7 @@ static int read_stream(struct machine *m, int fd, uint64_t offset, struct main_s
         ms->in = ms->ram.in = &in;
         ms->ram.map = &m->ram;
         ms->ram.ops = &list_ops;
+        ms->padded = true;
         rc = main_stream_read(ms, err);
     }
     stream_in_done(&in);

@@ -4,6 +4,7 @@ on; and a guest of our own that writes while it is saved goes on from the file w
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -206,6 +207,58 @@ def full(scene, case):
     source.quit()
 
 
+# --- a file that is longer than what is in it ------------------------------------------------------
+
+def loop_device(scene, path):
+    """The file as a block device."""
+    done = subprocess.run(["losetup", "--find", "--show", path], capture_output=True, text=True,
+                          check=False) if shutil.which("losetup") else None
+    if not done or done.returncode:
+        raise Skip(f"no block device to be had: {done.stderr.strip() if done else 'no losetup'}")
+    device = done.stdout.strip()
+    scene.at_end.callback(subprocess.run, ["losetup", "--detach", device], check=False)
+    return device
+
+
+def longer(scene, device):
+    """A guest is saved, and what holds it has more bytes behind it: all who read it find it whole."""
+    source = dirtier(scene)
+    source.set(mapped_ram=True)
+    path = scene.folder / "saved"
+    source.qmp("migrate", uri=f"file:{path}")
+    source.qmp.status("completed")
+    digest = source.digest()
+    size = path.stat().st_size
+    os.truncate(path, (size // MIB + 3) * MIB)  # as `dd bs=1M conv=sync` leaves it
+    address = f"file:{loop_device(scene, path) if device else path}"
+    told = Ramjet(scene, "info", "--json", address).done()
+    check(told["devices"], f"no devices: {told}")
+    receiver, at = ramjet.recv(scene, f"file:{scene.folder}/again", "--json")
+    journey.completed(Ramjet(scene, "send", "--json", address, at).done())
+    journey.completed(receiver.done())
+    again = Ramjet(scene, "info", "--json", f"file:{scene.folder}/again").done()
+    check(again["devices"] == told["devices"], f"{again} is not {told}")
+    for incoming in (address, f"file:{scene.folder}/again"):
+        resumed = Vm(scene, "--incoming", incoming, "--paused")
+        check(resumed.digest() == digest, f"{incoming}: memory differs")
+        resumed.quit()
+    source.quit()
+    if not device:
+        os.truncate(path, size - 1)
+        os.truncate(path, 2 * size)
+        Ramjet(scene, "info", address).failed("was it cut")
+        Ramjet(scene, "vm", "--memory", "32M", "--cpus", 2, "--incoming",
+               address).failed("was it cut", seconds=20)
+
+
+def padded(scene, _):
+    longer(scene, device=False)
+
+
+def on_device(scene, _):
+    longer(scene, device=True)
+
+
 # --- what does not go together ---------------------------------------------------------------------
 
 REFUSED = [  # options of send, and the rule
@@ -255,6 +308,8 @@ CASES = [
     Case("cancelled, a plain stream", cancelled, mapped=False),
     *[Case(f"a full disk, {channels} channels", full, channels) for channels in (0, 4)],
     Case("a full disk, a plain stream", full, mapped=False),
+    Case("padded", padded),
+    Case("on a block device", on_device),
     Case("refused", refused),
 ]
 

@@ -210,6 +210,50 @@ static void missing_description(void **state)
     buf_done(&tail);
 }
 
+/* The end of a whole tail is found whatever stands behind it, and no end is found in half of one.
+ */
+static void finds_the_end(void **state)
+{
+    struct buf early = {0}, tail = {0};
+    struct error err;
+    size_t whole, end;
+
+    (void)state;
+    section(&tail, 2, "a", 8);
+    description(&tail, DEVICES(DEVICE("b", FIELD("8")))); /* as bytes of no meaning */
+    CHECK(!description_find(&early, &tail, &end), "an end that is not true");
+    tail.len = 0;
+    section(&tail, 2, "a", 8);
+    description(&tail, DEVICES(DEVICE("a", FIELD("8"))));
+    whole = tail.len;
+    for (size_t len = 0; len < whole; len++) {
+        tail.len = len;
+        CHECK(!description_find(&early, &tail, &end), "%zu of %zu bytes", len, whole);
+    }
+    tail.len = whole;
+    CHECK(description_find(&early, &tail, &end) && end == whole, "the whole");
+    description(&tail, DEVICES(DEVICE("b", FIELD("8"))));
+    OK(buf_append(&tail, "}\0\6\0\0\0\2{}}", 11, &err), err, "what is behind");
+    CHECK(description_find(&early, &tail, &end) && end == whole, "the first that is true");
+    buf_done(&tail);
+}
+
+/* However many could be the beginning of a description, each byte is looked at a few times. */
+static void finds_none_in_time(void **state)
+{
+    static const char lead[] = "\0\6\0\x10\0\0{\"a\":[[[[ ";
+    struct buf early = {0}, tail = {0};
+    struct error err;
+    size_t end;
+
+    (void)state;
+    while (tail.len < 6 << 20)
+        OK(buf_append(&tail, lead, sizeof(lead) - 1, &err), err, "leads");
+    memset(tail.data + (4 << 20), '}', 2 << 20);
+    CHECK(!description_find(&early, &tail, &end), "found one");
+    buf_done(&tail);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +263,8 @@ int main(void)
         cmocka_unit_test(refuses),
         cmocka_unit_test(extra_early_section_is_refused),
         cmocka_unit_test(missing_description),
+        cmocka_unit_test(finds_the_end),
+        cmocka_unit_test(finds_none_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,7 +113,7 @@ static void no_regular_files(void **state)
 
     (void)state;
     check_refused("a folder", file_source_open(&a, &fd, &bytes, &err), &err, ERR_USAGE,
-                  "not a regular file");
+                  "neither a regular file nor a block device");
     check_refused("nothing", file_source_open(&none, &fd, &bytes, &err), &err, ERR_SYSTEM,
                   "No such file");
 }

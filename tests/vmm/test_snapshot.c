@@ -3,12 +3,14 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/fd.h"
 #include "ram/resident.h"
 #include "stream/description.h"
+#include "stream/stream_format.h"
 #include "tests/support/memory.h"
 #include "tests/support/move.h"
 #include "tests/support/temp.h"
@@ -471,6 +473,91 @@ static void cut_files(void **state)
     source_done(&s);
 }
 
+/* --- files that are longer than their stream ------------------------------------------------- */
+
+/* Puts `len` bytes behind what is there: each is `byte`, where that is not 0. */
+static void pad(const char *path, size_t len, char byte)
+{
+    AUTO_FD int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    char piece[4096];
+    struct stat st;
+
+    CHECK(fd >= 0 && fstat(fd, &st) == 0, "%s", path);
+    memset(piece, byte, sizeof(piece));
+    for (size_t done = 0; byte && done < len; done += MIN(sizeof(piece), len - done))
+        CHECK(write(fd, piece, MIN(sizeof(piece), len - done)) > 0, "padding");
+    CHECK(byte || ftruncate(fd, st.st_size + (off_t)len) == 0, "padding");
+}
+
+static const struct padding_case {
+    const char *label;
+    size_t len;
+    char byte;
+} paddings[] = {
+    {"a byte", 1, 0},
+    {"a sector", 512, 0},
+    {"to the next MiB", 1 << 20, 0},
+    {"more than a tail may have", STREAM_DEVICES_MAX + (64 << 20), 0},
+    {"braces", 300000, '}'},
+    {"braces that open", 300000, '{'},
+    {"the byte before a description", 300000, 6},
+};
+
+/* A block device, or what dd made of one: whoever reads it finds the same as without. */
+static void padded_files(void **state)
+{
+    struct source s;
+    char path[PATH_MAX];
+    struct error err;
+
+    (void)state;
+    source_init(&s);
+    struct buf b = file_bytes(write_file(path, &s));
+    for (size_t i = 0; i < ARRAY_LEN(paddings); i++) {
+        file_write(path, b.data, b.len);
+        pad(path, paddings[i].len, paddings[i].byte);
+        for (size_t r = 0; r < ARRAY_LEN(readers); r++)
+            OK(readers[r].read(path, &err), err, paddings[i].label);
+    }
+    /* A device that has held a longer snapshot before. */
+    file_write(path, b.data, b.len);
+    AUTO_FD int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    CHECK(write(fd, b.data + b.len - 100, 100) == 100, "an older end");
+    for (size_t r = 0; r < ARRAY_LEN(readers); r++)
+        OK(readers[r].read(path, &err), err, "an older end behind it");
+    buf_done(&b);
+    unlink(path);
+    source_done(&s);
+}
+
+/* Padding makes no snapshot whole. */
+static void padded_cut_files(void **state)
+{
+    struct source s;
+    char path[PATH_MAX];
+    struct error err;
+
+    (void)state;
+    source_init(&s);
+    struct buf b = file_bytes(write_file(path, &s));
+    for (size_t cut = 1; cut < 120; cut += cut < 4 ? 1 : 29) {
+        for (size_t i = 0; i < ARRAY_LEN(paddings); i++) {
+            if (paddings[i].len > 1 << 20)
+                continue;
+            file_write(path, b.data, b.len - cut);
+            pad(path, paddings[i].len, paddings[i].byte);
+            for (size_t r = 0; r < ARRAY_LEN(readers); r++)
+                CHECK(cut == 1 && paddings[i].byte == '}'
+                          ? readers[r].read(path, &err) == 0 /* just what was cut off */
+                          : readers[r].read(path, &err) < 0 && err.kind == ERR_PEER,
+                      "%s: %zu bytes cut off, then %s", readers[r].label, cut, paddings[i].label);
+        }
+    }
+    buf_done(&b);
+    unlink(path);
+    source_done(&s);
+}
+
 static void not_snapshots(void **state)
 {
     char path[PATH_MAX];
@@ -503,6 +590,8 @@ int main(void)
         cmocka_unit_test(lies),
         cmocka_unit_test(cut_at_structures),
         cmocka_unit_test(cut_files),
+        cmocka_unit_test(padded_files),
+        cmocka_unit_test(padded_cut_files),
         cmocka_unit_test(not_snapshots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
