@@ -205,7 +205,8 @@ static struct silence silence_of(const struct channel *c, uint64_t limit_ms)
 
 /*
  * Under the lock: waits for a change in the group, until the next look at most. False: the channel
- * has been silent for the whole limit. Being busy with what has come is not silence.
+ * has been silent for the whole limit. Being busy with what has come is not silence, and an outage
+ * is the network's: the channel's own receiver ends it when it has lasted too long.
  */
 static bool wait_unless_silent(struct channel_group *g, struct silence *s)
 {
@@ -215,7 +216,8 @@ static bool wait_unless_silent(struct channel_group *g, struct silence *s)
         return true;
     uint64_t bytes = atomic_load_explicit(&s->channel->bytes_received, memory_order_relaxed);
     bool waits = atomic_load_explicit(&s->channel->receiving, memory_order_relaxed);
-    s->looks = bytes == s->bytes && waits ? s->looks + 1 : 0;
+    bool silent = bytes == s->bytes && waits && !channel_path_lost(s->channel);
+    s->looks = silent ? s->looks + 1 : 0;
     s->bytes = bytes;
     return s->looks < SILENCE_LOOKS;
 }

@@ -719,6 +719,7 @@ static struct tls_channel *make(struct channel *below)
     t->base.ops = &tls_ops;
     t->base.fd = below->fd;
     t->base.local = below->local;
+    t->base.below = below;
     atomic_init(&t->base.stall_timeout_ms, atomic_load(&below->stall_timeout_ms));
     t->below = below;
     pthread_mutex_init(&t->send_lock, NULL);

@@ -105,6 +105,13 @@ void channel_interrupt(struct channel *c)
     c->ops->interrupt(c);
 }
 
+bool channel_path_lost(const struct channel *c)
+{
+    while (c->below)
+        c = c->below;
+    return atomic_load_explicit(&c->path_lost, memory_order_relaxed);
+}
+
 void channel_free(struct channel *c)
 {
     if (c)

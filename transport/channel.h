@@ -57,7 +57,8 @@ struct channel {
     int fd;       /* the connected socket at the bottom, or -1; for options and poll(2) */
     bool local;   /* no network in between: see transport_is_local() */
     bool borrows; /* CHANNEL_BORROW means what it says: send nothing else with it */
-    struct throttle *throttle; /* NULL: no limit; not owned */
+    struct throttle *throttle;   /* NULL: no limit; not owned */
+    const struct channel *below; /* NULL: this one has the socket itself */
 
     /* The sender's. */
     size_t reserved; /* bytes that the rate limit has let pass already */
@@ -68,6 +69,7 @@ struct channel {
     /* Written by the thread that sends or receives, read by any. */
     _Atomic uint64_t bytes_sent, bytes_received;
     _Atomic bool receiving; /* its receiver is waiting for the peer, not busy with what has come */
+    _Atomic bool path_lost; /* to be had by channel_path_lost() */
     _Atomic uint64_t copied_sends; /* sends that asked to borrow and were copied after all */
     /* The receiver's. */
     bool cut;     /* the end that it was told of came without the protocol's goodbye */
@@ -114,6 +116,8 @@ MUST_USE int channel_drain(struct channel *c, struct error *err);
  */
 MUST_USE int channel_finish(struct channel *c, uint64_t patience_ms, struct error *err);
 void channel_interrupt(struct channel *c);
+/* The receiver waits, and the peer's machine does not answer: its silence is no wonder. */
+bool channel_path_lost(const struct channel *c);
 /* NULL is fine. Nobody may use the channel any more. */
 void channel_free(struct channel *c);
 

@@ -11,13 +11,68 @@
 
 #define TICK_MS 500
 
-static int check_stall(struct fd_channel *f, uint64_t since, const char *what, struct error *err)
+/* What the peer's machine has not acknowledged, in bytes. */
+static int unacknowledged(const struct fd_channel *f)
 {
-    uint64_t limit = atomic_load(&f->base.stall_timeout_ms) * NS_PER_MS;
+    int bytes = 0;
 
-    if (limit && clock_ns() - since >= limit)
-        return err_set(err, ERR_PEER, "%s for %.1f s", what, (double)limit / (double)NS_PER_S);
-    return 0;
+    ioctl(f->base.fd, SIOCOUTQ, &bytes);
+    return bytes;
+}
+
+/* A wait while sending. */
+struct sending {
+    uint64_t since; /* of the last progress */
+    int left;       /* unacknowledged at the last tick */
+};
+
+/* Why a wait is over. Others than the user shorten the limit, too, and they have other names. */
+static int stalled(const struct fd_channel *f, const char *what, uint64_t limit_ms,
+                   struct error *err)
+{
+    return err_set(err, ERR_PEER, "%s for %.1f s%s", what, (double)limit_ms / 1000,
+                   limit_ms == f->stall_timeout_ms ? " (--stall-timeout)" : "");
+}
+
+/* At a tick that has sent nothing, or has returned nothing of what is lent. */
+static int check_sending(struct fd_channel *f, struct sending *s, struct error *err)
+{
+    uint64_t limit_ms = atomic_load(&f->base.stall_timeout_ms);
+    int left = unacknowledged(f);
+
+    /* A slow path makes no room for long while it moves bytes all the time: that is no silence. */
+    if (left < s->left)
+        s->since = clock_ns();
+    s->left = left;
+    if (limit_ms == 0)
+        return 0;
+    switch (path_judge(&f->way_out, f->base.fd, true, s->since, false, limit_ms * NS_PER_MS)) {
+    case SILENCE_OF_PEER:
+        return stalled(f, "the peer has read nothing", limit_ms, err);
+    case SILENCE_OF_PATH:
+        return stalled(f, "the peer's machine has acknowledged nothing", limit_ms, err);
+    default:
+        return 0;
+    }
+}
+
+/* At a tick that has brought nothing. */
+static int check_receiving(struct fd_channel *f, uint64_t since, bool idle, struct error *err)
+{
+    uint64_t limit_ms = atomic_load(&f->base.stall_timeout_ms);
+    enum silence silence = SILENCE_BORNE;
+
+    if (limit_ms)
+        silence = path_judge(&f->way_in, f->base.fd, false, since, idle, limit_ms * NS_PER_MS);
+    atomic_store_explicit(&f->base.path_lost, f->way_in.lost, memory_order_relaxed);
+    switch (silence) {
+    case SILENCE_OF_PEER:
+        return stalled(f, "the peer has sent nothing", limit_ms, err);
+    case SILENCE_OF_PATH:
+        return stalled(f, "nothing has come from the peer's machine", limit_ms, err);
+    default:
+        return 0;
+    }
 }
 
 static int check_interrupted(struct fd_channel *f, struct error *err)
@@ -28,13 +83,13 @@ static int check_interrupted(struct fd_channel *f, struct error *err)
 }
 
 /* Nothing was sent, for the reason in errno. 0: it is to be tried again. */
-static int send_failed(struct fd_channel *f, unsigned flags, uint64_t since, const char *what,
+static int send_failed(struct fd_channel *f, unsigned flags, struct sending *s, const char *what,
                        struct error *err)
 {
     if (errno == EINTR)
         return 0;
     if (errno == EAGAIN && !(flags & CHANNEL_NOWAIT))
-        return check_stall(f, since, "the peer has read nothing", err);
+        return check_sending(f, s, err);
     return err_sys(err, "%s", what);
 }
 
@@ -69,7 +124,7 @@ int fd_channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned fl
                      struct error *err)
 {
     struct fd_channel *f = fd_channel_of(c);
-    uint64_t since = clock_ns();
+    struct sending s = {.since = clock_ns()};
     bool drained = false;
 
     if (!c->borrows || flags & CHANNEL_NOWAIT)
@@ -83,18 +138,18 @@ int fd_channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned fl
         if (len < 0 && lends_no_more(flags, errno)) {
             if (lend_less(f, &flags, &drained, err) < 0)
                 return -1;
-            since = clock_ns();
+            s.since = clock_ns();
             continue;
         }
         if (len < 0) {
-            if (send_failed(f, flags, since, "send", err) < 0)
+            if (send_failed(f, flags, &s, "send", err) < 0)
                 return -1;
             continue;
         }
         sent(f, len);
         n = iov_advance(&iov, n, (size_t)len);
         if (n > 0)
-            since = clock_ns();
+            s.since = clock_ns();
     }
     return 0;
 }
@@ -102,7 +157,7 @@ int fd_channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned fl
 int fd_channel_send_file(struct channel *c, int fd, uint64_t offset, size_t len, struct error *err)
 {
     struct fd_channel *f = fd_channel_of(c);
-    uint64_t since = clock_ns();
+    struct sending s = {.since = clock_ns()};
     off_t at = (off_t)offset;
 
     while (len > 0) {
@@ -113,44 +168,31 @@ int fd_channel_send_file(struct channel *c, int fd, uint64_t offset, size_t len,
         if (n == 0)
             return err_set(err, ERR_PEER, "the source file ends %zu bytes early: it was cut", len);
         if (n < 0) {
-            if (send_failed(f, 0, since, "send from the file", err) < 0)
+            if (send_failed(f, 0, &s, "send from the file", err) < 0)
                 return -1;
             continue;
         }
         sent(f, n);
         len -= (size_t)n;
-        since = clock_ns();
+        s.since = clock_ns();
     }
     return 0;
 }
 
-/* What the peer's machine has not acknowledged, in bytes. */
-static int unacknowledged(const struct fd_channel *f)
-{
-    int bytes = 0;
-
-    ioctl(f->base.fd, SIOCOUTQ, &bytes);
-    return bytes;
-}
-
-/* A slow path returns no memory for long while it moves bytes all the time: that is no silence. */
 int fd_channel_drain(struct channel *c, struct error *err)
 {
     struct fd_channel *f = fd_channel_of(c);
-    uint64_t since = clock_ns();
-    int left = unacknowledged(f);
+    struct sending s = {.since = clock_ns(), .left = unacknowledged(f)};
 
     while (f->zero_copy.lent > 0) {
         int n = f->moves->await_returned(f);
 
         if (check_interrupted(f, err) < 0)
             return -1;
-        int now_left = unacknowledged(f);
-        if (n >= 0 || now_left < left)
-            since = clock_ns();
-        else if (send_failed(f, 0, since, "wait for memory that is being sent", err) < 0)
+        if (n >= 0)
+            s.since = clock_ns();
+        else if (send_failed(f, 0, &s, "wait for memory that is being sent", err) < 0)
             return -1;
-        left = now_left;
     }
     atomic_store_explicit(&c->copied_sends, f->zero_copy.copied, memory_order_relaxed);
     return 0;
@@ -166,7 +208,7 @@ static int receive_failed(struct fd_channel *f, unsigned flags, bool idle, uint6
         return err_sys(err, "receive");
     if (*since == 0)
         *since = clock_ns() - f->tick_ms * NS_PER_MS;
-    return idle ? 0 : check_stall(f, *since, "the peer has sent nothing", err);
+    return check_receiving(f, *since, idle, err);
 }
 
 int fd_channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min, unsigned flags,
@@ -198,6 +240,8 @@ int fd_channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min,
             atomic_fetch_add_explicit(&c->bytes_received, (uint64_t)len, memory_order_relaxed);
         done += (size_t)len;
         n = iov_advance(&iov, n, (size_t)len);
+        if (since > 0)
+            atomic_store_explicit(&c->path_lost, false, memory_order_relaxed);
         since = 0;
     }
     *ret_len = done;
@@ -218,6 +262,7 @@ int fd_channel_init(struct fd_channel *f, int fd, const struct channel_ops *ops,
 {
     uint64_t stall_ms = config->stall_timeout_ms;
 
+    f->stall_timeout_ms = stall_ms;
     f->tick_ms = stall_ms && stall_ms < TICK_MS ? (unsigned)stall_ms : TICK_MS;
     struct timeval tick = {.tv_usec = f->tick_ms * 1000};
     if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick)) < 0 ||

@@ -7,6 +7,7 @@
 
 #include "transport/channel.h"
 #include "transport/engine.h"
+#include "transport/path.h"
 #include "transport/zero_copy.h"
 
 struct fd_channel;
@@ -31,8 +32,12 @@ struct fd_channel {
     struct channel base;
     const struct fd_channel_moves *moves;
     unsigned tick_ms;
+    uint64_t stall_timeout_ms; /* as the user has it; 0 = no limit */
     atomic_bool interrupted;
-    struct zero_copy zero_copy; /* the sender's */
+    struct path way_in; /* the receiver's */
+    /* The sender's. */
+    struct path way_out;
+    struct zero_copy zero_copy;
 };
 
 static inline struct fd_channel *fd_channel_of(struct channel *c)

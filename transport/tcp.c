@@ -9,8 +9,16 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "transport/connect_any.h"
+#include "transport/path.h"
 #include "transport/resolve.h"
 #include "transport/scheme.h"
+
+/* Since Linux 6.15; older headers do not have it. */
+#ifndef TCP_RTO_MAX_MS
+#define TCP_RTO_MAX_MS 44
+#endif
+
+#define LAST_RESORT_MS (UINT64_C(120) * 1000)
 
 /*
  * A host is no congested path to itself, and pacing it (BBR) costs timers and waits. Before the
@@ -112,25 +120,34 @@ static int tcp_listen(const struct address *at, const struct transport_config *c
     return 0;
 }
 
+/*
+ * How often the kernel asks the peer's machine for a sign of life while nothing moves; whether that
+ * has been silent for too long is for path.c to judge, by what has come. The kernel's own clock
+ * starts with the first segment of many that was sent again, perhaps long before an outage: it is
+ * the last resort only, for what nobody waits for.
+ */
+static int ask_often(int fd, uint64_t stall_ms, struct error *err)
+{
+    unsigned question_s = path_question_s(stall_ms), question_ms = question_s * 1000;
+    unsigned last_ms = (unsigned)MIN(MAX(10 * stall_ms, LAST_RESORT_MS), (uint64_t)INT32_MAX);
+
+    if (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &question_s, sizeof(question_s)) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &question_s, sizeof(question_s)) < 0)
+        return err_sys(err, "TCP keepalive");
+    if (setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &last_ms, sizeof(last_ms)) < 0)
+        return err_sys(err, "TCP_USER_TIMEOUT");
+    /* Advice: an older kernel doubles the pause from one attempt to the next. */
+    setsockopt(fd, IPPROTO_TCP, TCP_RTO_MAX_MS, &question_ms, sizeof(question_ms));
+    return 0;
+}
+
 static int tcp_tune(int fd, const struct transport_config *config, struct error *err)
 {
-    unsigned stall_ms = (unsigned)MIN(config->stall_timeout_ms, (uint64_t)INT32_MAX);
-    unsigned idle_s = MAX(stall_ms / 1000 / 2, 1U), interval_s = MAX(stall_ms / 1000 / 10, 1U);
-
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) < 0)
         return err_sys(err, "TCP_NODELAY");
     if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int)) < 0)
         return err_sys(err, "SO_KEEPALIVE");
-    if (stall_ms == 0)
-        return 0;
-    /* A silent peer is asked half-way, and given up when the whole time has passed. */
-    if (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s)) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s)) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int){5}, sizeof(int)) < 0)
-        return err_sys(err, "TCP keepalive");
-    if (setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stall_ms, sizeof(stall_ms)) < 0)
-        return err_sys(err, "TCP_USER_TIMEOUT");
-    return 0;
+    return config->stall_timeout_ms ? ask_often(fd, config->stall_timeout_ms, err) : 0;
 }
 
 const struct scheme_ops scheme_tcp = {

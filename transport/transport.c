@@ -91,6 +91,16 @@ int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text,
     return 0;
 }
 
+static const struct scheme_ops *scheme_of_socket(int fd)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+        return &scheme_fd;
+    return sa.ss_family == AF_INET || sa.ss_family == AF_INET6 ? &scheme_tcp : &scheme_fd;
+}
+
 static int tune(const struct scheme_ops *scheme, int fd, const struct transport_config *config,
                 struct error *err)
 {
@@ -104,7 +114,7 @@ int transport_dial(const struct address *to, const struct transport_config *conf
 
     if (schemes[to->scheme]->dial(to, config, &fd, err) < 0)
         return -1;
-    if (tune(schemes[to->scheme], fd, config, err) < 0)
+    if (tune(scheme_of_socket(fd), fd, config, err) < 0)
         return -1;
     *ret_fd = fd_take(&fd);
     return 0;
@@ -152,16 +162,6 @@ static bool accept_may_go_on(int error)
             return true;
     }
     return false;
-}
-
-static const struct scheme_ops *scheme_of_socket(int fd)
-{
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof(sa);
-
-    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
-        return &scheme_fd;
-    return sa.ss_family == AF_INET || sa.ss_family == AF_INET6 ? &scheme_tcp : &scheme_fd;
 }
 
 int listener_accept(struct listener *l, const struct transport_config *config, int *ret_fd,

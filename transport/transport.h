@@ -15,7 +15,7 @@
 
 struct transport_config {
     uint64_t connect_timeout_ms; /* to dial, or to look up where to listen; 0 = no limit */
-    uint64_t stall_timeout_ms;   /* TCP_USER_TIMEOUT, and keepalive to match; 0 = the kernel's */
+    uint64_t stall_timeout_ms;   /* how often TCP asks, see path.h; 0 = as the kernel has it */
     const struct cancel *cancel;
 };
 

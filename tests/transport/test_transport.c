@@ -447,8 +447,10 @@ static void tcp_is_tuned_on_both_ends(void **state)
     for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
         CHECK(option(ends[i], IPPROTO_TCP, TCP_NODELAY), "end %zu: delays", i);
         CHECK(option(ends[i], SOL_SOCKET, SO_KEEPALIVE), "end %zu: no keepalive", i);
-        assert_int_equal(option(ends[i], IPPROTO_TCP, TCP_USER_TIMEOUT), 12345);
-        CHECK(option(ends[i], IPPROTO_TCP, TCP_KEEPIDLE) <= 12, "end %zu: asks too late", i);
+        /* Who waits looks at the clock; the kernel's is for what nobody waits for. */
+        CHECK(option(ends[i], IPPROTO_TCP, TCP_USER_TIMEOUT) > 100000, "end %zu: impatient", i);
+        CHECK(option(ends[i], IPPROTO_TCP, TCP_KEEPIDLE) == 1, "end %zu: asks too late", i);
+        CHECK(option(ends[i], IPPROTO_TCP, TCP_KEEPINTVL) == 1, "end %zu: asks too seldom", i);
     }
     CHECK(is_reno(a), "loopback is paced like a network");
     listener_done(&l);

@@ -29,19 +29,20 @@ class Netns:
 
     def _end(self):
         self._script.stdin.close()
-        check(self._script.wait(10) in (0, 77), "scripts/netns failed")
+        check(self._script.wait(60) in (0, 77), "scripts/netns failed")
         self._script.stdout.close()
 
-    def cut(self):
-        """From here on nothing arrives, and nobody is told."""
+    def cut(self, *ends):
+        """From here on nothing arrives, at one end or at both, and nobody is told."""
         if not shutil.which("nft"):
             raise Skip("there is no nft (package nftables)")
-        for name in (self.a, self.b):
+        self._cut = ends or (self.a, self.b)
+        for name in self._cut:
             self._ip("netns", "exec", name, "nft", "add table inet cut; add chain inet cut arriving "
                      "{ type filter hook input priority 0; policy drop; }")
 
     def mend(self):
-        for name in (self.a, self.b):
+        for name in self._cut:
             self._ip("netns", "exec", name, "nft", "delete table inet cut")
 
     def unplug(self):

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""A path that is gone for a while, and loses some packets before and after: an outage that is shorter
+than the stall timeout ends nothing; one that is longer ends both sides, soon, and they name the limit."""
+
+import os
+import sys
+import time
+from collections import namedtuple
+
+from lib import ramjet, table
+from lib.netns import Netns
+from lib.ramjet import Ramjet
+from lib.scene import until
+from lib.table import Skip, check
+
+Case = namedtuple("Case", "label gone ways channels options")
+
+# Where a second is short, more of them: a machine without hardware to run on takes one to cut a path.
+SCALE = 3 if int(os.environ.get("TEST_SLOWNESS", 1)) >= 10 else 1
+LIMIT = 5 * SCALE
+IMAGE = 64 << 20  # bytes
+DELAY = ("--delay", "20ms")  # where the kernel has netem
+
+CASES = [
+    Case("3 s of 5, 4 channels", 3, "both", 4, ()),
+    Case("4 s of 5, 4 channels", 4, "both", 4, ()),
+    Case("4 s of 5, main channel", 4, "both", 0, ()),
+    Case("4 s of 5, only there", 4, "there", 2, ()),
+    Case("4 s of 5, only back", 4, "back", 2, ()),
+    Case("8 s of 5, 4 channels", 8, "both", 4, ()),
+    Case("8 s of 5, only there", 8, "there", 2, ()),
+    Case("delay: 3 s of 5, 4 channels", 3, "both", 4, DELAY),
+    Case("delay: 4 s of 5, 4 channels", 4, "both", 4, DELAY),
+    Case("delay: 4 s of 5, main channel", 4, "both", 0, DELAY),
+    Case("delay: 8 s of 5, 4 channels", 8, "both", 4, DELAY),
+]
+
+
+def start(scene, net, case):
+    image = scene.folder / "image"
+    with image.open("wb") as file:
+        for page in range(IMAGE // 4096):
+            file.write(page.to_bytes(4096, "big"))
+    options = ("--json", "--digest", "--stall-timeout", f"{LIMIT}s", "--channels", case.channels)
+    receiver, address = ramjet.recv(scene, "null:", *options, listen=f"tcp:{net.ip_b}:0", netns=net.b)
+    sender = Ramjet(scene, "send", *options, f"image:{image}", address, netns=net.a)
+    before, _ = net.sent()
+    until(lambda: net.sent()[0] - before > IMAGE / 8, "the sender to be under way")
+    return sender, receiver
+
+
+def survives(net, case, at, ends):
+    time.sleep(case.gone * SCALE)  # that is how long it is gone: there is no event to wait for
+    net.mend()
+    gone = time.monotonic() - at
+    if gone > 0.9 * LIMIT:
+        raise Skip(f"this machine took {gone:.1f} s to make an outage of {case.gone * SCALE} s")
+    sent, received = (end.done() for end in ends)
+    check(sent["digest"] and sent["digest"] == received["digest"], "digests differ")
+
+
+def ends(case, at, sender, receiver):
+    limit = f"for {LIMIT}.0 s (--stall-timeout)"
+    receiver.failed(limit, seconds=10 * LIMIT)
+    # Where its word still comes through, the destination may be first to say that it has failed.
+    sender.failed(*[limit] * (case.ways == "both"), seconds=10 * LIMIT)
+    took = time.monotonic() - at
+    check(took >= LIMIT, f"{took:.1f} s, with a stall timeout of {LIMIT} s")
+
+
+def run(scene, case):
+    net = Netns(scene, "--rate", f"{200 // SCALE}mbit", "--loss", 0.01, *case.options)
+    sender, receiver = start(scene, net, case)
+    at = time.monotonic()
+    net.cut(*{"both": (net.a, net.b), "there": (net.b,), "back": (net.a,)}[case.ways])
+    if case.gone * SCALE < LIMIT:
+        survives(net, case, at, (sender, receiver))
+    else:
+        ends(case, at, sender, receiver)
+
+
+if __name__ == "__main__":
+    sys.exit(table.main(CASES, run, seconds=90))

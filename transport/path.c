@@ -1,0 +1,72 @@
+#include "transport/path.h"
+
+#include <linux/tcp.h> /* not libc's: its struct tcp_info ends early */
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+
+#define QUESTION_MIN_S 1U
+#define QUESTION_MAX_S 5U
+#define ANSWER_NS      (NS_PER_S / 2) /* and for us to look */
+
+/* A kernel that cannot be told to repeat itself often (before 6.15) doubles its pauses. */
+#define PAUSE_MAX_NS (5 * NS_PER_S / 2)
+
+unsigned path_question_s(uint64_t limit_ms)
+{
+    return (unsigned)MAX(MIN(limit_ms / 1000 / 15, QUESTION_MAX_S), QUESTION_MIN_S);
+}
+
+static bool ask(int fd, struct tcp_info *ret)
+{
+    socklen_t len = sizeof(*ret);
+
+    *ret = (struct tcp_info){0};
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret, &len) == 0 && ret->tcpi_segs_in > 0;
+}
+
+static void look(struct path *p, const struct tcp_info *info, bool sending, uint64_t since,
+                 uint64_t question_ns)
+{
+    uint64_t now = clock_ns();
+
+    if (info->tcpi_segs_in != p->segments) {
+        p->segments = info->tcpi_segs_in;
+        p->heard_ns = now;
+    }
+    bool was_lost = p->lost;
+    uint64_t silent = MAX(now - p->heard_ns, info->tcpi_probes * question_ns);
+    /* One way may be lost and the other not: then the peer's questions still arrive, and answers to
+     * ours do not. */
+    bool unacknowledged = sending && info->tcpi_retransmits > 0;
+    p->lost = unacknowledged ||
+              (info->tcpi_retransmits + info->tcpi_probes > 0 && silent >= 2 * question_ns);
+    if (!was_lost)
+        p->since_ns = unacknowledged ? since : now - silent;
+    p->grace_ns = question_ns + ANSWER_NS;
+    if (info->tcpi_retransmits > 0)
+        p->grace_ns =
+            MAX(p->grace_ns, MIN(info->tcpi_rto * (NS_PER_MS / 1000), PAUSE_MAX_NS) + ANSWER_NS);
+    if (was_lost && !p->lost)
+        p->back_ns = now;
+}
+
+enum silence path_judge(struct path *p, int fd, bool sending, uint64_t since, bool idle,
+                        uint64_t limit_ns)
+{
+    uint64_t question_ns = path_question_s(limit_ns / NS_PER_MS) * NS_PER_S;
+    struct tcp_info info;
+
+    if (ask(fd, &info))
+        look(p, &info, sending, since, question_ns);
+    uint64_t now = clock_ns();
+    if (p->lost)
+        return now - p->since_ns >= limit_ns + p->grace_ns ? SILENCE_OF_PATH : SILENCE_BORNE;
+    if (idle || now - since < limit_ns)
+        return SILENCE_BORNE;
+    /* After an outage the peer has its time once more, but no second time. */
+    if (now - MAX(since, p->back_ns) < limit_ns && now - since < 2 * limit_ns)
+        return SILENCE_BORNE;
+    return SILENCE_OF_PEER;
+}
