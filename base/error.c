@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -22,12 +23,22 @@ static const struct {
     {ETOOMANYREFS, RLIMIT_NOFILE,
      "more descriptors are on their way to other processes than RLIMIT_NOFILE allows; raise it "
      "(ulimit -n)"},
+    {EFBIG, RLIMIT_FSIZE, "more bytes than RLIMIT_FSIZE allows; raise it (ulimit -f)"},
     {ENFILE, -1, "the whole system has as many files open as it may; raise fs.file-max (sysctl)"},
 };
 
 #define THREADS                                                                                    \
     "the user has as many threads as RLIMIT_NPROC allows, or the control group as many as its "    \
     "pids.max; raise it (ulimit -u)"
+
+/* EFBIG, for one, may also be the file system's own. */
+static bool is_limited(int resource)
+{
+    struct rlimit limit;
+
+    return resource < 0 || (getrlimit((__rlimit_resource_t)resource, &limit) == 0 &&
+                            limit.rlim_cur != RLIM_INFINITY);
+}
 
 /* Appends what raises the limit. */
 static void add_cure(char *text, size_t size, int resource, const char *cure)
@@ -55,7 +66,7 @@ void err_reason(int sys, char ret[static ERR_REASON_LEN])
     }
     snprintf(ret, ERR_REASON_LEN, "%s", known);
     for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
-        if (number == limits[i].sys)
+        if (number == limits[i].sys && is_limited(limits[i].resource))
             add_cure(ret, ERR_REASON_LEN, limits[i].resource, limits[i].cure);
     }
 }

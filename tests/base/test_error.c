@@ -76,6 +76,9 @@ static void reasons(void **state)
     snprintf(figure, sizeof(figure), "here %llu", (unsigned long long)limit.rlim_cur);
     err_reason(EMFILE, reason);
     CHECK(strstr(reason, figure) || limit.rlim_cur == RLIM_INFINITY, "%s: no '%s'", reason, figure);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    err_reason(EFBIG, reason);
+    CHECK(!strstr(reason, "RLIMIT") == (limit.rlim_cur == RLIM_INFINITY), "%s", reason);
 }
 
 /* Only of a thread EAGAIN is a limit. */

@@ -339,7 +339,7 @@ def limit_recv(scene):
             receiver, address = recv(scene, f"{kind}:{folder}/it", file_limit=MIB)
             sender = Ramjet(scene, "send", "--channels", channels, "synth:16M,random=100,zero=0",
                             address)
-            receiver.failed("file too large", seconds=30)
+            receiver.failed("file too large", "rlimit_fsize", f"here {MIB}", seconds=30)
             sender.failed(seconds=30)
             check("reset" not in sender.errors.lower(), f"the source was not told: {sender.errors}")
             only(folder)
