@@ -17,15 +17,26 @@ static int add_page(XXH64_state_t *hash, struct ram_block *b, uint64_t page, str
     return 0;
 }
 
-int ram_digest(struct ram_block *b, uint64_t *ret, struct error *err)
+static int check_cancelled(const struct ram_block *b, const struct cancel *cancel,
+                           struct error *err)
+{
+    if (cancel && cancel_requested(cancel))
+        return err_set(err, ERR_CANCELLED, "RAM block '%s': its digest was interrupted", b->name);
+    return 0;
+}
+
+int ram_digest(struct ram_block *b, const struct cancel *cancel, uint64_t *ret, struct error *err)
 {
     XXH64_state_t *hash = XXH64_createState();
     int rc = hash ? 0 : err_sys(err, "memory for a digest");
 
     if (hash)
         XXH64_reset(hash, 0);
-    for (uint64_t page = 0; rc == 0 && page < ram_block_pages(b); page++)
-        rc = add_page(hash, b, page, err);
+    for (uint64_t page = 0; rc == 0 && page < ram_block_pages(b); page++) {
+        rc = check_cancelled(b, cancel, err);
+        if (rc == 0)
+            rc = add_page(hash, b, page, err);
+    }
     if (rc == 0)
         *ret = XXH64_digest(hash);
     XXH64_freeState(hash);

@@ -6,8 +6,13 @@
 
 #include <stdint.h>
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "ram/block.h"
 
-/* Nobody may be writing. Pages that are not present count as zeros and are not touched. */
-MUST_USE int ram_digest(struct ram_block *b, uint64_t *ret, struct error *err);
+/*
+ * Nobody may be writing. Pages that are not present count as zeros and are not touched. Much memory
+ * takes long: `cancel` ends it, unless it is NULL.
+ */
+MUST_USE int ram_digest(struct ram_block *b, const struct cancel *cancel, uint64_t *ret,
+                        struct error *err);

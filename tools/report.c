@@ -76,7 +76,8 @@ static json_t *channels_json(const struct migration_snapshot *s)
     return list;
 }
 
-static int digest_json(const struct ram_map *ram, json_t *list, struct error *err)
+static int digest_json(const struct ram_map *ram, const struct cancel *stop, json_t *list,
+                       struct error *err)
 {
     for (size_t i = 0; i < ram->n; i++) {
         char text[20];
@@ -84,7 +85,7 @@ static int digest_json(const struct ram_map *ram, json_t *list, struct error *er
 
         if (ram->blocks[i].travel != RAM_TRAVELS || !ram_block_is_here(&ram->blocks[i]))
             continue; /* its memory is elsewhere */
-        if (ram_digest(&ram->blocks[i], &digest, err) < 0)
+        if (ram_digest(&ram->blocks[i], stop, &digest, err) < 0)
             return -1;
         snprintf(text, sizeof(text), "%016llx", (unsigned long long)digest);
         json_array_append_new(list,
@@ -162,14 +163,14 @@ static int print_text(enum verb_bit verb, const struct migration_snapshot *s, co
 }
 
 int report(const struct options *options, enum verb_bit verb, const struct migration_snapshot *snap,
-           uint64_t cpu_ms, const struct ram_map *ram, const struct error *failure,
-           struct error *err)
+           uint64_t cpu_ms, const struct ram_map *ram, const struct cancel *stop,
+           const struct error *failure, struct error *err)
 {
     json_t *digests = json_array();
     int rc = 0;
 
     if (!failure && options->digest && ram)
-        rc = digest_json(ram, digests, err);
+        rc = digest_json(ram, stop, digests, err);
     if (rc == 0 && options->json)
         rc = print_json(verb, snap, cpu_ms, digests, failure, err);
     else if (rc == 0 && !failure)

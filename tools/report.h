@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "migration/stats.h"
 #include "ram/block.h"
@@ -10,8 +11,9 @@
 
 /*
  * Prints the result on standard output. `failure` is NULL after success. `ram`, where not NULL,
- * is digested (--digest); `cpu_ms` is what the process used for the migration.
+ * is digested (--digest), until `stop`; `cpu_ms` is what the process used for the migration.
  */
 MUST_USE int report(const struct options *options, enum verb_bit verb,
                     const struct migration_snapshot *snap, uint64_t cpu_ms,
-                    const struct ram_map *ram, const struct error *failure, struct error *err);
+                    const struct ram_map *ram, const struct cancel *stop,
+                    const struct error *failure, struct error *err);

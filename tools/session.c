@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "base/cancel.h"
 #include "tools/interrupt.h"
 #include "tools/line.h"
 #include "tools/output.h"
@@ -43,12 +44,39 @@ static uint64_t process_cpu_ms(void)
 }
 
 static int print_result(const struct session_ops *ops, void *arg, const struct options *options,
-                        uint64_t cpu_ms, const struct error *failure, struct error *err)
+                        uint64_t cpu_ms, const struct cancel *stop, const struct error *failure,
+                        struct error *err)
 {
     struct migration_snapshot snap;
 
     ops->stats(arg, &snap);
-    return report(options, ops->verb, &snap, cpu_ms, failure ? NULL : ops->ram(arg), failure, err);
+    return report(options, ops->verb, &snap, cpu_ms, failure ? NULL : ops->ram(arg), stop, failure,
+                  err);
+}
+
+static void on_signal(void *arg)
+{
+    cancel_request(arg);
+}
+
+/*
+ * Digests take long, and the guest is where it belongs: a signal may end that. Without them what is
+ * left is short, and the exit code had better tell how the migration ended.
+ */
+static int print_digests(const struct session_ops *ops, void *arg, const struct options *options,
+                         uint64_t cpu_ms, struct error *err)
+{
+    struct cancel stop;
+
+    if (cancel_init(&stop, err) < 0)
+        return -1;
+    int rc = interrupt_start(on_signal, &stop, err);
+    if (rc == 0) {
+        rc = print_result(ops, arg, options, cpu_ms, &stop, NULL, err);
+        interrupt_stop();
+    }
+    cancel_done(&stop);
+    return rc;
 }
 
 int session_run(const struct session_ops *ops, void *arg, const struct options *options,
@@ -59,13 +87,12 @@ int session_run(const struct session_ops *ops, void *arg, const struct options *
     int rc = run(ops, arg, options, err);
     uint64_t cpu_ms = process_cpu_ms() - cpu_before_ms;
 
-    /*
-     * Digests take long, and the guest is where it belongs: a signal may end that. Without them
-     * what is left is short, and the exit code had better tell how the migration ended.
-     */
-    if (rc == 0 && options->digest)
-        interrupt_unblock();
-    if (print_result(ops, arg, options, cpu_ms, rc < 0 ? err : NULL, &report_err) < 0 && rc == 0) {
+    bool printed =
+        rc == 0 && options->digest
+            ? print_digests(ops, arg, options, cpu_ms, &report_err) == 0
+            : print_result(ops, arg, options, cpu_ms, NULL, rc < 0 ? err : NULL, &report_err) == 0;
+
+    if (!printed && rc == 0) {
         *err = report_err;
         rc = output_lost(err, "the migration has succeeded");
     }

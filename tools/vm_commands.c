@@ -24,7 +24,7 @@ static int add_digest(struct ram_block *b, json_t *list, struct error *err)
     char text[17];
     uint64_t digest;
 
-    if (ram_digest(b, &digest, err) < 0)
+    if (ram_digest(b, NULL, &digest, err) < 0)
         return -1;
     snprintf(text, sizeof(text), "%016" PRIx64, digest);
     json_array_append_new(list, json_pack("{s:s, s:I, s:s}", "name", b->name, "length",

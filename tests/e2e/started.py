@@ -261,6 +261,17 @@ def lost_reader(scene):
         check("pc.ram" in snapshot.blocks, f"{snapshot.blocks}")
 
 
+@case("lost: a digest that a signal ends, and the snapshot is whole")
+def lost_digest(scene):
+    receiver, address = recv(scene, f"file:{scene.folder}/vm.snap", "--digest")
+    Ramjet(scene, "send", "synth:2G,zero=100", address).done()
+    receiver.send_signal(signal.SIGTERM)
+    if receiver.wait(60) != 0:  # the digest may be quicker
+        ended(receiver, LOST, "the migration has succeeded", "digest was interrupted")
+    with Snapshot(scene.folder / "vm.snap") as snapshot:
+        check("pc.ram" in snapshot.blocks, f"{snapshot.blocks}")
+
+
 @case("lost: what failed is a failure, whatever becomes of the report")
 def lost_failure(scene):
     ended(Ramjet(scene, "send", "--json", "synth:1M", "tcp:127.0.0.1:1", output=FULL), 1, "refused")

@@ -10,7 +10,7 @@ static uint64_t digest(struct ram_block *b)
     struct error err;
     uint64_t value = 0;
 
-    OK(ram_digest(b, &value, &err), err, b->name);
+    OK(ram_digest(b, NULL, &value, &err), err, b->name);
     return value;
 }
 

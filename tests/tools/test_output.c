@@ -1,6 +1,7 @@
 /* Memory that runs out while a report is made: at each of its allocations once. */
 #include "tools/output.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <unistd.h>
@@ -42,7 +43,7 @@ static int printed(const struct options *o, const struct ram_map *ram, unsigned 
     dup2(file, STDOUT_FILENO);
     calls = 0;
     fail_at = n;
-    int rc = report(o, VERB_RECV, &snap, 1, ram, NULL, err);
+    int rc = report(o, VERB_RECV, &snap, 1, ram, NULL, NULL, err);
     fail_at = 0;
     fflush(stdout);
     dup2(before, STDOUT_FILENO);
@@ -88,9 +89,46 @@ static void reports_are_whole(void **state)
     try_each("JSON", true);
 }
 
+static int read_fails(struct ram_block *b, uint64_t offset, void *bytes, size_t len,
+                      struct error *err)
+{
+    (void)offset;
+    (void)bytes;
+    (void)len;
+    errno = EIO;
+    return err_sys(err, "RAM block '%s': read the snapshot", b->name);
+}
+
+/* Of what is on a disk that has failed meanwhile, and of what nobody wants to wait for. */
+static void a_digest_may_fail(void **state)
+{
+    static const struct ram_store_ops store = {.read = read_fails};
+    const struct options o = {.digest = true};
+    struct ram_map ram = {0};
+    struct cancel stop;
+    struct error err;
+
+    (void)state;
+    struct ram_block *b = memory_add(&ram, "pc.ram", 3, false);
+    OK(cancel_init(&stop, &err), err, "cancel");
+    cancel_request(&stop);
+    check_refused("stopped", report(&o, VERB_RECV, &snap, 1, &ram, &stop, NULL, &err), &err,
+                  ERR_CANCELLED, "'pc.ram': its digest was interrupted");
+    cancel_done(&stop);
+    uint8_t *host = b->host;
+    b->host = NULL;
+    b->store = &store;
+    check_refused("unreadable", report(&o, VERB_RECV, &snap, 1, &ram, NULL, NULL, &err), &err,
+                  ERR_SYSTEM, "'pc.ram': read the snapshot: Input/output error");
+    b->host = host;
+    b->store = NULL;
+    ram_map_done(&ram);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reports_are_whole)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reports_are_whole),
+                                       cmocka_unit_test(a_digest_may_fail)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,7 +71,7 @@ static uint64_t digest_of(struct machine *m)
     uint64_t digest;
     struct error err;
 
-    OK(ram_digest(&m->ram.blocks[0], &digest, &err), err, "digest");
+    OK(ram_digest(&m->ram.blocks[0], NULL, &digest, &err), err, "digest");
     return digest;
 }
 
