@@ -63,7 +63,22 @@ static void set_port(struct sockaddr *sa, uint16_t port)
         ((struct sockaddr_in *)sa)->sin_port = htons(port);
 }
 
-static int listen_on(const struct addrinfo *ai, int *ret_fd, struct error *err)
+/*
+ * Binds to [::] for both families, unless `six_only`. Where only its IPv4 half is somebody else's,
+ * IPv6 is what is left, as QEMU has it.
+ */
+static int bind_to(int fd, const struct addrinfo *ai, bool six_only)
+{
+    if (ai->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){six_only}, sizeof(int));
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0)
+        return 0;
+    if (ai->ai_family != AF_INET6 || six_only || errno != EADDRINUSE)
+        return -1;
+    return bind_to(fd, ai, true);
+}
+
+static int listen_on(const struct addrinfo *ai, bool six_only, int *ret_fd, struct error *err)
 {
     char text[TRANSPORT_PEER_LEN];
 
@@ -73,24 +88,35 @@ static int listen_on(const struct addrinfo *ai, int *ret_fd, struct error *err)
     if (fd < 0)
         return err_sys(err, "listen on %s: socket", text);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-    if (ai->ai_family == AF_INET6) /* the name's IPv4 addresses are rows of their own */
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int));
-    if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, TRANSPORT_BACKLOG) < 0)
+    if (bind_to(fd, ai, six_only) < 0 || listen(fd, TRANSPORT_BACKLOG) < 0)
         return err_sys(err, "listen on %s", text);
     *ret_fd = fd_take(&fd);
     return 0;
 }
 
-/* Every address of the name, all on the port that the first one got. */
+static bool has_family(const struct addrinfo *list, int family)
+{
+    for (; list; list = list->ai_next) {
+        if (list->ai_family == family)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Every address of the name, all on the port that the first one got. [::] alone takes IPv4, too;
+ * where the name has IPv4 addresses, they are rows of their own.
+ */
 static int listen_on_all(struct addrinfo *list, struct listener *l, uint16_t *ret_port,
                          struct error *err)
 {
+    bool six_only = has_family(list, AF_INET);
     uint16_t port = 0;
 
     for (struct addrinfo *ai = list; ai && l->n < LISTENER_MAX; ai = ai->ai_next) {
         if (port)
             set_port(ai->ai_addr, port);
-        if (listen_on(ai, &l->fds[l->n], err) < 0) {
+        if (listen_on(ai, six_only, &l->fds[l->n], err) < 0) {
             if (err->sys == EAFNOSUPPORT || err->sys == EADDRNOTAVAIL)
                 continue; /* a family this host does not speak: fine if another one does */
             return -1;

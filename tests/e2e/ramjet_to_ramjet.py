@@ -21,6 +21,7 @@ class Case:
     channels: int
     target: str = "null:"
     listen: str = "tcp:127.0.0.1:0"
+    by: str = None  # the host that the sender says instead
     rounds: int = 0  # at least so many
     method: str = "none"
 
@@ -43,6 +44,8 @@ CASES = [
     Case("small synth, all zero", "synth:64M,zero=100", 2),
     Case("small synth over a unix socket", "synth:64M,dirty=20M", 2, listen="unix:{}/s"),
     Case("small synth over IPv6", "synth:64M", 2, listen="tcp:[::1]:0"),
+    Case("small synth over IPv4 to [::]", "synth:64M", 2, listen="tcp:[::]:0", by="127.0.0.1"),
+    Case("small synth over IPv6 to [::]", "synth:64M", 2, listen="tcp:[::]:0", by="[::1]"),
     Case("small image to a file", "image", 4, "file:{}/vm.snap"),
     Case("small image to a file, main channel", "image", 0, "file:{}/vm.snap"),
     Case("small image to raw", "image", 3, "raw:{}/capture"),
@@ -63,6 +66,8 @@ def run(scene, case):
 
     receiver, address = ramjet.recv(scene, case.target.format(scene.folder), "--json", "--digest",
                                     listen=listen, netns=there)
+    if case.by and not there:
+        address = f"tcp:{case.by}:{address.rpartition(':')[2]}"
     sender = ramjet.Ramjet(scene, "send", "--json", "--digest", "--channels", case.channels,
                            "--compress", case.method, source, address, netns=here)
     sent, received = sender.done(), receiver.done()

@@ -162,6 +162,99 @@ static void need_localhost(void)
     freeaddrinfo(list);
 }
 
+/* Dials `host` at the listener's port, and says how the listener names the peer. */
+static void taken(struct listener *l, const char *label, const char *host, const char *peer)
+{
+    char text[64], found[TRANSPORT_PEER_LEN];
+    struct error err;
+    AUTO_FD int a = -1;
+
+    snprintf(text, sizeof(text), "tcp:%s:%s", host, strrchr(l->text, ':') + 1);
+    OK(dial(text, &a, &err), err, label);
+    AUTO_FD int b = accept_one(l);
+    check_connected(label, a, b);
+    CHECK(transport_is_local(b), "%s: %s is local", label, host);
+    transport_peer(b, found);
+    CHECK(strncmp(found, peer, strlen(peer)) == 0, "%s: the peer is %s", label, found);
+}
+
+static void need_ipv6(void)
+{
+    struct address at = address("tcp:[::1]:0");
+    struct listener l;
+    struct error err;
+
+    if (transport_listen(&at, &config, &l, &err) < 0) {
+        print_message("skipped: no IPv6 on this machine: %s\n", err.text);
+        skip();
+    }
+    listener_done(&l);
+}
+
+/* [::] is every interface, by IPv4, too, as QEMU has it; an empty host is both, on two sockets. */
+static void both_families_at_once(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t n; /* sockets */
+    } cases[] = {{"tcp:[::]:0", 1}, {"tcp::0", 2}};
+
+    (void)state;
+    need_ipv6();
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct address at = address(cases[i].text);
+        struct listener l;
+        struct error err;
+
+        OK(transport_listen(&at, &config, &l, &err), err, cases[i].text);
+        CHECK(l.n == cases[i].n, "%s: %zu sockets", cases[i].text, l.n);
+        taken(&l, cases[i].text, "127.0.0.1", "127.0.0.1:");
+        taken(&l, cases[i].text, "[::1]", "[::1]:");
+        taken(&l, cases[i].text, "[::]", "[::1]:");
+        taken(&l, cases[i].text, "0.0.0.0", "127.0.0.1:");
+        taken(&l, cases[i].text, "", "");
+        listener_done(&l);
+    }
+}
+
+/* IPv4 in IPv6's clothes is an address like any. */
+static void mapped_addresses(void **state)
+{
+    struct address at = address("tcp:[::ffff:127.0.0.1]:0");
+    struct listener l;
+    struct error err;
+
+    (void)state;
+    need_ipv6();
+    OK(transport_listen(&at, &config, &l, &err), err, "mapped");
+    taken(&l, "by IPv4", "127.0.0.1", "127.0.0.1:");
+    taken(&l, "mapped", "[::ffff:127.0.0.1]", "127.0.0.1:");
+    listener_done(&l);
+}
+
+/* Where somebody else has the IPv4 half of [::], IPv6 is what is left: QEMU listens there, too. */
+static void ipv4_half_taken(void **state)
+{
+    struct address four = address("tcp:0.0.0.0:0");
+    struct listener other, l;
+    struct error err;
+    char text[64];
+
+    (void)state;
+    need_ipv6();
+    OK(transport_listen(&four, &config, &other, &err), err, "IPv4");
+    snprintf(text, sizeof(text), "tcp:[::]:%s", strrchr(other.text, ':') + 1);
+    struct address six = address(text);
+    OK(transport_listen(&six, &config, &l, &err), err, text);
+    taken(&l, "IPv6", "[::1]", "[::1]:");
+    taken(&other, "IPv4", "127.0.0.1", "127.0.0.1:");
+    struct listener third;
+    check_refused("neither is left", transport_listen(&six, &config, &third, &err), &err,
+                  ERR_SYSTEM, "Address already in use");
+    listener_done(&l);
+    listener_done(&other);
+}
+
 /* A name may have several addresses: each of them is served, on one port. */
 static void names_with_several_addresses(void **state)
 {
@@ -464,6 +557,9 @@ int main(void)
         TEST(tcp_both_families),
         TEST(unix_paths),
         TEST(vsock_loopback),
+        TEST(both_families_at_once),
+        TEST(mapped_addresses),
+        TEST(ipv4_half_taken),
         TEST(names_with_several_addresses),
         TEST(dial_goes_on_to_the_next_address),
         TEST(connecting_has_a_deadline),
