@@ -146,6 +146,16 @@ static int read_channels(const json_t *list, struct address ret[static CHANNEL_T
     return 0;
 }
 
+static int read_uri(const char *uri, struct address *ret, struct error *err)
+{
+    struct address a;
+
+    if (address_parse(uri, &a, err) == 0 && a.scheme == ADDRESS_FD)
+        return err_set(err, ERR_USAGE,
+                       "%s: a monitor names no descriptors; use tcp, unix, vsock or file", a.text);
+    return address_parse_of(uri, ADDRESSES_MONITOR_SAYS, ret, err);
+}
+
 int address_of_json(const json_t *arguments, struct address *ret, bool *ret_one,
                     struct address *ret_cpr, bool *ret_beside, struct error *err)
 {
@@ -165,13 +175,7 @@ int address_of_json(const json_t *arguments, struct address *ret, bool *ret_one,
         return 0;
     }
     *ret_one = json_array_size(channels) == 0;
-    if (*ret_one && address_parse(json_string_value(uri), ret, err) < 0)
-        return -1;
-    if (*ret_one && ret->scheme == ADDRESS_FD)
-        return err_set(err, ERR_USAGE,
-                       "%s: a monitor names no descriptors; use tcp, unix, vsock or file",
-                       ret->text);
-    return 0;
+    return *ret_one ? read_uri(json_string_value(uri), ret, err) : 0;
 }
 
 /* Every interface, which a URI says by no host. */

@@ -146,11 +146,8 @@ int cpr_await(const char *at, uint64_t stall_timeout_ms, struct cpr *ret, struct
     struct listener listener;
     struct address address;
 
-    if (address_parse(at, &address, err) < 0)
-        return err_in(err, "--cpr");
-    if (address.scheme != ADDRESS_UNIX)
-        return err_set(err, ERR_USAGE, "--cpr %s: descriptors travel by unix:PATH only",
-                       address.text);
+    if (address_parse_of(at, ADDRESS_SET(ADDRESS_UNIX), &address, err) < 0)
+        return err_in(err, "--cpr: descriptors travel by unix:PATH only");
     if (transport_listen(&address, &config, &listener, err) < 0)
         return err_in(err, "--cpr");
     line_print(stdout, "cpr %s", listener.text);

@@ -16,7 +16,7 @@ static int check(const char *uri, struct error *err)
 {
     struct address ignored;
 
-    return address_parse(uri, &ignored, err);
+    return address_parse_of(uri, ADDRESSES_MONITOR_SAYS, &ignored, err);
 }
 
 static int tcp_uri(const char *host, const char *port, char ret[static MIGRATE_URI_MAX],

@@ -36,7 +36,7 @@ int monitor_open(struct monitor *m, const char *name, const char *address,
                  uint64_t connect_timeout_ms, uint64_t patience_ms, struct error *err)
 {
     *m = (struct monitor){.name = name, .patience_ms = patience_ms};
-    if (address_parse(address, &m->at, err) < 0 ||
+    if (address_parse_of(address, ADDRESSES_TO_DIAL, &m->at, err) < 0 ||
         qmp_client_open(&m->at, deadline_in_ms(connect_timeout_ms), &never, &m->client, err) < 0)
         return err_in(err, "%s", name);
     return 0;

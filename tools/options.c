@@ -261,11 +261,11 @@ static int set_uri(struct options *o, const char *value, struct error *err)
 {
     struct address a;
 
-    if (address_parse(value, &a, err) < 0)
-        return -1;
-    if (a.scheme == ADDRESS_FD)
+    if (address_parse(value, &a, err) == 0 && a.scheme == ADDRESS_FD)
         return err_set(err, ERR_USAGE, "'%.40s': a descriptor is not the same in two programs",
                        value);
+    if (address_parse_of(value, ADDRESSES_MONITOR_SAYS, &a, err) < 0)
+        return -1;
     o->uri = value;
     return 0;
 }
@@ -360,7 +360,7 @@ static int set_monitor(struct options *o, const char *value, struct error *err)
 {
     if (o->n_monitors == ARRAY_LEN(o->monitors))
         return err_set(err, ERR_USAGE, "more than %zu of them", ARRAY_LEN(o->monitors));
-    if (address_parse(value, &o->monitors[o->n_monitors], err) < 0)
+    if (address_parse_of(value, ADDRESSES_SOCKETS, &o->monitors[o->n_monitors], err) < 0)
         return -1;
     o->n_monitors++;
     return 0;

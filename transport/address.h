@@ -1,7 +1,8 @@
 /*
  * transport/address.h: where a peer is, as the user writes it. Parsing only, no sockets.
  *
- *   tcp:HOST:PORT   tcp:[2001:db8::1]:PORT   unix:PATH   vsock:CID:PORT   fd:N
+ *   tcp:HOST:PORT   tcp:[2001:db8::1]:PORT   tcp:[fe80::1%eth0]:PORT   unix:PATH
+ *   vsock:CID:PORT   fd:N
  *   file:PATH[,offset=N]
  */
 #pragma once
@@ -31,5 +32,17 @@ struct address {
     uint64_t offset; /* of the stream's first byte in it */
 };
 
-/* Fails with ERR_USAGE, saying what was expected. */
+/* Sets of schemes: where not each is of use. */
+#define ADDRESS_SET(scheme) (1U << (scheme))
+#define ADDRESSES_ALL       (ADDRESS_SET(ADDRESS_N) - 1)
+#define ADDRESSES_SOCKETS                                                                          \
+    (ADDRESS_SET(ADDRESS_TCP) | ADDRESS_SET(ADDRESS_UNIX) | ADDRESS_SET(ADDRESS_VSOCK))
+/* Where a monitor listens; where one is called; what one may be told to migrate to. */
+#define ADDRESSES_TO_DIAL      (ADDRESSES_SOCKETS | ADDRESS_SET(ADDRESS_FD))
+#define ADDRESSES_MONITOR_SAYS (ADDRESSES_SOCKETS | ADDRESS_SET(ADDRESS_FILE))
+
+/* Fails with ERR_USAGE, saying what was expected, or which part is wrong. */
 MUST_USE int address_parse(const char *text, struct address *ret, struct error *err);
+/* The same where only some schemes will do: no other is taken, or offered. */
+MUST_USE int address_parse_of(const char *text, unsigned schemes, struct address *ret,
+                              struct error *err);

@@ -730,7 +730,7 @@ static const struct refused_case {
     {"migrate",
      "{'channels': [{'channel-type': 'main', 'addr': {'transport': 'file', "
      "'filename': '/a,offset=b', 'offset': 0}}]}",
-     "expected file:PATH"},
+     "offset 'b,offset=0': expected bytes"},
     {"migrate", "{'uri': 'nowhere'}", "expected tcp:HOST:PORT"},
     {"migrate", "{'uri': 'fd:3'}", "a monitor names no descriptors"},
     {"migrate", "{'uri': 'exec:cat'}", "expected tcp:HOST:PORT"},

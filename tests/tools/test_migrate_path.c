@@ -11,7 +11,7 @@ static void local(void **state)
         {"unix:/run/qmp", true},      {"tcp:127.0.0.1:4444", true}, {"tcp:127.9.9.9:4444", true},
         {"tcp:[::1]:4444", true},     {"tcp:localhost:4444", true}, {"fd:3", true},
         {"tcp:10.0.0.1:4444", false}, {"tcp:1.127.0.1:1", false},   {"tcp::4444", false},
-        {"tcp:localhost.x:1", false}, {"vsock:3:4444", false},      {"tcp:[fe80::1]:1", false},
+        {"tcp:localhost.x:1", false}, {"vsock:3:4444", false},      {"tcp:[fe80::1%eth0]:1", false},
     };
 
     (void)state;

@@ -17,6 +17,7 @@ static const struct good_case {
     {"tcp:host.example:65535", {.scheme = ADDRESS_TCP, .host = "host.example", .port = "65535"}},
     {"tcp::4444", {.scheme = ADDRESS_TCP, .host = "", .port = "4444"}},
     {"tcp:[::1]:4444", {.scheme = ADDRESS_TCP, .host = "::1", .port = "4444"}},
+    {"tcp:[fec0::1]:1", {.scheme = ADDRESS_TCP, .host = "fec0::1", .port = "1"}},
     {"tcp:[fe80::1%eth0]:1", {.scheme = ADDRESS_TCP, .host = "fe80::1%eth0", .port = "1"}},
     {"tcp:[host]:1", {.scheme = ADDRESS_TCP, .host = "host", .port = "1"}},
     {"tcp:host:http", {.scheme = ADDRESS_TCP, .host = "host", .port = "http"}},
@@ -62,27 +63,36 @@ static const struct bad_case {
     {"TCP:a:1", "expected tcp:HOST:PORT, unix:PATH"},
     {"127.0.0.1:4444", "expected tcp:HOST:PORT, unix:PATH"},
     {"rdma:host:1", "expected tcp:HOST:PORT, unix:PATH"},
-    {"tcp:", "IPv6 HOST in brackets"},
+    {"tcp:", "expected tcp:HOST:PORT, an IPv6 HOST in brackets"},
     {"tcp:host", "IPv6 HOST in brackets"},
-    {"tcp:host:", "IPv6 HOST in brackets"},
+    {"tcp:host:", "no port: expected tcp:HOST:PORT"},
+    {"tcp:[::1]:", "no port"},
     {"tcp:::1:4444", "IPv6 HOST in brackets"},
     {"tcp:[::1]4444", "IPv6 HOST in brackets"},
     {"tcp:[::1:4444", "IPv6 HOST in brackets"},
+    {"tcp:[::1]", "IPv6 HOST in brackets"},
     {"tcp:a:b:1", "IPv6 HOST in brackets"},
-    {"tcp:host:65536", "IPv6 HOST in brackets"},
-    {"tcp:host:99999999999999999999", "IPv6 HOST in brackets"},
-    {"tcp:host:1x", "IPv6 HOST in brackets"},
-    {"tcp:" LONG_HOST ":1", "IPv6 HOST in brackets"},
-    {"tcp:h:" LONG_HOST, "IPv6 HOST in brackets"},
-    {"unix:", "unix:PATH"},
-    {"unix:" LONG_HOST, "unix:PATH of at most 107 bytes"},
+    {"tcp:host:65536", "port '65536': expected 0 to 65535, or the name of a service"},
+    {"tcp:[::1]:65536", "port '65536'"},
+    {"tcp::65536", "port '65536'"},
+    {"tcp:host:99999999999999999999", "port '99999999999999999999'"},
+    {"tcp:host:1x", "port '1x'"},
+    {"tcp:host:4444,ipv4=on", "port '4444,ipv4=on'"},
+    {"tcp:" LONG_HOST ":1", "HOST has"},
+    {"tcp:h:" LONG_HOST, "port 'xxx"},
+    {"tcp:[fe80::1]:4444", "fe80::1 is link-local: expected its zone, the interface that leads "
+                           "there, as in [fe80::1%eth0]"},
+    {"tcp:[FE80::ab%]:4444", "[FE80::ab%eth0]"},
+    {"tcp:[febf::1]:0", "link-local"},
+    {"unix:", "unix:PATH of at most 107 bytes"},
+    {"unix:" LONG_HOST, "expected unix:PATH of at most 107 bytes"},
     {"vsock:", "vsock:CID:PORT"},
     {"vsock:3", "vsock:CID:PORT"},
-    {"vsock:3:", "vsock:CID:PORT"},
-    {"vsock::1", "vsock:CID:PORT"},
-    {"vsock:-1:1", "vsock:CID:PORT"},
-    {"vsock:3:4294967296", "vsock:CID:PORT"},
-    {"vsock:3:1:2", "vsock:CID:PORT"},
+    {"vsock:3:", "port '': expected a number"},
+    {"vsock::1", "CID '': expected a number"},
+    {"vsock:-1:1", "CID '-1'"},
+    {"vsock:3:4294967296", "port '4294967296': expected a number, 0 to 4294967295, in vsock:"},
+    {"vsock:3:1:2", "port '1:2'"},
     {"fd:", "fd:N"},
     {"fd:-1", "fd:N"},
     {"fd:+1", "fd:N"},
@@ -91,12 +101,13 @@ static const struct bad_case {
     {"fd:2147483648", "fd:N"},
     {"file:", "file:PATH"},
     {"file:,offset=1", "file:PATH"},
-    {"file:x,offset=", "file:PATH"},
-    {"file:x,offset=-1", "file:PATH"},
-    {"file:x,offset=0x", "file:PATH"},
-    {"file:x,offset=0x1g", "file:PATH"},
-    {"file:x,offset=0x8000000000000000", "file:PATH"},
-    {"file:x,offset=1,offset=2", "file:PATH"},
+    {"file:x,offset=", "offset '': expected bytes as in file:PATH"},
+    {"file:x,offset=-1", "offset '-1': expected bytes as in file:PATH"},
+    {"file:x,offset=0x", "offset '0x': expected bytes as in file:PATH"},
+    {"file:x,offset=0x1g", "offset '0x1g': expected bytes as in file:PATH"},
+    {"file:x,offset=0x8000000000000000",
+     "offset '0x8000000000000000': expected bytes as in file:PATH"},
+    {"file:x,offset=1,offset=2", "offset '1,offset=2': expected bytes as in file:PATH"},
 };
 
 static void refuses(void **state)
@@ -112,9 +123,46 @@ static void refuses(void **state)
     }
 }
 
+/* Where not each will do, no other is taken, or offered. */
+static const struct some_case {
+    const char *label, *text;
+    unsigned set;
+    const char *expected; /* NULL: it is taken */
+} some_cases[] = {
+    {"a monitor's", "unix:x", ADDRESSES_SOCKETS, NULL},
+    {"a file", "file:x", ADDRESSES_SOCKETS,
+     "address 'file:x': expected tcp:HOST:PORT, unix:PATH or vsock:CID:PORT"},
+    {"nothing", "x", ADDRESSES_SOCKETS, "expected tcp:HOST:PORT, unix:PATH or vsock:CID:PORT"},
+    {"a descriptor", "fd:3", ADDRESSES_SOCKETS, "PATH or vsock:CID:PORT"},
+    {"to dial", "fd:3", ADDRESSES_TO_DIAL, NULL},
+    {"to dial, nothing", "x", ADDRESSES_TO_DIAL, "unix:PATH, vsock:CID:PORT or fd:N"},
+    {"one", "tcp:h:1", ADDRESS_SET(ADDRESS_UNIX), "address 'tcp:h:1': expected unix:PATH"},
+    {"all", "x", ADDRESSES_ALL, "fd:N or file:PATH[,offset=N]"},
+    {"a bad port", "tcp:h:70000", ADDRESSES_SOCKETS, "address 'tcp:h:70000': port '70000'"},
+};
+
+static void takes_some(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(some_cases); i++) {
+        const struct some_case *c = &some_cases[i];
+        struct address a;
+        struct error err;
+        int rc = address_parse_of(c->text, c->set, &a, &err);
+
+        if (!c->expected) {
+            OK(rc, err, c->label);
+            continue;
+        }
+        check_refused(c->label, rc, &err, ERR_USAGE, c->expected);
+        CHECK(strcmp(err.text + strlen(err.text) - 1, ":") != 0, "%s: %s", c->label, err.text);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(takes), cmocka_unit_test(refuses)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(takes), cmocka_unit_test(refuses),
+                                       cmocka_unit_test(takes_some)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
