@@ -385,7 +385,15 @@ static int open_credentials(const struct vm *vm, struct job *job, bool server,
     const struct credentials_config config = {
         .server = server, .settings = &vm->settings, .address = address};
 
-    return credentials_open(&config, &job->tls, err);
+    const char *notice;
+
+    if (credentials_open(&config, &job->tls, err) < 0)
+        return -1;
+    for (size_t i = 0; job->tls && (notice = tls_creds_notice(job->tls, i)); i++) {
+        if (vm->config.notice)
+            vm->config.notice(vm->config.arg, notice);
+    }
+    return 0;
 }
 
 /* --- what holds ------------------------------------------------------------------------------ */

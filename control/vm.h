@@ -51,6 +51,9 @@ struct vm_config {
     const struct engine *engine;                   /* NULL: auto */
     uint64_t connect_timeout_ms, stall_timeout_ms; /* as in incoming.h */
     uint64_t answer_timeout_ms;                    /* as in connect.h */
+    /* A line for people about what does no harm. Any thread, with a lock held: it must not call
+     * back. NULL: nobody reads them. */
+    void (*notice)(void *arg, const char *text);
     /* Somebody can say cont. Then a guest that has come whole and may not run, because the source
      * was lost before it confirmed, is kept; else that is a failure like any other. */
     bool attended;

@@ -90,8 +90,15 @@ static const char *address_text(const ASN1_STRING *ip, char *ret, size_t ret_len
     return inet_ntop(family, ASN1_STRING_get0_data(ip), ret, (socklen_t)ret_len) ? ret : "?";
 }
 
-/* What a client may have meant to reach. */
-static void print_alt_names(const GENERAL_NAMES *names, BIO *bio)
+static bool is_address(const char *host)
+{
+    uint8_t bytes[16];
+
+    return host && (inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1);
+}
+
+/* What a client may have meant to reach. An address counts only where it stands as one. */
+static void print_alt_names(const GENERAL_NAMES *names, const char *host, BIO *bio)
 {
     const char *separator = "";
 
@@ -100,7 +107,8 @@ static void print_alt_names(const GENERAL_NAMES *names, BIO *bio)
         char ip[INET6_ADDRSTRLEN];
 
         if (name->type == GEN_DNS)
-            BIO_printf(bio, "%s%.*s", separator, ASN1_STRING_length(name->d.dNSName),
+            BIO_printf(bio, "%s%s%.*s", separator, is_address(host) ? "the DNS name " : "",
+                       ASN1_STRING_length(name->d.dNSName),
                        (const char *)ASN1_STRING_get0_data(name->d.dNSName));
         else if (name->type == GEN_IPADD)
             BIO_printf(bio, "%s%s", separator, address_text(name->d.iPAddress, ip, sizeof(ip)));
@@ -109,23 +117,26 @@ static void print_alt_names(const GENERAL_NAMES *names, BIO *bio)
 }
 
 /* A certificate without alternative names may still have a host for its common name. */
-static void print_names(X509 *cert, char *ret, size_t ret_len)
+static void print_names(X509 *cert, const char *host, char *ret, size_t ret_len)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
     BIO *bio = BIO_new(BIO_s_mem());
 
     snprintf(ret, ret_len, "no host");
     if (names && bio) {
-        print_alt_names(names, bio);
+        print_alt_names(names, host, bio);
         (void)bio_text(bio, ret, ret_len);
     } else {
-        X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, ret, (int)ret_len);
+        size_t len = is_address(host) ? (size_t)snprintf(ret, ret_len, "the common name ") : 0;
+
+        X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, ret + len,
+                                  (int)(ret_len - len));
         BIO_free(bio);
     }
     GENERAL_NAMES_free(names);
 }
 
-enum measure { NOTHING, NOT_AFTER, NOT_BEFORE, CA_FILE, CRL_FILE, NAMES };
+enum measure { NOTHING, NOT_AFTER, NOT_BEFORE, CA_FILE, CRL_FILE, NAMES, KEY, SIGNATURE };
 
 static const struct verdict {
     int code;
@@ -145,6 +156,14 @@ static const struct verdict {
     {X509_V_ERR_CRL_NOT_YET_VALID, "cannot be checked: not yet valid is", CRL_FILE},
     {X509_V_ERR_HOSTNAME_MISMATCH, "is for", NAMES},
     {X509_V_ERR_IP_ADDRESS_MISMATCH, "is for", NAMES},
+    {X509_V_ERR_EE_KEY_TOO_SMALL, "has a key that is too small for this host's OpenSSL:", KEY},
+    {X509_V_ERR_CA_KEY_TOO_SMALL, "has a key that is too small for this host's OpenSSL:", KEY},
+    {X509_V_ERR_CA_MD_TOO_WEAK,
+     "has a signature that is too weak for this host's OpenSSL:", SIGNATURE},
+    {X509_V_ERR_INVALID_CA,
+     "is no authority (invalid CA certificate): it may not sign others (basicConstraints CA:TRUE, "
+     "keyUsage keyCertSign)",
+     NOTHING},
     {X509_V_ERR_INVALID_PURPOSE, "is not meant for this side of TLS (extended key usage)", NOTHING},
     {X509_V_ERR_CERT_REJECTED, "is not allowed by --tls-authz", NOTHING},
 };
@@ -163,6 +182,26 @@ bool tls_cert_lacks_authority(int code)
     return verdict_of(code).by == CA_FILE;
 }
 
+static void print_key(X509 *cert, char *ret, size_t ret_len)
+{
+    const EVP_PKEY *key = X509_get0_pubkey(cert);
+    const char *kind = key ? EVP_PKEY_get0_type_name(key) : NULL;
+
+    snprintf(ret, ret_len, "%s, %d bits", kind ? kind : "of an unknown kind",
+             key ? EVP_PKEY_get_bits(key) : 0);
+}
+
+/* Signed by a certificate that lies there, but is none of an authority? */
+static bool is_by_other(X509 *cert, const struct tls_trust *trust)
+{
+    for (int i = 0; i < sk_X509_num(trust->others); i++) {
+        if (X509_NAME_cmp(X509_get_subject_name(sk_X509_value(trust->others, i)),
+                          X509_get_issuer_name(cert)) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void print_measure(X509 *cert, enum measure by, const struct tls_trust *trust, char *ret,
                           size_t ret_len)
 {
@@ -179,14 +218,28 @@ static void print_measure(X509 *cert, enum measure by, const struct tls_trust *t
         print_time(X509_get0_notBefore(cert), ret, ret_len);
         break;
     case CA_FILE:
-        snprintf(ret, ret_len, "%s", trust->ca_path);
+        snprintf(ret, ret_len, "%s%s", trust->ca_path,
+                 is_by_other(cert, trust) ? ": what is there by that name is none (CA:TRUE, "
+                                            "keyCertSign)"
+                                          : "");
         break;
     case CRL_FILE:
         snprintf(ret, ret_len, "%s", trust->crl_path);
         break;
     case NAMES:
-        print_names(cert, names, sizeof(names));
-        snprintf(ret, ret_len, "%s, not for '%s' (--tls-hostname)", names, trust->hostname);
+        print_names(cert, trust->hostname, names, sizeof(names));
+        snprintf(ret, ret_len,
+                 is_address(trust->hostname)
+                     ? "%s, not for the IP address %s (subjectAltName IP:...; else "
+                       "--tls-hostname)"
+                     : "%s, not for '%s' (--tls-hostname)",
+                 names, trust->hostname);
+        break;
+    case KEY:
+        print_key(cert, ret, ret_len);
+        break;
+    case SIGNATURE:
+        snprintf(ret, ret_len, "%s", OBJ_nid2ln(X509_get_signature_nid(cert)));
         break;
     }
 }
@@ -195,7 +248,7 @@ void tls_cert_explain(X509 *cert, int code, const struct tls_trust *trust, char 
                       size_t ret_len)
 {
     struct verdict v = verdict_of(code);
-    char dn[TLS_DN_MAX], measure[256];
+    char dn[TLS_DN_MAX], measure[320];
 
     (void)tls_cert_dn(cert, dn); /* a part of it does, for people */
     print_measure(cert, v.by, trust, measure, sizeof(measure));

@@ -14,6 +14,7 @@
 /* What the refusal of a certificate is measured by, for its text; NULL where there is none. */
 struct tls_trust {
     const char *ca_path, *crl_path, *hostname;
+    STACK_OF(X509) * others; /* of ca_path, what is no authority */
 };
 
 /*

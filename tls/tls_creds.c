@@ -48,43 +48,84 @@ static int must_be_there(const char *path, struct error *err)
     return access(path, R_OK) == 0 ? 0 : err_sys(err, "%s", path);
 }
 
-static struct tls_trust trust_of(const struct tls_creds *c)
-{
-    return (struct tls_trust){c->ca_path, c->crl_path, c->config.hostname};
-}
-
 static int refuse_cert(const struct tls_creds *c, const char *path, X509 *cert, int code,
                        struct error *err)
 {
-    struct tls_trust trust = trust_of(c);
+    struct tls_trust trust = tls_trust_of(c);
     char why[400];
 
     tls_cert_explain(cert, code, &trust, why, sizeof(why));
     return err_set(err, ERR_USAGE, "%s: the certificate %s", path, why);
 }
 
-/* --- the authority ---------------------------------------------------------------------------- */
+/* --- what is of no use, and does no harm ------------------------------------------------------ */
 
-static int check_authority(const struct tls_creds *c, X509 *cert, struct error *err)
+/*
+ * A file may hold more than is used: an authority that has been replaced, another's list. What is
+ * judged are the chains that are shown, here and by the peer. Of the rest there is a line.
+ */
+static int note(struct tls_creds *c, const struct error *what, struct error *err)
 {
-    if (X509_cmp_current_time(X509_get0_notBefore(cert)) >= 0)
-        return refuse_cert(c, c->ca_path, cert, X509_V_ERR_CERT_NOT_YET_VALID, err);
-    if (X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0)
-        return refuse_cert(c, c->ca_path, cert, X509_V_ERR_CERT_HAS_EXPIRED, err);
-    if (!X509_check_ca(cert))
-        return refuse_cert(c, c->ca_path, cert, X509_V_ERR_INVALID_CA, err);
+    struct error *notices = reallocarray(c->notices, c->n_notices + 1, sizeof(*notices));
+
+    if (!notices)
+        return err_sys(err, "memory for a notice");
+    c->notices = notices;
+    notices[c->n_notices++] = *what;
     return 0;
 }
 
-static int trust_authority(struct tls_creds *c, X509 *cert, struct error *err)
+/* --- the authority ---------------------------------------------------------------------------- */
+
+/* Why nothing that it has signed will be taken: X509_V_ERR_x, or 0. */
+static int flaw_of(X509 *cert)
 {
-    if (check_authority(c, cert, err) < 0)
-        return -1;
+    if (!X509_check_ca(cert))
+        return X509_V_ERR_INVALID_CA;
+    if (X509_cmp_current_time(X509_get0_notBefore(cert)) >= 0)
+        return X509_V_ERR_CERT_NOT_YET_VALID;
+    if (X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0)
+        return X509_V_ERR_CERT_HAS_EXPIRED;
+    return 0;
+}
+
+/*
+ * What is no authority is kept aside: in the store its owner would be trusted, without anybody's
+ * signature. One that is out of date is put there, so that a chain that ends in it is told so.
+ */
+static int trust_authority(struct tls_creds *c, X509 *cert, int flaw, struct error *err)
+{
+    if (flaw == X509_V_ERR_INVALID_CA) {
+        if (!c->others && !(c->others = sk_X509_new_null()))
+            return library_error(err, c->ca_path);
+        return X509_add_cert(c->others, cert, X509_ADD_FLAG_UP_REF)
+                   ? 0
+                   : library_error(err, c->ca_path);
+    }
     /* GnuTLS clients choose their certificate by the names that the server lists. */
     if (!X509_STORE_add_cert(SSL_CTX_get_cert_store(c->ctx), cert) ||
         (c->config.server && !SSL_CTX_add_client_CA(c->ctx, cert)))
         return library_error(err, c->ca_path);
     return 0;
+}
+
+/* *ret_sound counts those of use; *first is why the first of the others is of none. */
+static int take_authority(struct tls_creds *c, X509 *cert, size_t *ret_sound, struct error *first,
+                          struct error *err)
+{
+    int flaw = flaw_of(cert);
+    struct error why;
+
+    *ret_sound += flaw == 0;
+    if (flaw) {
+        refuse_cert(c, c->ca_path, cert, flaw, &why);
+        if (c->n_notices == 0)
+            *first = why;
+        err_add(&why, "; whatever it has signed is refused");
+        if (note(c, &why, err) < 0)
+            return -1;
+    }
+    return trust_authority(c, cert, flaw, err);
 }
 
 static int load_authorities(struct tls_creds *c, struct error *err)
@@ -93,48 +134,69 @@ static int load_authorities(struct tls_creds *c, struct error *err)
         return -1;
     BIO *bio = BIO_new_file(c->ca_path, "re");
     X509 *cert = NULL;
-    int rc = bio ? 0 : library_error(err, c->ca_path), n = 0;
+    size_t sound = 0;
+    struct error first;
+    int rc = bio ? 0 : library_error(err, c->ca_path);
 
+    err_set(&first, ERR_USAGE, "%s: holds no certificate in PEM form", c->ca_path);
     while (rc == 0 && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
-        rc = trust_authority(c, cert, err);
+        rc = take_authority(c, cert, &sound, &first, err);
         X509_free(cert);
-        n++;
     }
     BIO_free(bio);
     ERR_clear_error(); /* the end of the file is one, too */
-    if (rc == 0 && n == 0)
-        rc = err_set(err, ERR_USAGE, "%s: holds no certificate in PEM form", c->ca_path);
+    if (rc == 0 && sound == 0) {
+        *err = first;
+        rc = -1;
+    }
     return rc;
 }
 
 /* --- revocations ------------------------------------------------------------------------------ */
 
-/* A list of somebody else would silently revoke nothing. */
+static int check_signature(const struct tls_creds *c, X509_CRL *crl, STACK_OF(X509) * issuers,
+                           struct error *err)
+{
+    for (int i = 0; i < sk_X509_num(issuers); i++) {
+        if (X509_CRL_verify(crl, X509_get0_pubkey(sk_X509_value(issuers, i))) == 1)
+            return 0;
+    }
+    if (sk_X509_num(issuers) > 0)
+        return err_set(err, ERR_USAGE,
+                       "%s: the list's signature is not that of the authority in %s", c->crl_path,
+                       c->ca_path);
+    return err_set(err, ERR_USAGE, "%s: the list is of no authority in %s", c->crl_path,
+                   c->ca_path);
+}
+
+/* Several authorities may have one name: an old one and the one that has replaced it. */
 static int check_issuer(const struct tls_creds *c, X509_CRL *crl, struct error *err)
 {
-    X509_OBJECT *found = NULL;
+    STACK_OF(X509) *issuers = NULL;
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-    int rc = -1;
 
     if (ctx && X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(c->ctx), NULL, NULL))
-        found = X509_STORE_CTX_get_obj_by_subject(ctx, X509_LU_X509, X509_CRL_get_issuer(crl));
-    if (!found)
-        err_set(err, ERR_USAGE, "%s: the list is of no authority in %s", c->crl_path, c->ca_path);
-    else if (X509_CRL_verify(crl, X509_get0_pubkey(X509_OBJECT_get0_X509(found))) != 1)
-        err_set(err, ERR_USAGE, "%s: the list's signature is not that of the authority in %s",
-                c->crl_path, c->ca_path);
-    else
-        rc = 0;
-    X509_OBJECT_free(found);
+        issuers = X509_STORE_CTX_get1_certs(ctx, X509_CRL_get_issuer(crl));
+    int rc = check_signature(c, crl, issuers, err);
+    sk_X509_pop_free(issuers, X509_free);
     X509_STORE_CTX_free(ctx);
     ERR_clear_error();
     return rc;
 }
 
-static int take_list(const struct tls_creds *c, X509_CRL *crl, struct error *err)
+/* A list of somebody else revokes nothing; *ret_ours counts the others. */
+static int take_list(struct tls_creds *c, X509_CRL *crl, size_t *ret_ours, struct error *first,
+                     struct error *err)
 {
-    if (check_issuer(c, crl, err) < 0)
-        return -1;
+    struct error why;
+
+    if (check_issuer(c, crl, &why) < 0) {
+        if (first->kind == ERR_NONE)
+            *first = why;
+        err_add(&why, "; it revokes nothing");
+        return note(c, &why, err);
+    }
+    ++*ret_ours;
     if (!X509_STORE_add_crl(SSL_CTX_get_cert_store(c->ctx), crl))
         return library_error(err, c->crl_path);
     return 0;
@@ -150,17 +212,23 @@ static int load_revocations(struct tls_creds *c, struct error *err)
         return 0;
     BIO *bio = BIO_new_file(c->crl_path, "re");
     X509_CRL *crl = NULL;
-    int rc = bio ? 0 : library_error(err, c->crl_path), n = 0;
+    size_t ours = 0;
+    struct error first = {.kind = ERR_NONE};
+    int rc = bio ? 0 : library_error(err, c->crl_path);
 
     while (rc == 0 && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
-        rc = take_list(c, crl, err);
+        rc = take_list(c, crl, &ours, &first, err);
         X509_CRL_free(crl);
-        n++;
     }
     BIO_free(bio);
     ERR_clear_error();
-    if (rc == 0 && n == 0)
+    /* Whoever has put lists there wants something revoked, and nothing would be. */
+    if (rc == 0 && ours == 0 && first.kind == ERR_NONE)
         rc = err_set(err, ERR_USAGE, "%s: holds no revocation list in PEM form", c->crl_path);
+    else if (rc == 0 && ours == 0) {
+        *err = first;
+        rc = -1;
+    }
     X509_STORE_set_flags(SSL_CTX_get_cert_store(c->ctx),
                          X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
     return rc;
@@ -182,7 +250,12 @@ static int verify_own(const struct tls_creds *c, X509_STORE_CTX *ctx, struct err
     if (X509_verify_cert(ctx) == 1)
         return 0;
     X509 *bad = X509_STORE_CTX_get_current_cert(ctx);
-    return refuse_cert(c, c->cert_path, bad ? bad : cert, X509_STORE_CTX_get_error(ctx), err);
+    int code = X509_STORE_CTX_get_error(ctx);
+
+    if (!bad || tls_cert_lacks_authority(code))
+        bad = cert;
+    refuse_cert(c, c->cert_path, bad, code, err);
+    return bad == cert ? -1 : err_add(err, ", and signs this one's chain");
 }
 
 /* As strict with ourselves as the peer will be: better a line here than an alert there. */
@@ -198,11 +271,73 @@ static int check_own(const struct tls_creds *c, struct error *err)
 
 static int no_passphrase(char *buf, int size, int for_writing, void *arg)
 {
+    bool *wanted = arg;
+
     (void)buf;
     (void)size;
     (void)for_writing;
-    (void)arg;
+    *wanted = true;
     return -1; /* else the library would ask on the terminal */
+}
+
+/* The library's level of security is the host's affair: what it will not load no peer is shown. */
+static const struct {
+    int reason, code;
+} too_weak[] = {
+    {SSL_R_EE_KEY_TOO_SMALL, X509_V_ERR_EE_KEY_TOO_SMALL},
+    {SSL_R_CA_KEY_TOO_SMALL, X509_V_ERR_CA_KEY_TOO_SMALL},
+    {SSL_R_CA_MD_TOO_WEAK, X509_V_ERR_CA_MD_TOO_WEAK},
+};
+
+/* The first certificate in the file, or the weakest of those behind it. */
+static X509 *find_weak(const char *path, bool first)
+{
+    BIO *bio = BIO_new_file(path, "re");
+    X509 *weak = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL, *next;
+
+    while (weak && !first && (next = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+        X509_free(weak);
+        weak = next;
+    }
+    BIO_free(bio);
+    return weak;
+}
+
+static int refuse_own(const struct tls_creds *c, struct error *err)
+{
+    unsigned long number = ERR_peek_error();
+
+    for (size_t i = 0; ERR_GET_LIB(number) == ERR_LIB_SSL && i < ARRAY_LEN(too_weak); i++) {
+        if (ERR_GET_REASON(number) != too_weak[i].reason)
+            continue;
+        X509 *weak = find_weak(c->cert_path, too_weak[i].reason == SSL_R_EE_KEY_TOO_SMALL);
+        int rc = weak ? refuse_cert(c, c->cert_path, weak, too_weak[i].code, err)
+                      : library_error(err, c->cert_path);
+
+        X509_free(weak);
+        ERR_clear_error();
+        return rc;
+    }
+    return err_set(err, ERR_USAGE, "%s: no certificate in PEM form: %s", c->cert_path,
+                   library_reason());
+}
+
+static int refuse_key(const struct tls_creds *c, bool encrypted, struct error *err)
+{
+    int reason = ERR_GET_REASON(ERR_peek_error());
+
+    if (reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH)
+        err_set(err, ERR_USAGE, "%s: is not the key of %s", c->key_path, c->cert_path);
+    else if (encrypted)
+        err_set(err, ERR_USAGE,
+                "%s: the key is encrypted, and nobody is asked for its passphrase: store it "
+                "decrypted (openssl pkey -in FILE -out FILE), readable to its owner only",
+                c->key_path);
+    else
+        err_set(err, ERR_USAGE, "%s: no private key in PEM form: %s", c->key_path,
+                library_reason());
+    ERR_clear_error();
+    return -1;
 }
 
 static int load_own(struct tls_creds *c, struct error *err)
@@ -214,20 +349,13 @@ static int load_own(struct tls_creds *c, struct error *err)
     if (must_be_there(c->cert_path, err) < 0 || must_be_there(c->key_path, err) < 0)
         return -1;
     if (SSL_CTX_use_certificate_chain_file(c->ctx, c->cert_path) != 1)
-        return err_set(err, ERR_USAGE, "%s: no certificate in PEM form: %s", c->cert_path,
-                       library_reason());
+        return refuse_own(c, err);
+    bool encrypted = false;
     SSL_CTX_set_default_passwd_cb(c->ctx, no_passphrase);
-    if (SSL_CTX_use_PrivateKey_file(c->ctx, c->key_path, SSL_FILETYPE_PEM) == 1)
-        return check_own(c, err);
-    bool other = ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH ||
-                 ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_TYPE_MISMATCH;
-    if (other)
-        err_set(err, ERR_USAGE, "%s: is not the key of %s", c->key_path, c->cert_path);
-    else
-        err_set(err, ERR_USAGE, "%s: no private key in PEM form without a passphrase: %s",
-                c->key_path, library_reason());
-    ERR_clear_error();
-    return -1;
+    SSL_CTX_set_default_passwd_cb_userdata(c->ctx, &encrypted);
+    int rc = SSL_CTX_use_PrivateKey_file(c->ctx, c->key_path, SSL_FILETYPE_PEM);
+    SSL_CTX_set_default_passwd_cb_userdata(c->ctx, NULL);
+    return rc == 1 ? check_own(c, err) : refuse_key(c, encrypted, err);
 }
 
 static int load_x509(struct tls_creds *c, struct error *err)
@@ -390,8 +518,15 @@ void tls_creds_free(struct tls_creds *c)
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free((void *)texts[i]);
     psk_keys_done(&c->psk);
+    sk_X509_pop_free(c->others, X509_free);
+    free(c->notices);
     SSL_CTX_free(c->ctx);
     free(c);
+}
+
+const char *tls_creds_notice(const struct tls_creds *c, size_t i)
+{
+    return i < c->n_notices ? c->notices[i].text : NULL;
 }
 
 void tls_thread_done(void)

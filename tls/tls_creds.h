@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -38,12 +39,15 @@ void tls_thread_done(void);
 const char *tls_library(void);
 
 /*
- * Reads and checks the files: dates, that keys and certificates belong together, that the authority
- * has signed ours. What `config` points to may go afterwards. Fails with ERR_USAGE or ERR_SYSTEM,
- * naming the file.
+ * Reads and checks the files: dates, that keys and certificates belong together, that an authority
+ * has signed ours. An authority or a revocation list that our chain does not use may be what it
+ * wants, as long as there is one that can be used; see tls_creds_notice(). What `config` points to
+ * may go afterwards. Fails with ERR_USAGE or ERR_SYSTEM, naming the file.
  * A client may lack a certificate; a server demands one from each client.
  */
 MUST_USE int tls_creds_new(const struct tls_config *config, struct tls_creds **ret,
                            struct error *err);
+/* What was found in the files that is of no use and does no harm, line by line; NULL: no more. */
+const char *tls_creds_notice(const struct tls_creds *c, size_t i);
 /* Any number of threads may use it until then, and channels made of it do not outlive it. */
 void tls_creds_free(struct tls_creds *c);

@@ -49,14 +49,19 @@ static bool is_allowed(const char *authz, X509 *cert)
     return strcmp(authz, dn) == 0 || fnmatch(authz, plain, FNM_NOESCAPE) == 0;
 }
 
+struct tls_trust tls_trust_of(const struct tls_creds *c)
+{
+    return (struct tls_trust){c->ca_path, c->crl_path, c->config.hostname, c->others};
+}
+
 static void note_cert(struct tls_session *s, X509_STORE_CTX *store, int code)
 {
     /* Which of a chain's certificates found no authority is of no use to anybody. */
     X509 *cert = tls_cert_lacks_authority(code) ? X509_STORE_CTX_get0_cert(store)
                                                 : X509_STORE_CTX_get_current_cert(store);
     const struct tls_creds *c = s->creds;
-    struct tls_trust trust = {c->ca_path, c->crl_path, c->config.hostname};
-    char why[sizeof(s->finding) - 32];
+    struct tls_trust trust = tls_trust_of(c);
+    char why[sizeof(s->finding) - 40];
 
     if (s->finding[0] || !cert)
         return; /* the first is the cause */
@@ -65,7 +70,10 @@ static void note_cert(struct tls_session *s, X509_STORE_CTX *store, int code)
         snprintf(s->finding, sizeof(s->finding),
                  "the peer uses certificates, this side has pre-shared keys");
     else
-        snprintf(s->finding, sizeof(s->finding), "the peer's certificate %s", why);
+        snprintf(s->finding, sizeof(s->finding), "%s %s",
+                 cert == X509_STORE_CTX_get0_cert(store) ? "the peer's certificate"
+                                                         : "in the peer's chain the certificate",
+                 why);
 }
 
 /* The same for our own certificate as it is loaded; there is no session then. */

@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 
 #include "tls/psk_keys.h"
+#include "tls/tls_cert.h"
 #include "tls/tls_creds.h"
 
 /* Read-only once made. */
@@ -17,12 +18,18 @@ struct tls_creds {
     struct psk_keys psk;
     char ca_path[PATH_MAX], crl_path[PATH_MAX], cert_path[PATH_MAX], key_path[PATH_MAX];
     bool has_cert;
+    STACK_OF(X509) * others; /* of ca-cert.pem, what is no authority; NULL: none */
+    struct error *notices;
+    size_t n_notices;
 };
+
+/* What its certificates are measured by. */
+struct tls_trust tls_trust_of(const struct tls_creds *c);
 
 struct tls_session {
     const struct tls_creds *creds;
     SSL *ssl;
-    char finding[400]; /* what a callback has found wrong with the peer; empty: nothing */
+    char finding[480]; /* what a callback has found wrong with the peer; empty: nothing */
 };
 
 /* Callbacks of the SSL_CTX; they find their session by the SSL object. */

@@ -175,6 +175,12 @@ static void on_undecided(void *arg, const struct error *why)
     fprintf(stderr, "ramjet vm: %s\n", why->text);
 }
 
+static void on_notice(void *arg, const char *text)
+{
+    (void)arg;
+    line_print(stderr, "ramjet vm: %s", text);
+}
+
 static int replace(void *arg, const char *command, struct error *err)
 {
     const struct runner *r = arg;
@@ -294,6 +300,7 @@ static int run(struct runner *r, struct error *err)
         .waiting = o->incoming != NULL,
         .land = land,
         .replace = replace,
+        .notice = on_notice,
         .open_capabilities = r->cpr.mode == MODE_NORMAL ? 0 : STREAM_CAP_X_IGNORE_SHARED,
         .host_facts = r->machine->ops->limit_dirty ? 0 : IN_SET(FACT_NO_DIRTY_RING),
         .connect_timeout_ms = o->connect_timeout_ms,

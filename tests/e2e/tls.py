@@ -169,6 +169,38 @@ def bad_files(scene, case):
               f"{verb} with {wrong.folder.name}: exit code {code}: {run.errors}")
 
 
+def append(to, made, name):
+    with (to.folder / name.replace("server", "ca")).open("ab") as file:
+        file.write((made.folder / name).read_bytes())
+
+
+def idle(scene, case):
+    """Files hold more than this migration uses: it goes well, and there is a line for each."""
+    authority, other = certs.Authority(scene.folder), certs.Authority(scene.folder, "other")
+    server, client = authority.server("server"), authority.client("client")
+    revoked, leaf = authority.client("revoked"), other.server("leaf")
+    for made in (server, client):
+        append(made, leaf, "server-cert.pem")
+    authority.revoke(revoked, told=server)
+    other.revoke(other.client("foreign"), told=leaf)
+    append(server, leaf, "ca-crl.pem")
+
+    receiver, address = ramjet.recv(scene, "null:", "--json", *server.ramjet())
+    sender = ramjet.Ramjet(scene, "send", "--json", "--channels", case.channels, *client.ramjet(),
+                           "synth:16M", address)
+    check(sender.done()["status"] == receiver.done()["status"] == "completed", "it fails")
+    told = receiver.errors.splitlines()
+    check(len(told) == 2 and told[0].startswith("ramjet recv: ") and "is no authority" in told[0]
+          and "the list is of no authority in" in told[1], f"{told}")
+    told = sender.errors.splitlines()
+    check(len(told) == 1 and told[0].startswith("ramjet send: ") and "is no authority" in told[0],
+          f"{told}")
+
+    receiver, address = ramjet.recv(scene, "null:", *server.ramjet())
+    ramjet.Ramjet(scene, "send", *revoked.ramjet(), "synth:16M", address).failed("revoked")
+    check(receiver.wait(10) == 1 and "is revoked by" in receiver.errors, receiver.errors)
+
+
 def connect(address):
     _, host, port = address.split(":")
     return socket.create_connection((host, int(port)), timeout=10)
@@ -189,6 +221,7 @@ CASES = [
     Case("authorized or not", authorized, 2, None),
     Case("a folder with keys", by_folder, 2, None),
     Case("bad files", bad_files, 2, None),
+    Case("more than is used", idle, 2, None),
 ]
 
 

@@ -15,9 +15,9 @@ struct authority {
     X509 *cert;
 };
 
-static EVP_PKEY *new_key(void)
+static EVP_PKEY *new_key(unsigned rsa_bits)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
+    EVP_PKEY *key = rsa_bits ? EVP_RSA_gen(rsa_bits) : EVP_EC_gen("P-256");
 
     CHECK(key, "a key");
     return key;
@@ -62,35 +62,44 @@ static X509 *new_cert(const struct cert_spec *spec, EVP_PKEY *key)
     return cert;
 }
 
-struct authority *authority_new(const char *common_name)
+struct authority *authority_make(const struct authority_spec *spec)
 {
     struct authority *a = calloc(1, sizeof(*a));
     char dn[128];
 
-    snprintf(dn, sizeof(dn), "CN=%s", common_name);
-    a->key = new_key();
-    a->cert = new_cert(&(struct cert_spec){.dn = dn, .serial = 1000}, a->key);
+    snprintf(dn, sizeof(dn), "CN=%s", spec->common_name);
+    a->key = spec->key ? spec->key->key : new_key(spec->rsa_bits);
+    a->cert = new_cert(
+        &(struct cert_spec){
+            .dn = dn, .serial = 1000, .from_days = spec->from_days, .days = spec->days},
+        a->key);
     X509_set_issuer_name(a->cert, X509_get_subject_name(a->cert));
-    add_extension(a->cert, NID_basic_constraints, "critical,CA:TRUE");
-    add_extension(a->cert, NID_key_usage, "critical,keyCertSign,cRLSign");
+    add_extension(a->cert, NID_basic_constraints, spec->basic ? spec->basic : "critical,CA:TRUE");
+    add_extension(a->cert, NID_key_usage,
+                  spec->usage ? spec->usage : "critical,keyCertSign,cRLSign");
     CHECK(X509_sign(a->cert, a->key, EVP_sha256()), "sign");
     return a;
 }
 
-static FILE *create(const char *dir, const char *role, const char *what)
+struct authority *authority_new(const char *common_name)
+{
+    return authority_make(&(struct authority_spec){.common_name = common_name});
+}
+
+static FILE *create(const char *dir, const char *role, const char *what, const char *mode)
 {
     char path[PATH_MAX];
 
     mkdir(dir, 0700);
     snprintf(path, sizeof(path), "%s/%s-%s.pem", dir, role, what);
-    FILE *f = fopen(path, "we");
+    FILE *f = fopen(path, mode);
     CHECK(f, "%s: cannot be written", path);
     return f;
 }
 
-static void write_cert(X509 *cert, const char *dir, const char *role)
+static void write_cert(X509 *cert, const char *dir, const char *role, const char *mode)
 {
-    FILE *f = create(dir, role, "cert");
+    FILE *f = create(dir, role, "cert", mode);
 
     CHECK(PEM_write_X509(f, cert), "write a certificate");
     fclose(f);
@@ -98,13 +107,28 @@ static void write_cert(X509 *cert, const char *dir, const char *role)
 
 void authority_install(const struct authority *a, const char *dir)
 {
-    write_cert(a->cert, dir, "ca");
+    write_cert(a->cert, dir, "ca", "we");
+}
+
+void authority_add(const struct authority *a, const char *dir)
+{
+    write_cert(a->cert, dir, "ca", "ae");
+}
+
+static void write_key(EVP_PKEY *key, bool encrypted, const char *dir, const char *role)
+{
+    const EVP_CIPHER *cipher = encrypted ? EVP_aes_128_cbc() : NULL;
+    FILE *f = create(dir, role, "key", "we");
+
+    CHECK(PEM_write_PrivateKey(f, key, cipher, (const unsigned char *)"secret", 6, NULL, NULL),
+          "write a key");
+    fclose(f);
 }
 
 void cert_install(const struct authority *a, const struct cert_spec *spec, const char *dir,
                   const char *role)
 {
-    EVP_PKEY *key = new_key();
+    EVP_PKEY *key = new_key(spec->rsa_bits);
     X509 *cert = new_cert(spec, key);
 
     X509_set_issuer_name(cert, X509_get_subject_name(a->cert));
@@ -115,10 +139,8 @@ void cert_install(const struct authority *a, const struct cert_spec *spec, const
     if (spec->san)
         add_extension(cert, NID_subject_alt_name, spec->san);
     CHECK(X509_sign(cert, a->key, EVP_sha256()), "sign");
-    write_cert(cert, dir, role);
-    FILE *f = create(dir, role, "key");
-    CHECK(PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL), "write a key");
-    fclose(f);
+    write_cert(cert, dir, role, "we");
+    write_key(key, spec->encrypted, dir, role);
     X509_free(cert);
     EVP_PKEY_free(key);
 }
@@ -137,7 +159,8 @@ static void add_revoked(X509_CRL *crl, unsigned long serial)
     ASN1_TIME_free(now);
 }
 
-void revocation_install(const struct authority *a, unsigned long serial, const char *dir)
+static void write_list(const struct authority *a, unsigned long serial, const char *dir,
+                       const char *mode)
 {
     X509_CRL *crl = X509_CRL_new();
     ASN1_TIME *last = X509_gmtime_adj(NULL, -60), *next = X509_gmtime_adj(NULL, DAY);
@@ -148,10 +171,20 @@ void revocation_install(const struct authority *a, unsigned long serial, const c
     X509_CRL_set1_nextUpdate(crl, next);
     add_revoked(crl, serial);
     CHECK(X509_CRL_sign(crl, a->key, EVP_sha256()), "sign");
-    FILE *f = create(dir, "ca", "crl");
+    FILE *f = create(dir, "ca", "crl", mode);
     CHECK(PEM_write_X509_CRL(f, crl), "write a list");
     fclose(f);
     ASN1_TIME_free(last);
     ASN1_TIME_free(next);
     X509_CRL_free(crl);
+}
+
+void revocation_install(const struct authority *a, unsigned long serial, const char *dir)
+{
+    write_list(a, serial, dir, "we");
+}
+
+void revocation_add(const struct authority *a, unsigned long serial, const char *dir)
+{
+    write_list(a, serial, dir, "ae");
 }

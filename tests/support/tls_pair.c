@@ -105,9 +105,11 @@ void tls_files(void)
     static const struct cert_spec crafty = {.dn = "O=a+CN=admin", .usage = "clientAuth"};
     static char many_parts[5000] = "O=x";
     static const struct cert_spec endless = {.dn = many_parts, .usage = "clientAuth"};
-    static const char *const dirs[] = {"good", "nobody", "strict", "gone",
-                                       "old",  "crafty", "endless"};
-    static struct authority *ours, *other;
+    static const struct cert_spec by_name = {.dn = "CN=by name", .san = "DNS:127.0.0.1"};
+    static const struct cert_spec nameless = {.dn = "CN=127.0.0.1"};
+    static const char *const dirs[] = {"good", "nobody", "strict",  "gone",
+                                       "old",  "crafty", "endless", "lax"};
+    static struct authority *ours, *other, *past, *weak;
     char path[PATH_MAX];
 
     while (strlen(many_parts) < sizeof(many_parts) - 64)
@@ -127,6 +129,19 @@ void tls_files(void)
     cert_install(ours, &old, temp_path(path, "old"), "server");
     cert_install(ours, &crafty, temp_path(path, "crafty"), "client");
     cert_install(ours, &endless, temp_path(path, "endless"), "client");
+    past = authority_make(
+        &(struct authority_spec){.common_name = "past authority", .from_days = -9, .days = 2});
+    weak =
+        authority_make(&(struct authority_spec){.common_name = "weak authority", .rsa_bits = 512});
+    authority_add(past, temp_path(path, "lax"));
+    authority_add(weak, temp_path(path, "lax"));
+    cert_install(ours, &server, temp_path(path, "lax"), "server");
+    cert_install(ours, &client, temp_path(path, "lax"), "client");
+    cert_install(past, &server, temp_path(path, "past"), "server");
+    cert_install(past, &client, temp_path(path, "past"), "client");
+    cert_install(weak, &server, temp_path(path, "weak"), "server");
+    cert_install(ours, &by_name, temp_path(path, "by-name"), "server");
+    cert_install(ours, &nameless, temp_path(path, "nameless"), "server");
     authority_install(other, temp_path(path, "other"));
     cert_install(other, &server, temp_path(path, "other"), "server");
     cert_install(other, &client, temp_path(path, "other"), "client");

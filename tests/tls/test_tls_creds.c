@@ -159,13 +159,143 @@ static void harmless_crl(const char *dir)
     revocation_install(ours, 2, dir);
 }
 
+/* --- what our chain does not use ----------------------------------------------------------------
+ */
+
+static const struct authority_spec idle[] = {
+    {.common_name = "too old", .from_days = -9, .days = 2},
+    {.common_name = "too young", .from_days = 9, .days = 2},
+    {.common_name = "a leaf", .basic = "critical,CA:FALSE", .usage = "critical,digitalSignature"},
+    {.common_name = "no signer", .usage = "critical,cRLSign"},
+};
+
+static void idle_authorities(const char *dir)
+{
+    authority_install(authority_make(&idle[0]), dir);
+    for (size_t i = 1; i < ARRAY_LEN(idle); i++)
+        authority_add(authority_make(&idle[i]), dir);
+    authority_add(ours, dir);
+}
+
+/* The old certificate of the authority that signs still. */
+static void renewed_authority(const char *dir)
+{
+    authority_install(authority_make(&(struct authority_spec){
+                          .common_name = "our authority", .from_days = -9, .days = 2, .key = ours}),
+                      dir);
+    authority_add(ours, dir);
+}
+
+static void signed_by(const char *dir, const struct authority_spec *spec)
+{
+    struct authority *a = authority_make(spec);
+
+    authority_add(a, dir);
+    cert_install(a, &good, dir, "server");
+}
+
+static void by_old_authority(const char *dir)
+{
+    signed_by(dir, &idle[0]);
+}
+
+static void by_young_authority(const char *dir)
+{
+    signed_by(dir, &idle[1]);
+}
+
+static void by_leaf(const char *dir)
+{
+    signed_by(dir, &idle[2]);
+}
+
+static void by_no_signer(const char *dir)
+{
+    signed_by(dir, &idle[3]);
+}
+
+static void only_old_authority(const char *dir)
+{
+    authority_install(authority_make(&idle[0]), dir);
+    no_client_files(dir);
+}
+
+static void others_crl_too(const char *dir)
+{
+    revocation_install(other, 1, dir);
+    revocation_add(ours, 2, dir);
+}
+
+static void revoked_behind_others(const char *dir)
+{
+    revocation_install(other, 2, dir);
+    revocation_add(ours, 1, dir);
+}
+
+/* Of the authority's name, but not by its key. */
+static void forged_crl_too(const char *dir)
+{
+    revocation_install(ours, 2, dir);
+    revocation_add(authority_new("our authority"), 1, dir);
+}
+
+static void small_key(const char *dir)
+{
+    cert_install(ours, &(struct cert_spec){.dn = "CN=small", .rsa_bits = 512}, dir, "server");
+}
+
+static void encrypted_key(const char *dir)
+{
+    cert_install(ours, &(struct cert_spec){.dn = "CN=good", .encrypted = true}, dir, "server");
+}
+
 static const struct load_case {
     const char *label;
     void (*spoil)(const char *dir);
     bool server;
     enum err_kind kind;
-    const char *refused[3]; /* parts of the text; none: it loads */
+    const char *refused[3]; /* parts of the text; none: it loads, and there is nothing to notice */
 } load_cases[] = {
+    {"by an old authority",
+     by_old_authority,
+     true,
+     ERR_USAGE,
+     {"server-cert.pem: the certificate (CN=too old) expired on 20", "signs this one's chain"}},
+    {"by a young authority",
+     by_young_authority,
+     true,
+     ERR_USAGE,
+     {"(CN=too young) is not valid before 20"}},
+    {"by a leaf",
+     by_leaf,
+     true,
+     ERR_USAGE,
+     {"(O=x,CN=good) is of no authority in", "ca-cert.pem: what is there by that name is none"}},
+    {"by one that may not sign",
+     by_no_signer,
+     true,
+     ERR_USAGE,
+     {"(O=x,CN=good) is of no authority in", "what is there by that name is none"}},
+    {"no authority that can be used",
+     only_old_authority,
+     false,
+     ERR_USAGE,
+     {"ca-cert.pem: the certificate (CN=too old) expired on 20"}},
+    {"revoked in the second list",
+     revoked_behind_others,
+     true,
+     ERR_USAGE,
+     {"server-cert.pem", "is revoked by"}},
+    {"a small key",
+     small_key,
+     true,
+     ERR_USAGE,
+     {"server-cert.pem: the certificate (CN=small) has a key that is too small", "RSA, 512 bits"}},
+    {"an encrypted key",
+     encrypted_key,
+     true,
+     ERR_USAGE,
+     {"server-key.pem: the key is encrypted", "openssl pkey"}},
     {"server", do_nothing, true, ERR_NONE, {NULL}},
     {"client", do_nothing, false, ERR_NONE, {NULL}},
     {"a client without a certificate", no_client_files, false, ERR_NONE, {NULL}},
@@ -216,6 +346,56 @@ static void loads_folders(void **state)
             OK(rc, err, c->label);
         for (size_t part = 0; part < 3 && c->refused[part]; part++)
             check_refused(c->label, rc, &err, c->kind, c->refused[part]);
+        if (rc == 0)
+            CHECK(!tls_creds_notice(creds, 0), "%s: %s", c->label, tls_creds_notice(creds, 0));
+        tls_creds_free(creds);
+    }
+}
+
+static const struct idle_case {
+    const char *label;
+    void (*add)(const char *dir);
+    bool server;
+    const char *notices[5]; /* a part of each */
+} idle_cases[] = {
+    {"authorities, at a server",
+     idle_authorities,
+     true,
+     {"ca-cert.pem: the certificate (CN=too old) expired on 20",
+      "ca-cert.pem: the certificate (CN=too young) is not valid before 20",
+      "ca-cert.pem: the certificate (CN=a leaf) is no authority",
+      "ca-cert.pem: the certificate (CN=no signer) is no authority"}},
+    {"authorities, at a client",
+     idle_authorities,
+     false,
+     {"(CN=too old)", "(CN=too young)", "(CN=a leaf)", "(CN=no signer)"}},
+    {"a renewed authority", renewed_authority, true, {"(CN=our authority) expired on 20"}},
+    {"another's list", others_crl_too, true, {"ca-crl.pem: the list is of no authority in"}},
+    {"a forged list", forged_crl_too, true, {"ca-crl.pem: the list's signature is not that of"}},
+};
+
+/* What our chain does not use does no harm, and is told of. */
+static void loads_what_is_idle(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(idle_cases); i++) {
+        const struct idle_case *c = &idle_cases[i];
+        struct tls_config config = {.server = c->server, .hostname = c->server ? NULL : "host"};
+        struct tls_creds *creds = NULL;
+        struct error err;
+        char name[32];
+
+        snprintf(name, sizeof(name), "idle-%zu", i);
+        config.dir = dir_of(name);
+        install_all(config.dir);
+        c->add(config.dir);
+        OK(tls_creds_new(&config, &creds, &err), err, c->label);
+        for (size_t n = 0; n < ARRAY_LEN(c->notices); n++) {
+            const char *notice = tls_creds_notice(creds, n), *part = c->notices[n];
+
+            CHECK(!notice == !part && (!part || strstr(notice, part)), "%s: notice %zu is '%s'",
+                  c->label, n, notice ? notice : "none");
+        }
         tls_creds_free(creds);
     }
 }
@@ -365,6 +545,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loads_folders),
+        cmocka_unit_test(loads_what_is_idle),
         cmocka_unit_test(refuses_what_cannot_be),
         cmocka_unit_test(prints_names_as_gnutls),
         cmocka_unit_test(parses_keys),
