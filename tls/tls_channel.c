@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/signature.h"
 #include "tls/tls_session.h"
 #include "tls/tls_wire.h"
 
@@ -552,10 +553,13 @@ static bool is_migration(const uint8_t *bytes, size_t len)
 /* A record starts with its type, 20 to 23 in a handshake, and a version whose first byte is 3. */
 static int check_is_tls(const uint8_t *bytes, size_t len, struct error *err)
 {
-    char hex[9] = "";
+    char hex[9] = "", name[SIGNATURE_TEXT_LEN];
 
     if (bytes[0] >= 20 && bytes[0] <= 23 && (len < 2 || bytes[1] == 3))
         return 0;
+    if (signature_name(bytes, len, SIGNATURE_PEER, name))
+        return err_set(err, ERR_PEER, "the peer does not speak TLS: expected a handshake, %s",
+                       name);
     for (size_t i = 0; i < MIN(len, 4); i++)
         snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
     return err_set(err, ERR_PEER, "the peer does not speak TLS: it starts with 0x%s%s%s", hex,
