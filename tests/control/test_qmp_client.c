@@ -104,7 +104,7 @@ static int ask(const struct address *at, uint64_t deadline, const struct cancel 
 
 static uint64_t soon(void)
 {
-    return deadline_in_ms(20000 * TEST_SLOWNESS);
+    return deadline_in_ms(HANG_MS);
 }
 
 /* --- answers --------------------------------------------------------------------------------- */

@@ -132,7 +132,7 @@ static bool readable(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
 
-    return poll(&p, 1, 20000 * TEST_SLOWNESS) == 1;
+    return poll(&p, 1, HANG_MS) == 1;
 }
 
 static void put(int fd, const char *text)
@@ -173,7 +173,7 @@ static struct qmp_client *open_client(const struct address *at)
     struct qmp_client *c;
     struct error err;
 
-    OK(qmp_client_open(at, deadline_in_ms(20000 * TEST_SLOWNESS), &never, &c, &err), err, "client");
+    OK(qmp_client_open(at, deadline_in_ms(HANG_MS), &never, &c, &err), err, "client");
     return c;
 }
 

@@ -14,7 +14,7 @@ from lib.netns import Netns
 from lib.qemu import Qemu
 from lib.ramjet import Ramjet
 from lib.runner import demand_kvm
-from lib.scene import until
+from lib.scene import patience, until
 from lib.table import check
 
 Case = namedtuple("Case", "label run")
@@ -92,7 +92,7 @@ def cut(how, options):
                 check(f"for {STALL}.0 s (--stall-timeout)" in end.errors,
                       f"{end.name}: want the limit in: {end.errors}")
         took = time.monotonic() - at
-        check(took < 4 * STALL, f"{took:.1f} s, with a stall timeout of {STALL} s")
+        check(took < patience(4 * STALL), f"{took:.1f} s, with a stall timeout of {STALL} s")
         check(not (scene.folder / "vm.snap").exists(), "half a snapshot was left behind")
         check(image.stat().st_size == 256 << 20, "the source was changed")
     return run
@@ -152,7 +152,7 @@ def leaves_nothing(scene):
             mine = set(script.stdout.readline().split())
             check(len(mine) == 2 and mine <= names(), f"{mine} are not all in {names()}")
             subprocess.run(["kill", f"-{number}", str(script.pid)], check=True)
-            check(script.wait(10) == code, f"SIG{number}: {script.wait()}")
+            check(script.wait(patience(10)) == code, f"SIG{number}: {script.wait()}")
             check(len(mine & names()) == left, f"after SIG{number}: {names()}")
             subprocess.run([SCRIPT, "clean"], check=True)
             check(not mine & names(), f"cleaned after SIG{number}: {names()}")

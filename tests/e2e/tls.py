@@ -8,7 +8,7 @@ import sys
 from collections import namedtuple
 
 from lib import certs, mistakes, ramjet, table
-from lib.scene import until
+from lib.scene import patience, until
 from lib.table import check
 
 Case = namedtuple("Case", "label run channels argument")
@@ -203,7 +203,7 @@ def idle(scene, case):
 
 def connect(address):
     _, host, port = address.split(":")
-    return socket.create_connection((host, int(port)), timeout=10)
+    return socket.create_connection((host, int(port)), timeout=patience(10))
 
 
 CASES = [

@@ -19,8 +19,7 @@
 #define ENTRY_B "\1\0\0\0\2b\0\0\0\0\0"
 
 static struct cancel never = {.fd = -1};
-static const struct transport_config patient = {10000 * TEST_SLOWNESS, 10000 * TEST_SLOWNESS,
-                                                &never};
+static const struct transport_config patient = {HANG_MS, HANG_MS, &never};
 
 static void address_at(const char *name, struct address *ret)
 {
@@ -237,7 +236,7 @@ static void *react(void *arg)
     struct pollfd p = {.fd = r->listener.fds[0], .events = POLLIN};
     char bytes[64];
 
-    assert_true(poll(&p, 1, 10000 * TEST_SLOWNESS) > 0);
+    assert_true(poll(&p, 1, HANG_MS) > 0);
     r->fd = accept4(r->listener.fds[0], NULL, NULL, SOCK_CLOEXEC);
     while (recv(r->fd, bytes, sizeof(bytes), 0) > 0)
         ;

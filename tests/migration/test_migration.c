@@ -118,7 +118,7 @@ static void start(struct ends *e, const struct test_case *c, unsigned n_channels
     snprintf(address, sizeof(address), "unix:%s", temp_path(path, "s"));
     OK(address_parse(address, &in.connect.address, &err), err, c->label);
     OK(engine_find("auto", &in.connect.engine, &err), err, c->label);
-    in.connect.connect_timeout_ms = in.connect.stall_timeout_ms = 20000;
+    in.connect.connect_timeout_ms = in.connect.stall_timeout_ms = HANG_MS;
     out.connect = in.connect;
     OK(machine_synth(&synth, &e->machine, &err), err, c->label);
     OK(incoming_new(&in, &e->landing.base, &e->in, &err), err, c->label);

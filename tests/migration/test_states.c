@@ -280,7 +280,7 @@ static void configure(struct run *r, struct incoming_config *in, struct outgoing
     };
     OK(address_parse(address, &in->connect.address, &err), err, s->label);
     OK(engine_find("auto", &in->connect.engine, &err), err, s->label);
-    in->connect.connect_timeout_ms = in->connect.stall_timeout_ms = 20000;
+    in->connect.connect_timeout_ms = in->connect.stall_timeout_ms = HANG_MS;
     *out = s->out;
     uint64_t stall_ms = s->out.connect.stall_timeout_ms;
     out->connect = in->connect;

@@ -13,7 +13,7 @@ static const struct cancel never = {.fd = -1};
 
 static uint64_t soon(void)
 {
-    return deadline_in_ms(20000 * TEST_SLOWNESS);
+    return deadline_in_ms(HANG_MS);
 }
 
 /* --- its landing ----------------------------------------------------------------------------- */
@@ -120,8 +120,8 @@ static void make_vm(struct monitored *m, const struct monitored_config *c)
         .machine = m->machine,
         .waiting = c->waiting,
         .land = land,
-        .connect_timeout_ms = 30000,
-        .stall_timeout_ms = 30000,
+        .connect_timeout_ms = HANG_MS,
+        .stall_timeout_ms = HANG_MS,
         .over = on_over,
         .arg = m,
     };
@@ -262,7 +262,7 @@ void monitored_await_over(struct monitored *m)
     struct timespec until;
 
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 20 * TEST_SLOWNESS;
+    until.tv_sec += HANG_MS / 1000;
     pthread_mutex_lock(&m->lock);
     while (!m->n_over)
         CHECK(pthread_cond_timedwait(&m->changed, &m->lock, &until) == 0, "it is not over");

@@ -7,7 +7,6 @@
 #include "tests/support/test.h"
 #include "vmm/landing.h"
 
-#define PATIENCE_MS 20000
 
 struct arrival {
     struct incoming *in;
@@ -31,7 +30,7 @@ static void connect_of(struct connect_config *ret)
     snprintf(address, sizeof(address), "unix:%s", temp_path(path, "move"));
     OK(address_parse(address, &ret->address, &err), err, "address");
     OK(engine_find("auto", &ret->engine, &err), err, "engine");
-    ret->connect_timeout_ms = ret->stall_timeout_ms = PATIENCE_MS;
+    ret->connect_timeout_ms = ret->stall_timeout_ms = HANG_MS;
 }
 
 void move_to_landing(const struct move *move, struct machine *from, struct landing *to)

@@ -17,6 +17,12 @@
 #include "base/error.h"
 #include "base/macros.h"
 
+/*
+ * For waits that end with what they wait for: this only ends those that never would. A busy machine
+ * may be many times slower than an idle one, and is not broken.
+ */
+#define HANG_MS 300000
+
 /* Ends the test with a message of its own: the case's label, then what was found. */
 #define CHECK(cond, ...)                                                                           \
     do {                                                                                           \

@@ -50,7 +50,7 @@ static void *shake(void *arg)
     struct tls_end *e = arg;
 
     e->c = NULL;
-    e->rc = tls_channel_new(e->below, e->creds, clock_ns() + 30 * NS_PER_S, &e->c, &e->err);
+    e->rc = tls_channel_new(e->below, e->creds, deadline_in_ms(HANG_MS), &e->c, &e->err);
     if (e->rc < 0) {
         e->heard = atomic_load(&e->below->bytes_received);
         channel_free(e->below);
@@ -76,7 +76,7 @@ void tls_pair(const struct tls_creds *client, const struct tls_creds *server,
 
     tcp_pair(fds);
     for (int i = 0; i < 2; i++)
-        ends[i].below = channel_of_fd(fds[i], 20000);
+        ends[i].below = channel_of_fd(fds[i], HANG_MS);
     tls_shake(&ends[0], &ends[1]);
     OK(ends[0].rc, ends[0].err, "client");
     OK(ends[1].rc, ends[1].err, "server");

@@ -97,7 +97,7 @@ static struct channel *dial(const char *port)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     CHECK(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "connect to port %s", port);
-    return channel_of_fd(fd, 20000);
+    return channel_of_fd(fd, HANG_MS);
 }
 
 /* --- cases ------------------------------------------------------------------------------------ */
@@ -230,7 +230,7 @@ static int talk(struct channel *tls, struct error *err)
             return -1;
         CHECK(strcmp(back, line) == 0, "echo: %s", back);
     }
-    return channel_finish(tls, 20000, err);
+    return channel_finish(tls, HANG_MS, err);
 }
 
 static void meet_server(const struct gnutls_case *c)
@@ -243,7 +243,7 @@ static void meet_server(const struct gnutls_case *c)
     close(listen_somewhere(port)); /* a port that was free a moment ago */
     struct program p = start_server(c, port);
     struct channel *below = dial(port);
-    int rc = tls_channel_new(below, creds, deadline_in_ms(20000), &tls, &err);
+    int rc = tls_channel_new(below, creds, deadline_in_ms(HANG_MS), &tls, &err);
     if (rc < 0)
         channel_free(below);
     else
@@ -312,7 +312,7 @@ static void listen_to(struct program *p, struct channel *tls)
     iov = (struct iovec){got_bytes, 1};
     OK(channel_recvv(tls, &iov, 1, 1, CHANNEL_MAY_IDLE, &got, &err), err, "the end");
     CHECK(got == 0 && !tls->cut, "%zu bytes, cut %d", got, tls->cut);
-    OK(channel_finish(tls, 20000, &err), err, "finish");
+    OK(channel_finish(tls, HANG_MS, &err), err, "finish");
 }
 
 static void meet_client(const struct gnutls_case *c)
@@ -326,8 +326,8 @@ static void meet_client(const struct gnutls_case *c)
     int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
 
     CHECK(fd >= 0, "accept");
-    struct channel *below = channel_of_fd(fd, 20000);
-    int rc = tls_channel_new(below, creds, deadline_in_ms(20000), &tls, &err);
+    struct channel *below = channel_of_fd(fd, HANG_MS);
+    int rc = tls_channel_new(below, creds, deadline_in_ms(HANG_MS), &tls, &err);
     if (rc < 0)
         channel_free(below);
     if (c->version) {

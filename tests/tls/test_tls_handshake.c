@@ -229,8 +229,8 @@ static void connect_ends(struct tls_end *client, struct tls_end *server)
     int fds[2];
 
     tcp_pair(fds);
-    client->below = channel_of_fd(fds[0], 20000);
-    server->below = channel_of_fd(fds[1], 20000);
+    client->below = channel_of_fd(fds[0], HANG_MS);
+    server->below = channel_of_fd(fds[1], HANG_MS);
 }
 
 /* A client of TLS 1.3 is done first; it hears of the refusal by what it does next. */
@@ -353,14 +353,14 @@ static int meet(const struct stranger_case *c, const struct tls_creds *creds, ui
     int fds[2];
 
     tcp_pair(fds);
-    below = fast_channel(fds[0], 20000);
+    below = fast_channel(fds[0], HANG_MS);
     CHECK(write(fds[1], c->bytes, c->len) == (ssize_t)c->len, "write");
     if (c->closes)
         shutdown(fds[1], SHUT_WR);
     int rc = tls_channel_new(below, creds, DEADLINE_NEVER, &tls, err);
     *ret_heard = atomic_load(&below->bytes_received);
     CHECK(!tls, "%s: a channel", c->label);
-    CHECK(atomic_load(&below->stall_timeout_ms) == 20000, "the caller's patience");
+    CHECK(atomic_load(&below->stall_timeout_ms) == HANG_MS, "the caller's patience");
     channel_free(below);
     close(fds[1]);
     return rc;

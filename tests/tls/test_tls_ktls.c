@@ -117,9 +117,8 @@ static void leaves_sending_to_the_kernel(void **state)
     struct iovec in = {text, 4};
     OK(channel_recvv(pair[0], &in, 1, 4, 0, &got, &err), err, "receive");
     CHECK(strcmp(text, "pong") == 0, "%s", text);
-    atomic_store(&pair[0]->stall_timeout_ms, 1);
-    OK(channel_finish(pair[0], 20000, &err), err, "finish");
-    expect_given("\x01\x00", 2); /* close_notify, a warning */
+    OK(channel_finish(pair[0], 1, &err), err, "finish"); /* the peer does not close */
+    expect_given("\x01\x00", 2);                         /* close_notify, a warning */
     CHECK(recv(pair[1]->fd, text, 1, 0) == 0, "and no more");
     free_pair();
 }

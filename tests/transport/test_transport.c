@@ -18,7 +18,7 @@
 
 static struct cancel cancel;
 static struct transport_config config = {
-    .connect_timeout_ms = 20000, .stall_timeout_ms = 12345, .cancel = &cancel};
+    .connect_timeout_ms = HANG_MS, .stall_timeout_ms = 12345, .cancel = &cancel};
 
 static int setup(void **state)
 {
@@ -61,7 +61,7 @@ static int accept_one(struct listener *l)
     while (fd < 0) {
         for (size_t i = 0; i < l->n; i++)
             p[i] = (struct pollfd){.fd = l->fds[i], .events = POLLIN};
-        CHECK(poll(p, l->n, 20000) > 0, "%s: nobody came", l->text);
+        CHECK(poll(p, l->n, HANG_MS) > 0, "%s: nobody came", l->text);
         OK(listener_accept(l, &config, &fd, &err), err, l->text);
     }
     return fd;
@@ -139,7 +139,7 @@ static void vsock_loopback(void **state)
     }
     config.connect_timeout_ms = 1000;
     int rc = dial(l.text, &a, &err);
-    config.connect_timeout_ms = 20000;
+    config.connect_timeout_ms = HANG_MS;
     if (rc < 0) {
         listener_done(&l);
         print_message("skipped: vsock without a loopback: %s\n", err.text);
@@ -336,7 +336,7 @@ static void connecting_has_a_deadline(void **state)
     config.connect_timeout_ms = 20;
     check_refused("full queue", dial(text, &connected, &err), &err, ERR_SYSTEM,
                   "connect to 127.0.0.1:");
-    config.connect_timeout_ms = 20000;
+    config.connect_timeout_ms = HANG_MS;
     CHECK(err.sys == ETIMEDOUT && connected == -1, "errno %d, fd %d", err.sys, connected);
     cancel_request(&cancel);
     check_refused("cancelled", dial(text, &connected, &err), &err, ERR_CANCELLED, "cancelled");

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from .scene import patience
 from .table import Skip, check
 
 _SCRIPT = Path(__file__).parents[3] / "scripts" / "netns"
@@ -29,7 +30,7 @@ class Netns:
 
     def _end(self):
         self._script.stdin.close()
-        check(self._script.wait(60) in (0, 77), "scripts/netns failed")
+        check(self._script.wait(patience(10)) in (0, 77), "scripts/netns failed")
         self._script.stdout.close()
 
     def cut(self, *ends):
@@ -59,4 +60,4 @@ class Netns:
     @staticmethod
     def _ip(*words):
         return subprocess.run(["ip", *words], check=True, capture_output=True, text=True,
-                              timeout=20).stdout
+                              timeout=patience(20)).stdout

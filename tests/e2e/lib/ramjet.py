@@ -38,7 +38,7 @@ class Ramjet(Process):
         return json.loads(text) if text.startswith("{") else None
 
     def failed(self, *words, seconds=5, code=1):
-        """Demands the bad end within `seconds`: the code, and one line that holds all `words`."""
+        """Demands the bad end, with patience(seconds): the code, and one line that holds all `words`."""
         found = self.wait(seconds)
         said = self.errors.strip()
         check(found == code, f"{self.name}: exit code {found}, want {code}: {said}")

@@ -16,6 +16,15 @@ _libc = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _ENDS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
+SLOWNESS = int(os.environ.get("TEST_SLOWNESS", 1))  # under a sanitizer
+BUSY = 6 * max(5, SLOWNESS)  # so many times slower than an idle machine is one that is not broken
+
+
+def patience(seconds):
+    """How long a test waits, at the most, for what an idle machine has done within `seconds`. Waits end
+    by what they wait for; this only ends those that never would."""
+    return seconds * BUSY
+
 
 def _die_with_parent():
     # ctest kills a test that takes too long; nothing it started may outlive it.
@@ -35,7 +44,7 @@ def _preparation(closed, ignored, file_limit):
     return prepare
 
 
-def _memory_folder():
+def memory_folder():
     """Where guest memory and snapshots lie: in memory where there is room, else in TMPDIR."""
     shm = "/dev/shm"
     roomy = os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > 4 << 30
@@ -43,11 +52,11 @@ def _memory_folder():
 
 
 def until(holds, what, seconds=20):
-    """Polls where there is no event to wait for."""
-    end = time.monotonic() + seconds
+    """Polls where there is no event to wait for, with patience(seconds)."""
+    end = time.monotonic() + patience(seconds)
     while not holds():
         if time.monotonic() > end:
-            raise TimeoutError(f"waited {seconds} s for {what}")
+            raise TimeoutError(f"waited {patience(seconds)} s for {what}")
         time.sleep(0.01)
 
 
@@ -110,12 +119,13 @@ class Process:
         self._out = os.open(os.devnull, os.O_RDONLY)
 
     def wait(self, seconds=None):
-        """Reads the rest of the output and waits for the end; returns the exit code."""
+        """Reads the rest of the output and waits for the end, with patience(seconds); returns the
+        exit code."""
         if seconds is None:
             while self._read_some():
                 pass
             return self._child.wait()
-        end = time.monotonic() + seconds
+        end = time.monotonic() + patience(seconds)
         while self._read_some(max(0, end - time.monotonic())):
             pass
         return self._child.wait(max(1, end - time.monotonic()))
@@ -157,14 +167,14 @@ def _terminate(_signal, _frame):
 
 
 class Scene:
-    """A folder of its own, everything started in it, and a deadline for all of it.
+    """A folder of its own, everything started in it, and patience(seconds) for all of it.
 
     The one alarm bounds every wait, whatever it waits for: a line, a socket, a process.
     """
 
     def __init__(self, seconds):
-        self._seconds = seconds
-        self.folder = Path(tempfile.mkdtemp(prefix="ramjet-e2e.", dir=_memory_folder()))
+        self._seconds = patience(seconds)
+        self.folder = Path(tempfile.mkdtemp(prefix="ramjet-e2e.", dir=memory_folder()))
         self.folder.chmod(0o755)  # one case starts ramjet as another user
         self.processes = []
         self.at_end = contextlib.ExitStack()  # for what else must be undone
@@ -173,7 +183,7 @@ class Scene:
         signal.signal(signal.SIGALRM, _expire)
         signal.signal(signal.SIGTERM, _terminate)
         signal.signal(signal.SIGHUP, _terminate)
-        signal.alarm(self._seconds)
+        signal.alarm(int(self._seconds))
         return self
 
     def __exit__(self, *_):
