@@ -165,7 +165,7 @@ static int switch_unconfirmed(struct outgoing *m, struct error *err)
     out_bytes(&m->out, tail->data, eof);
     if (stream_out_flush(&m->out, err) < 0)
         return -1;
-    m->left = m->torn = m->config.return_path;
+    m->left = m->torn = m->config.connect.address.scheme != ADDRESS_FILE;
     out_bytes(&m->out, tail->data + eof, tail->len - eof);
     if (stream_out_flush(&m->out, err) < 0)
         return -1;
