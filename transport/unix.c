@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -36,6 +37,30 @@ static void remove_stale(const struct sockaddr_un *sa)
         unlink(sa->sun_path);
 }
 
+#define OURS_ALONE (S_IRUSR | S_IWUSR)
+
+/*
+ * Whoever can connect to a socket of ours can do what we can, so it is for its user alone, whatever
+ * the umask. The path gets the mode of the descriptor that is bound, less the umask: set before, so
+ * that nobody finds it open for a moment. Afterwards only what a strict umask has taken is missing.
+ */
+static int bind_private(int fd, const struct sockaddr_un *sa)
+{
+    struct stat st;
+
+    (void)!fchmod(fd, OURS_ALONE); /* where sockets have no mode, the path's is set below */
+    if (bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0)
+        return -1;
+    if (lstat(sa->sun_path, &st) == 0 && (st.st_mode & ALLPERMS) == OURS_ALONE)
+        return 0;
+    if (fchmodat(AT_FDCWD, sa->sun_path, OURS_ALONE, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    int sys = errno;
+    unlink(sa->sun_path);
+    errno = sys;
+    return -1;
+}
+
 static int unix_listen(const struct address *at, const struct transport_config *config,
                        struct listener *l, struct error *err)
 {
@@ -46,7 +71,7 @@ static int unix_listen(const struct address *at, const struct transport_config *
     if (fd < 0)
         return err_sys(err, "listen on %s: socket", at->text);
     remove_stale(&sa);
-    if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+    if (bind_private(fd, &sa) < 0)
         return err_sys(err, "listen on %s", at->text);
     strcpy(l->unlink, at->path);
     if (listen(fd, TRANSPORT_BACKLOG) < 0)
