@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,6 +22,7 @@
 #define FLUSH_MS    100
 #define MUTE_MS     500 /* after an accept that failed for want of something */
 #define NAP_MS      20  /* after a poll that failed: who looks all the time would be no better */
+#define ACCEPTS_MAX 4   /* at a turn: a newcomer is heard before others can take its place */
 #define SOCKETS_MAX (QMP_ADDRESSES_MAX * LISTENER_MAX)
 
 struct client {
@@ -31,7 +33,8 @@ struct client {
     struct qmp_session session;
     uint8_t in[16384]; /* received, and heard up to `at` */
     size_t at, len;
-    bool leaving; /* it says no more, or has said too much: it goes when it has read all */
+    uint64_t heard_ns; /* when it last said something, or came */
+    bool leaving;      /* it says no more, or has said too much: it goes when it has read all */
     uint64_t leave_by;
 
     /* Under the server's lock. */
@@ -184,6 +187,8 @@ static void receive(struct client *c)
         leave(c);
     c->at = 0;
     c->len = n > 0 ? (size_t)n : 0;
+    if (n > 0)
+        c->heard_ns = clock_ns();
 }
 
 /* Until the client has more to read than it should. */
@@ -212,44 +217,6 @@ static void client_free(struct client *c)
     free(c);
 }
 
-static void add_client(struct qmp_server *s, int *fd)
-{
-    static const char full[] = "{\"error\": {\"class\": \"GenericError\", \"desc\": \"too many "
-                               "clients; close another one first\"}}\r\n";
-    struct client *c = s->n_clients < QMP_CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
-
-    if (!c) {
-        (void)!send(*fd, full, sizeof(full) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-        return;
-    }
-    c->server = s;
-    c->fd = fd_take(fd);
-    qmp_session_init(&c->session, &s->registry, &session_ops, c);
-    qmp_session_greet(&c->session);
-    pthread_mutex_lock(&s->lock);
-    s->clients[s->n_clients++] = c;
-    pthread_mutex_unlock(&s->lock);
-}
-
-/* So many at a turn: a flood of them must not keep those who are there from being heard. */
-static void accept_clients(struct qmp_server *s, struct listener *l)
-{
-    const struct transport_config config = {0};
-    struct error ignored;
-
-    for (unsigned i = 0; i < QMP_CLIENTS_MAX; i++) {
-        AUTO_FD int fd = -1;
-
-        if (listener_accept(l, &config, &fd, &ignored) < 0) {
-            s->muted_until = deadline_in_ms(MUTE_MS); /* the connection still waits there */
-            return;
-        }
-        if (fd < 0)
-            return;
-        add_client(s, &fd);
-    }
-}
-
 static bool is_gone(struct client *c)
 {
     pthread_mutex_lock(&c->server->lock);
@@ -269,6 +236,78 @@ static void remove_gone(struct qmp_server *s)
         s->clients[i - 1] = s->clients[--s->n_clients];
         pthread_mutex_unlock(&s->lock);
         client_free(c);
+    }
+}
+
+/* Whether `a` is to make room rather than `b`. */
+static bool is_idler(const struct client *a, const struct client *b)
+{
+    if (a->leaving != b->leaving)
+        return a->leaving;
+    if (a->ready != b->ready)
+        return b->ready;
+    return a->heard_ns < b->heard_ns;
+}
+
+/*
+ * Clients that were left open must not lock everybody out. The oldest that has not negotiated goes;
+ * where all have, the one that has said nothing for longest.
+ */
+static void make_room(struct qmp_server *s)
+{
+    struct client *idlest = s->clients[0];
+    char text[200];
+
+    for (size_t i = 1; i < s->n_clients; i++) {
+        if (is_idler(s->clients[i], idlest))
+            idlest = s->clients[i];
+    }
+    snprintf(text, sizeof(text),
+             "{\"error\": {\"class\": \"GenericError\", \"desc\": \"too many clients: this one, "
+             "idle for %llu s, makes room for another\"}}",
+             (unsigned long long)((clock_ns() - idlest->heard_ns) / NS_PER_S));
+    pthread_mutex_lock(&s->lock);
+    queue(idlest, text, strlen(text));
+    pthread_mutex_unlock(&s->lock);
+    send_queued(idlest);
+    drop(idlest);
+    remove_gone(s);
+}
+
+static void add_client(struct qmp_server *s, int *fd)
+{
+    struct client *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return; /* it finds its connection closed */
+    if (s->n_clients == QMP_CLIENTS_MAX)
+        make_room(s);
+    c->server = s;
+    c->fd = fd_take(fd);
+    c->heard_ns = clock_ns();
+    qmp_session_init(&c->session, &s->registry, &session_ops, c);
+    qmp_session_greet(&c->session);
+    pthread_mutex_lock(&s->lock);
+    s->clients[s->n_clients++] = c;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* A flood of them must neither keep others from being heard, nor push out a newcomer. */
+static void accept_clients(struct qmp_server *s, struct listener *l)
+{
+    const struct transport_config config = {0};
+    struct error ignored;
+
+    for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
+        AUTO_FD int fd = -1;
+
+        if (listener_accept(l, &config, &fd, &ignored) < 0) {
+            s->muted_until = deadline_in_ms(MUTE_MS); /* the connection still waits there */
+            return;
+        }
+        if (fd < 0)
+            return;
+        add_client(s, &fd);
     }
 }
 

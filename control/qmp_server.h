@@ -10,7 +10,7 @@
 #include "control/qmp_command.h"
 #include "transport/transport.h"
 
-#define QMP_CLIENTS_MAX   32 /* one more is told so and dropped */
+#define QMP_CLIENTS_MAX   32 /* one more takes the place of the idlest, who is told so */
 #define QMP_ADDRESSES_MAX 8
 
 struct qmp_server;

@@ -190,9 +190,19 @@ static json_int_t counted(struct qmp_client *c)
 
 /* --- tests ----------------------------------------------------------------------------------- */
 
+static void told_to_go(int fd, const char *who)
+{
+    struct buf heard = hear(fd, NULL);
+
+    CHECK(strstr((char *)heard.data, "too many clients: this one, idle for"), "%s: %s", who,
+          (char *)heard.data);
+    buf_done(&heard);
+}
+
+/* As many as there may be stay, idle or not; one more takes the idlest one's place. */
 static void test_many_clients(void **state)
 {
-    struct qmp_client *clients[QMP_CLIENTS_MAX];
+    struct qmp_client *clients[QMP_CLIENTS_MAX - 2];
     struct monitor m;
 
     (void)state;
@@ -201,23 +211,62 @@ static void test_many_clients(void **state)
         clients[i] = open_client(i % 2 ? &m.at : &m.tcp);
     for (size_t i = 0; i < ARRAY_LEN(clients); i++)
         assert_int_equal(counted(clients[i]), i);
-    AUTO_FD int fd = dial(&m.at);
-    struct buf heard = hear(fd, NULL);
-    CHECK(strstr((char *)heard.data, "too many clients"), "%s", (char *)heard.data);
-    buf_done(&heard);
-    qmp_client_close(clients[7]);
-    /* When its end has been noticed there is room again; until then one is told so. */
-    for (bool in = false; !in;) {
-        AUTO_FD int again = dial(&m.at);
-
-        heard = hear(again, "}\r\n");
-        in = strstr((char *)heard.data, "\"QMP\"");
-        buf_done(&heard);
-    }
+    AUTO_FD int older = dial(&m.at); /* these two have not negotiated */
+    expect(older, "\"QMP\"");
+    AUTO_FD int newer = dial(&m.tcp);
+    expect(newer, "\"QMP\"");
+    struct qmp_client *more = open_client(&m.at);
+    told_to_go(older, "the older stranger");
+    struct qmp_client *again = open_client(&m.tcp);
+    told_to_go(newer, "the newer stranger");
+    /* Nobody is a stranger now. All but one say something: that one goes. */
     for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
         if (i != 7)
-            qmp_client_close(clients[i]);
+            counted(clients[i]);
     }
+    counted(more);
+    counted(again);
+    struct qmp_client *last = open_client(&m.at);
+    counted(last);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        struct error err;
+
+        if (i != 7) {
+            counted(clients[i]);
+            continue;
+        }
+        int rc = qmp_client_execute(clients[i], "count", NULL, NULL, &err);
+        CHECK(rc < 0, "client 7 is still there");
+    }
+    counted(more);
+    counted(again);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+        qmp_client_close(clients[i]);
+    qmp_client_close(more);
+    qmp_client_close(again);
+    qmp_client_close(last);
+    monitor_end(&m);
+}
+
+/* Strangers who come by the hundred, and stay, keep nobody out. */
+static void test_strangers(void **state)
+{
+    int strangers[10 * QMP_CLIENTS_MAX];
+    struct monitor m;
+
+    (void)state;
+    monitor_start(&m);
+    struct qmp_client *early = open_client(&m.at);
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++)
+        strangers[i] = dial(i % 2 ? &m.at : &m.tcp);
+    struct qmp_client *late = open_client(&m.at);
+    assert_int_equal(counted(early), 0);
+    assert_int_equal(counted(late), 1);
+    told_to_go(strangers[0], "the first stranger");
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++)
+        close(strangers[i]);
+    qmp_client_close(early);
+    qmp_client_close(late);
     monitor_end(&m);
 }
 
@@ -462,6 +511,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_clients),
+        cmocka_unit_test(test_strangers),
         cmocka_unit_test(test_events),
         cmocka_unit_test(test_slow_reader),
         cmocka_unit_test(test_never_reads),
