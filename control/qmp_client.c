@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/printable.h"
+#include "base/signature.h"
 #include "transport/transport.h"
 
 struct qmp_client {
@@ -132,11 +133,21 @@ static json_t *next_message(struct qmp_client *c, struct error *err)
     return message;
 }
 
+/* Whether something else answers there: all that it has said stands at the buffer's start. */
+static bool speaks_otherwise(const struct qmp_client *c, char ret[static SIGNATURE_TEXT_LEN])
+{
+    return c->begun && c->message_len <= c->at && !memchr("{[", c->in[0], 2) &&
+           signature_name(c->in, c->len, SIGNATURE_PEER, ret);
+}
+
 static int greet(struct qmp_client *c, struct error *err)
 {
     json_auto_t *message = next_message(c, err);
+    char name[SIGNATURE_TEXT_LEN];
 
-    if (message && !json_is_object(json_object_get(message, "QMP")))
+    if (!message && err->kind == ERR_PEER && speaks_otherwise(c, name))
+        err_set(err, ERR_PEER, "what the monitor sent is not QMP: %s", name);
+    else if (message && !json_is_object(json_object_get(message, "QMP")))
         err_set(err, ERR_PEER, "what the monitor sent first is not {\"QMP\": …}");
     else if (message)
         return 0;
