@@ -15,6 +15,12 @@ int ram_map_add(struct ram_map *map, const char *name, uint64_t used_bytes, stru
     if (!name[0] || strlen(name) >= RAM_BLOCK_NAME)
         return err_set(err, ERR_PEER, "RAM block %zu: a name of %zu bytes, expected 1 to %d",
                        map->n, strlen(name), RAM_BLOCK_NAME - 1);
+    for (const char *p = name; *p; p++) {
+        if (*p < 0x20 || *p > 0x7e)
+            return err_set(err, ERR_PEER,
+                           "RAM block '%s': its name holds byte 0x%02x, expected printable ASCII",
+                           name, (unsigned char)*p);
+    }
     if (ram_map_find(map, name))
         return err_set(err, ERR_PEER, "RAM block '%s': listed twice", name);
     if (used_bytes == 0 || used_bytes > RAM_BLOCK_MAX || !IS_ALIGNED(used_bytes, RAM_PAGE_SIZE))

@@ -7,7 +7,6 @@
 #include "ram/resident.h"
 #include "stream/description.h"
 #include "tools/json_print.h"
-#include "tools/monitor.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/source.h"

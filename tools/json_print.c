@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/printable.h"
 #include "tools/output.h"
 
 #define DELETE 0x7f /* the one control character that jansson leaves as it is */
@@ -29,4 +30,13 @@ int json_print(const json_t *json, size_t flags, struct error *err)
     }
     free(text);
     return rc;
+}
+
+void json_word(const json_t *object, const char *member, const char *otherwise, char *ret,
+               size_t size)
+{
+    const char *text = json_string_value(json_object_get(object, member));
+
+    snprintf(ret, size, "%s", text ? text : otherwise);
+    printable(ret);
 }

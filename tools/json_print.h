@@ -1,5 +1,5 @@
 /*
- * tools/json_print.h: a result for programs, on standard output.
+ * tools/json_print.h: a result for programs, on standard output; and a member of one for people.
  */
 #pragma once
 
@@ -14,3 +14,7 @@
  * or has run out for any member (tools/output.h); a NULL `json` is where it has for the whole.
  */
 MUST_USE int json_print(const json_t *json, size_t flags, struct error *err);
+
+/* A member that is a string, as far as it fits, fit to be printed; else `otherwise`. */
+void json_word(const json_t *object, const char *member, const char *otherwise, char *ret,
+               size_t size);

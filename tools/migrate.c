@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/printable.h"
 #include "tools/interrupt.h"
+#include "tools/json_print.h"
 #include "tools/migrate_path.h"
 #include "tools/migrate_report.h"
 #include "tools/migrate_settings.h"

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control/settings_json.h"
+#include "tools/json_print.h"
 
 /* Said by default: with these the way that memory travels is the same whatever was there before. */
 #define DEFAULT_CAPABILITIES                                                                       \

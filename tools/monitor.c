@@ -4,21 +4,12 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/printable.h"
+#include "tools/json_print.h"
 
 /* A signal is waited for between commands: an answer that was cut off would end the connection. */
 static const struct cancel never = {.fd = -1};
 
 /* --- what answers hold ----------------------------------------------------------------------- */
-
-void json_word(const json_t *object, const char *member, const char *otherwise, char *ret,
-               size_t size)
-{
-    const char *text = json_string_value(json_object_get(object, member));
-
-    snprintf(ret, size, "%s", text ? text : otherwise);
-    printable(ret);
-}
 
 uint64_t json_count(const json_t *object, const char *member)
 {

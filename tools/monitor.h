@@ -51,8 +51,5 @@ MUST_USE int monitor_migration(struct monitor *m, json_t **ret, struct error *er
 /* Asks for version, capabilities and parameters; once more for their present values. */
 MUST_USE int monitor_learn(struct monitor *m, struct error *err);
 
-/* A member that is a string, as far as it fits, fit to be printed; else `otherwise`. */
-void json_word(const json_t *object, const char *member, const char *otherwise, char *ret,
-               size_t size);
 /* A member that is a number that is not negative; else 0. */
 uint64_t json_count(const json_t *object, const char *member);

@@ -137,6 +137,7 @@ static int print_text(enum verb_bit verb, const struct migration_snapshot *s, co
                       struct error *err)
 {
     double seconds = (double)s->total_ms / 1000, gib = 1024.0 * 1024 * 1024;
+    char block[RAM_BLOCK_NAME];
     size_t i;
     json_t *entry;
 
@@ -156,8 +157,8 @@ static int print_text(enum verb_bit verb, const struct migration_snapshot *s, co
     print_path(&s->path);
     json_array_foreach(digests, i, entry)
     {
-        printf("  %s  %s\n", json_string_value(json_object_get(entry, "xxh64")),
-               json_string_value(json_object_get(entry, "block")));
+        json_word(entry, "block", "", block, sizeof(block));
+        printf("  %s  %s\n", json_string_value(json_object_get(entry, "xxh64")), block);
     }
     return output_flush(err);
 }

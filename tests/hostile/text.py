@@ -4,6 +4,7 @@ it, what ramjet prints stays one line of visible characters, and JSON keeps it w
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -200,6 +201,76 @@ def answer(folder):
     check(json.loads(done.stdout) == {EVIL: EVIL}, f"{done.stdout!r}")
 
 
+@case("monitors that ramjet migrate asks")
+def migrated(folder):
+    """FROM answers everything with the same text; whatever is made of it is one line."""
+    evil = json.dumps({"return": {"status": EVIL, "package": EVIL, "type": EVIL, "qemu": {}},
+                       "id": 0}, ensure_ascii=False)
+    error = json.dumps({"error": {"class": "GenericError", "desc": EVIL}, "id": 0},
+                       ensure_ascii=False)
+    for text in (evil, error):
+        listener = socket.socket(socket.AF_UNIX)
+        path = f"{folder}/from"
+        listener.bind(path)
+        listener.listen()
+
+        def serve():
+            while True:
+                try:
+                    s, _ = listener.accept()
+                except OSError:
+                    return
+                with s, s.makefile("rb") as lines:
+                    s.sendall(b'{"QMP": {"version": {}, "capabilities": []}}\n')
+                    for line in lines:
+                        asked_for = json.loads(line)
+                        said = json.loads(text)
+                        if asked_for["execute"] == "qmp_capabilities":
+                            said = {"return": {}}
+                        said["id"] = asked_for["id"]
+                        s.sendall(json.dumps(said, ensure_ascii=False).encode() + b"\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        for words in ([], ["--json"]):
+            done = run("migrate", *words, f"unix:{path}", f"unix:{path}")
+            check(done.returncode in (1, 2), f"{done}")
+            visible(done.stderr, 1, "migrate")
+            visible(done.stdout, 1 if done.stdout else 0, "migrate --json")
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        os.unlink(path)
+
+
+@case("a certificate's name")
+def certificate(folder):
+    if not shutil.which("openssl"):
+        return  # the rows of tls.tls_handshake remain
+    def openssl(*words):
+        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=folder)
+    new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-utf8",
+           "-days", "2"]
+    name = "/CN=" + EVIL.replace("/", "").replace("+", "")
+    for role in ("server", "client"):
+        (folder / role).mkdir()
+        openssl(*new, "-subj", name if role == "client" else "/CN=server", "-addext",
+                "subjectAltName=IP:127.0.0.1", "-keyout", f"{role}/{role}-key.pem", "-out",
+                f"{role}/{role}-cert.pem")
+    for role, other in (("server", "client"), ("client", "server")):
+        pems = [(folder / role / f"{role}-cert.pem").read_bytes()]
+        if role == "client":  # it trusts the server, the server does not trust it
+            pems.append((folder / other / f"{other}-cert.pem").read_bytes())
+        (folder / role / "ca-cert.pem").write_bytes(b"".join(pems))
+    receiver = subprocess.Popen([RAMJET, "recv", "--tls-creds", folder / "server",
+                                 "tcp:127.0.0.1:0", "null:"], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    at = receiver.stdout.readline().decode().strip().removeprefix("listening ")
+    done = run("send", "--tls-creds", folder / "client", "synth:16M", at)
+    _, errors = receiver.communicate(timeout=STUCK_S)
+    visible(done.stderr, 1, "send")
+    visible(errors, 1, "recv")
+    check(b"the peer's certificate (CN=x" in errors, f"{errors}")
+
+
 # ---- what ramjet's own monitor answers ----
 
 @case("what a client says comes back visible")
@@ -250,6 +321,7 @@ def words(folder):
                  ["send", "--tls-creds", EVIL, "synth:1M", "tcp:127.0.0.1:1"],
                  ["send", "--tls-psk", EVIL, "synth:1M", "tcp:127.0.0.1:1"],
                  ["recv", "tcp:127.0.0.1:0", f"file:{EVIL}/{EVIL}"],
+                 ["send", "image:" + EVIL.replace("/", "") + "=/proc/self/exe", "file:x"],
                  ["vm", "--guest", EVIL], ["vm", "--payload", EVIL],
                  ["vm", "--accel", "synth", "--guest", "idle", "--name", "x", "--qmp", EVIL],
                  ["qmp", f"unix:{EVIL}", "stop"], ["migrate", f"unix:{EVIL}", f"unix:{EVIL}"]):

@@ -19,6 +19,8 @@ static const struct add_case {
     {"all that fits in a word", "c", UINT64_C(0xfffffffffffff000), "length 0xfffffffffffff000"},
     {"no name", "", 4096, "a name of 0 bytes"},
     {"a name again", "a", 4096, "listed twice"},
+    {"a name of two lines", "d\ne", 4096, "RAM block 'd?e': its name holds byte 0x0a"},
+    {"a name of no ASCII", "\u00e4", 4096, "holds byte 0xc3, expected printable ASCII"},
 };
 
 static void adds(void **state)
