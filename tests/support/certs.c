@@ -13,7 +13,10 @@
 struct authority {
     EVP_PKEY *key;
     X509 *cert;
+    struct authority *next;
 };
+
+static struct authority *authorities; /* all: they live until the program ends */
 
 static EVP_PKEY *new_key(unsigned rsa_bits)
 {
@@ -78,6 +81,8 @@ struct authority *authority_make(const struct authority_spec *spec)
     add_extension(a->cert, NID_key_usage,
                   spec->usage ? spec->usage : "critical,keyCertSign,cRLSign");
     CHECK(X509_sign(a->cert, a->key, EVP_sha256()), "sign");
+    a->next = authorities;
+    authorities = a;
     return a;
 }
 
