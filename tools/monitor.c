@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "tools/json_print.h"
+#include "tools/output.h"
 
 /* A signal is waited for between commands: an answer that was cut off would end the connection. */
 static const struct cancel never = {.fd = -1};
@@ -45,7 +46,9 @@ int monitor_ask(struct monitor *m, const char *command, json_t *arguments, json_
                 struct error *err)
 {
     qmp_client_set_deadline(m->client, deadline_in_ms(m->patience_ms));
-    int rc = qmp_client_execute(m->client, command, arguments, ret, err);
+    int rc = output_has_memory(err);
+    if (rc == 0)
+        rc = qmp_client_execute(m->client, command, arguments, ret, err);
     json_decref(arguments);
     return rc < 0 ? err_in(err, "%s", m->name) : 0;
 }

@@ -22,17 +22,10 @@ void output_init(void)
     json_set_alloc_funcs(allocate, free);
 }
 
-static int report_error(struct error *err)
-{
-    err->kind = ERR_REPORT;
-    return -1;
-}
-
 int output_no_memory(struct error *err)
 {
     errno = ENOMEM;
-    err_sys(err, "memory for the report");
-    return report_error(err);
+    return err_sys(err, "memory for JSON");
 }
 
 int output_has_memory(struct error *err)
@@ -41,6 +34,12 @@ int output_has_memory(struct error *err)
 
     memory_ran_out = false;
     return ran_out ? output_no_memory(err) : 0;
+}
+
+static int report_error(struct error *err)
+{
+    err->kind = ERR_REPORT;
+    return -1;
 }
 
 int output_flush(struct error *err)

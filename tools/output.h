@@ -1,8 +1,8 @@
 /*
  * tools/output.h: standard output, and whether what was said there has arrived.
  *
- * Whoever reads it may go away, a disk may be full, memory may run out while the report is made.
- * What the program was for is done by then: these errors are ERR_REPORT.
+ * Whoever reads it may go away, a disk may be full: ERR_REPORT, as what the program was for is done
+ * by then. And whether JSON, printed or sent, has all of its members.
  */
 #pragma once
 
@@ -14,12 +14,11 @@
 void output_init(void);
 
 /*
- * Whether all JSON that this thread has made since it was last asked has all of its members: to
- * look at each of them is not necessary.
+ * Whether all JSON that this thread has made since it was last asked has all of its members, so
+ * that nobody has to look at each of them: before it is printed or sent.
  */
 MUST_USE int output_has_memory(struct error *err);
-/* It has not. Returns -1. */
-int output_no_memory(struct error *err);
+int output_no_memory(struct error *err); /* it has not; returns -1 */
 /* Fails if something that was ever printed has not arrived. */
 MUST_USE int output_flush(struct error *err);
 /* The same for the last time: some file systems only say at a close what they could not do. */

@@ -9,6 +9,7 @@
 #include "tests/support/memory.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
+#include "tools/qmp_arguments.h"
 #include "tools/report.h"
 
 static unsigned long fail_at, calls; /* 0: none fails */
@@ -81,6 +82,31 @@ static void try_each(const char *label, bool json)
     ram_map_done(&ram);
 }
 
+/* A command that lacks an argument, or has a text for a number, is another command. */
+static void arguments_are_whole(void **state)
+{
+    static const char *const words[] = {"a=1", "b.c=true", "b.d=text"};
+    json_t *whole, *tried = NULL;
+    unsigned long n = 0;
+    struct error err;
+
+    (void)state;
+    output_init();
+    calls = 0;
+    OK(qmp_arguments(words, ARRAY_LEN(words), &whole, &err), err, "arguments");
+    for (unsigned long last = calls; n < last; json_decref(tried)) {
+        tried = NULL;
+        calls = 0;
+        fail_at = ++n;
+        int rc = qmp_arguments(words, ARRAY_LEN(words), &tried, &err);
+        fail_at = 0;
+        bool noticed = output_has_memory(&err) < 0;
+        CHECK(rc < 0 || noticed || json_equal(tried, whole), "allocation %lu failed, unnoticed", n);
+    }
+    CHECK(n > 5, "only %lu allocations were tried", n);
+    json_decref(whole);
+}
+
 static void reports_are_whole(void **state)
 {
     (void)state;
@@ -127,7 +153,8 @@ static void a_digest_may_fail(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reports_are_whole),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(arguments_are_whole),
+                                       cmocka_unit_test(reports_are_whole),
                                        cmocka_unit_test(a_digest_may_fail)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
