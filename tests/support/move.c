@@ -7,7 +7,6 @@
 #include "tests/support/test.h"
 #include "vmm/landing.h"
 
-
 struct arrival {
     struct incoming *in;
     int rc;
