@@ -54,17 +54,29 @@ static void add_cure(char *text, size_t size, int resource, const char *cure)
         snprintf(text + len, size - len, ": %s", cure);
 }
 
-void err_reason(int sys, char ret[static ERR_REASON_LEN])
+/* As a system call hands it on: negated. */
+static int number_of(int sys)
 {
-    int number = sys < 0 && sys > -INT_MAX ? -sys : sys; /* as a system call hands it on */
+    return sys < 0 && sys > -INT_MAX ? -sys : sys;
+}
+
+void err_name(int sys, char ret[static ERR_REASON_LEN])
+{
+    int number = number_of(sys);
     const char *known = number > 0 ? strerrordesc_np(number) : NULL;
 
-    if (!known) {
+    if (known)
+        snprintf(ret, ERR_REASON_LEN, "%s", known);
+    else
         snprintf(ret, ERR_REASON_LEN,
                  sys ? "error number %d, which has no name" : "no reason given", sys);
-        return;
-    }
-    snprintf(ret, ERR_REASON_LEN, "%s", known);
+}
+
+void err_reason(int sys, char ret[static ERR_REASON_LEN])
+{
+    int number = number_of(sys);
+
+    err_name(sys, ret);
     for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
         if (number == limits[i].sys && is_limited(limits[i].resource))
             add_cure(ret, ERR_REASON_LEN, limits[i].resource, limits[i].cure);

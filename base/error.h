@@ -39,7 +39,9 @@ int err_add(struct error *err, const char *fmt, ...) PRINTF(2, 3);
 
 #define ERR_REASON_LEN 256
 /*
- * An errno in words; a limit's with its name and how it is raised. Takes it negated, too. A number
- * that this system has no name for stays a number, and 0 is no "Success" where something failed.
+ * An errno in words. Takes it negated, too. A number that this system has no name for stays a
+ * number, and 0 is no "Success" where something failed.
  */
+void err_name(int sys, char ret[static ERR_REASON_LEN]);
+/* The same of this process: a limit's with its name, and how it is raised. */
 void err_reason(int sys, char ret[static ERR_REASON_LEN]);

@@ -14,7 +14,7 @@ static int bad_verdict(uint32_t verdict, struct error *err)
     char reason[ERR_REASON_LEN] = "it does not say why";
 
     if (verdict != 1)
-        err_reason((int)verdict, reason);
+        err_name((int)verdict, reason);
     return err_set(err, ERR_PEER,
                    "the destination has failed: %s (SHUT %u); see what it says itself", reason,
                    verdict);

@@ -242,6 +242,17 @@ def refused(scene):
     Ramjet(scene, "qmp", "tcp:127.0.0.1:1", "stop").failed("connect to 127.0.0.1:1", "refused")
 
 
+@case("too few descriptors: which limit, and what raises it")
+def descriptors(scene):
+    few = ("sh", "-c", 'ulimit -n 40; exec "$@"', "few")
+    sender = Ramjet(scene, "send", "--channels", 60, "synth:1M", ramjet.recv(scene, "null:")[1],
+                    prefix=few)
+    sender.failed("too many open files", "rlimit_nofile", "ulimit -n", "here 40", seconds=20)
+    receiver, address = ramjet.recv(scene, "null:", prefix=few)
+    Ramjet(scene, "send", "--channels", 60, "synth:1M", address).failed(seconds=40)
+    receiver.failed("too many open files", "rlimit_nofile", "ulimit -n", "here 40", seconds=20)
+
+
 @case("info of a snapshot, and of something else")
 def info(scene):
     receiver, address = recv(scene, f"file:{scene.folder}/vm.snap")

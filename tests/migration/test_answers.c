@@ -17,6 +17,7 @@ static const struct verdict_case {
     const char *want;
 } verdict_cases[] = {
     {"an errno", 28, "has failed: No space left on device (SHUT 28); see"},
+    {"a limit there is none here", 24, "has failed: Too many open files (SHUT 24); see"},
     {"an errno, negated", (uint32_t)-5, "has failed: Input/output error (SHUT 4294967291); see"},
     {"QEMU's, of any error", 1, "has failed: it does not say why (SHUT 1); see"},
     {"not negatable", 0x80000000U, "error number -2147483648, which has no name (SHUT 2147483648)"},

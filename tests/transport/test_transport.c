@@ -304,6 +304,32 @@ static void dial_goes_on_to_the_next_address(void **state)
     listener_done(&l);
 }
 
+/* Of a name with several addresses the one that was reached is what the next connections are for.
+ */
+static void pins_what_was_reached(void **state)
+{
+    struct address at = address("tcp:127.0.0.1:0"), to;
+    struct listener l;
+    struct error err;
+    char text[64];
+    AUTO_FD int a = -1;
+
+    (void)state;
+    need_localhost();
+    OK(transport_listen(&at, &config, &l, &err), err, "listen");
+    snprintf(text, sizeof(text), "tcp:localhost:%s", strrchr(l.text, ':') + 1);
+    to = address(text);
+    OK(transport_dial(&to, &config, &a, &err), err, text);
+    transport_pin(&to, a);
+    CHECK(strcmp(to.host, "127.0.0.1") == 0 && strcmp(to.text, text) == 0, "host %s, text %s",
+          to.host, to.text);
+    AUTO_FD int b = -1;
+    OK(transport_dial(&to, &config, &b, &err), err, "pinned");
+    transport_pin(&at, -1); /* nothing to go by: it stays what it is */
+    assert_string_equal(at.host, "127.0.0.1");
+    listener_done(&l);
+}
+
 /* A listener that takes nobody, its queue full: connecting there never ends. */
 static int full_listener(int *fds, size_t n, char *ret_text)
 {
@@ -562,6 +588,7 @@ int main(void)
         TEST(ipv4_half_taken),
         TEST(names_with_several_addresses),
         TEST(dial_goes_on_to_the_next_address),
+        TEST(pins_what_was_reached),
         TEST(connecting_has_a_deadline),
         TEST(nobody_there),
         TEST(port_in_use),
