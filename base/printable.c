@@ -64,12 +64,3 @@ void printable(char *text)
         text += len ? len : 1;
     }
 }
-
-char printable_byte(unsigned char byte)
-{
-    if (byte == '\r')
-        return 0; /* serial lines end in CR and LF; alone it would overwrite the line */
-    if (byte == '\n' || byte == '\t' || (byte >= 0x20 && byte < 0x7f))
-        return (char)byte;
-    return '?';
-}

@@ -12,5 +12,3 @@
  * line, and as long as before.
  */
 void printable(char *text);
-/* One byte of a text that comes byte by byte, and may have lines: 0 where nothing is printed. */
-char printable_byte(unsigned char byte);

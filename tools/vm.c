@@ -1,16 +1,15 @@
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/printable.h"
 #include "control/migrate_commands.h"
 #include "control/qmp_server.h"
 #include "control/vm_commands.h"
 #include "tools/cpr.h"
+#include "tools/guest_lines.h"
 #include "tools/interrupt.h"
 #include "tools/json_print.h"
 #include "tools/line.h"
@@ -24,8 +23,6 @@
 #include "vmm/landing.h"
 #include "vmm/machine_kvm.h"
 #include "vmm/machine_synth_guest.h"
-
-#define SERIAL_PATIENCE_MS 100
 
 struct runner {
     const struct options *options;
@@ -42,8 +39,7 @@ struct runner {
     /* Of the migration that was to bring the guest. Written before the report is interrupted. */
     bool has_failed;
     struct error failure;
-    /* The serial port's, under its lock. */
-    bool serial_stalled, serial_in_line;
+    struct guest_lines serial;
 };
 
 /* A file that somebody cuts while memory is mapped off it: there is nothing to go on with. */
@@ -134,28 +130,6 @@ static int serve(struct runner *r, struct error *err)
     return qmp_server_start(r->server, err);
 }
 
-/* --- what it writes -------------------------------------------------------------------------- */
-
-/*
- * To its serial port. The standard output is ours, and the other is shared: so each of its lines
- * says that it is the guest's, and none moves a cursor. Whoever reads there and does not go on is
- * waited for once: a vCPU that stands in here cannot be stopped.
- */
-static void print_serial(void *arg, uint8_t byte)
-{
-    struct runner *r = arg;
-    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
-    char text = printable_byte(byte);
-
-    r->serial_stalled = poll(&room, 1, r->serial_stalled ? 0 : SERIAL_PATIENCE_MS) <= 0;
-    if (r->serial_stalled || !text)
-        return;
-    if (!r->serial_in_line)
-        fputs("guest: ", stderr);
-    fputc(text, stderr);
-    r->serial_in_line = text != '\n';
-}
-
 /* --- its life -------------------------------------------------------------------------------- */
 
 static void on_over(void *arg, const struct error *failure)
@@ -183,11 +157,12 @@ static void on_notice(void *arg, const char *text)
 
 static int replace(void *arg, const char *command, struct error *err)
 {
-    const struct runner *r = arg;
+    struct runner *r = arg;
 
     qmp_server_flush(r->server);
     if (vm_is_quitting(r->vm)) /* said since the engine looked */
         return err_set(err, ERR_CANCELLED, "cancelled");
+    guest_lines_end(&r->serial);
     memory_backends_yield(r->memory.backends);
     int rc = cpr_exec(command, &r->machine->ram, err);
     memory_backends_claim(r->memory.backends);
@@ -386,8 +361,8 @@ static int make_machine(struct runner *r, const struct vm_memory *memory, struct
     const struct machine_guest_config config = {
         .guest = o->guest,
         .payload = o->payload,
-        .serial_sink = print_serial,
-        .serial_arg = r,
+        .serial_sink = guest_lines_put,
+        .serial_arg = &r->serial,
         .bytes = memory->main.bytes,
         .cpus = o->cpus,
         .incoming = o->incoming != NULL,
@@ -435,6 +410,7 @@ int verb_vm(int argc, char **argv, struct error *err)
         rc = run(&r, err);
     cancel_done(&r.cancel);
     machine_free(r.machine);
+    guest_lines_end(&r.serial);
     cpr_done(&r.cpr);
     memory_backends_free(r.memory.backends);
     return rc;

@@ -47,24 +47,10 @@ static void hides_what_is_not_printable(void **state)
     }
 }
 
-/* Of all bytes: lines stay lines, and none goes back in its line. */
-static void takes_single_bytes(void **state)
-{
-    (void)state;
-    for (unsigned byte = 0; byte < 256; byte++) {
-        char want = byte == '\r'                                                ? 0
-                    : byte == '\n' || byte == '\t' || (byte > 31 && byte < 127) ? (char)byte
-                                                                                : '?';
-
-        CHECK(printable_byte((unsigned char)byte) == want, "byte 0x%02x", byte);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hides_what_is_not_printable),
-        cmocka_unit_test(takes_single_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,10 +145,11 @@ def own_program(scene):
 
 @case("what a guest writes moves no cursor and forges no line of ramjet's")
 def hostile_serial(scene):
-    guest = payload(scene, 0, b"a\tb\r\nramjet vm: fine\x1b[2J\x9b\xc2\x85\n\nz")
-    guest.done(20)
-    want = "guest: a\tb\nguest: ramjet vm: fine?[2J???\nguest: \nguest: z"
-    check(guest.errors == want, f"{guest.errors!r}")
+    guest = payload(scene, 3, b"a\tb\r\nramjet vm: fine\x1b[2J\x9b\xc2\x85\0\n\n" + b"x" * 250 + b"\nz")
+    guest.wait(20)
+    want = ["guest: a b", "guest: ramjet vm: fine?[2J????", "guest: ", "guest: " + "x" * 240,
+            "guest: " + "x" * 10, "guest: z", "ramjet vm: the guest has ended itself with 3"]
+    check(guest.errors.splitlines() == want, f"{guest.errors!r}")
 
 
 def end_is_told(scene, port, reason, code):
