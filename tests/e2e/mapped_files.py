@@ -69,6 +69,16 @@ def send(scene, address, source):
     ram.same_files("sent", folder / f"ram.{MAIN_BLOCK}", source.memory)
 
 
+def padded(scene, address):
+    """As `dd` leaves it on a device: nothing else is found in it."""
+    path = scene.folder / "qemu.file"
+    before, whole = Ramjet(scene, "info", "--json", address).done(), path.stat().st_size
+    os.truncate(path, whole + (1 << 20))
+    after = Ramjet(scene, "info", "--json", address).done()
+    check(after == before, f"{after} is not {before}")
+    os.truncate(path, whole)
+
+
 def cut(scene, address, case):
     """Wherever the file ends: one line that names it."""
     path = scene.folder / "qemu.file"
@@ -87,6 +97,7 @@ def run(scene, case):
         return
     info(scene, case, address, source)
     send(scene, address, source)
+    padded(scene, address)
     cut(scene, address, case)
 
 

@@ -196,6 +196,12 @@ def idle(scene, case):
     check(len(told) == 1 and told[0].startswith("ramjet send: ") and "is no authority" in told[0],
           f"{told}")
 
+    waiting = ramjet.Ramjet(scene, "vm", "--accel", "synth", "--memory", "16M", "--incoming",
+                            "tcp:127.0.0.1:0", "--set", f"tls-creds={server.folder}")
+    waiting.listening()
+    told = waiting.errors.splitlines()
+    check(len(told) == 2 and all(line.startswith("ramjet vm: ") for line in told), f"{told}")
+
     receiver, address = ramjet.recv(scene, "null:", *server.ramjet())
     ramjet.Ramjet(scene, "send", *revoked.ramjet(), "synth:16M", address).failed("revoked")
     check(receiver.wait(10) == 1 and "is revoked by" in receiver.errors, receiver.errors)
