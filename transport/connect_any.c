@@ -35,12 +35,7 @@ struct race {
 /* errno says why. */
 static void failed(const struct addrinfo *ai, struct error *err)
 {
-    char text[TRANSPORT_PEER_LEN];
-    int sys = errno;
-
-    numeric_address(ai->ai_addr, ai->ai_addrlen, text);
-    errno = sys;
-    err_sys(err, "connect to %s", text);
+    address_failed("connect to", ai->ai_addr, ai->ai_addrlen, err);
 }
 
 /* With a limit everyone has a turn within it, the last one, too. */

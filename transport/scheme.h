@@ -25,6 +25,11 @@ struct sockaddr;
 bool sockaddr_is_local(const struct sockaddr *sa);
 /* "10.0.0.7:51234" or "[fe80::7%eth0]:51234"; what came by IPv4 is IPv4 on every socket. */
 void numeric_address(const struct sockaddr *sa, unsigned len, char ret[static TRANSPORT_PEER_LEN]);
+/*
+ * After `what` ("connect to") has failed with that address, and errno says why. Returns -1. Where a
+ * name has led to a link-local address, its zone is missing.
+ */
+int address_failed(const char *what, const struct sockaddr *sa, unsigned len, struct error *err);
 /* One connect(2) with deadline and cancel; *ret_fd is blocking. For sockets other than tcp's. */
 MUST_USE int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text,
                             uint64_t deadline, const struct cancel *cancel, int *ret_fd,

@@ -80,16 +80,14 @@ static int bind_to(int fd, const struct addrinfo *ai, bool six_only)
 
 static int listen_on(const struct addrinfo *ai, bool six_only, int *ret_fd, struct error *err)
 {
-    char text[TRANSPORT_PEER_LEN];
-
-    numeric_address(ai->ai_addr, ai->ai_addrlen, text);
     AUTO_FD int fd =
         socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, ai->ai_protocol);
+
     if (fd < 0)
-        return err_sys(err, "listen on %s: socket", text);
+        return address_failed("socket for", ai->ai_addr, ai->ai_addrlen, err);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
     if (bind_to(fd, ai, six_only) < 0 || listen(fd, TRANSPORT_BACKLOG) < 0)
-        return err_sys(err, "listen on %s", text);
+        return address_failed("listen on", ai->ai_addr, ai->ai_addrlen, err);
     *ret_fd = fd_take(&fd);
     return 0;
 }

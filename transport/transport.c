@@ -224,6 +224,29 @@ void numeric_address(const struct sockaddr *sa, unsigned len, char ret[static TR
         strcpy(ret, "?");
 }
 
+static bool lacks_zone(const struct sockaddr *sa)
+{
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)sa;
+
+    return sa->sa_family == AF_INET6 && six->sin6_scope_id == 0 &&
+           IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr);
+}
+
+int address_failed(const char *what, const struct sockaddr *sa, unsigned len, struct error *err)
+{
+    char text[TRANSPORT_PEER_LEN];
+    int sys = errno;
+
+    numeric_address(sa, len, text);
+    errno = sys;
+    if (sys == EINVAL && lacks_zone(sa))
+        return err_sys(err,
+                       "%s %s: it is link-local and its zone is not known; give the number, as in "
+                       "[fe80::1%%eth0]",
+                       what, text);
+    return err_sys(err, "%s %s", what, text);
+}
+
 void transport_peer(int fd, char ret[static TRANSPORT_PEER_LEN])
 {
     struct sockaddr_storage sa;

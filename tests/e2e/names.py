@@ -194,7 +194,19 @@ def no_question(scene):
     (scene.folder / "etc" / "hosts").write_text("127.0.0.1 here.test\n")
     for host in "here.test", "127.0.0.1", "[::1]", "":
         deaf(scene, "send", "--connect-timeout", "10min", "synth:1M", f"tcp:{host}:9").failed(
-            "connection refused", seconds=SOON)
+            "connect to", seconds=SOON)
+
+
+@case("a name that leads to a link-local address asks for its zone")
+def link_local(scene):
+    demand_namespaces(scene)
+    if not Path("/proc/net/if_inet6").exists():
+        raise Skip("no IPv6 on this machine")
+    (scene.folder / "etc" / "hosts").write_text("fe80::1 link.test\n")
+    for words in (("send", "synth:1M", "tcp:link.test:9"), ("recv", "tcp:link.test:0", "null:")):
+        deaf(scene, *words).failed("fe80::1", "zone", "%eth0", seconds=SOON)
+    deaf(scene, "send", "synth:1M", "tcp:[fe80::1%nowhere]:9").failed(
+        "no interface 'nowhere'", seconds=SOON)
 
 
 def main():
