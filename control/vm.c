@@ -667,6 +667,15 @@ static bool in_refused(struct job *job, const struct error *err)
     return refused;
 }
 
+static void in_turned_away(void *arg, const char *why)
+{
+    struct job *job = arg;
+    struct vm *vm = job->vm;
+
+    if (vm->config.refused)
+        vm->config.refused(vm->config.arg, why);
+}
+
 static void *in_main(void *arg)
 {
     struct job *job = arg;
@@ -730,7 +739,7 @@ static int in_prepare(struct vm *vm, struct job *job, const struct address *at, 
         .populate_threads = vm->config.populate_threads,
         .file_threads = settings_on(s, CAP_MULTIFD) ? settings_channels(s) : FILE_THREADS,
         .direct_io = settings_number(s, PARAM_DIRECT_IO),
-        .observer = {.status = in_status, .guest = in_guest, .arg = job},
+        .observer = {.status = in_status, .guest = in_guest, .refused = in_turned_away, .arg = job},
     };
     struct ram_set_rules ram;
 

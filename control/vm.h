@@ -69,7 +69,10 @@ struct vm_config {
      * it runs at the other end. By the migration's thread. NULL: nobody listens.
      */
     void (*undecided)(void *arg, const struct error *why);
-    void *arg; /* for land(), replace(), over() and undecided() */
+    /* An incoming migration has not let in a connection, and waits on. As observer.h. NULL: nobody
+     * is told. */
+    void (*refused)(void *arg, const char *why);
+    void *arg; /* for land(), replace(), over(), undecided() and refused() */
 };
 
 /*

@@ -13,8 +13,25 @@
 
 #define MAGIC_LEN 4 /* what a connection's kind is told by */
 
-#define REFUSALS_MS 200 /* that the first of several waits for the others */
-#define ROOM_MS     100 /* until the next look whether there is room for a connection */
+#define LOOK_MS      100 /* until the next look whose time is over */
+#define REFUSED_TOLD 8   /* refusals that are told as they come; a flood of them is not */
+
+/* With main and what else is no connection's, no more than the group holds. */
+#define CONNECTIONS_MAX (CHANNEL_GROUP_MAX - 2)
+
+/* One connection that has not said yet what it is, and what its thread is given. */
+struct arrival {
+    struct arrivals *a;
+    struct channel *channel; /* as it was accepted: alive while the connection is in the list */
+    char peer[TRANSPORT_PEER_LEN];
+    uint64_t number; /* by the order in which they came, from 1 */
+
+    /* Under the group's lock. */
+    uint64_t deadline; /* for all that it has to say before it is known */
+    bool known;        /* it has said what it is in time */
+    bool dismissed;    /* nobody waits for it any more */
+    struct arrival *older, *newer;
+};
 
 struct arrivals {
     /* Set before the threads start, read-only after. */
@@ -28,21 +45,20 @@ struct arrivals {
 
     /* Under the group's lock. */
     struct channel *main;
-    bool main_taken;      /* it is the caller's now */
-    bool begun;           /* a multifd channel has come: a source is there */
-    size_t living;        /* threads of connections */
-    size_t greeting;      /* of them, those whose connection has not said yet what it is */
-    size_t failing;       /* of those, who will end all when the others have had their word */
-    struct error failure; /* of the first of these: the others' may only follow from it */
-    struct error
-        refused; /* a stranger's handshake that failed, for who waits in vain for a friend's */
-};
-
-/* What a connection's thread is given. */
-struct arrival {
-    struct arrivals *a;
-    struct channel *channel;
-    char peer[TRANSPORT_PEER_LEN];
+    uint64_t main_number;   /* its number: no channel of its source came before it */
+    uint64_t main_deadline; /* until which it has to prove that it is a migration */
+    bool main_taken;        /* it is the caller's now */
+    bool main_over;         /* the source will write nothing more on it … */
+    bool left;              /* … and all that may be its channels have said what they are */
+    bool begun;             /* a multifd channel has come: a source is there */
+    bool settling;          /* main's owner does not read, but waits for other connections */
+    size_t living;          /* threads of connections */
+    bool crowded;           /* one of them is to end before the next connection is taken */
+    uint64_t accepted;      /* how many connections have come */
+    struct arrival *oldest, *newest; /* of those that have not said what they are */
+    struct error refused;            /* of the first stranger that was not let in */
+    uint64_t n_refused;
+    uint64_t last_refused; /* the highest number of a connection that was sent away */
 };
 
 static int first_bytes(struct channel *c, void *to, size_t len, const char *what, struct error *err)
@@ -55,15 +71,118 @@ static int first_bytes(struct channel *c, void *to, size_t len, const char *what
     return 0;
 }
 
-static int greet_main(struct arrivals *a, struct channel *c, struct error *err)
+/* --- those who have not said what they are ---------------------------------------------------- */
+
+/* Under the lock. */
+static void enlist(struct arrivals *a, struct arrival *arrival)
+{
+    arrival->number = ++a->accepted;
+    arrival->deadline = deadline_in_ms(a->config.connect->connect_timeout_ms);
+    arrival->older = a->newest;
+    *(a->newest ? &a->newest->newer : &a->oldest) = arrival;
+    a->newest = arrival;
+    a->living++;
+}
+
+/* Under the lock: it is known, or not let in. Once more does no harm. */
+static void delist(struct arrivals *a, struct arrival *arrival)
+{
+    if (a->oldest != arrival && !arrival->older)
+        return;
+    *(arrival->older ? &arrival->older->newer : &a->oldest) = arrival->newer;
+    *(arrival->newer ? &arrival->newer->older : &a->newest) = arrival->older;
+    arrival->older = arrival->newer = NULL;
+    if (a->settling || !a->main) /* the last one is waited for */
+        pthread_cond_broadcast(&a->group->changed);
+}
+
+/* Under the lock. False: it was dismissed before. */
+static bool is_in_time(struct arrival *arrival)
+{
+    arrival->known = !arrival->dismissed;
+    return arrival->known;
+}
+
+/* Under the lock. Its thread wakes, and drops the channel. */
+static void dismiss(struct arrivals *a, struct arrival *arrival)
+{
+    if (arrival->dismissed || arrival->known)
+        return;
+    arrival->dismissed = true;
+    a->last_refused = MAX(a->last_refused, arrival->number);
+    channel_interrupt(arrival->channel);
+}
+
+/* Under the lock. False: there is none. */
+static bool dismiss_oldest(struct arrivals *a)
+{
+    for (struct arrival *i = a->oldest; i; i = i->newer) {
+        if (!i->dismissed && !i->known) {
+            dismiss(a, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Under the lock. */
+static void dismiss_late(struct arrivals *a)
+{
+    uint64_t now = clock_ns();
+
+    for (struct arrival *i = a->oldest; i; i = i->newer) {
+        if (i->deadline <= now)
+            dismiss(a, i);
+    }
+}
+
+/*
+ * Under the lock: one that is waited for. Who came before main is no channel of its source, and
+ * those behind `newest` came too late to be one.
+ */
+static bool awaits_channel(const struct arrivals *a, uint64_t newest)
+{
+    for (const struct arrival *i = a->oldest; i; i = i->newer) {
+        if (i->number > a->main_number && i->number <= newest)
+            return true;
+    }
+    return false;
+}
+
+/* Whoever is not let in does not end what goes on; but the first is named where a friend is
+ * missing.
+ */
+static void refuse(struct arrivals *a, const struct arrival *arrival, struct error *err)
+{
+    if (arrival->peer[0])
+        err_in(err, "from %s", arrival->peer);
+    pthread_mutex_lock(&a->group->lock);
+    if (a->n_refused == 0)
+        a->refused = *err;
+    a->last_refused = MAX(a->last_refused, arrival->number);
+    bool told = a->n_refused++ < REFUSED_TOLD;
+    pthread_mutex_unlock(&a->group->lock);
+    if (told && a->config.refused)
+        a->config.refused(a->config.arg, err->text);
+}
+
+/* --- what they say --------------------------------------------------------------------------- */
+
+static int greet_main(struct arrivals *a, struct arrival *arrival, struct channel *c,
+                      struct error *err)
 {
     int rc = 0;
 
     pthread_mutex_lock(&a->group->lock);
-    if (a->main)
+    if (!is_in_time(arrival)) {
+        rc = -1;
+    } else if (a->main) {
         rc = err_set(err, ERR_PEER, "a second main connection, expected one");
-    else
+    } else {
         a->main = c;
+        a->main_number = arrival->number;
+        a->main_deadline = deadline_in_ms(a->config.connect->connect_timeout_ms);
+    }
     pthread_cond_broadcast(&a->group->changed);
     pthread_mutex_unlock(&a->group->lock);
     return rc;
@@ -85,10 +204,18 @@ static int greet_multifd(struct arrivals *a, struct channel *c, const uint8_t ma
     return 0;
 }
 
-static int join(struct arrivals *a, struct channel *c, const struct multifd_hello *hello,
-                struct recv_channel **ret, struct error *err)
+/* Takes the channel if the connection is in time. */
+static int join(struct arrivals *a, struct arrival *arrival, struct channel **c,
+                const struct multifd_hello *hello, struct recv_channel **ret, struct error *err)
 {
-    if (recv_pool_join(a->config.pool, c, hello, ret, err) < 0)
+    pthread_mutex_lock(&a->group->lock);
+    bool in_time = is_in_time(arrival);
+    pthread_mutex_unlock(&a->group->lock);
+    if (!in_time)
+        return -1;
+    struct channel *taken = *c;
+    *c = NULL;
+    if (recv_pool_join(a->config.pool, taken, hello, ret, err) < 0)
         return -1;
     pthread_mutex_lock(&a->group->lock);
     if (!a->begun)
@@ -117,136 +244,111 @@ static int unknown_magic(struct channel *c, const uint8_t magic[MAGIC_LEN], uint
                    STREAM_MAGIC, MULTIFD_MAGIC);
 }
 
+/* What a connection turned out to be. */
+enum kind { KIND_MAIN, KIND_MULTIFD, KIND_STRANGER };
+
 /*
- * Whoever fails the handshake is nobody we know. Until main has come it is most likely the source,
- * and wrongly set up: then that is the answer. Afterwards it must not end what goes on.
+ * The handshake, and the first bytes. A failure is nobody's that we know, unless there is no other
+ * connection to come or a handshake was passed.
  */
-static bool is_stranger(struct arrivals *a, const struct error *err)
+static int first_word(struct arrivals *a, struct channel **c, uint8_t magic[MAGIC_LEN],
+                      enum kind *ret, struct error *err)
 {
+    bool anybody = !a->listener.single;
+
+    *ret = KIND_STRANGER;
+    if (connect_secure(a->config.connect, a->group, c, err) < 0)
+        return anybody ? 0 : -1;
+    anybody &= !a->config.connect->tls;
+    if (first_bytes(*c, magic, MAGIC_LEN, "connection: first bytes", err) < 0) {
+        /* Ended without a word: nobody's channel, but a port scan or a health check. */
+        bool silent = atomic_load(&(*c)->bytes_received) == 0 && !a->listener.single;
+
+        return anybody || silent ? 0 : -1;
+    }
+    struct reader r = reader_of(magic, MAGIC_LEN);
+    uint32_t value = get_u32(&r);
+    if (value == MULTIFD_MAGIC || value == STREAM_MAGIC) {
+        *ret = value == STREAM_MAGIC ? KIND_MAIN : KIND_MULTIFD;
+        return 0;
+    }
+    unknown_magic(*c, magic, value, err);
+    return anybody ? 0 : -1;
+}
+
+/* Drops the channel of who is not let in. */
+static void send_away(struct arrivals *a, struct arrival *arrival, struct channel *c,
+                      struct error *err)
+{
+    bool spoke = atomic_load(&c->bytes_received) > 0;
+
+    if (spoke && err->kind != ERR_CANCELLED)
+        refuse(a, arrival, err);
     pthread_mutex_lock(&a->group->lock);
-    bool stranger = a->main && err->kind != ERR_CANCELLED;
-    if (stranger)
-        a->refused = *err;
+    delist(a, arrival);
     pthread_mutex_unlock(&a->group->lock);
-    return stranger;
+    channel_group_drop(a->group, c);
 }
 
 /*
  * Finds out what the channel is by its first bytes, and hands it over; takes it in any case. *ret
  * is what the calling thread has to serve then, or NULL.
  */
-static int greet(struct arrivals *a, struct channel *c, struct recv_channel **ret,
+static int greet(struct arrivals *a, struct arrival *arrival, struct recv_channel **ret,
                  struct error *err)
 {
+    struct channel *c = arrival->channel;
     uint8_t magic[MAGIC_LEN];
     struct multifd_hello hello;
-    uint32_t value = 0;
-    int rc = connect_secure(a->config.connect, a->group, &c, err);
+    enum kind kind;
+    int rc = first_word(a, &c, magic, &kind, err);
 
     *ret = NULL;
-    if (rc < 0 && is_stranger(a, err)) {
-        channel_group_drop(a->group, c);
+    if (rc == 0 && kind == KIND_STRANGER) {
+        send_away(a, arrival, c, err);
         return 0;
     }
-    if (rc == 0)
-        rc = first_bytes(c, magic, sizeof(magic), "connection: first bytes", err);
-    if (rc == 0) {
-        struct reader r = reader_of(magic, sizeof(magic));
-
-        value = get_u32(&r);
-    }
-    if (rc == 0 && value == MULTIFD_MAGIC) {
+    if (rc == 0 && kind == KIND_MULTIFD) {
         rc = greet_multifd(a, c, magic, &hello, err);
         if (rc == 0)
-            return join(a, c, &hello, ret, err);
-    } else if (rc == 0 && value == STREAM_MAGIC) {
-        rc = greet_main(a, c, err);
-        if (rc == 0)
-            return 0;
+            rc = join(a, arrival, &c, &hello, ret, err);
     } else if (rc == 0) {
-        rc = unknown_magic(c, magic, value, err);
-    } else if (atomic_load(&c->bytes_received) == 0 && !a->listener.single &&
-               err->kind != ERR_CANCELLED) {
-        rc = 0; /* ended without a word: nobody's channel, but a port scan or a health check */
+        rc = greet_main(a, arrival, c, err);
     }
-    channel_group_drop(a->group, c);
-    return rc;
-}
-
-/*
- * A source that is refused under TLS is so on each of its connections, and what it is told on main
- * is what it listens to. The first to fail ends all: it lets the others say their word before that.
- */
-static void let_others_refuse(struct arrivals *a, struct error *err)
-{
-    uint64_t deadline = deadline_in_ms(REFUSALS_MS);
-    bool in_time = true;
-
-    if (!a->config.connect->tls || err->kind == ERR_CANCELLED)
-        return;
+    if (rc == 0)
+        return 0;
     pthread_mutex_lock(&a->group->lock);
-    if (a->failing++ == 0)
-        a->failure = *err;
-    pthread_cond_broadcast(&a->group->changed);
-    while (a->greeting > a->failing && !a->group->failed && in_time)
-        in_time = channel_group_wait(a->group, deadline);
-    *err = a->failure;
+    bool dismissed = !is_in_time(arrival); /* from here on nobody else touches the channel */
     pthread_mutex_unlock(&a->group->lock);
+    channel_group_drop(a->group, c);
+    return dismissed ? 0 : rc;
 }
 
 static void *arrival_main(void *arg)
 {
-    struct arrival arrival = *(struct arrival *)arg;
-    struct arrivals *a = arrival.a;
+    struct arrival *arrival = arg;
+    struct arrivals *a = arrival->a;
     struct recv_channel *joined;
     struct error err;
 
-    free(arg);
     /* The failure is known before the greeting is over: who waits for the one sees the other. */
-    if (greet(a, arrival.channel, &joined, &err) < 0) {
-        if (arrival.peer[0])
-            err_in(&err, "from %s", arrival.peer);
-        let_others_refuse(a, &err);
+    if (greet(a, arrival, &joined, &err) < 0) {
+        if (arrival->peer[0])
+            err_in(&err, "from %s", arrival->peer);
         channel_group_fail(a->group, &err);
     }
     pthread_mutex_lock(&a->group->lock);
-    if (--a->greeting <= a->failing)
-        pthread_cond_broadcast(&a->group->changed);
+    delist(a, arrival);
     pthread_mutex_unlock(&a->group->lock);
+    free(arrival);
     if (joined)
         recv_pool_serve(a->config.pool, joined);
     connect_thread_done();
     pthread_mutex_lock(&a->group->lock);
-    if (--a->living == 0)
+    if (--a->living == 0 || a->crowded)
         pthread_cond_broadcast(&a->group->changed);
     pthread_mutex_unlock(&a->group->lock);
     return NULL;
-}
-
-/* Counts a thread that is about to start, if there may be one more. */
-static int reserve_thread(struct arrivals *a, struct error *err)
-{
-    int rc = 0;
-
-    pthread_mutex_lock(&a->group->lock);
-    if (a->living == CHANNEL_GROUP_MAX) {
-        rc = err_set(err, ERR_PEER,
-                     "more than %d connections at once, %zu of them have not said what they are",
-                     CHANNEL_GROUP_MAX, a->greeting);
-    } else {
-        a->living++;
-        a->greeting++;
-    }
-    pthread_mutex_unlock(&a->group->lock);
-    return rc;
-}
-
-static void release_thread(struct arrivals *a)
-{
-    pthread_mutex_lock(&a->group->lock);
-    a->living--;
-    a->greeting--;
-    pthread_mutex_unlock(&a->group->lock);
 }
 
 /* Nobody joins it: arrivals_end() counts. */
@@ -265,86 +367,153 @@ static int start_detached(void *arg)
 /* Takes the channel. */
 static int spawn(struct arrivals *a, struct channel *c, struct error *err)
 {
-    struct arrival *arrival = malloc(sizeof(*arrival));
+    struct arrival *arrival = calloc(1, sizeof(*arrival));
 
     if (!arrival) {
         channel_group_drop(a->group, c);
         return err_sys(err, "memory for a connection");
     }
-    *arrival = (struct arrival){.a = a, .channel = c};
+    arrival->a = a;
+    arrival->channel = c;
     transport_peer(c->fd, arrival->peer);
-    if (reserve_thread(a, err) < 0) {
-        free(arrival);
-        channel_group_drop(a->group, c);
-        return -1;
-    }
+    pthread_mutex_lock(&a->group->lock);
+    enlist(a, arrival);
+    pthread_mutex_unlock(&a->group->lock);
     errno = start_detached(arrival);
     if (errno == 0)
         return 0;
     err_thread(err, "thread for a connection");
-    release_thread(a);
+    pthread_mutex_lock(&a->group->lock);
+    delist(a, arrival);
+    a->living--;
+    pthread_mutex_unlock(&a->group->lock);
     free(arrival);
     channel_group_drop(a->group, c);
     return -1;
 }
 
 /*
- * Takes every connection that is waiting now. Any thread. *ret_full: there is no room for more, and
- * those who come behind main under TLS are no reason to fail.
+ * Waits until there are fewer than `most` connections; those that have said nothing yet go, the
+ * oldest first. False: there is none of these, or it is over.
  */
-static int accept_waiting(struct arrivals *a, bool *ret_full, struct error *err)
+static bool make_room(struct arrivals *a, size_t most)
+{
+    pthread_mutex_lock(&a->group->lock);
+    bool can = true;
+    a->crowded = true;
+    while (a->living >= most && can) {
+        can = !a->group->failed && !a->group->closed && dismiss_oldest(a);
+        for (size_t before = a->living; can && a->living >= before;)
+            channel_group_wait(a->group, DEADLINE_NEVER);
+    }
+    a->crowded = false;
+    pthread_mutex_unlock(&a->group->lock);
+    return can;
+}
+
+/* One that cannot be taken may find that others have to go first: descriptors are few, too. */
+static int accept_one(struct arrivals *a, struct channel **ret, struct error *err)
+{
+    if (!make_room(a, CONNECTIONS_MAX))
+        return err_set(err, ERR_PEER, "more than %d connections", CONNECTIONS_MAX);
+    while (connect_accept(a->config.connect, &a->listener, a->group, ret, err) < 0) {
+        bool scarce = err->sys == EMFILE || err->sys == ENFILE || err->sys == ENOBUFS;
+
+        pthread_mutex_lock(&a->group->lock);
+        size_t living = a->living;
+        pthread_mutex_unlock(&a->group->lock);
+        if (!scarce || !make_room(a, living))
+            return -1;
+    }
+    return *ret ? spawn(a, *ret, err) : 0;
+}
+
+/* Takes every connection that waits now, and no more than can: others may go on coming. Any thread.
+ */
+static int accept_waiting(struct arrivals *a, struct error *err)
 {
     struct channel *c = NULL;
-    int rc;
+    int rc, n = 0;
 
     pthread_mutex_lock(&a->accept_lock);
-    do {
-        rc = connect_accept(a->config.connect, &a->listener, a->group, &c, err);
-        if (rc == 0 && c)
-            rc = spawn(a, c, err);
-    } while (rc == 0 && c);
+    do
+        rc = accept_one(a, &c, err);
+    while (rc == 0 && c && ++n < CONNECTIONS_MAX);
     pthread_mutex_unlock(&a->accept_lock);
-    *ret_full = rc < 0 && a->config.connect->tls && is_stranger(a, err);
-    return *ret_full ? 0 : rc;
+    return rc;
 }
 
-/* Some of those who fill the room will go. */
-static void await_room(struct arrivals *a)
-{
-    struct pollfd p = {.fd = a->group->cancel.fd, .events = POLLIN};
+/* --- the acceptor ---------------------------------------------------------------------------- */
 
-    poll(&p, 1, ROOM_MS);
+/* Under the lock: something has a time that may be over at the next look. */
+static bool has_deadlines(const struct arrivals *a)
+{
+    return a->oldest || a->main_deadline != DEADLINE_NEVER || a->settling;
 }
 
-/* Sleeps until a connection waits, 1, or the group is cancelled, 0. */
-static int poll_listener(struct arrivals *a, struct error *err)
+/*
+ * Sleeps until a connection waits, main is closed while its owner does not read it, or it is time
+ * to look whose time is over: 1; or the group is cancelled: 0.
+ */
+static int sleep_a_while(struct arrivals *a, struct error *err)
 {
-    struct pollfd p[LISTENER_MAX + 1] = {{.fd = a->group->cancel.fd, .events = POLLIN}};
+    struct pollfd p[LISTENER_MAX + 2] = {{.fd = a->group->cancel.fd, .events = POLLIN}};
+    struct pollfd *main = &p[a->listener.n + 1];
     int n;
 
     for (size_t i = 0; i < a->listener.n; i++)
         p[i + 1] = (struct pollfd){.fd = a->listener.fds[i], .events = POLLIN};
+    pthread_mutex_lock(&a->group->lock);
+    int timeout = has_deadlines(a) ? LOOK_MS : -1;
+    bool watched = a->settling && !a->main_over;
+    *main = (struct pollfd){.fd = watched ? a->main->fd : -1, .events = POLLRDHUP};
+    pthread_mutex_unlock(&a->group->lock);
     do {
-        n = poll(p, a->listener.n + 1, -1);
+        n = poll(p, a->listener.n + 2, timeout);
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return err_sys(err, "wait for connections at %s", a->listener.text);
+    if (main->revents) {
+        pthread_mutex_lock(&a->group->lock);
+        a->main_over = true;
+        pthread_mutex_unlock(&a->group->lock);
+    }
     return !p[0].revents;
+}
+
+/*
+ * Who has had its time without saying what it is, goes; a main that has not is a failure. Called
+ * when all are accepted that came before main was closed.
+ */
+static int check_deadlines(struct arrivals *a, struct error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&a->group->lock);
+    dismiss_late(a);
+    if (a->main_over && !a->left && !awaits_channel(a, a->accepted)) {
+        a->left = true;
+        pthread_cond_broadcast(&a->group->changed);
+    }
+    if (a->main_deadline <= clock_ns() && !a->settling)
+        rc = err_set(err, ERR_PEER,
+                     "main channel: no list of RAM blocks within %.1f s (--connect-timeout)",
+                     (double)a->config.connect->connect_timeout_ms / 1000);
+    pthread_mutex_unlock(&a->group->lock);
+    return rc;
 }
 
 static void *acceptor_main(void *arg)
 {
     struct arrivals *a = arg;
     struct error err;
-    bool full;
     int rc;
 
-    while ((rc = poll_listener(a, &err)) > 0) {
-        rc = accept_waiting(a, &full, &err);
-        if (rc < 0 || a->listener.single)
+    while ((rc = sleep_a_while(a, &err)) > 0) {
+        if (accept_waiting(a, &err) < 0 || check_deadlines(a, &err) < 0) {
+            rc = -1;
             break;
-        if (full)
-            await_room(a);
+        }
     }
     if (rc < 0)
         channel_group_fail(a->group, &err);
@@ -359,6 +528,7 @@ int arrivals_new(const struct arrivals_config *config, struct arrivals **ret, st
         return err_sys(err, "memory for connections");
     a->config = *config;
     a->group = config->group;
+    a->main_deadline = DEADLINE_NEVER;
     pthread_mutex_init(&a->accept_lock, NULL);
     if (connect_listen(config->connect, a->group, &a->listener, err) < 0) {
         arrivals_free(a);
@@ -382,12 +552,26 @@ int arrivals_start(struct arrivals *a, struct error *err)
     return 0;
 }
 
+/* Under the lock. One that is missing may be one that was taken for a stranger's. */
+static void name_stranger(const struct arrivals *a, struct error *err)
+{
+    if (a->n_refused > 0)
+        err_add(err, "; refused meanwhile: %.200s", a->refused.text);
+}
+
 /* Main's first bytes follow the channels' at once: they are not waited for without end. */
 static uint64_t main_deadline(const struct arrivals *a, uint64_t before)
 {
     bool now = before == DEADLINE_NEVER && (a->begun || !a->config.main_any_time);
 
     return now ? deadline_in_ms(a->config.connect->connect_timeout_ms) : before;
+}
+
+/* Under the lock: a source was there, has closed all its channels, and nobody is left to be main.
+ */
+static bool is_abandoned(const struct arrivals *a)
+{
+    return !a->oldest && recv_pool_is_abandoned(a->config.pool);
 }
 
 int arrivals_await_main(struct arrivals *a, struct channel **ret, struct error *err)
@@ -397,17 +581,25 @@ int arrivals_await_main(struct arrivals *a, struct channel **ret, struct error *
     int rc = 0;
 
     pthread_mutex_lock(&a->group->lock);
-    while (!a->main && !a->group->failed && in_time) {
+    while (!a->main && !a->group->failed && !is_abandoned(a) && in_time) {
         deadline = main_deadline(a, deadline);
         in_time = channel_group_wait(a->group, deadline);
     }
     if (a->group->failed) {
+        name_stranger(a, &a->group->err);
         *err = a->group->err;
         rc = -1;
+    } else if (!a->main && in_time) {
+        rc = err_set(err, ERR_PEER,
+                     "%s: multifd channels came and were closed, and no main "
+                     "connection is there",
+                     a->listener.text);
+        name_stranger(a, err);
     } else if (!a->main) {
         rc = err_set(err, ERR_PEER, "%s: no main connection within %.1f s%s (--connect-timeout)",
                      a->listener.text, (double)timeout_ms / 1000,
                      a->begun ? ", though multifd channels came" : "");
+        name_stranger(a, err);
     } else {
         *ret = a->main;
         a->main_taken = true;
@@ -416,51 +608,73 @@ int arrivals_await_main(struct arrivals *a, struct channel **ret, struct error *
     return rc;
 }
 
-/*
- * Who has not said what it is when the time is over, fails the migration: a channel of it may be
- * missing. Under TLS that may be any stranger: it goes on, and what is missing will be missed.
- */
-static int await_greetings(struct arrivals *a, uint64_t patience_ms, struct error *err)
+void arrivals_proven(struct arrivals *a)
 {
-    uint64_t deadline = deadline_in_ms(patience_ms);
-    bool in_time = true;
+    pthread_mutex_lock(&a->group->lock);
+    a->main_deadline = DEADLINE_NEVER;
+    pthread_mutex_unlock(&a->group->lock);
+}
+
+/*
+ * Whoever may be a channel of the source is waited for until it has said so, or its time is over;
+ * not where all channels that were agreed are there.
+ */
+static int await_greetings(struct arrivals *a, struct error *err)
+{
     int rc = 0;
 
     pthread_mutex_lock(&a->group->lock);
-    while (a->greeting > 0 && !a->group->failed && in_time)
-        in_time = channel_group_wait(a->group, deadline);
+    uint64_t newest = a->accepted;
+    while (awaits_channel(a, newest) && !a->group->failed && !recv_pool_is_full(a->config.pool))
+        channel_group_wait(a->group, DEADLINE_NEVER);
     if (a->group->failed) {
         *err = a->group->err;
         rc = -1;
-    } else if (a->greeting > 0 && !a->config.connect->tls) {
-        rc = err_set(err, ERR_PEER,
-                     "connection: first bytes: incomplete after %.1f s, expected the stream's "
-                     "magic or a multifd hello of 64 bytes",
-                     (double)patience_ms / 1000);
     }
     pthread_mutex_unlock(&a->group->lock);
     return rc;
 }
 
-/* A channel that is missing may be the one that was taken for a stranger's. */
-static void name_stranger(struct arrivals *a, struct error *err)
+/* From its beginning to its end main is not read: that time is not main's. */
+static void set_settling(struct arrivals *a, bool settling)
 {
     pthread_mutex_lock(&a->group->lock);
-    if (a->refused.kind != ERR_NONE)
-        err_add(err, "; refused meanwhile: %.200s", a->refused.text);
+    a->settling = settling;
+    if (a->main_deadline != DEADLINE_NEVER)
+        a->main_deadline = deadline_in_ms(a->config.connect->connect_timeout_ms);
     pthread_mutex_unlock(&a->group->lock);
+}
+
+static int settle(struct arrivals *a, struct error *err)
+{
+    if (accept_waiting(a, err) < 0 || await_greetings(a, err) < 0)
+        return -1;
+    if (recv_pool_complete(a->config.pool, a->config.n_channels > 0, &a->left, err) == 0)
+        return 0;
+    pthread_mutex_lock(&a->group->lock);
+    name_stranger(a, err);
+    pthread_mutex_unlock(&a->group->lock);
+    return -1;
 }
 
 int arrivals_settle(struct arrivals *a, struct error *err)
 {
-    bool full;
+    set_settling(a, true);
+    int rc = settle(a, err);
+    set_settling(a, false);
+    return rc;
+}
 
-    if (accept_waiting(a, &full, err) < 0 ||
-        await_greetings(a, a->config.connect->connect_timeout_ms, err) < 0)
-        return -1;
-    if (recv_pool_complete(a->config.pool, a->config.n_channels > 0, err) == 0)
+int arrivals_check_complete(struct arrivals *a, struct error *err)
+{
+    pthread_mutex_lock(&a->group->lock);
+    bool doubtful = a->last_refused > a->main_number;
+    pthread_mutex_unlock(&a->group->lock);
+    if (!doubtful || recv_pool_check_numbers(a->config.pool, err) == 0)
         return 0;
+    pthread_mutex_lock(&a->group->lock);
     name_stranger(a, err);
+    pthread_mutex_unlock(&a->group->lock);
     return -1;
 }
 

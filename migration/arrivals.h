@@ -20,6 +20,10 @@ struct arrivals_config {
     int n_channels;          /* 0: a multifd connection is refused; < 0: any number */
     const struct uuid *uuid; /* that hellos must have; NULL: any */
     bool main_any_time;      /* main is waited for until it comes, or a channel has */
+    /* A connection was not let in; what is awaited may still come. The first few times, by any
+     * thread, with no lock held. NULL: not told. */
+    void (*refused)(void *arg, const char *why);
+    void *arg;
 };
 
 struct arrivals;
@@ -38,11 +42,19 @@ MUST_USE int arrivals_start(struct arrivals *a, struct error *err);
  * caller's.
  */
 MUST_USE int arrivals_await_main(struct arrivals *a, struct channel **ret, struct error *err);
+/* Main has shown that it is a migration: until then it has the connect timeout for all it says. */
+void arrivals_proven(struct arrivals *a);
 /*
  * A source connects all its channels before it writes main's first byte: takes those that wait now,
- * and waits until all have said what they are and no channel id is missing.
+ * and waits until all have said what they are and no channel id is missing. Fails at once where the
+ * source has closed main.
  */
 MUST_USE int arrivals_settle(struct arrivals *a, struct error *err);
+/*
+ * The main stream is complete: fails if a connection that was sent away may have been a channel,
+ * and the packets' numbers say that one is missing.
+ */
+MUST_USE int arrivals_check_complete(struct arrivals *a, struct error *err);
 /* Takes no more and no longer listens, closes the group, and returns when every thread has ended.
  */
 void arrivals_end(struct arrivals *a);

@@ -207,6 +207,8 @@ static int on_listed(struct ram_load *load, struct error *err)
         return -1;
     if (populate_new(load->map, m->config.populate_threads, &m->populate, err) < 0)
         return -1;
+    if (m->arrivals)
+        arrivals_proven(m->arrivals);
     atomic_store(&m->stats.total_bytes, load->map->total_bytes);
     if (clean_ends(m))
         recv_pool_expect_goodbyes(m->pool);
@@ -315,6 +317,8 @@ static int load(struct incoming *m, struct error *err)
     if (check_uuid(m, err) < 0)
         return -1;
     if (recv_pool_finish(m->pool, err) < 0)
+        return -1;
+    if (!is_file(m) && arrivals_check_complete(m->arrivals, err) < 0)
         return -1;
     settle_ignored(m);
     return 0;
@@ -434,6 +438,8 @@ static int listen_at(struct incoming *m, struct error *err)
         .n_channels = m->config.n_channels,
         .uuid = m->config.uuid,
         .main_any_time = m->config.main_any_time,
+        .refused = m->config.observer.refused,
+        .arg = m->config.observer.arg,
     };
 
     if (m->config.connect.address.scheme == ADDRESS_FILE)

@@ -20,6 +20,9 @@ struct migration_observer {
     /* The migration has stopped the guest, which may have stood still already; or takes that back.
      * At a destination: it is here, whatever is still to be done. */
     void (*guest)(void *arg, bool running);
+    /* At a destination: a connection was not let in, and what is awaited may still come. By any
+     * thread; a few times at most. */
+    void (*refused)(void *arg, const char *why);
     void *arg;
 };
 

@@ -15,6 +15,7 @@ struct recv_channel {
     uint8_t wire[MULTIFD_PACKET_LEN]; /* the next packet, as far as it has come */
     size_t have;                      /* bytes of it */
     struct multifd_packet packet;
+    uint64_t highest; /* number of a packet; others read it at a flush */
     struct iovec iov[MULTIFD_PAGES + 1];
     struct unpacker *unpacker; /* of the method, made when needed */
     uint8_t *pages; /* MULTIFD_PAYLOAD_MAX bytes, for blocks without memory; made when needed */

@@ -18,6 +18,7 @@ struct recv_pool {
     uint64_t flushes;  /* how many the main stream has reached */
     uint64_t released; /* channels go on behind their SYNC of this number */
     bool over;         /* the main stream is complete */
+    uint64_t missing;  /* packets at the last flush that others' numbers speak of */
     bool goodbyes;     /* an end without the protocol's goodbye is a failure */
     const struct channel *main;
     const struct ram_map *map; /* NULL: the list is not known yet */
@@ -169,6 +170,7 @@ static int serve_packet(struct recv_pool *pool, struct recv_channel *c, bool *re
     if (end)
         return 0;
     atomic_fetch_add_explicit(&c->stats.packets, 1, memory_order_relaxed);
+    c->highest = MAX(c->highest, c->packet.number);
     if (c->packet.n_normal + c->packet.n_zero > 0) {
         /* `outstanding` is only cleared by this thread: it needs no lock to be seen set. */
         if (!c->outstanding && !wait_for_map(pool, c)) {
@@ -246,7 +248,7 @@ static void end_channel(struct recv_pool *pool, struct recv_channel *c)
 
     pthread_mutex_lock(&pool->group->lock);
     c->ended = true;
-    if (c->syncs < pool->flushes) /* its SYNC is waited for */
+    if (c->syncs < pool->flushes || !pool->main) /* its SYNC is waited for, or main */
         pthread_cond_broadcast(&pool->group->changed);
     bool cut = c->channel->cut && pool->goodbyes && !pool->over;
     bool completes = !cut && main_completes(pool);
@@ -321,7 +323,21 @@ static int first_gap(const struct recv_pool *pool, bool some)
     return -1;
 }
 
-int recv_pool_complete(struct recv_pool *pool, bool some, struct error *err)
+bool recv_pool_is_full(const struct recv_pool *pool)
+{
+    return pool->config.n_expected && first_gap(pool, false) < 0;
+}
+
+bool recv_pool_is_abandoned(const struct recv_pool *pool)
+{
+    for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
+        if (pool->channels[i] && !pool->channels[i]->ended)
+            return false;
+    }
+    return pool->n > 0;
+}
+
+int recv_pool_complete(struct recv_pool *pool, bool some, const bool *left, struct error *err)
 {
     struct channel_group *g = pool->group;
     int gap, rc = 0;
@@ -330,7 +346,7 @@ int recv_pool_complete(struct recv_pool *pool, bool some, struct error *err)
     /* The source connects all channels before main's first byte. */
     uint64_t deadline = deadline_in_ms(pool->config.join_timeout_ms);
     pool->gap_awaited = true;
-    while ((gap = first_gap(pool, some)) >= 0 && !g->failed) {
+    while ((gap = first_gap(pool, some)) >= 0 && !g->failed && !(left && *left)) {
         if (!channel_group_wait(g, deadline) && first_gap(pool, some) >= 0)
             break;
     }
@@ -338,6 +354,10 @@ int recv_pool_complete(struct recv_pool *pool, bool some, struct error *err)
     if (g->failed) {
         *err = g->err;
         rc = -1;
+    } else if (gap >= 0 && left && *left) {
+        rc = err_set(err, ERR_PEER,
+                     "channel %d: not connected, %zu channels are, and the source has left", gap,
+                     pool->n);
     } else if (gap >= 0) {
         rc = err_set(err, ERR_PEER,
                      "channel %d: not connected within %.1f s (--connect-timeout), %zu channels "
@@ -389,15 +409,50 @@ static int await_syncs(struct recv_pool *pool, struct error *err)
     return 0;
 }
 
+/*
+ * Under the lock, at a flush, where no channel reads on. A source numbers its packets from 0, over
+ * all channels, whichever of them it is that we do not know.
+ */
+static uint64_t count_missing(const struct recv_pool *pool)
+{
+    uint64_t came = 0, highest = 0;
+
+    for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
+        const struct recv_channel *c = pool->channels[i];
+
+        if (!c)
+            continue;
+        came += atomic_load_explicit(&c->stats.packets, memory_order_relaxed);
+        highest = MAX(highest, c->highest);
+    }
+    return came > 0 && highest >= came ? highest + 1 - came : 0;
+}
+
+int recv_pool_check_numbers(struct recv_pool *pool, struct error *err)
+{
+    pthread_mutex_lock(&pool->group->lock);
+    uint64_t missing = pool->missing;
+    pthread_mutex_unlock(&pool->group->lock);
+    if (missing == 0)
+        return 0;
+    return err_set(
+        err, ERR_PEER,
+        "%llu multifd packets are missing by the others' numbers: those of a channel that "
+        "was not let in?",
+        (unsigned long long)missing);
+}
+
 int recv_pool_flush(struct recv_pool *pool, struct error *err)
 {
-    if (recv_pool_complete(pool, false, err) < 0) /* a late channel may have left a gap */
+    if (recv_pool_complete(pool, false, NULL, err) < 0) /* a late channel may have left a gap */
         return -1;
     pthread_mutex_lock(&pool->group->lock);
     pool->flushes++;
     int rc = await_syncs(pool, err);
-    if (rc == 0)
+    if (rc == 0) {
+        pool->missing = count_missing(pool);
         pool->released = pool->flushes;
+    }
     pthread_cond_broadcast(&pool->group->changed);
     pthread_mutex_unlock(&pool->group->lock);
     return rc;

@@ -52,9 +52,15 @@ void recv_pool_expect_goodbyes(struct recv_pool *pool);
 
 /*
  * Waits until the ids that have joined have no gap, and are as many as were expected; `some`: and
- * there is at least one.
+ * there is at least one. Fails at once when *left, under the group's lock and with a broadcast: the
+ * source connects no more. NULL: nobody knows.
  */
-MUST_USE int recv_pool_complete(struct recv_pool *pool, bool some, struct error *err);
+MUST_USE int recv_pool_complete(struct recv_pool *pool, bool some, const bool *left,
+                                struct error *err);
+/* With the group's lock held: all channels that were agreed have joined. */
+bool recv_pool_is_full(const struct recv_pool *pool);
+/* The same: some have joined, and every one of them has been closed since. */
+bool recv_pool_is_abandoned(const struct recv_pool *pool);
 
 /*
  * A flush of the main stream: returns when every page that was sent before it, on any channel, is
@@ -67,6 +73,8 @@ MUST_USE int recv_pool_flush(struct recv_pool *pool, struct error *err);
  * touches guest memory.
  */
 MUST_USE int recv_pool_finish(struct recv_pool *pool, struct error *err);
+/* Fails if, at the last flush, the packets' numbers spoke of some that came on no channel. */
+MUST_USE int recv_pool_check_numbers(struct recv_pool *pool, struct error *err);
 /* How many have joined; their UUID, once there is one. Any thread. */
 size_t recv_pool_channels(struct recv_pool *pool, struct uuid *ret_uuid);
 /* Counters of channel id `i`, NULL where it has not joined. Any thread. */

@@ -102,7 +102,7 @@ static void move(const struct piece *p)
     pools_start(&w, &p->pools);
     for (size_t i = 0; i < p->pools.n; i++)
         pools_receive(&w, i);
-    OK(recv_pool_complete(w.pool, true, &err), err, p->name);
+    OK(recv_pool_complete(w.pool, true, NULL, &err), err, p->name);
     recv_pool_open(w.pool, &w.to, NULL);
     round_set_all(&w.round);
     pools_send(&w, &w.round, p->name);

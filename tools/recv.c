@@ -96,6 +96,12 @@ static const struct ram_map *ram(void *arg)
     return incoming_ram(r->incoming);
 }
 
+static void tell_refused(void *arg, const char *why)
+{
+    (void)arg;
+    line_print(stderr, "ramjet recv: not let in: %s", why);
+}
+
 static const struct session_ops ops = {
     .verb = VERB_RECV,
     .run = run,
@@ -184,7 +190,10 @@ static int configure(struct options *options, const char *listen, struct incomin
 
 int verb_recv(int argc, char **argv, struct error *err)
 {
-    struct incoming_config config = {.populate_threads = populate_threads()};
+    struct incoming_config config = {
+        .populate_threads = populate_threads(),
+        .observer = {.refused = tell_refused},
+    };
     struct options options;
     struct landing *landing = NULL;
     struct tls_creds *tls;

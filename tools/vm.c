@@ -265,6 +265,12 @@ static int verdict(struct runner *r, bool running, struct error *err)
     return output_lost(err, "the guest was right");
 }
 
+static void tell_refused(void *arg, const char *why)
+{
+    (void)arg;
+    line_print(stderr, "ramjet vm: not let in: %s", why);
+}
+
 static int run(struct runner *r, struct error *err)
 {
     const struct options *o = r->options;
@@ -284,6 +290,7 @@ static int run(struct runner *r, struct error *err)
         .attended = o->n_monitors > 0,
         .over = on_over,
         .undecided = on_undecided,
+        .refused = tell_refused,
         .arg = r,
     };
     struct error ignored;

@@ -509,10 +509,8 @@ static void test_tls(void **state)
     monitored_tell(&source, "migrate", to);
     monitored_await(&source, "failed ");
     check_failure(&source, "another authority", "certificate");
-    monitored_await(&target, "failed ");
-    expect_state(&target, "another authority", "inmigrate/failed");
+    expect_state(&target, "another authority", "inmigrate/setup"); /* nobody it knows has come */
     set_credentials(&source, "good");
-    monitored_listen(&target, "tcp:127.0.0.1:0", to);
     monitored_tell(&source, "migrate", to);
     monitored_await(&source, "completed ");
     monitored_await(&target, "completed ");

@@ -113,7 +113,7 @@ def into_authorized(scene, case):
     source = qemu_source(scene, case, authority.client("other"), "other")
     source.passes(1)
     source.fails(address)
-    receiver.failed("from 127.0.0.1:", "cn=other", "--tls-authz")
+    receiver.turns_away("from 127.0.0.1:", "cn=other", "--tls-authz")
 
 
 # ---- what must fail. QEMU closes without a word to whom it refuses. ----
@@ -127,7 +127,7 @@ def into_wrongly(scene, case):
     source = qemu_source(scene, case, wrong.client)
     source.passes(1)
     source.fails(address, *wrong.qemu)
-    receiver.failed("from 127.0.0.1:", *(wrong.recv if wrong.seen_by == "server" else ()))
+    receiver.turns_away("from 127.0.0.1:", *(wrong.recv if wrong.seen_by == "server" else ()))
     check(not snapshot.exists(), "a snapshot was left behind")
 
 

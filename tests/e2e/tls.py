@@ -22,8 +22,8 @@ def refused(scene, case):
                                     *(wrong.server.ramjet() if wrong.server else []))
     sender = ramjet.Ramjet(scene, "send", "--channels", case.channels,
                            *(wrong.client.ramjet() if wrong.client else []), "synth:64M", address)
-    receiver.failed("from 127.0.0.1:", *wrong.recv)
     sender.failed(*wrong.send)
+    receiver.turns_away("from 127.0.0.1:", *wrong.recv)
     check(not target.exists(), "a snapshot was left behind")
 
 
@@ -39,7 +39,7 @@ def hostile(scene, case):
     with connect(address) as client:
         client.sendall(case.argument)
         client.shutdown(socket.SHUT_WR)
-        receiver.failed("from 127.0.0.1:", "the peer")
+        receiver.turns_away("from 127.0.0.1:", "the peer")
     check(not target.exists(), "a snapshot was left behind")
 
 
@@ -103,6 +103,23 @@ def crowd(scene, case):
         connection.close()
 
 
+def before_the_source(scene, case):
+    """A crowd that says nothing, garbage, and handshakes that stop half-way: the source gets in."""
+    server, client = certs.pair(scene.folder, "X.509")
+    receiver, address = ramjet.recv(scene, "null:", "--digest", "--json", *server.ramjet())
+    kept = [connect(address) for _ in range(CROWD)]
+    for connection in kept[::4]:
+        connection.sendall(HELLO)
+    for _ in range(100):
+        with connect(address) as noisy:
+            noisy.sendall(os.urandom(100))
+    sender = ramjet.Ramjet(scene, "send", "--digest", "--json", "--channels", case.channels,
+                           *client.ramjet(), "synth:32M,random=100", address)
+    check(sender.done()["digest"] == receiver.done()["digest"], "digests differ")
+    for connection in kept:
+        connection.close()
+
+
 def by_name(scene, case):
     """The name that the destination's certificate must have can be said, and must be right."""
     authority = certs.Authority(scene.folder)
@@ -116,7 +133,7 @@ def by_name(scene, case):
             receiver.done()
         else:
             sender.failed(name)
-            receiver.failed("from 127.0.0.1:", "the peer refused")
+            receiver.turns_away("from 127.0.0.1:", "the peer refused")
 
 
 def authorized(scene, case):
@@ -131,7 +148,7 @@ def authorized(scene, case):
             sender.done()
             receiver.done()
         else:
-            receiver.failed("from 127.0.0.1:", "cn=client", "--tls-authz")
+            receiver.turns_away("from 127.0.0.1:", "cn=client", "--tls-authz")
             sender.failed("the peer refused")
 
 
@@ -223,6 +240,7 @@ CASES = [
     Case("nobody, then the source", nobody, 2, None),
     Case("strangers meanwhile", strangers, 2, None),
     Case("a crowd of strangers", crowd, 2, None),
+    Case("before the source", before_the_source, 2, None),
     Case("by name", by_name, 2, None),
     Case("authorized or not", authorized, 2, None),
     Case("a folder with keys", by_folder, 2, None),

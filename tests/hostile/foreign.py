@@ -94,11 +94,14 @@ def listen_to(data, name):
         address = receiver.stdout.readline().decode().strip().removeprefix("listening ")
         with connect(address) as s:
             send(s, data)
-            out, errors = receiver.communicate(timeout=STUCK_S)
+            told = receiver.stderr.readline()  # and it waits on for its source
+        receiver.terminate()
+        out, errors = receiver.communicate(timeout=STUCK_S)
     finally:
         receiver.kill()
         receiver.wait()
-    refused(subprocess.CompletedProcess([], receiver.returncode, out, errors), "connection: ", name)
+    check(b"cancelled; refused meanwhile: " in errors, f"ends with {errors!r}")
+    refused(subprocess.CompletedProcess([], receiver.returncode, out, told), "connection: ", name)
 
 
 def dial_to(data, name):

@@ -3,7 +3,7 @@
 meets there, and those in which a careful destination differs from QEMU's."""
 
 import wire
-from harness import Row, run
+from harness import CONNECT_S, Row, run
 from wire import (EOS, PAGE, UUID, block_list, capabilities, command, configuration, description,
                   device, footer, header, page, section_start, str8, subsection, u8, u16, u32, u64,
                   zero)
@@ -83,8 +83,9 @@ ROWS = [
     Row("hook record", record(u64(0x80))),
     Row("flush without channels", record(u64(0x200)), channels=0, styles=("word",)),
     # Header and configuration.
-    Row("wrong magic", put("header", header(magic=0x5145564E)),
-        ("magic 0x5145564e, expected 0x5145564d",), early=True),
+    Row("wrong magic", lambda s: (s.options.extend(["--connect-timeout", f"{CONNECT_S}s"]),
+                                  setattr(s, "header", header(magic=0x5145564E))),
+        ("no main connection", "magic 0x5145564e, expected 0x5145564d"), early=True),
     Row("version 2", put("header", header(version=2)),
         ("main channel", "version: found 2, expected 3"), early=True),
     Row("version 4", put("header", header(version=4)),

@@ -4,15 +4,22 @@ docs/architecture.md for each case. No case decides by a short time: what must e
 of minutes, and what must end by a limit is only asked for the words."""
 
 import contextlib
+import os
+import resource
 import subprocess
 import sys
 import time
 
-from harness import Failed, RAMJET, SLOWNESS, check, connect, send
-from wire import Session
+from harness import CONNECT_S, Failed, RAMJET, SLOWNESS, check, connect, send
+from wire import Session, configuration, header, hello
 
 LONG = "600s"  # a limit that nobody waits for
 SOON_S = 60 * SLOWNESS  # "at once", however busy the machine is
+
+
+def few_descriptors():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 128), hard))
 
 
 class Receiver:
@@ -21,7 +28,8 @@ class Receiver:
     def __init__(self, *options, target="null:"):
         self._child = subprocess.Popen(
             [RAMJET, "recv", *options, "tcp:127.0.0.1:0", target], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=few_descriptors)
         line = self._child.stdout.readline().strip()
         check(line.startswith("listening "), f"first line {line!r}")
         self.address = line.removeprefix("listening ")
@@ -85,13 +93,96 @@ def channels_far_apart():
         main.close()
 
 
+def source_leaves():
+    """A receiver whose source has left waits for none of its channels, whatever the limits."""
+    session = Session(channels=2)
+    limits = ("--connect-timeout", LONG, "--stall-timeout", LONG)
+    for data in (session.header, session.main()):
+        with Receiver("--channels", "3", *limits) as receiver, Connections() as peer:
+            main = peer.open(receiver.address)
+            channels = [peer.open(receiver.address, session.channel(i)) for i in range(2)]
+            send(main, data)
+            for s in (main, *channels):
+                s.close()
+            receiver.fails("main channel")
+    with Receiver(*limits) as receiver, Connections() as peer:  # before main has said a word
+        main = peer.open(receiver.address)
+        channel = peer.open(receiver.address, hello(0))
+        main.close()
+        channel.close()
+        receiver.fails("no main connection is there")
+
+
+LIMITED = ("--connect-timeout", f"{CONNECT_S}s", "--stall-timeout", LONG)
+
+
+def drop_by_drop():
+    """A byte now and then is no silence, but the time to show that it is a migration is limited."""
+    with Receiver(*LIMITED) as receiver, Connections() as peer:
+        trickle(peer.open(receiver.address, header()), configuration("x" * 100))
+        receiver.fails("no list of RAM blocks within", "(--connect-timeout)")
+
+
+def stranger_drop_by_drop():
+    """The same of one that comes while a migration runs: it goes, the migration goes on."""
+    session = Session(channels=0)
+    with Receiver(*LIMITED) as receiver, Connections() as peer:
+        main = peer.open(receiver.address)
+        begin, end = session.main().split(session.part, 1)
+        send(main, begin)
+        trickle(peer.open(receiver.address), hello(0))
+        check(receiver.running(), "the receiver has ended")
+        send(main, session.part + end)
+        receiver.completes()
+
+
+def trickle(s, data):
+    """Byte after byte, in many times the limit, until the receiver has had enough."""
+    try:
+        for i in range(len(data)):
+            s.sendall(data[i:i + 1])
+            time.sleep(CONNECT_S / 10)
+        raise Failed(f"{len(data)} bytes were taken")
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+
+
+def strangers():
+    """A crowd that says nothing, and one that sends garbage, before a source comes and meanwhile."""
+    silent, noisy = 2000, 500
+    session = Session(channels=4)
+    with Receiver("--connect-timeout", LONG) as receiver, Connections() as crowd:
+        for i in range(silent):
+            crowd.open(receiver.address, b"" if i % 4 else b"Q")
+        for i in range(noisy):
+            crowd.open(receiver.address, os.urandom(100)).close()
+        with Connections() as peer:
+            main = peer.open(receiver.address)
+            channels = [peer.open(receiver.address, hello(i)) for i in range(4)]
+            send(main, session.header)
+            for i in range(10):
+                crowd.open(receiver.address, os.urandom(100))
+            for i in range(4):
+                send(channels[i], session.channel(i)[len(hello(i)):])
+            for i in range(10):
+                crowd.open(receiver.address, b"").close()
+            send(main, session.main()[len(session.header):])
+            receiver.completes()
+
+
 CASES = [
     channels_far_apart,
+    source_leaves,
+    drop_by_drop,
+    stranger_drop_by_drop,
+    strangers,
 ]
 
 
 def main(words):
     failed = 0
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 16), hard))  # for the crowd's own
     for case in CASES:
         if words and not any(word in case.__name__ for word in words):
             continue

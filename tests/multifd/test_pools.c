@@ -93,7 +93,7 @@ static void every_page_arrives(void **state)
         for (size_t k = 0; k < c->n; k++)
             pools_receive(&w, k);
         pools_send(&w, NULL, c->label); /* the setup's barrier */
-        OK(recv_pool_complete(w.pool, true, &err), err, c->label);
+        OK(recv_pool_complete(w.pool, true, NULL, &err), err, c->label);
         recv_pool_open(w.pool, &w.to, NULL);
         OK(recv_pool_flush(w.pool, &err), err, c->label);
         rounds(&w, c->label);
@@ -114,7 +114,7 @@ static void late_channels_are_in_order(void **state)
     recv_pool_open(w.pool, &w.to, NULL);
     for (size_t k = 0; k < 3; k++)
         pools_receive(&w, k);
-    OK(recv_pool_complete(w.pool, true, &err), err, "late");
+    OK(recv_pool_complete(w.pool, true, NULL, &err), err, "late");
     rounds(&w, "late");
     pools_finish(&w, "late");
 }
@@ -227,7 +227,7 @@ static void pages_of_a_file_arrive(void **state)
         n_from_file = 0;
         prepare_file(&w, c);
         pools_receive(&w, 0);
-        OK(recv_pool_complete(w.pool, true, &err), err, c->label);
+        OK(recv_pool_complete(w.pool, true, NULL, &err), err, c->label);
         recv_pool_open(w.pool, &w.to, NULL);
         pools_send(&w, &w.round, c->label);
         apply_zeros(&w);

@@ -524,10 +524,10 @@ static void joins(void **state)
                   "channel id 3, expected below 3");
     check_refused("another UUID", join(2, other, &err), &err, ERR_PEER,
                   "UUID 08000000-0000-0000-0000-000000000000, expected 09000000-");
-    check_refused("one is missing", recv_pool_complete(w.pool, true, &err), &err, ERR_PEER,
+    check_refused("one is missing", recv_pool_complete(w.pool, true, NULL, &err), &err, ERR_PEER,
                   "2 channels are");
     OK(join(2, same, &err), err, "the last one");
-    OK(recv_pool_complete(w.pool, true, &err), err, "complete");
+    OK(recv_pool_complete(w.pool, true, NULL, &err), err, "complete");
     err_set(&err, ERR_CANCELLED, "cancelled");
     channel_group_fail(&w.group, &err);
     finish();
@@ -539,14 +539,14 @@ static void ids_have_no_gap(void **state)
 
     (void)state;
     start_with(ANY_METHOD, 0, 5, 0);
-    OK(recv_pool_complete(w.pool, false, &err), err, "none is fine");
+    OK(recv_pool_complete(w.pool, false, NULL, &err), err, "none is fine");
     OK(join(1, (struct uuid){0}, &err), err, "id 1 first");
-    check_refused("a gap", recv_pool_complete(w.pool, false, &err), &err, ERR_PEER,
+    check_refused("a gap", recv_pool_complete(w.pool, false, NULL, &err), &err, ERR_PEER,
                   "channel 0: not connected");
     check_refused("id 255", join(255, (struct uuid){0}, &err), &err, ERR_PEER,
                   "channel id 255, expected below 255");
     OK(join(0, (struct uuid){0}, &err), err, "id 0");
-    OK(recv_pool_complete(w.pool, true, &err), err, "complete");
+    OK(recv_pool_complete(w.pool, true, NULL, &err), err, "complete");
     send_packet(0, true, 0, 0, 0, 0);
     send_packet(1, true, 0, 0, 0, 0);
     flush("setup");

@@ -113,7 +113,7 @@ static void run(const struct writing_case *c, size_t n)
     for (size_t i = 0; i < n; i++)
         pools_receive(&p, i);
     pools_send(&p, NULL, label);
-    OK(recv_pool_complete(p.pool, true, &err), err, label);
+    OK(recv_pool_complete(p.pool, true, NULL, &err), err, label);
     recv_pool_open(p.pool, &p.to, NULL);
     OK(recv_pool_flush(p.pool, &err), err, label);
 

@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
-from .scene import Process
+from .scene import Process, until
 from .table import Skip, check
+
+NOT_LET_IN = ": not let in: "  # of a line about a connection that is not the source's
 
 
 def binary():
@@ -40,11 +43,20 @@ class Ramjet(Process):
     def failed(self, *words, seconds=5, code=1):
         """Demands the bad end, with patience(seconds): the code, and one line that holds all `words`."""
         found = self.wait(seconds)
-        said = self.errors.strip()
+        said = "\n".join(line for line in self.errors.strip().splitlines() if NOT_LET_IN not in line)
         check(found == code, f"{self.name}: exit code {found}, want {code}: {said}")
         check(len(said.splitlines()) == 1, f"{self.name}: want one line of error: {said!r}")
         for word in words:
             check(word in said.lower(), f"{self.name}: want {word!r} in: {said}")
+
+    def turns_away(self, *words):
+        """Waits until it has not let in a connection, for a reason that holds all `words`. It waits on
+        for its source then, and is ended."""
+        until(lambda: any(NOT_LET_IN in line and all(word in line.lower() for word in words)
+                          for line in self.errors.splitlines()),
+              f"{self.name} to turn somebody away with {words}", seconds=40)
+        self.send_signal(signal.SIGTERM)
+        self.failed("cancelled")
 
 
 def recv(scene, target, *options, listen="tcp:127.0.0.1:0", **process):
