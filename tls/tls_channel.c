@@ -17,6 +17,7 @@
 #include "base/signature.h"
 #include "tls/tls_session.h"
 #include "tls/tls_wire.h"
+#include "transport/path.h"
 
 /* RFC 8446, 5.5: AES-GCM bears 2^24.5 full records with one key. GnuTLS changes it here, too. */
 #define RECORDS_PER_KEY (UINT64_C(1) << 24)
@@ -29,6 +30,7 @@ struct tls_channel {
     uint64_t records_per_key; /* UINT64_MAX: TLS 1.2 cannot change it */
     uint64_t handshake_bytes; /* that had been received when it was over */
     struct tls_channel_info info;
+    uint64_t ktls_from; /* path_position() of the byte that is the first to be counted */
 
     /* Taken in this order. */
     pthread_mutex_t send_lock; /* whoever sends */
@@ -47,6 +49,7 @@ struct tls_channel {
     /* Written under recv_lock and lock, read under either. */
     bool recv_failed;
     struct error recv_err;
+    bool key_demanded; /* of a kernel that encrypts: see watch_for_demand(); under lock */
 };
 
 static struct tls_channel *tls_of(struct channel *c)
@@ -60,10 +63,17 @@ static void pass_patience(struct tls_channel *t)
     atomic_store(&t->below->stall_timeout_ms, atomic_load(&t->base.stall_timeout_ms));
 }
 
+/* A kernel that encrypts says how much that has become; below has only seen what it was. */
 static void count_sent(struct tls_channel *t)
 {
-    atomic_store_explicit(&t->base.bytes_sent, atomic_load(&t->below->bytes_sent),
-                          memory_order_relaxed);
+    uint64_t bytes = atomic_load(&t->below->bytes_sent);
+
+    if (t->info.ktls_send) {
+        if (!path_position(t->base.fd, &bytes))
+            return; /* the next time */
+        bytes -= t->ktls_from;
+    }
+    atomic_store_explicit(&t->base.bytes_sent, bytes, memory_order_relaxed);
 }
 
 static void count_received(struct tls_channel *t)
@@ -104,6 +114,18 @@ static enum arrival arrival_of(struct tls_channel *t, int rc)
     return FAILED;
 }
 
+/* What was read is handed out first. Under lock. */
+static enum arrival fail_if_key_demanded(struct tls_channel *t, enum arrival arrival)
+{
+    if (t->key_demanded && !t->recv_failed) {
+        t->recv_failed = true;
+        err_set(&t->recv_err, ERR_PEER,
+                "the peer demands a new key, and the kernel, which encrypts what is sent here "
+                "(kTLS), cannot change it");
+    }
+    return t->recv_failed && arrival != ARRIVED ? FAILED : arrival;
+}
+
 /* Decrypts what has come into iov, which it advances; *ret_len bytes may be none. */
 static enum arrival decrypt(struct tls_channel *t, struct iovec **iov, size_t *n, size_t *ret_len)
 {
@@ -122,6 +144,7 @@ static enum arrival decrypt(struct tls_channel *t, struct iovec **iov, size_t *n
             arrival = arrival_of(t, rc);
         }
     }
+    arrival = fail_if_key_demanded(t, arrival);
     pthread_mutex_unlock(&t->lock);
     *ret_len = done;
     return arrival;
@@ -141,6 +164,7 @@ static enum arrival peek(struct tls_channel *t, const struct iovec *iov, size_t 
         if (rc != 1)
             arrival = arrival_of(t, rc);
     }
+    arrival = fail_if_key_demanded(t, arrival);
     pthread_mutex_unlock(&t->lock);
     *ret_len = len;
     return arrival;
@@ -309,7 +333,7 @@ static int flush(struct tls_channel *t, unsigned flags, struct error *err)
     pthread_mutex_lock(&t->lock);
     struct iovec iov = tls_wire_take(&t->wire);
     pthread_mutex_unlock(&t->lock);
-    if (iov.iov_len > 0)
+    if (iov.iov_len > 0 && !t->info.ktls_send) /* the kernel would encrypt it once more */
         rc = channel_sendv(t->below, &iov, 1, flags & (CHANNEL_NOWAIT | CHANNEL_MORE), err);
     count_sent(t);
     pthread_mutex_lock(&t->lock);
@@ -351,10 +375,23 @@ static int look_for_alert(struct tls_channel *t, struct error *err)
     return -1;
 }
 
+/* The kernel would go on encrypting, though the two ends no longer understand each other. */
+static int check_received(struct tls_channel *t, struct error *err)
+{
+    pthread_mutex_lock(&t->lock);
+    int rc = t->recv_failed ? -1 : 0;
+    if (rc < 0)
+        *err = t->recv_err;
+    pthread_mutex_unlock(&t->lock);
+    return rc;
+}
+
 /* What is written to the socket leaves as records; see ask_for_ktls(). */
 static int send_by_kernel(struct tls_channel *t, struct iovec *iov, size_t n, unsigned flags,
                           struct error *err)
 {
+    if (check_received(t, err) < 0)
+        return -1;
     int rc = channel_sendv(t->below, iov, n, flags & (CHANNEL_NOWAIT | CHANNEL_MORE), err);
 
     count_sent(t);
@@ -681,8 +718,10 @@ static BIO *ask_for_ktls(struct tls_channel *t)
 {
     const struct tls_config *config = &t->session.creds->config;
 
-    if (config->server || config->no_ktls || t->base.fd < 0)
+    if (config->server || config->no_ktls || t->base.fd < 0 ||
+        !path_position(t->base.fd, &t->ktls_from))
         return NULL;
+    t->ktls_from -= atomic_load(&t->below->bytes_sent);
     SSL_set_options(t->session.ssl, SSL_OP_ENABLE_KTLS);
     return BIO_new_socket(t->base.fd, BIO_NOCLOSE);
 }
@@ -697,6 +736,28 @@ static void set_bios(struct tls_channel *t, BIO *memory)
     SSL_set0_wbio(t->session.ssl, socket ? socket : memory);
 }
 
+/*
+ * OpenSSL 3.0 answers a demand for a new key as soon as it reads it, and takes the new key for what
+ * it writes itself, while the kernel stays with the old one: the peer would be told of a key that
+ * nobody uses. So its answer goes nowhere, and the channel fails.
+ */
+static void watch_for_demand(int sent, int version, int type, const void *bytes, size_t len,
+                             SSL *ssl, void *arg)
+{
+    const uint8_t *message = bytes;
+    struct tls_channel *t = arg;
+    BIO *memory = SSL_get_rbio(ssl);
+
+    (void)version;
+    /* Type, a length of three bytes, the demand. */
+    if (sent || type != SSL3_RT_HANDSHAKE || len != 5 || message[0] != SSL3_MT_KEY_UPDATE ||
+        message[4] != SSL_KEY_UPDATE_REQUESTED)
+        return;
+    t->key_demanded = true;
+    BIO_up_ref(memory);
+    SSL_set0_wbio(ssl, memory);
+}
+
 static void settle_ktls(struct tls_channel *t)
 {
     SSL *ssl = t->session.ssl;
@@ -706,7 +767,10 @@ static void settle_ktls(struct tls_channel *t)
         return;
     atomic_fetch_add(&t->below->bytes_sent, BIO_number_written(writing));
     t->info.ktls_send = BIO_get_ktls_send(writing);
-    if (!t->info.ktls_send) {
+    if (t->info.ktls_send) {
+        SSL_set_msg_callback(ssl, watch_for_demand);
+        SSL_set_msg_callback_arg(ssl, t);
+    } else {
         BIO_up_ref(memory);
         SSL_set0_wbio(ssl, memory);
     }

@@ -44,7 +44,7 @@ MUST_USE int tls_channel_new(struct channel *below, const struct tls_creds *cred
 struct tls_channel_info {
     const char *version, *cipher; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256" */
     /* The kernel encrypts what we send: asked for by every client, for that is the side that sends
-     * pages. bytes_sent is then counted before that, and the key stays the same to the end. */
+     * pages. The key then stays the same to the end, and a peer that demands another is refused. */
     bool ktls_send;
 };
 

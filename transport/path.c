@@ -1,7 +1,9 @@
 #include "transport/path.h"
 
+#include <linux/sockios.h>
 #include <linux/tcp.h> /* not libc's: its struct tcp_info ends early */
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -24,6 +26,33 @@ static bool ask(int fd, struct tcp_info *ret)
 
     *ret = (struct tcp_info){0};
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret, &len) == 0 && ret->tcpi_segs_in > 0;
+}
+
+static int unacknowledged(int fd)
+{
+    int bytes = -1;
+
+    return ioctl(fd, SIOCOUTQ, &bytes) < 0 ? -1 : bytes;
+}
+
+/* Two figures that belong together only if nothing was acknowledged meanwhile. */
+#define TRIES 20
+
+bool path_position(int fd, uint64_t *ret)
+{
+    struct tcp_info info;
+
+    for (int i = 0; i < TRIES; i++) {
+        int before = unacknowledged(fd);
+
+        if (before < 0 || !ask(fd, &info))
+            return false;
+        if (unacknowledged(fd) != before)
+            continue;
+        *ret = info.tcpi_bytes_acked + (uint64_t)before;
+        return true;
+    }
+    return false;
 }
 
 static void look(struct path *p, const struct tcp_info *info, bool sending, uint64_t since,

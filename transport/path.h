@@ -26,6 +26,12 @@ struct path {
 
 enum silence { SILENCE_BORNE, SILENCE_OF_PEER, SILENCE_OF_PATH };
 
+/*
+ * How far what we send has come in its connection: bytes, from an arbitrary point on. What a kernel
+ * that encrypts adds is counted, too, once it has. False: no figure at the moment, or no TCP.
+ */
+MUST_USE bool path_position(int fd, uint64_t *ret);
+
 /* Between two questions, for a stall timeout: what the kernel is told. */
 unsigned path_question_s(uint64_t limit_ms);
 

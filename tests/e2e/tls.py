@@ -63,6 +63,20 @@ def nobody(scene, case):
     check(sender.done()["digest"] == receiver.done()["digest"], "digests differ")
 
 
+def counted(scene, case):
+    """What has left is what has come, to the byte, whoever encrypts: the program or the kernel."""
+    server, client = certs.pair(scene.folder, "X.509")
+    receiver, address = ramjet.recv(scene, "null:", "--digest", "--json", *server.ramjet())
+    sender = ramjet.Ramjet(scene, "send", "--digest", "--json", "--channels", case.channels,
+                           *client.ramjet(), "synth:64M,random=60,zero=20", address)
+    sent, received = sender.done(), receiver.done()
+    check(sent["digest"] == received["digest"], "digests differ")
+    left, came = sent["wire-bytes"], received["wire-bytes"]
+    # Each connection's goodbye, a record of 24 bytes, comes behind what counts.
+    check(0 <= left - came <= 24 * (case.channels + 1),
+          f"by the kernel: {sent['ktls-send']}; {left} bytes have left, {came} have come")
+
+
 def strangers(scene, case):
     """Whoever comes while a migration goes on, and is not let in, does not end it."""
     authority, other = certs.Authority(scene.folder), certs.Authority(scene.folder, "other")
@@ -238,6 +252,8 @@ CASES = [
     Case("hostile, half a handshake", hostile, 2, HELLO),
     Case("silent, half a handshake", silent, 2, HELLO),
     Case("nobody, then the source", nobody, 2, None),
+    Case("what leaves is what comes, 4 channels", counted, 4, None),
+    Case("what leaves is what comes, main channel", counted, 0, None),
     Case("strangers meanwhile", strangers, 2, None),
     Case("a crowd of strangers", crowd, 2, None),
     Case("before the source", before_the_source, 2, None),

@@ -16,6 +16,7 @@
 #define MIB (1U << 20)
 
 static struct tls_creds *client, *server;
+static struct tls_creds *plain; /* as client, and no kernel encrypts */
 
 /* --- two ends, of ours and of another --------------------------------------------------------- */
 
@@ -28,6 +29,7 @@ static void free_pair(struct channel *pair[static 2])
 static void client_version(int number)
 {
     SSL_CTX_set_max_proto_version(client->ctx, number);
+    SSL_CTX_set_max_proto_version(plain->ctx, number);
 }
 
 /* A server that is none of ours: OpenSSL on a blocking socket, as its manual has it. */
@@ -49,7 +51,8 @@ static void *raw_shake(void *arg)
 }
 
 /* Our channel as a client, and its raw server. */
-static struct channel *channel_and_raw(uint64_t stall_timeout_ms, struct raw_peer *ret)
+static struct channel *client_and_raw(const struct tls_creds *creds, uint64_t stall_timeout_ms,
+                                      struct raw_peer *ret)
 {
     struct channel *c;
     struct error err;
@@ -59,12 +62,17 @@ static struct channel *channel_and_raw(uint64_t stall_timeout_ms, struct raw_pee
     tcp_pair(fds);
     *ret = (struct raw_peer){.ctx = server->ctx, .fd = fds[1]};
     pthread_create(&thread, NULL, raw_shake, ret);
-    int rc = tls_channel_new(fast_channel(fds[0], HANG_MS), client, DEADLINE_NEVER, &c, &err);
+    int rc = tls_channel_new(fast_channel(fds[0], HANG_MS), creds, DEADLINE_NEVER, &c, &err);
     pthread_join(thread, NULL);
     OK(rc, err, "handshake");
     CHECK(ret->ok, "the server's handshake");
     atomic_store(&c->stall_timeout_ms, stall_timeout_ms);
     return c;
+}
+
+static struct channel *channel_and_raw(uint64_t stall_timeout_ms, struct raw_peer *ret)
+{
+    return client_and_raw(client, stall_timeout_ms, ret);
 }
 
 static void raw_close(struct raw_peer *p)
@@ -179,7 +187,6 @@ static void carries_all_shapes(void **state)
         CHECK(pair[1]->bytes_received == pair[0]->bytes_sent, "sent and received");
         free_pair(pair);
     }
-    client_version(0);
 }
 
 static void carries_both_ways_at_once(void **state)
@@ -193,7 +200,6 @@ static void carries_both_ways_at_once(void **state)
         carry(pair, 16 * MIB / TEST_SLOWNESS, 2);
         free_pair(pair);
     }
-    client_version(0);
 }
 
 /* Every few records, in both directions, while the other thread is at it. */
@@ -339,34 +345,45 @@ static void close_end(struct channel *c, enum goodbye how)
     channel_free(c);
 }
 
+/* Of ret[from] bytes can be sent past TLS: no kernel encrypts them (kTLS). */
+static void pair_with_raw(int from, struct channel *ret[static 2])
+{
+    tls_pair(from == 0 ? plain : client, server, ret);
+    CHECK(!tls_channel_info(ret[from]).ktls_send, "the kernel would encrypt");
+}
+
+static void check_end(const struct end_case *c, int from)
+{
+    struct channel *pair[2], *to;
+    struct error err;
+    char bytes[8];
+    size_t got = 99;
+
+    pair_with_raw(from, pair);
+    to = pair[!from];
+    OK(channel_send(pair[from], c->text, strlen(c->text), 0, &err), err, "send");
+    CHECK(write(pair[from]->fd, c->raw, c->raw_len) == (ssize_t)c->raw_len, "write");
+    close_end(pair[from], c->how);
+    for (int again = 0; again < 2; again++) {
+        struct iovec iov = {bytes, sizeof(bytes)};
+        int rc = channel_recvv(to, &iov, 1, c->min, c->flags, &got, &err);
+
+        if (c->refused && !again)
+            check_refused(c->label, rc, &err, ERR_PEER, c->refused);
+        else if (!c->refused)
+            CHECK(rc == 0 && got == 0, "%s: rc %d, %zu bytes", c->label, rc, got);
+        else
+            CHECK(rc < 0 || got == 0, "%s: read past its end", c->label);
+    }
+    CHECK(!c->refused ? to->cut == c->cut : true, "%s: cut %d", c->label, to->cut);
+    channel_free(to);
+}
+
 static void tells_how_the_peer_closed(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(end_cases); i++) {
-        const struct end_case *c = &end_cases[i];
-        struct channel *pair[2];
-        struct error err;
-        char bytes[8];
-        size_t got = 99;
-
-        tls_pair(client, server, pair);
-        OK(channel_send(pair[0], c->text, strlen(c->text), 0, &err), err, "send");
-        CHECK(write(pair[0]->fd, c->raw, c->raw_len) == (ssize_t)c->raw_len, "write");
-        close_end(pair[0], c->how);
-        for (int again = 0; again < 2; again++) {
-            struct iovec iov = {bytes, sizeof(bytes)};
-            int rc = channel_recvv(pair[1], &iov, 1, c->min, c->flags, &got, &err);
-
-            if (c->refused && !again)
-                check_refused(c->label, rc, &err, ERR_PEER, c->refused);
-            else if (!c->refused)
-                CHECK(rc == 0 && got == 0, "%s: rc %d, %zu bytes", c->label, rc, got);
-            else
-                CHECK(rc < 0 || got == 0, "%s: read past its end", c->label);
-        }
-        CHECK(!c->refused ? pair[1]->cut == c->cut : true, "%s: cut %d", c->label, pair[1]->cut);
-        channel_free(pair[1]);
-    }
+    for (size_t i = 0; i < 2 * ARRAY_LEN(end_cases); i++)
+        check_end(&end_cases[i / 2], i % 2);
 }
 
 static const struct hostile_case {
@@ -399,21 +416,22 @@ static const struct hostile_case {
     {"a plain stream", "QEVM\0\0\0\3", 8, ""},
 };
 
-static void check_hostile(const struct hostile_case *c)
+static void check_hostile(const struct hostile_case *c, int from)
 {
-    struct channel *pair[2];
+    struct channel *pair[2], *to;
     struct error err, same;
     char byte;
     size_t got;
 
-    tls_pair(client, server, pair);
-    CHECK(write(pair[0]->fd, c->bytes, c->len) == (ssize_t)c->len, "write");
+    pair_with_raw(from, pair);
+    to = pair[!from];
+    CHECK(write(pair[from]->fd, c->bytes, c->len) == (ssize_t)c->len, "write");
     struct iovec iov = {&byte, 1};
-    int rc = channel_recvv(pair[1], &iov, 1, 1, CHANNEL_MAY_IDLE, &got, &err);
+    int rc = channel_recvv(to, &iov, 1, 1, CHANNEL_MAY_IDLE, &got, &err);
     check_refused(c->label, rc, &err, ERR_PEER, c->refused);
-    rc = channel_recvv(pair[1], &iov, 1, 1, CHANNEL_MAY_IDLE, &got, &same);
+    rc = channel_recvv(to, &iov, 1, 1, CHANNEL_MAY_IDLE, &got, &same);
     check_refused(c->label, rc, &same, ERR_PEER, err.text);
-    rc = channel_send(pair[1], "x", 1, 0, &same);
+    rc = channel_send(to, "x", 1, 0, &same);
     check_refused(c->label, rc, &same, ERR_PEER, err.text);
     free_pair(pair);
 }
@@ -423,10 +441,9 @@ static void refuses_hostile_bytes(void **state)
     (void)state;
     for (size_t v = 0; v < ARRAY_LEN(versions); v++) {
         client_version(versions[v]);
-        for (size_t i = 0; i < ARRAY_LEN(hostile_cases); i++)
-            check_hostile(&hostile_cases[i]);
+        for (size_t i = 0; i < 2 * ARRAY_LEN(hostile_cases); i++)
+            check_hostile(&hostile_cases[i / 2], i % 2);
     }
-    client_version(0);
 }
 
 static void sends_after_the_peers_end(void **state)
@@ -532,7 +549,7 @@ static void answers_key_updates(void **state)
     char text[5] = "";
 
     (void)state;
-    struct channel *c = channel_and_raw(HANG_MS, &peer);
+    struct channel *c = client_and_raw(plain, HANG_MS, &peer);
     for (int i = 0; i < 50; i++) {
         struct iovec iov = {text, 4};
         size_t got;
@@ -559,7 +576,7 @@ static void bounds_answers(void **state)
     int rc = 0;
 
     (void)state;
-    struct channel *c = channel_and_raw(HANG_MS, &peer);
+    struct channel *c = client_and_raw(plain, HANG_MS, &peer);
     for (int i = 0; rc == 0 && i < 40000; i++) {
         iov = (struct iovec){&byte, 1};
         CHECK(SSL_key_update(peer.ssl, SSL_KEY_UPDATE_REQUESTED) == 1, "key update");
@@ -570,6 +587,41 @@ static void bounds_answers(void **state)
     check_refused("answers", rc, &err, ERR_PEER, "more answers than it lets us send");
     channel_free(c);
     raw_close(&peer);
+}
+
+/* A kernel that encrypts cannot change the key: said at both ends of the channel, once and for all.
+ */
+static void refuses_new_keys_of_the_kernels(void **state)
+{
+    struct raw_peer peer;
+    struct error err;
+    char text[8] = "";
+    size_t got;
+
+    (void)state;
+    struct channel *c = channel_and_raw(HANG_MS, &peer);
+    bool by_kernel = tls_channel_info(c).ktls_send;
+    if (by_kernel) {
+        CHECK(SSL_key_update(peer.ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1, "its own key");
+        CHECK(SSL_write(peer.ssl, "ping", 4) == 4, "write");
+        struct iovec iov = {text, 4};
+        OK(channel_recvv(c, &iov, 1, 4, 0, &got, &err), err, "the peer's own key may change");
+        OK(channel_send(c, "pong", 4, 0, &err), err, "send");
+        CHECK(SSL_read(peer.ssl, text, 4) == 4 && strcmp(text, "pong") == 0, "%s", text);
+        CHECK(SSL_key_update(peer.ssl, SSL_KEY_UPDATE_REQUESTED) == 1, "key update");
+        CHECK(SSL_do_handshake(peer.ssl) == 1, "key update");
+        iov = (struct iovec){text, 4};
+        check_refused("receive", channel_recvv(c, &iov, 1, 4, 0, &got, &err), &err, ERR_PEER,
+                      "the peer demands a new key");
+        check_refused("send", channel_send(c, "pong", 4, 0, &err), &err, ERR_PEER,
+                      "the peer demands a new key");
+    }
+    channel_free(c);
+    raw_close(&peer);
+    if (!by_kernel) {
+        print_message("skipped: this kernel has no kTLS\n");
+        skip();
+    }
 }
 
 /* --- waiting ---------------------------------------------------------------------------------- */
@@ -709,37 +761,51 @@ static void silence_between_records_is_borne(void **state)
     raw_close(&peer);
 }
 
+/* What a test that failed has left behind. */
+static int setup(void **state)
+{
+    (void)state;
+    client_version(0);
+    return 0;
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, setup)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(carries_all_shapes),
-        cmocka_unit_test(carries_both_ways_at_once),
-        cmocka_unit_test(changes_keys),
-        cmocka_unit_test(empty_transfers_are_fine),
-        cmocka_unit_test(takes_what_has_come),
-        cmocka_unit_test(peeks_and_does_not_wait),
-        cmocka_unit_test(takes_the_throttle_along),
-        cmocka_unit_test(tells_how_the_peer_closed),
-        cmocka_unit_test(refuses_hostile_bytes),
-        cmocka_unit_test(sends_after_the_peers_end),
-        cmocka_unit_test(needs_no_patience_to_finish),
-        cmocka_unit_test(loses_no_tail),
-        cmocka_unit_test(answers_key_updates),
-        cmocka_unit_test(bounds_answers),
-        cmocka_unit_test(interrupt_wakes_a_receiver),
-        cmocka_unit_test(interrupt_wakes_a_sender),
-        cmocka_unit_test(nowait_fails_rather_than_waits),
-        cmocka_unit_test(silence_ends_in_an_error),
-        cmocka_unit_test(silence_inside_a_record_too),
-        cmocka_unit_test(silence_between_records_is_borne),
+        TEST(carries_all_shapes),
+        TEST(carries_both_ways_at_once),
+        TEST(changes_keys),
+        TEST(empty_transfers_are_fine),
+        TEST(takes_what_has_come),
+        TEST(peeks_and_does_not_wait),
+        TEST(takes_the_throttle_along),
+        TEST(tells_how_the_peer_closed),
+        TEST(refuses_hostile_bytes),
+        TEST(sends_after_the_peers_end),
+        TEST(needs_no_patience_to_finish),
+        TEST(loses_no_tail),
+        TEST(answers_key_updates),
+        TEST(bounds_answers),
+        TEST(refuses_new_keys_of_the_kernels),
+        TEST(interrupt_wakes_a_receiver),
+        TEST(interrupt_wakes_a_sender),
+        TEST(nowait_fails_rather_than_waits),
+        TEST(silence_ends_in_an_error),
+        TEST(silence_inside_a_record_too),
+        TEST(silence_between_records_is_borne),
     };
 
     signal(SIGPIPE, SIG_IGN);
     tls_files();
     client = tls_creds_named((struct tls_config){.dir = "good", .hostname = "host.example"});
+    plain = tls_creds_named(
+        (struct tls_config){.dir = "good", .hostname = "host.example", .no_ktls = true});
     server = tls_creds_named((struct tls_config){.server = true, .dir = "good"});
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     tls_creds_free(client);
+    tls_creds_free(plain);
     tls_creds_free(server);
     return failed;
 }

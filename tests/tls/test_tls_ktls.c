@@ -14,6 +14,7 @@
 #include "tests/support/test.h"
 #include "tests/support/tls_pair.h"
 #include "tls/tls_channel.h"
+#include "tls/tls_session.h"
 
 #ifndef SOL_TLS
 #define SOL_TLS 282
@@ -110,8 +111,13 @@ static void leaves_sending_to_the_kernel(void **state)
     CHECK(!tls_channel_info(pair[1]).ktls_send, "a server does not ask");
     CHECK(n_asked == 1 && n_send_keys == 1 && n_receive_keys == 0, "asked %d, keys %d and %d",
           n_asked, n_send_keys, n_receive_keys);
+    uint64_t shaken = pair[0]->bytes_sent;
+    CHECK(shaken == pair[1]->bytes_received, "the handshake is counted");
     OK(channel_sendv(pair[0], iov, 2, 0, &err), err, "send");
     expect_given("headerpages", 11);
+    /* As the kernel says, which here adds nothing. */
+    CHECK(pair[0]->bytes_sent == shaken + 11, "%llu bytes",
+          (unsigned long long)pair[0]->bytes_sent);
     /* What comes is still decrypted here. */
     OK(channel_send(pair[1], "pong", 4, 0, &err), err, "send");
     struct iovec in = {text, 4};
@@ -123,12 +129,65 @@ static void leaves_sending_to_the_kernel(void **state)
     free_pair();
 }
 
+/* A server that is none of ours, to demand a new key: where it listens, and what it then is. */
+struct raw_server {
+    int fd;
+    SSL *ssl;
+};
+
+static void *raw_serve(void *arg)
+{
+    struct raw_server *r = arg;
+
+    r->ssl = SSL_new(server->ctx);
+    SSL_set_fd(r->ssl, r->fd);
+    if (SSL_accept(r->ssl) == 1 && SSL_key_update(r->ssl, SSL_KEY_UPDATE_REQUESTED) == 1)
+        SSL_do_handshake(r->ssl); /* sends that, and nothing behind it */
+    return NULL;
+}
+
+/* The kernel cannot change the key, and who was told that it is changed would wait for that. */
+static void refuses_a_demand_for_a_new_key(void **state)
+{
+    char text[5] = "";
+    struct iovec iov = {text, 4};
+    struct raw_server raw;
+    struct channel *c;
+    struct error err;
+    pthread_t thread;
+    size_t got;
+    int fds[2];
+
+    (void)state;
+    client = tls_creds_named((struct tls_config){.dir = "good", .hostname = "host.example"});
+    server = tls_creds_named((struct tls_config){.server = true, .dir = "good"});
+    kernel_agrees = true;
+    tcp_pair(fds);
+    raw.fd = fds[1];
+    pthread_create(&thread, NULL, raw_serve, &raw);
+    OK(tls_channel_new(channel_of_fd(fds[0], HANG_MS), client, DEADLINE_NEVER, &c, &err), err,
+       "handshake");
+    pthread_join(thread, NULL);
+    check_refused("receive", channel_recvv(c, &iov, 1, 4, 0, &got, &err), &err, ERR_PEER,
+                  "the peer demands a new key");
+    check_refused("send", channel_send(c, "ping", 4, 0, &err), &err, ERR_PEER,
+                  "the peer demands a new key");
+    check_refused("finish", channel_finish(c, 1, &err), &err, ERR_PEER, "demands a new key");
+    channel_free(c);
+    CHECK(recv(raw.fd, text, 1, 0) == 0, "and the peer is told nothing that it could not read");
+    SSL_free(raw.ssl);
+    close(raw.fd);
+    tls_creds_free(client);
+    tls_creds_free(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(asks_and_does_without),
         cmocka_unit_test(does_not_ask),
         cmocka_unit_test(leaves_sending_to_the_kernel),
+        cmocka_unit_test(refuses_a_demand_for_a_new_key),
     };
 
     signal(SIGPIPE, SIG_IGN);
