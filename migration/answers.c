@@ -156,6 +156,8 @@ static uint64_t next_limit(const struct answers *a, struct wait *w, struct error
 {
     const struct answers_limits *l = &a->limits;
     uint64_t heard = a->confirms ? MAX(a->heard_ns, w->since_ns) : 0;
+    if (heard > 0 && channel_path_lost(a->main))
+        heard = clock_ns(); /* no wonder: whoever reads main ends an outage that is too long */
     uint64_t answer = after_ms(w->since_ns, l->answer_ms), silence = after_ms(heard, l->silence_ms);
 
     if (w->hurry && *w->hurry && w->hurried_ns == 0)
