@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "control/json_memory.h"
 #include "control/qmp_session.h"
 #include "transport/transport.h"
 
@@ -84,10 +85,10 @@ static void on_say(void *arg, const json_t *message)
     char *text = json_dumps(message, JSON_ENSURE_ASCII);
 
     pthread_mutex_lock(&c->server->lock);
-    if (text)
+    if (text && !json_memory_ran_out())
         queue(c, text, strlen(text));
     else
-        c->dropped = true;
+        c->dropped = true; /* a part of an answer, or none, would deceive it */
     pthread_mutex_unlock(&c->server->lock);
     free(text);
 }
@@ -158,11 +159,16 @@ void qmp_server_event(struct qmp_server *s, const char *name, json_t *data)
         json_pack("{s:{s:I, s:I}, s:s, s:o*}", "timestamp", "seconds", (json_int_t)now.tv_sec,
                   "microseconds", (json_int_t)now.tv_nsec / 1000, "event", name, "data", data);
     char *text = event ? json_dumps(event, JSON_ENSURE_ASCII) : NULL;
+    bool whole = text && !json_memory_ran_out();
 
     pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; text && i < s->n_clients; i++) {
-        if (s->clients[i]->ready)
-            queue(s->clients[i], text, strlen(text));
+    for (size_t i = 0; i < s->n_clients; i++) {
+        struct client *c = s->clients[i];
+
+        if (c->ready && whole)
+            queue(c, text, strlen(text));
+        else if (c->ready)
+            c->dropped = true; /* it would wait for the event for ever */
     }
     pthread_mutex_unlock(&s->lock);
     free(text);
@@ -287,6 +293,10 @@ static void add_client(struct qmp_server *s, int *fd)
     c->heard_ns = clock_ns();
     qmp_session_init(&c->session, &s->registry, &session_ops, c);
     qmp_session_greet(&c->session);
+    if (is_gone(c)) { /* for want of memory: without the greeting it would wait for ever */
+        client_free(c);
+        return;
+    }
     pthread_mutex_lock(&s->lock);
     s->clients[s->n_clients++] = c;
     pthread_mutex_unlock(&s->lock);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/json_memory.h"
 #include "tools/line.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -196,7 +197,7 @@ int main(int argc, char **argv)
     if (fill_standard_descriptors() < 0)
         return EXIT_FAILED; /* nobody can be told */
     ignore_deadly_signals();
-    output_init();
+    json_memory_watch();
     int code = run(argc, argv);
     if (code == 0 && output_close(&err) < 0) {
         fprintf(stderr, "ramjet %s: %s\n", argv[1], err.text);

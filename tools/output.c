@@ -1,26 +1,9 @@
 #include "tools/output.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-/* jansson says it call by call, and a member that could not be made is simply not there. */
-static _Thread_local bool memory_ran_out;
-
-static void *allocate(size_t size)
-{
-    void *p = malloc(size);
-
-    if (!p)
-        memory_ran_out = true;
-    return p;
-}
-
-void output_init(void)
-{
-    json_set_alloc_funcs(allocate, free);
-}
+#include "control/json_memory.h"
 
 int output_no_memory(struct error *err)
 {
@@ -30,10 +13,7 @@ int output_no_memory(struct error *err)
 
 int output_has_memory(struct error *err)
 {
-    bool ran_out = memory_ran_out;
-
-    memory_ran_out = false;
-    return ran_out ? output_no_memory(err) : 0;
+    return json_memory_ran_out() ? output_no_memory(err) : 0;
 }
 
 static int report_error(struct error *err)

@@ -10,9 +10,6 @@
 
 #include "base/error.h"
 
-/* Before any JSON is made: from here on it is noticed where there is no memory for it. */
-void output_init(void);
-
 /*
  * Whether all JSON that this thread has made since it was last asked has all of its members, so
  * that nobody has to look at each of them: before it is printed or sent.

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "control/json_memory.h"
 #include "tests/support/memory.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
@@ -91,7 +92,7 @@ static void arguments_are_whole(void **state)
     struct error err;
 
     (void)state;
-    output_init();
+    json_memory_watch();
     calls = 0;
     OK(qmp_arguments(words, ARRAY_LEN(words), &whole, &err), err, "arguments");
     for (unsigned long last = calls; n < last; json_decref(tried)) {
@@ -110,7 +111,7 @@ static void arguments_are_whole(void **state)
 static void reports_are_whole(void **state)
 {
     (void)state;
-    output_init();
+    json_memory_watch();
     try_each("text", false);
     try_each("JSON", true);
 }
