@@ -61,7 +61,7 @@ static bool exists(const char *path)
 {
     struct stat st;
 
-    return lstat(path, &st) == 0;
+    return lstat(path, &st) == 0 || errno != ENOENT; /* what cannot be looked at is not absent */
 }
 
 static int check_target(const struct partial *p, struct error *err)
