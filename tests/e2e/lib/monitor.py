@@ -31,10 +31,12 @@ def _connect(address):
 
 
 class Monitor:
-    """One connection. `events` are all (name, data) heard so far, in their order."""
+    """One connection. `events` are all (name, data) heard so far, in their order. With `seconds`
+    no answer takes longer."""
 
-    def __init__(self, address, negotiate=True):
+    def __init__(self, address, negotiate=True, seconds=None):
         self._socket = _connect(address)
+        self._socket.settimeout(seconds)
         self._lines = self._socket.makefile("rb")
         self._id = 0
         self._seen = 0  # so many events were waited for, or dropped
