@@ -64,7 +64,7 @@ static void look(struct path *p, const struct tcp_info *info, bool sending, uint
         p->segments = info->tcpi_segs_in;
         p->heard_ns = now;
     }
-    bool was_lost = p->lost;
+    bool was_lost = p->lost && since <= p->since_ns; /* and nothing has moved since then */
     uint64_t silent = MAX(now - p->heard_ns, info->tcpi_probes * question_ns);
     /* One way may be lost and the other not: then the peer's questions still arrive, and answers to
      * ours do not. */
@@ -72,7 +72,7 @@ static void look(struct path *p, const struct tcp_info *info, bool sending, uint
     p->lost = unacknowledged ||
               (info->tcpi_retransmits + info->tcpi_probes > 0 && silent >= 2 * question_ns);
     if (!was_lost)
-        p->since_ns = unacknowledged ? since : now - silent;
+        p->since_ns = unacknowledged ? since : MAX(since, now - silent);
     p->grace_ns = question_ns + ANSWER_NS;
     if (info->tcpi_retransmits > 0)
         p->grace_ns =

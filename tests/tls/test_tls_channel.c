@@ -285,13 +285,14 @@ static void takes_the_throttle_along(void **state)
     throttle_init(&throttle, 0);
     tcp_pair(fds);
     for (int i = 0; i < 2; i++)
-        ends[i].below = channel_of_fd(fds[i], 7);
+        ends[i].below = channel_of_fd(fds[i], HANG_MS + 7);
     struct channel *below = ends[0].below;
     below->throttle = &throttle;
     tls_shake(&ends[0], &ends[1]);
     OK(ends[0].rc, ends[0].err, "client");
     CHECK(ends[0].c->throttle == &throttle && !below->throttle, "the throttle");
-    CHECK(ends[0].c->stall_timeout_ms == 7 && below->stall_timeout_ms == 7, "the patience");
+    CHECK(ends[0].c->stall_timeout_ms == HANG_MS + 7 && below->stall_timeout_ms == HANG_MS + 7,
+          "the patience");
     CHECK(ends[0].c->fd == fds[0] && ends[0].c->local && !ends[0].c->borrows, "the rest");
     CHECK(!channel_sends_files(ends[0].c), "no files");
     channel_free(ends[0].c);
