@@ -1,7 +1,10 @@
 #include "tools/output.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "control/json_memory.h"
 
@@ -41,6 +44,29 @@ int output_close(struct error *err)
         return 0;
     err_sys(err, "standard output");
     return report_error(err);
+}
+
+static bool is_at(const struct address *at, int fd)
+{
+    struct stat there, here;
+
+    if (at->scheme == ADDRESS_FD ? fstat(at->fd, &there) < 0
+                                 : at->scheme != ADDRESS_FILE || stat(at->file, &there) < 0)
+        return false;
+    return fstat(fd, &here) == 0 && there.st_dev == here.st_dev && there.st_ino == here.st_ino;
+}
+
+int output_is_apart(const struct address *at, struct error *err)
+{
+    const char *what = is_at(at, STDOUT_FILENO)   ? "standard output"
+                       : is_at(at, STDERR_FILENO) ? "standard error"
+                                                  : NULL;
+
+    if (!what)
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "%s: %s goes there too, and would stand in the stream: redirect it", at->text,
+                   what);
 }
 
 int output_lost(struct error *err, const char *done)

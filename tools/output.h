@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "base/error.h"
+#include "transport/address.h"
 
 /*
  * Whether all JSON that this thread has made since it was last asked has all of its members, so
@@ -20,6 +21,12 @@ int output_no_memory(struct error *err); /* it has not; returns -1 */
 MUST_USE int output_flush(struct error *err);
 /* The same for the last time: some file systems only say at a close what they could not do. */
 MUST_USE int output_close(struct error *err);
+
+/*
+ * Refuses an address (ERR_USAGE) that is where standard output or standard error goes: words would
+ * stand in the stream.
+ */
+MUST_USE int output_is_apart(const struct address *at, struct error *err);
 
 /* `done` ("the migration has succeeded") is true; what has failed is only to tell of it. */
 int output_lost(struct error *err, const char *done);

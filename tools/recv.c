@@ -9,6 +9,7 @@
 #include "tools/interrupt.h"
 #include "tools/line.h"
 #include "tools/options.h"
+#include "tools/output.h"
 #include "tools/security.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
@@ -171,7 +172,8 @@ static int pinned_method(const struct settings *s)
 static int configure(struct options *options, const char *listen, struct incoming_config *ret,
                      struct error *err)
 {
-    if (address_parse(listen, &ret->connect.address, err) < 0)
+    if (address_parse(listen, &ret->connect.address, err) < 0 ||
+        output_is_apart(&ret->connect.address, err) < 0)
         return -1;
     if (options_start(options, AT_INCOMING, address_facts(&ret->connect.address), err) < 0)
         return err_in(err, "%s", listen);

@@ -7,6 +7,7 @@
 #include "migration/gate.h"
 #include "tools/interrupt.h"
 #include "tools/options.h"
+#include "tools/output.h"
 #include "tools/security.h"
 #include "tools/session.h"
 #include "tools/source.h"
@@ -103,7 +104,8 @@ static int override(struct machine *machine, const struct options *options, stru
 static int configure(struct options *options, const char *dest, struct outgoing_config *ret,
                      struct error *err)
 {
-    if (address_parse(dest, &ret->connect.address, err) < 0)
+    if (address_parse(dest, &ret->connect.address, err) < 0 ||
+        output_is_apart(&ret->connect.address, err) < 0)
         return -1;
     if (options_start(options, AT_MIGRATE, gate_address_facts(&ret->connect.address), err) < 0)
         return err_in(err, "%s", dest);

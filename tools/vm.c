@@ -72,7 +72,7 @@ static int read_incoming(const struct options *o, struct address *ret, bool *ret
                          struct error *err)
 {
     *ret_there = o->incoming && strcmp(o->incoming, "defer") != 0;
-    if (*ret_there && address_parse(o->incoming, ret, err) < 0)
+    if (*ret_there && (address_parse(o->incoming, ret, err) < 0 || output_is_apart(ret, err) < 0))
         return err_in(err, "--incoming");
     return 0;
 }

@@ -4,6 +4,7 @@ an output that is lost, with signals ignored, and with a limit on the length of 
 
 import itertools
 import signal
+import socket
 import sys
 from collections import namedtuple
 
@@ -219,6 +220,27 @@ for _closed in ((), (2,), (0, 1, 2)):
         lambda scene, closed=_closed: closed_progress(scene, closed))
 case("closed input and output and errors: successor")(
     lambda scene: closed_successor(scene, (0, 1, 2)))
+
+
+@case("words in the stream: an address that is standard output or standard error")
+def same_place(scene):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        fd = theirs.fileno()
+        for words in (["recv", f"fd:{fd}", "null:"], ["send", "--channels", 0, "synth:1M", f"fd:{fd}"],
+                      ["vm", "--incoming", f"fd:{fd}", *GUEST]):
+            for number, name in ((1, "standard output"), (2, "standard error")):
+                run = Ramjet(scene, *words, pass_fds=[fd],
+                             prefix=["sh", "-c", f'exec "$@" {number}>&{fd}', "sh"])
+                check(run.wait(30) == 2, f"{words}: exit code {run.wait()}")
+                check(number == 2 or f"{name} goes there too" in run.errors, run.errors)
+        ours.setblocking(False)
+        said = ours.recv(4096).decode()  # what went to standard error
+        check("standard error goes there too" in said and "listening" not in said, said)
+    target = scene.folder / "target"
+    ended(Ramjet(scene, "send", "synth:1M", f"file:{target}", output=target), 2,
+          "standard output goes there too")
+    check(target.read_bytes() == b"", f"{target.read_bytes()[:80]}")
 
 
 # ---- output that is lost ----
