@@ -58,6 +58,7 @@ struct arrivals {
     struct arrival *oldest, *newest; /* of those that have not said what they are */
     struct error refused;            /* of the first stranger that was not let in */
     uint64_t n_refused;
+    struct error scarce;   /* why some were sent away for others; ERR_NONE: none was */
     uint64_t last_refused; /* the highest number of a connection that was sent away */
 };
 
@@ -421,6 +422,8 @@ static int accept_one(struct arrivals *a, struct channel **ret, struct error *er
 
         pthread_mutex_lock(&a->group->lock);
         size_t living = a->living;
+        if (scarce && a->scarce.kind == ERR_NONE)
+            a->scarce = *err;
         pthread_mutex_unlock(&a->group->lock);
         if (!scarce || !make_room(a, living))
             return -1;
@@ -557,6 +560,8 @@ static void name_stranger(const struct arrivals *a, struct error *err)
 {
     if (a->n_refused > 0)
         err_add(err, "; refused meanwhile: %.200s", a->refused.text);
+    if (a->scarce.kind != ERR_NONE)
+        err_add(err, "; dropped meanwhile: %.250s", a->scarce.text);
 }
 
 /* Main's first bytes follow the channels' at once: they are not waited for without end. */

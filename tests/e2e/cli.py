@@ -248,7 +248,7 @@ def descriptors(scene):
     sender = Ramjet(scene, "send", "--channels", 60, "synth:1M", ramjet.recv(scene, "null:")[1],
                     prefix=few)
     sender.failed("too many open files", "rlimit_nofile", "ulimit -n", "here 40", seconds=20)
-    receiver, address = ramjet.recv(scene, "null:", prefix=few)
+    receiver, address = ramjet.recv(scene, "null:", "--connect-timeout", "5s", prefix=few)
     Ramjet(scene, "send", "--channels", 60, "synth:1M", address).failed(seconds=40)
     receiver.failed("too many open files", "rlimit_nofile", "ulimit -n", "here 40", seconds=20)
 
