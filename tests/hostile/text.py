@@ -265,10 +265,14 @@ def certificate(folder):
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     at = receiver.stdout.readline().decode().strip().removeprefix("listening ")
     done = run("send", "--tls-creds", folder / "client", "synth:16M", at)
+    first = receiver.stderr.readline()
+    receiver.terminate()
     _, errors = receiver.communicate(timeout=STUCK_S)
     visible(done.stderr, 1, "send")
-    visible(errors, 1, "recv")
-    check(b"the peer's certificate (CN=x" in errors, f"{errors}")
+    check(b"the peer's certificate (CN=x" in first, f"{first}")
+    for line in (first + errors).splitlines(keepends=True):
+        visible(line, 1, "recv")
+        check(line.startswith(b"ramjet recv: "), f"a line of its own: {line!r}")
 
 
 # ---- what ramjet's own monitor answers ----
