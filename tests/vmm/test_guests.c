@@ -89,15 +89,18 @@ static const char *const guests[] = {
     "dirtier,working-set=1M,write=avx,fill=lines,timer=1",
 };
 
+/* In scripts/lab a third of them, on one vCPU and on two in turn, and less often. */
 static void run_clean_over_pauses(void **state)
 {
+    const unsigned step = is_in_lab() ? 3 : 1, often = is_in_lab() ? 5 : 20;
+
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(guests) * 2; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(guests) * 2; i += step) {
         const char *guest = guests[i / 2];
         unsigned cpus = 1 + i % 2;
         struct machine *m = start(guest, cpus);
 
-        for (unsigned pauses = 1; pauses <= 20; pauses++) {
+        for (unsigned pauses = 1; pauses <= often; pauses++) {
             await(m, UINT64_C(5) * pauses, 0);
             pause_guest(m);
             machine_resume(m, MACHINE_PAUSED);
@@ -131,8 +134,8 @@ static void keeps_its_rate(void **state)
     }
     double rate = pages / (ticks / (double)machine_guest_report(m)->tsc_khz / 1000);
     CHECK(rate < 10240 * 1.2, "%.0f pages/s, expected 10240", rate);
-    /* A busy machine may not let it. */
-    CHECK(rate > 10240 * 0.1, "%.0f pages/s, expected 10240", rate);
+    /* A busy machine may not let it, and one that is emulated cannot. */
+    CHECK(is_in_lab() || rate > 10240 * 0.1, "%.0f pages/s, expected 10240", rate);
     machine_free(m);
 }
 
