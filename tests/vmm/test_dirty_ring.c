@@ -118,6 +118,8 @@ static void loses_no_write(void **state)
             const struct dirty_guest_config config = {MEMORY, WORK, WORK_PAGES, cpus,
                                                       c->ring_entries};
 
+            if (is_in_lab() && cpus != 1 + i % DIRTY_GUEST_CPUS)
+                continue; /* there one number for each source, in turn */
             try_source(c, &config);
         }
     }
