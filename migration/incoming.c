@@ -209,6 +209,7 @@ static int on_listed(struct ram_load *load, struct error *err)
         return -1;
     if (m->arrivals)
         arrivals_proven(m->arrivals);
+    main_stream_may_rest(&m->stream);
     atomic_store(&m->stats.total_bytes, load->map->total_bytes);
     if (clean_ends(m))
         recv_pool_expect_goodbyes(m->pool);
@@ -235,6 +236,7 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
 {
     struct incoming *m = CONTAINER_OF(load, struct incoming, stream.ram);
     bool setup = load->section == STREAM_SECTION_START;
+    struct uuid uuid;
 
     atomic_store(&m->main_normal, load->normal);
     atomic_store(&m->main_zero, load->zero);
@@ -245,6 +247,7 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
     /* Sources up to 8.x connect while they write main's first bytes: here all must be there. */
     if (setup && settle_channels(m, err) < 0)
         return -1;
+    m->stream.on_channels = recv_pool_channels(m->pool, &uuid) > 0;
     if (!setup && !m->per_section) /* sections are no passes over memory */
         atomic_fetch_add(&m->stats.rounds, 1);
     return recv_pool_flush(m->pool, err);

@@ -49,6 +49,11 @@ static int command(struct main_stream *ms, struct error *err)
     return ms->ops->command ? ms->ops->command(ms, &c, err) : 0;
 }
 
+void main_stream_may_rest(struct main_stream *ms)
+{
+    atomic_store(&ms->in->channel->may_rest, true);
+}
+
 /* One element in front of the device tail; *ret_end behind RAM's last section. */
 static int element(struct main_stream *ms, bool *ret_end, struct error *err)
 {
@@ -66,6 +71,8 @@ static int element(struct main_stream *ms, bool *ret_end, struct error *err)
     case STREAM_SECTION_PART:
     case STREAM_SECTION_END:
         *ret_end = *type == STREAM_SECTION_END;
+        if (*ret_end && !ms->on_channels)
+            atomic_store(&ms->in->channel->may_rest, false);
         return ram_section(ms, (enum stream_element) * type, err);
     case STREAM_COMMAND:
         return command(ms, err);
@@ -136,6 +143,7 @@ static int device_tail(struct main_stream *ms, struct error *err)
     struct buf *tail = &ms->devices.tail;
     struct error why = {.kind = ERR_NONE};
 
+    atomic_store(&ms->in->channel->may_rest, false);
     ms->in->copy = tail;
     for (;;) {
         size_t len, json;

@@ -23,6 +23,7 @@ struct main_stream {
     /* Set by the owner. */
     const struct main_stream_ops *ops;
     struct stream_in *in;
+    bool on_channels;    /* pages travel elsewhere: main may rest until all of them are there */
     struct ram_load ram; /* ops, in, map and what else its owner sets */
     bool may_drop; /* the source may say, instead of waiting for us, that its guest stays there */
     bool padded;   /* a file: what stands behind the description is not looked at */
@@ -33,6 +34,11 @@ struct main_stream {
 
 #define MAIN_STREAM_DROPPED "the source has given up, and keeps its guest"
 
+/*
+ * From the block list to RAM's last section the source may be silent at any byte: it is held before
+ * the switch-over, and what its buffer holds stays there. Called when the list is read.
+ */
+void main_stream_may_rest(struct main_stream *ms);
 /* Reads all of it, to the last byte of the description, and checks the one against the other. */
 MUST_USE int main_stream_read(struct main_stream *ms, struct error *err);
 void main_stream_done(struct main_stream *ms);

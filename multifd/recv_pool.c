@@ -122,16 +122,67 @@ static bool all_came(const struct recv_pool *pool, uint64_t number)
     return true;
 }
 
-/* Under the lock: waits until the main stream has come to flush `number`, or all is over. */
+/* Looks that make up a limit: counted, not timed, so that a process that was stopped for a while
+ * does not take its own absence for the peer's silence. */
+#define SILENCE_LOOKS 8
+
+/* Under the lock: bytes that have come on any connection. *ret_busy: somebody is at work on some.
+ */
+static uint64_t bytes_of_all(const struct recv_pool *pool, bool *ret_busy)
+{
+    uint64_t bytes = atomic_load_explicit(&pool->main->bytes_received, memory_order_relaxed);
+
+    *ret_busy = !atomic_load_explicit(&pool->main->receiving, memory_order_relaxed);
+    for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
+        const struct recv_channel *c = pool->channels[i];
+
+        if (!c || c->ended)
+            continue;
+        bytes += atomic_load_explicit(&c->channel->bytes_received, memory_order_relaxed);
+        *ret_busy |= c->syncs == pool->released &&
+                     !atomic_load_explicit(&c->channel->receiving, memory_order_relaxed);
+    }
+    return bytes;
+}
+
+/*
+ * Under the lock: waits until the main stream has come to flush `number`, or all is over. False: it
+ * never will. A flush's word is written with its SYNC packets, so while one of these is here, main
+ * and the channels that lack theirs may not all be silent.
+ */
 static bool wait_released(struct recv_pool *pool, uint64_t number)
 {
-    while (pool->released < number && !pool->over && !pool->group->failed)
-        channel_group_wait(pool->group, DEADLINE_NEVER);
-    return !pool->over && !pool->group->failed;
+    uint64_t stall_ns = pool->config.stall_timeout_ms * NS_PER_MS, before = 0;
+    unsigned looks = 0;
+
+    while (pool->released < number && !pool->over && !pool->group->failed) {
+        uint64_t look = clock_ns() + stall_ns / SILENCE_LOOKS;
+        bool busy;
+
+        if (channel_group_wait(pool->group, stall_ns && pool->main ? look : DEADLINE_NEVER))
+            continue;
+        uint64_t bytes = bytes_of_all(pool, &busy);
+        looks = bytes == before && !busy ? looks + 1 : 0;
+        before = bytes;
+        if (looks == SILENCE_LOOKS)
+            return false;
+    }
+    return true;
+}
+
+static int silent_main(const struct recv_pool *pool, const struct recv_channel *c,
+                       struct error *err)
+{
+    return err_set(
+        err, ERR_PEER,
+        "nothing has come on main for %.1f s (--stall-timeout), nor on any channel, since "
+        "SYNC packet %llu of this one",
+        (double)pool->config.stall_timeout_ms / 1000, (unsigned long long)c->syncs);
 }
 
 /* Stops at a SYNC until the main stream has come to the flush of the same number. */
-static bool stop_at_sync(struct recv_pool *pool, struct recv_channel *c)
+static int stop_at_sync(struct recv_pool *pool, struct recv_channel *c, bool *ret_go,
+                        struct error *err)
 {
     uint64_t since = clock_ns();
 
@@ -140,10 +191,11 @@ static bool stop_at_sync(struct recv_pool *pool, struct recv_channel *c)
     c->syncs++;
     if (all_came(pool, c->syncs))
         pthread_cond_broadcast(&pool->group->changed);
-    bool go = wait_released(pool, c->syncs);
+    int rc = wait_released(pool, c->syncs) ? 0 : silent_main(pool, c, err);
+    *ret_go = rc == 0 && !pool->over && !pool->group->failed;
     pthread_mutex_unlock(&pool->group->lock);
     atomic_fetch_add_explicit(&c->stats.wait_ns, clock_ns() - since, memory_order_relaxed);
-    return go;
+    return rc;
 }
 
 /* Pages may come before the main thread has read the list: they wait for it. */
@@ -180,14 +232,8 @@ static int serve_packet(struct recv_pool *pool, struct recv_channel *c, bool *re
         if (recv_channel_apply(c, pool->map, pool->populate, err) < 0)
             return -1;
     }
-    if (c->packet.sync)
-        *ret_go = stop_at_sync(pool, c);
-    return 0;
+    return c->packet.sync ? stop_at_sync(pool, c, ret_go, err) : 0;
 }
-
-/* Looks that make up a limit: counted, not timed, so that a process that was stopped for a while
- * does not take its own absence for the peer's silence. */
-#define SILENCE_LOOKS 8
 
 /* How long whoever reads a channel has been waiting for its peer in vain. */
 struct silence {

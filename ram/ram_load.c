@@ -70,11 +70,24 @@ static int barrier(struct ram_load *load, bool word, struct error *err)
     return load->ops->barrier(load, word, err);
 }
 
+/* The last section is written while the guest stands still: there silence has its limit, but where
+ * the channel says that the peer may rest. False: the stream ends. */
+static bool wait_for_record(struct ram_load *load)
+{
+    bool live = load->section != STREAM_SECTION_END || atomic_load(&load->in->channel->may_rest);
+    size_t len;
+
+    if (live)
+        return stream_in_wait(load->in);
+    stream_in_peek(load->in, 1, &len); /* where it fails, it says itself */
+    return true;
+}
+
 /* One record; *ret_end at EOS. */
 static int record_in(struct ram_load *load, const struct section *s, bool *ret_end,
                      struct error *err)
 {
-    if (!stream_in_wait(load->in))
+    if (!wait_for_record(load))
         stream_in_fail(load->in, "the stream ends inside the RAM section");
     uint64_t word = in_u64(load->in);
     unsigned flags = word & RAM_RECORD_FLAGS;

@@ -61,6 +61,7 @@ static struct tls_channel *tls_of(struct channel *c)
 static void pass_patience(struct tls_channel *t)
 {
     atomic_store(&t->below->stall_timeout_ms, atomic_load(&t->base.stall_timeout_ms));
+    atomic_store(&t->below->may_rest, atomic_load(&t->base.may_rest));
 }
 
 /* A kernel that encrypts says how much that has become; below has only seen what it was. */

@@ -65,6 +65,7 @@ struct channel {
 
     /* Any thread. */
     _Atomic uint64_t stall_timeout_ms; /* the longest silence inside a record; 0 = no limit */
+    _Atomic bool may_rest; /* inside a record, too, as long as the peer's machine answers */
 
     /* Written by the thread that sends or receives, read by any. */
     _Atomic uint64_t bytes_sent, bytes_received;

@@ -208,7 +208,7 @@ static int receive_failed(struct fd_channel *f, unsigned flags, bool idle, uint6
         return err_sys(err, "receive");
     if (*since == 0)
         *since = clock_ns() - f->tick_ms * NS_PER_MS;
-    return check_receiving(f, *since, idle, err);
+    return check_receiving(f, *since, idle || atomic_load(&f->base.may_rest), err);
 }
 
 int fd_channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min, unsigned flags,

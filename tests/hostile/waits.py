@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from harness import CONNECT_S, Failed, RAMJET, SLOWNESS, check, connect, send
+from harness import CONNECT_S, Failed, RAMJET, SLOWNESS, STALL_S, check, connect, send
 from wire import Session, configuration, header, hello
 
 LONG = "600s"  # a limit that nobody waits for
@@ -170,12 +170,60 @@ def strangers():
             receiver.completes()
 
 
+SILENT = ("--connect-timeout", LONG, "--stall-timeout", f"{STALL_S}s")
+
+
+def main_rests():
+    """A source that is held before the switch-over says nothing, wherever in main its buffer ended."""
+    for channels in (0, 2):
+        session = Session(channels=channels)
+        whole = session.main()
+        if channels:  # inside a footer: where QEMU 10.0 stops
+            at = whole.index(session.switch + session.end) - 3
+        else:
+            at = whole.index(session.records) + 1000
+        with Receiver(*SILENT) as receiver, Connections() as peer:
+            main = peer.open(receiver.address)
+            pieces = [session.channels[i] for i in range(channels)]
+            kept = [peer.open(receiver.address, b"".join(of[:4])) for of in pieces]
+            send(main, whole[:at])
+            time.sleep(2 * STALL_S)
+            for s, of in zip(kept, pieces):
+                send(s, b"".join(of[4:]))
+            send(main, whole[at:])
+            receiver.completes()
+
+
+def main_is_swallowed():
+    """Channels bring SYNC packets, and main never the word that was written with them."""
+    session = Session(channels=2)
+    for data in (session.header + session.configuration + session.start,
+                 session.main().split(session.end, 1)[0] + session.end):
+        with Receiver(*SILENT) as receiver, Connections() as peer:
+            main = peer.open(receiver.address)
+            kept = [peer.open(receiver.address, session.channel(i)) for i in range(2)]
+            send(main, data)
+            receiver.fails("nothing has come on main for", "(--stall-timeout)")
+            check(len(kept) == 2, "channels")
+
+
+def tail_is_swallowed():
+    """Nothing after RAM's last section began: the source's guest stands still there."""
+    session = Session(channels=0)
+    with Receiver(*SILENT) as receiver, Connections() as peer:
+        peer.open(receiver.address, session.main().split(session.end, 1)[0] + session.end)
+        receiver.fails("the peer has sent nothing for")
+
+
 CASES = [
     channels_far_apart,
     source_leaves,
     drop_by_drop,
     stranger_drop_by_drop,
     strangers,
+    main_rests,
+    main_is_swallowed,
+    tail_is_swallowed,
 ]
 
 
