@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "control/json_memory.h"
+#include "base/json_memory.h"
 #include "control/qmp_session.h"
 #include "transport/transport.h"
 

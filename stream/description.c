@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/json_memory.h"
 #include "stream/stream_format.h"
 
 /* EOF byte, element byte, u32 length. */
@@ -229,9 +230,8 @@ int description_append(struct buf *tail, json_t *devices, struct error *err)
                                   devices ? json_incref(devices) : json_array());
     char *json = root ? json_dumps(root, JSON_COMPACT) : NULL;
 
-    if (!json)
-        return err_set(err, ERR_SYSTEM, "memory for a description");
-    int rc = append(tail, json, err);
+    bool whole = json && !json_memory_ran_out();
+    int rc = whole ? append(tail, json, err) : err_set(err, ERR_SYSTEM, "memory for a description");
     free(json);
     return rc;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/json_memory.h"
+#include "base/json_memory.h"
 #include "tools/line.h"
 #include "tools/options.h"
 #include "tools/output.h"

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/json_memory.h"
+#include "base/json_memory.h"
 
 int output_no_memory(struct error *err)
 {

@@ -6,7 +6,7 @@
 #include <limits.h>
 #include <unistd.h>
 
-#include "control/json_memory.h"
+#include "base/json_memory.h"
 #include "tests/support/memory.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"

@@ -1,5 +1,5 @@
 /*
- * control/json_memory.h: whether memory has run out while JSON was made. jansson says it call by
+ * base/json_memory.h: whether memory has run out while JSON was made. jansson says it call by
  * call, and a member that could not be made is simply not there: what is told of it would be cut.
  */
 #pragma once

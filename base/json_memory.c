@@ -1,4 +1,4 @@
-#include "control/json_memory.h"
+#include "base/json_memory.h"
 
 #include <jansson.h>
 #include <stdlib.h>
