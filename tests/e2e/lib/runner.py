@@ -64,6 +64,7 @@ class Vm(Ramjet):
     def listen(self, uri="tcp:127.0.0.1:0", **more):
         """Waits for a guest there; the address with the real port."""
         self.qmp("migrate-incoming", uri=uri, **more)
+        until(lambda: "socket-address" in self.qmp("query-migrate"), "its address")
         at, = self.qmp("query-migrate")["socket-address"]
         if at["type"] == "unix":
             return f"unix:{at['path']}"
