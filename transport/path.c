@@ -64,20 +64,23 @@ static void look(struct path *p, const struct tcp_info *info, bool sending, uint
         p->segments = info->tcpi_segs_in;
         p->heard_ns = now;
     }
-    bool was_lost = p->lost && since <= p->since_ns; /* and nothing has moved since then */
+    unsigned asked = info->tcpi_retransmits + (unsigned)info->tcpi_probes;
+    bool was_lost = p->lost;
+    /* Nothing has moved since the last look, nor was any of it answered. */
+    bool goes_on = was_lost && since <= p->since_ns && asked >= p->asked;
     uint64_t silent = MAX(now - p->heard_ns, info->tcpi_probes * question_ns);
     /* One way may be lost and the other not: then the peer's questions still arrive, and answers to
      * ours do not. */
     bool unacknowledged = sending && info->tcpi_retransmits > 0;
-    p->lost = unacknowledged ||
-              (info->tcpi_retransmits + info->tcpi_probes > 0 && silent >= 2 * question_ns);
-    if (!was_lost)
+    p->lost = unacknowledged || (asked > 0 && silent >= 2 * question_ns);
+    p->asked = asked;
+    if (!goes_on)
         p->since_ns = unacknowledged ? since : MAX(since, now - silent);
     p->grace_ns = question_ns + ANSWER_NS;
     if (info->tcpi_retransmits > 0)
         p->grace_ns =
             MAX(p->grace_ns, MIN(info->tcpi_rto * (NS_PER_MS / 1000), PAUSE_MAX_NS) + ANSWER_NS);
-    if (was_lost && !p->lost)
+    if (was_lost && !(goes_on && p->lost))
         p->back_ns = now;
 }
 

@@ -21,6 +21,7 @@ struct path {
     uint64_t back_ns;  /* the same, after the path had been lost */
     uint64_t since_ns; /* while lost: the last sign of what is missing */
     uint64_t grace_ns; /* while lost: the kernel's next question has its answer by then */
+    unsigned asked;    /* questions without an answer at the last look */
     bool lost;         /* questions have been without an answer for too long */
 };
 

@@ -25,7 +25,7 @@ CASES = [
     Case("cut: 3 s of 5, 4 channels", 3, "both", 4, ()),
     Case("cut: 4 s of 5, 4 channels", 4, "both", 4, ()),
     Case("cut: 4 s of 5, main channel", 4, "both", 0, ()),
-    Case("cut: 4 s of 5, twice", 4, "both", 2, (), 2),
+    Case("cut: 4 s of 5, twice, main channel", 4, "both", 0, (), 2),
     Case("cut: 4 s of 5, only there", 4, "there", 2, ()),
     Case("cut: 4 s of 5, only back", 4, "back", 2, ()),
     Case("cut: 8 s of 5, 4 channels", 8, "both", 4, ()),
