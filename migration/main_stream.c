@@ -135,6 +135,18 @@ static bool drop_padding(struct main_stream *ms)
 }
 
 /*
+ * What ends the tail can be a description by chance only where a device's body holds all of this: a
+ * footer, the end of sections, an object of just that length. Then it is over, true or not.
+ */
+static bool is_description(const struct buf *tail)
+{
+    size_t eof = description_eof(tail);
+
+    return eof == 0 ||
+           (eof >= STREAM_FOOTER_LEN && tail->data[eof - STREAM_FOOTER_LEN] == STREAM_FOOTER);
+}
+
+/*
  * The tail has no length, and no end that a reader without devices could see coming. It is over
  * when it ends in a description that lists exactly what stands before it.
  */
@@ -153,9 +165,13 @@ static int device_tail(struct main_stream *ms, struct error *err)
         in_skip(ms->in, len);
         if (ms->in->failed)
             break;
-        if (description_ends(tail, &json) &&
-            description_check(&ms->devices.early, tail, NULL, NULL, &why) == 0)
+        bool ends = description_ends(tail, &json);
+        if (ends && description_check(&ms->devices.early, tail, NULL, NULL, &why) == 0)
             return 0;
+        if (ends && !ms->padded && is_description(tail)) {
+            *err = why;
+            return -1;
+        }
         if (is_dropped(ms))
             return err_set(err, ERR_PEER, MAIN_STREAM_DROPPED);
     }

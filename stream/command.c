@@ -7,10 +7,11 @@
 static const struct {
     const char *name; /* NULL: there is no such command */
     int len;
+    bool or_none; /* or 0 bytes */
 } commands[] = {
     [COMMAND_OPEN_RETURN_PATH] = {"OPEN_RETURN_PATH", 0},
     [COMMAND_PING] = {"PING", 4},
-    [COMMAND_POSTCOPY_ADVISE] = {"POSTCOPY_ADVISE", ANY_LEN}, /* 0 or 16 */
+    [COMMAND_POSTCOPY_ADVISE] = {"POSTCOPY_ADVISE", 16, .or_none = true},
     [COMMAND_POSTCOPY_LISTEN] = {"POSTCOPY_LISTEN", 0},
     [COMMAND_POSTCOPY_RUN] = {"POSTCOPY_RUN", 0},
     [COMMAND_POSTCOPY_RAM_DISCARD] = {"POSTCOPY_RAM_DISCARD", ANY_LEN},
@@ -66,9 +67,10 @@ void command_in(struct stream_in *in, struct command *ret)
                        COMMAND_SWITCHOVER_RUN, COMMAND_SWITCHOVER_DROP);
         return;
     }
-    if (commands[id].len != ANY_LEN && len != commands[id].len)
-        stream_in_fail(in, "command %s: length %u, expected %d", commands[id].name, len,
-                       commands[id].len);
+    bool none = len == 0 && commands[id].or_none;
+    if (commands[id].len != ANY_LEN && len != commands[id].len && !none)
+        stream_in_fail(in, "command %s: length %u, expected %s%d", commands[id].name, len,
+                       commands[id].or_none ? "0 or " : "", commands[id].len);
     if (len > COMMAND_LEN_MAX) {
         stream_in_fail(in, "command %s: length %u, expected at most %d", commands[id].name, len,
                        COMMAND_LEN_MAX);

@@ -136,6 +136,8 @@ ROWS = [
     Row("command 99", put("switch", command(99)), ("main channel", "command 99: expected 1 to")),
     Row("PING of the wrong length", put("switch", command(2, b"123")),
         ("main channel", "PING: length 3, expected 4")),
+    Row("POSTCOPY_ADVISE of the wrong length", put("switch", command(3, u64(PAGE))),
+        ("main channel", "POSTCOPY_ADVISE: length 8, expected 0 or 16")),
     Row("endless command", put("switch", command(6, b"", 65535)),
         ("main channel", "POSTCOPY_RAM_DISCARD: length 65535, expected")),
     Row("postcopy starts", put("switch", command(4)),

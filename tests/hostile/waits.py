@@ -11,7 +11,7 @@ import sys
 import time
 
 from harness import CONNECT_S, Failed, RAMJET, SLOWNESS, STALL_S, check, connect, send
-from wire import Session, configuration, header, hello
+from wire import Session, configuration, description, header, hello, u8, u32
 
 LONG = "600s"  # a limit that nobody waits for
 SOON_S = 60 * SLOWNESS  # "at once", however busy the machine is
@@ -215,6 +215,18 @@ def tail_is_swallowed():
         receiver.fails("the peer has sent nothing for")
 
 
+def description_is_not_true():
+    """It is answered at once, though the source holds its connections open."""
+    limits = ("--connect-timeout", LONG, "--stall-timeout", LONG)
+    for text in (description([("timer", 8)]), description([("timer", 8), ("cpu", 99)]),
+                 u8(6) + u32(4) + b"{ x}"):
+        session = Session(channels=0)
+        session.description = text
+        with Receiver(*limits) as receiver, Connections() as peer:
+            peer.open(receiver.address, session.main())
+            receiver.fails("main channel: ", "description")
+
+
 CASES = [
     channels_far_apart,
     source_leaves,
@@ -224,6 +236,7 @@ CASES = [
     main_rests,
     main_is_swallowed,
     tail_is_swallowed,
+    description_is_not_true,
 ]
 
 

@@ -87,6 +87,8 @@ static const struct bad_case {
     {"PACKAGED of 0", WIRE("\0\7\0\0"), "PACKAGED: length 0, expected 4"},
     {"an endless one", WIRE("\0\6\xff\xff"),
      "POSTCOPY_RAM_DISCARD: length 65535, expected at most"},
+    {"ADVISE of 8 bytes", WIRE("\0\3\0\10\0\0\0\0\0\0\20\0"),
+     "POSTCOPY_ADVISE: length 8, expected 0 or 16"},
     {"ADVISE of 64 KiB", WIRE("\0\3\xff\xff"), "POSTCOPY_ADVISE: length 65535, expected"},
 };
 
