@@ -670,12 +670,12 @@ int arrivals_settle(struct arrivals *a, struct error *err)
     return rc;
 }
 
-int arrivals_check_complete(struct arrivals *a, struct error *err)
+int arrivals_check_complete(struct arrivals *a, bool expected, struct error *err)
 {
     pthread_mutex_lock(&a->group->lock);
     bool doubtful = a->last_refused > a->main_number;
     pthread_mutex_unlock(&a->group->lock);
-    if (!doubtful || recv_pool_check_numbers(a->config.pool, err) == 0)
+    if (!doubtful || recv_pool_check_numbers(a->config.pool, expected, err) == 0)
         return 0;
     pthread_mutex_lock(&a->group->lock);
     name_stranger(a, err);

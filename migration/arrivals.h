@@ -52,9 +52,10 @@ void arrivals_proven(struct arrivals *a);
 MUST_USE int arrivals_settle(struct arrivals *a, struct error *err);
 /*
  * The main stream is complete: fails if a connection that was sent away may have been a channel,
- * and the packets' numbers say that one is missing.
+ * and the packets' numbers say that one is missing; or there is none, and by main some are
+ * `expected`.
  */
-MUST_USE int arrivals_check_complete(struct arrivals *a, struct error *err);
+MUST_USE int arrivals_check_complete(struct arrivals *a, bool expected, struct error *err);
 /* Takes no more and no longer listens, closes the group, and returns when every thread has ended.
  */
 void arrivals_end(struct arrivals *a);

@@ -301,6 +301,12 @@ static void settle_ignored(struct incoming *m)
     }
 }
 
+/* By what main held: FLUSH words, which sources write for their channels only, or no page. */
+static bool pages_elsewhere(const struct incoming *m)
+{
+    return !m->per_section || m->stream.ram.normal == 0;
+}
+
 static int load(struct incoming *m, struct error *err)
 {
     if (stream_in_init(&m->in, m->main, err) < 0)
@@ -321,7 +327,7 @@ static int load(struct incoming *m, struct error *err)
         return -1;
     if (recv_pool_finish(m->pool, err) < 0)
         return -1;
-    if (!is_file(m) && arrivals_check_complete(m->arrivals, err) < 0)
+    if (!is_file(m) && arrivals_check_complete(m->arrivals, pages_elsewhere(m), err) < 0)
         return -1;
     settle_ignored(m);
     return 0;

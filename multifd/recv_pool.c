@@ -474,11 +474,14 @@ static uint64_t count_missing(const struct recv_pool *pool)
     return came > 0 && highest >= came ? highest + 1 - came : 0;
 }
 
-int recv_pool_check_numbers(struct recv_pool *pool, struct error *err)
+int recv_pool_check_numbers(struct recv_pool *pool, bool expected, struct error *err)
 {
     pthread_mutex_lock(&pool->group->lock);
     uint64_t missing = pool->missing;
+    bool none = pool->n == 0;
     pthread_mutex_unlock(&pool->group->lock);
+    if (none && expected)
+        return err_set(err, ERR_PEER, "no multifd channel came, expected some by the main stream");
     if (missing == 0)
         return 0;
     return err_set(

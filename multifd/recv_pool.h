@@ -73,8 +73,11 @@ MUST_USE int recv_pool_flush(struct recv_pool *pool, struct error *err);
  * touches guest memory.
  */
 MUST_USE int recv_pool_finish(struct recv_pool *pool, struct error *err);
-/* Fails if, at the last flush, the packets' numbers spoke of some that came on no channel. */
-MUST_USE int recv_pool_check_numbers(struct recv_pool *pool, struct error *err);
+/*
+ * Fails if, at the last flush, the packets' numbers spoke of some that came on no channel; or if
+ * there is no channel though some are `expected`.
+ */
+MUST_USE int recv_pool_check_numbers(struct recv_pool *pool, bool expected, struct error *err);
 /* How many have joined; their UUID, once there is one. Any thread. */
 size_t recv_pool_channels(struct recv_pool *pool, struct uuid *ret_uuid);
 /* Counters of channel id `i`, NULL where it has not joined. Any thread. */
