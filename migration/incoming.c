@@ -21,6 +21,9 @@
 
 #define VERSION_CLEAN_TLS_END 1000
 
+/* For what a source that cannot be asked may have said already. */
+#define LAST_WORD_MS 1000
+
 struct incoming {
     /* Set before the threads start, read-only after. */
     struct incoming_config config;
@@ -373,9 +376,10 @@ static int await_run(struct incoming *m, struct error *err)
     struct command c;
     size_t len;
 
-    atomic_store(&m->main->stall_timeout_ms, m->config.connect.answer_timeout_ms);
-    /* A source that has gone may have left a word before. */
-    (void)!replies_send(&m->replies, RETURN_SWITCHOVER_READY, 0, &ignored);
+    /* A source that was not reached will not answer, but may have left a word before. */
+    bool asked = replies_send(&m->replies, RETURN_SWITCHOVER_READY, 0, &ignored) == 0;
+    atomic_store(&m->main->stall_timeout_ms,
+                 asked ? m->config.connect.answer_timeout_ms : LAST_WORD_MS);
     const uint8_t *type = stream_in_peek(&m->in, 1, &len);
     if (type && *type != STREAM_COMMAND)
         return err_set(err, ERR_PEER, "element 0x%02x, expected SWITCHOVER_RUN", *type);
