@@ -133,23 +133,26 @@ int fd_channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned fl
     while (n > 0) {
         ssize_t len = fd_took(f->moves->send(f, iov, n, flags));
 
+        if (len >= 0) {
+            sent(f, len);
+            n = iov_advance(&iov, n, (size_t)len);
+        }
+        if (n == 0) /* an interrupt comes too late: whoever asks is told that all has gone */
+            break;
         if (check_interrupted(f, err) < 0)
             return -1;
-        if (len < 0 && lends_no_more(flags, errno)) {
+        if (len >= 0) {
+            s.since = clock_ns();
+            continue;
+        }
+        if (lends_no_more(flags, errno)) {
             if (lend_less(f, &flags, &drained, err) < 0)
                 return -1;
             s.since = clock_ns();
             continue;
         }
-        if (len < 0) {
-            if (send_failed(f, flags, &s, "send", err) < 0)
-                return -1;
-            continue;
-        }
-        sent(f, len);
-        n = iov_advance(&iov, n, (size_t)len);
-        if (n > 0)
-            s.since = clock_ns();
+        if (send_failed(f, flags, &s, "send", err) < 0)
+            return -1;
     }
     return 0;
 }
