@@ -250,7 +250,7 @@ enum kind { KIND_MAIN, KIND_MULTIFD, KIND_STRANGER };
 
 /*
  * The handshake, and the first bytes. A failure is nobody's that we know, unless there is no other
- * connection to come or a handshake was passed.
+ * connection to come; nor is another magic, unless it comes from who has passed the handshake.
  */
 static int first_word(struct arrivals *a, struct channel **c, uint8_t magic[MAGIC_LEN],
                       enum kind *ret, struct error *err)
@@ -260,13 +260,8 @@ static int first_word(struct arrivals *a, struct channel **c, uint8_t magic[MAGI
     *ret = KIND_STRANGER;
     if (connect_secure(a->config.connect, a->group, c, err) < 0)
         return anybody ? 0 : -1;
-    anybody &= !a->config.connect->tls;
-    if (first_bytes(*c, magic, MAGIC_LEN, "connection: first bytes", err) < 0) {
-        /* Ended without a word: nobody's channel, but a port scan or a health check. */
-        bool silent = atomic_load(&(*c)->bytes_received) == 0 && !a->listener.single;
-
-        return anybody || silent ? 0 : -1;
-    }
+    if (first_bytes(*c, magic, MAGIC_LEN, "connection: first bytes", err) < 0)
+        return anybody ? 0 : -1;
     struct reader r = reader_of(magic, MAGIC_LEN);
     uint32_t value = get_u32(&r);
     if (value == MULTIFD_MAGIC || value == STREAM_MAGIC) {
@@ -274,7 +269,7 @@ static int first_word(struct arrivals *a, struct channel **c, uint8_t magic[MAGI
         return 0;
     }
     unknown_magic(*c, magic, value, err);
-    return anybody ? 0 : -1;
+    return anybody && !a->config.connect->tls ? 0 : -1;
 }
 
 /* Drops the channel of who is not let in. */
