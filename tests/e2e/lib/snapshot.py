@@ -2,6 +2,7 @@
 ramjet's own, so that the two can judge each other."""
 
 import json
+import re
 import struct
 
 from .ram import PAGE
@@ -55,10 +56,10 @@ class Snapshot:
         section = head[at - 4:at]
         check(tail[:13] == struct.pack(">QB", 0x10, 0x7e) + section,
               f"{path}: no end and footer of the RAM section at {end:#x}: {tail[:13].hex()}")
-        brace = tail.find(b'{"')
-        check(brace > 6 and tail[brace - 6:brace - 4] == b"\0\6"
-              and struct.unpack_from(">I", tail, brace - 4)[0] == len(tail) - brace,
-              f"{path}: does not end in a description")
+        # A device's bytes may look like a beginning, but not be followed by just as much.
+        brace = next((m.end() for m in re.finditer(rb"\x00\x06(....)(?=\{)", tail, re.S)
+                      if int.from_bytes(m[1], "big") == len(tail) - m.end()), None)
+        check(brace, f"{path}: does not end in a description")
         self.description = json.loads(tail[brace:])
 
     def _read_blocks(self, at):
