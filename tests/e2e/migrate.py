@@ -465,7 +465,7 @@ def no_output(scene):
     source, target = pair(scene)
     run = migrate(scene, source, target, "--json",
                   prefix=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
-    run.failed("standard output", seconds=20)
+    run.failed("the guest is at to, but the report is lost: standard output", seconds=20, code=4)
     arrived(source, target)
 
 
