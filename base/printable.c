@@ -36,7 +36,7 @@ static const struct form {
     uint32_t lowest;
 } forms[] = {{0x80, 0x00, 0x0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
 
-/* The length in bytes of the visible character at `text`; 0: there is none. */
+/* Bytes of the visible character that starts at `text`; 0: no visible character starts there. */
 static size_t visible(const unsigned char *text)
 {
     size_t form = 0;

@@ -82,7 +82,7 @@ static int migrate(void *arg, const json_t *arguments, json_t **ret, struct erro
     return vm_migrate(arg, one ? &to : NULL, beside ? &cpr : NULL, world, err);
 }
 
-/* No other client is heard meanwhile. A name that takes longer is looked up behind the answer. */
+/* Other clients wait meanwhile. A slower look-up goes on after the answer. */
 #define LISTEN_PATIENCE_MS 500
 
 static const struct qmp_argument incoming_arguments[] = {

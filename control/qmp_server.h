@@ -10,7 +10,7 @@
 #include "control/qmp_command.h"
 #include "transport/transport.h"
 
-#define QMP_CLIENTS_MAX   32 /* one more takes the place of the idlest, who is told so */
+#define QMP_CLIENTS_MAX   32 /* at one more, the longest idle client is told so and closed */
 #define QMP_ADDRESSES_MAX 8
 
 struct qmp_server;
