@@ -45,8 +45,7 @@ struct incoming {
     struct file_mapping mapping; /* what is the file's still */
     bool per_section;            /* the end of each section is a barrier */
 
-    bool confirms;    /* the source is asked before the guest runs */
-    bool holds_guest; /* it was lost before it answered: the guest is here, and waits */
+    bool holds_guest; /* the source was lost before it confirmed: the guest is here, and waits */
 
     struct channel *main; /* under the group's lock: statistics look at it */
     struct replies replies;
@@ -113,7 +112,7 @@ static int answer_ping(struct incoming *m, uint32_t value, struct error *err)
         return err_set(err, ERR_PEER, "command PING: the return path is not open");
     if (value != SWITCHOVER_OFFER)
         return replies_send(&m->replies, RETURN_PONG, value, err);
-    m->confirms = m->stream.may_drop = true;
+    m->stream.confirmed = true;
     if (replies_send(&m->replies, RETURN_PONG, SWITCHOVER_ACCEPTED, err) < 0)
         return -1;
     return replies_keep_alive(&m->replies, err);
@@ -380,14 +379,18 @@ static int await_run(struct incoming *m, struct error *err)
     bool asked = replies_send(&m->replies, RETURN_SWITCHOVER_READY, 0, &ignored) == 0;
     atomic_store(&m->main->stall_timeout_ms,
                  asked ? m->config.connect.answer_timeout_ms : LAST_WORD_MS);
-    const uint8_t *type = stream_in_peek(&m->in, 1, &len);
-    if (type && *type != STREAM_COMMAND)
+    const uint8_t *type = stream_in_peek(&m->in, COMMAND_HEAD_LEN, &len);
+    if (channel_group_check(&m->group, err) < 0) /* cancelled: here is nothing to be held */
+        return -1;
+    if (!type) {
+        (void)!stream_in_check(&m->in, err);
+        return hold_guest(m, err);
+    }
+    if (*type != STREAM_COMMAND)
         return err_set(err, ERR_PEER, "element 0x%02x, expected SWITCHOVER_RUN", *type);
     in_u8(&m->in);
     command_in(&m->in, &c);
-    if (channel_group_check(&m->group, err) < 0) /* cancelled: here is nothing to be held */
-        return -1;
-    return stream_in_check(&m->in, err) < 0 ? hold_guest(m, err) : obey(&c, err);
+    return stream_in_check(&m->in, err) < 0 ? -1 : obey(&c, err);
 }
 
 static int refuse(struct incoming *m, const struct error *err)
@@ -407,10 +410,11 @@ static int switch_over(struct incoming *m, struct error *err)
 {
     struct error ignored;
 
-    if (channel_group_settle(&m->group, m->confirms ? SETTLED_FAILURE : SETTLED_ALL, err) < 0)
+    if (channel_group_settle(&m->group, m->stream.confirmed ? SETTLED_FAILURE : SETTLED_ALL, err) <
+        0)
         return -1;
     atomic_store(&m->stats.status, MIGRATION_DEVICE);
-    if (prepare(m, err) < 0 || (m->confirms && await_run(m, err) < 0))
+    if (prepare(m, err) < 0 || (m->stream.confirmed && await_run(m, err) < 0))
         return refuse(m, err);
     if (channel_group_settle(&m->group, SETTLED_ALL, err) < 0)
         return -1;

@@ -94,7 +94,7 @@ static bool is_dropped(const struct main_stream *ms)
     struct buf whole = *tail;
     size_t json;
 
-    if (!ms->may_drop || tail->len < sizeof(drop) ||
+    if (!ms->confirmed || tail->len < sizeof(drop) ||
         memcmp(tail->data + tail->len - sizeof(drop), drop, sizeof(drop)) != 0)
         return false;
     whole.len -= sizeof(drop);

@@ -25,8 +25,8 @@ struct main_stream {
     struct stream_in *in;
     bool on_channels;    /* pages travel elsewhere: main may rest until all of them are there */
     struct ram_load ram; /* ops, in, map and what else its owner sets */
-    bool may_drop; /* the source may say, instead of waiting for us, that its guest stays there */
-    bool padded;   /* a file: what stands behind the description is not looked at */
+    bool confirmed; /* the switch-over: the source is asked first, and may say DROP before that */
+    bool padded;    /* a file: what stands behind the description is not looked at */
     /* Filled while reading. */
     struct configuration config;
     struct device_state devices;

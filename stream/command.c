@@ -48,7 +48,7 @@ void command_out_ping(struct stream_out *out, uint32_t value)
 
 int command_send(struct channel *c, enum stream_command id, unsigned flags, struct error *err)
 {
-    uint8_t bytes[5];
+    uint8_t bytes[COMMAND_HEAD_LEN];
     struct writer w = writer_of(bytes, sizeof(bytes));
 
     put_u8(&w, STREAM_COMMAND);

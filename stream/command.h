@@ -9,7 +9,8 @@
 #include "stream/stream_in.h"
 #include "stream/stream_out.h"
 
-#define COMMAND_LEN_MAX 32 /* of those that we read; a longer one is refused by name */
+#define COMMAND_HEAD_LEN 5  /* type byte, number, length: all there is without a payload */
+#define COMMAND_LEN_MAX  32 /* of those that we read; a longer one is refused by name */
 
 struct command {
     enum stream_command id;
