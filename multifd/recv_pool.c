@@ -126,13 +126,14 @@ static bool all_came(const struct recv_pool *pool, uint64_t number)
  * does not take its own absence for the peer's silence. */
 #define SILENCE_LOOKS 8
 
-/* Under the lock: bytes that have come on any connection. *ret_busy: somebody is at work on some.
- */
+/* Under the lock: bytes that have come on any connection. *ret_busy: somebody is at work on some,
+ * or main's path is gone, which main's own reader ends when it lasts too long. */
 static uint64_t bytes_of_all(const struct recv_pool *pool, bool *ret_busy)
 {
     uint64_t bytes = atomic_load_explicit(&pool->main->bytes_received, memory_order_relaxed);
 
-    *ret_busy = !atomic_load_explicit(&pool->main->receiving, memory_order_relaxed);
+    *ret_busy = !atomic_load_explicit(&pool->main->receiving, memory_order_relaxed) ||
+                channel_path_lost(pool->main);
     for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
         const struct recv_channel *c = pool->channels[i];
 
