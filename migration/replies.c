@@ -106,7 +106,7 @@ int replies_keep_alive(struct replies *r, struct error *err)
         return 0;
     errno = pthread_create(&r->thread, NULL, alive_main, r);
     if (errno)
-        return err_sys(err, "return path: thread");
+        return err_thread(err, "return path: thread");
     r->started = true;
     return 0;
 }
