@@ -91,7 +91,7 @@ static void begin_switching(struct outgoing *m)
 
 /* --- the last steps -------------------------------------------------------------------------- */
 
-/* With its last byte the destination has all it needs. */
+/* After its last byte the destination has all it needs. */
 static int send_tail(struct outgoing *m, struct error *err)
 {
     const struct buf *tail = &m->machine->devices.tail;
@@ -106,8 +106,10 @@ static void yield_memory(struct outgoing *m)
         machine_yield(m->machine);
 }
 
+/* All bytes that the rate limit is about are sent, and the guest waits for these five. */
 static int send_run(struct outgoing *m, struct error *err)
 {
+    throttle_set_rate(&m->group.throttle, 0);
     command_out(&m->out, COMMAND_SWITCHOVER_RUN, NULL, 0);
     return stream_out_flush(&m->out, err);
 }
