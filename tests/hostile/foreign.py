@@ -12,9 +12,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 
-from harness import RAMJET, STUCK_S, check, connect, send
+from harness import RAMJET, STUCK_S, check, connect, run_cases, send
 
 EXPECTED = "expected a migration"
 
@@ -74,16 +75,25 @@ def run(*words):
                           timeout=STUCK_S, check=False)
 
 
+VERBS = [
+    ["info", "{path}"],
+    ["send", "file:{path}", "tcp:127.0.0.1:1"],
+    ["vm", "--accel", "synth", "--memory", "4M", "--incoming", "file:{path}"],
+]
+
+
+def open_file(content, name, words):
+    with tempfile.TemporaryDirectory(prefix="ramjet-foreign-") as folder:
+        path = f"{folder}/file"
+        Path(path).write_bytes(content)
+        refused(run(*(word.format(path=path) for word in words)), path,
+                name if "magic" in name else EXPECTED, name)
+
+
 def files():
     for label, content, name in FILES:
-        with tempfile.TemporaryDirectory(prefix="ramjet-foreign-") as folder:
-            path = f"{folder}/file"
-            Path(path).write_bytes(content)
-            for words in (["info", path], ["send", f"file:{path}", "tcp:127.0.0.1:1"],
-                          ["vm", "--accel", "synth", "--memory", "4M", "--incoming",
-                           f"file:{path}"]):
-                expected = name if "magic" in name else EXPECTED
-                yield f"{label}, {words[0]}", lambda: refused(run(*words), path, expected, name)
+        for words in VERBS:
+            yield f"{label}, {words[0]}", partial(open_file, content, name, words)
 
 
 def listen_to(data, name):
@@ -127,25 +137,10 @@ def dial_to(data, name):
 
 def peers():
     for label, data, name in PEERS:
-        yield f"{label} comes", lambda: listen_to(data, name)
+        yield f"{label} comes", partial(listen_to, data, name)
     for label, data, name in SERVERS:
-        yield f"{label} is there", lambda: dial_to(data, name)
-
-
-def main():
-    n = failed = 0
-    for label, case in itertools.chain(files(), peers()):
-        if sys.argv[1:] and not any(word in label for word in sys.argv[1:]):
-            continue
-        n += 1
-        try:
-            case()
-        except Exception as why:  # the other cases deserve their turn
-            failed += 1
-            print(f"FAILED {label}: {type(why).__name__}: {why}", flush=True)
-    print(f"{n} cases, {failed} failed")
-    return 1 if failed or not n else 0
+        yield f"{label} is there", partial(dial_to, data, name)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_cases(itertools.chain(files(), peers())))

@@ -27,6 +27,31 @@ STALL_S = 4 * SLOWNESS    # what a row waits for that is found by silence alone
 STUCK_S = 600            # a hang, whatever the machine is busy with
 
 
+class Skip(Exception):
+    """This machine cannot show the case; the reason."""
+
+
+def run_cases(cases):
+    """Runs (label, function) after the other, of those that hold a word of the command line. Says how
+    each ended; returns the exit code."""
+    words = sys.argv[1:]
+    chosen = [case for case in cases if not words or any(word in case[0] for word in words)]
+    failed = 0
+    for label, function in chosen:
+        begin, result = time.monotonic(), "ok"
+        try:
+            function()
+        except Skip as why:
+            print(f"skipped: {label}: {why}", flush=True)
+            continue
+        except Exception as why:  # the other cases deserve their turn
+            failed += 1
+            result = f"FAILED: {type(why).__name__}: {why}"
+        print(f"{label}: {time.monotonic() - begin:.1f} s: {result}", flush=True)
+    print(f"{len(chosen)} cases, {failed} failed")
+    return 1 if failed or not chosen else 0
+
+
 @dataclass(frozen=True)
 class Row:
     label: str

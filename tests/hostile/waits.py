@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 
-from harness import CONNECT_S, Failed, RAMJET, SLOWNESS, STALL_S, check, connect, send
+from harness import (CONNECT_S, Failed, RAMJET, SLOWNESS, STALL_S, check, connect, run_cases,
+                     send)
 from wire import Session, configuration, description, header, hello, u8, u32
 
 LONG = "600s"  # a limit that nobody waits for
@@ -240,23 +241,11 @@ CASES = [
 ]
 
 
-def main(words):
-    failed = 0
+def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 16), hard))  # for the crowd's own
-    for case in CASES:
-        if words and not any(word in case.__name__ for word in words):
-            continue
-        begin = time.monotonic()
-        try:
-            case()
-            result = "ok"
-        except (Failed, OSError) as why:
-            failed += 1
-            result = f"FAILED: {why}"
-        print(f"{case.__name__}: {time.monotonic() - begin:.1f} s: {result}", flush=True)
-    return 1 if failed else 0
+    return run_cases((case.__name__, case) for case in CASES)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
