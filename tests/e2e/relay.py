@@ -9,6 +9,7 @@ import time
 from collections import namedtuple
 
 from lib import table
+from lib.monitor import connect
 from lib.ramjet import Ramjet, recv
 from lib.relay import Relay
 from lib.table import check
@@ -61,16 +62,6 @@ class Peer:
     def join(self):
         self._go.set()
         self._thread.join()
-
-
-def connect(address):
-    scheme, _, rest = address.partition(":")
-    if scheme == "unix":
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(rest)
-        return connection
-    host, _, port = rest.rpartition(":")
-    return socket.create_connection((host, int(port)))
 
 
 def send(connection, data=PATTERN):

@@ -4,6 +4,7 @@
 #include "stream/configuration.h"
 #include "stream/description.h"
 #include "tests/support/bytes_channel.h"
+#include "tests/support/memory.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
 
@@ -14,21 +15,7 @@ static int on_configured(struct main_stream *ms, struct error *err)
     return 0;
 }
 
-static int on_listed(struct ram_load *load, struct error *err)
-{
-    return ram_map_anonymous(load->map, err);
-}
-
-static int on_barrier(struct ram_load *load, bool word, struct error *err)
-{
-    (void)load;
-    (void)word;
-    (void)err;
-    return 0;
-}
-
 static const struct main_stream_ops stream_ops = {.configured = on_configured};
-static const struct ram_load_ops ram_ops = {.listed = on_listed, .barrier = on_barrier};
 
 struct loaded {
     struct main_stream ms;
@@ -42,7 +29,7 @@ static int load(struct loaded *l, const void *bytes, size_t len, struct error *e
 
     bytes_stream_in(&in, bytes, len);
     *l = (struct loaded){.ms = {.ops = &stream_ops, .in = &in}};
-    l->ms.ram = (struct ram_load){.ops = &ram_ops, .in = &in, .map = &l->map};
+    l->ms.ram = (struct ram_load){.ops = &memory_load_ops, .in = &in, .map = &l->map};
     int rc = main_stream_read(&l->ms, err);
     l->end = in.offset;
     bytes_stream_in_done(&in);

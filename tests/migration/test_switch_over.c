@@ -8,6 +8,7 @@
 #include "migration/main_stream.h"
 #include "migration/outgoing.h"
 #include "stream/return_path.h"
+#include "tests/support/memory.h"
 #include "tests/support/test.h"
 #include "transport/engine.h"
 #include "vmm/machine_synth.h"
@@ -101,19 +102,6 @@ static int on_configured(struct main_stream *ms, struct error *err)
     return d.play->leaves_early ? err_set(err, ERR_PEER, "it goes early") : 0;
 }
 
-static int on_listed(struct ram_load *load, struct error *err)
-{
-    return ram_map_anonymous(load->map, err);
-}
-
-static int on_barrier(struct ram_load *load, bool word, struct error *err)
-{
-    (void)load;
-    (void)word;
-    (void)err;
-    return 0;
-}
-
 static void say(enum return_message type, uint32_t value)
 {
     struct error ignored;
@@ -137,7 +125,6 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
 
 static const struct main_stream_ops stream_ops = {.configured = on_configured,
                                                   .command = on_command};
-static const struct ram_load_ops ram_ops = {.listed = on_listed, .barrier = on_barrier};
 
 /* What the source says behind the description; nothing where it closes. */
 static enum stream_command read_word(void)
@@ -183,7 +170,7 @@ static void open_destination(const struct play *p, const struct engine *engine, 
     OK(stream_in_init(&d.in, d.channel, &err), err, p->label);
     d.stream.ops = &stream_ops;
     d.stream.in = &d.in;
-    d.stream.ram = (struct ram_load){.ops = &ram_ops, .in = &d.in, .map = &d.ram};
+    d.stream.ram = (struct ram_load){.ops = &memory_load_ops, .in = &d.in, .map = &d.ram};
 }
 
 static void close_destination(void)

@@ -54,3 +54,18 @@ void round_set_all(struct ram_round *r)
     for (size_t i = 0; i < r->map->n; i++)
         dirty_bitmap_set_all(&r->dirty[i]);
 }
+
+static int on_listed(struct ram_load *load, struct error *err)
+{
+    return ram_map_anonymous(load->map, err);
+}
+
+static int on_barrier(struct ram_load *load, bool word, struct error *err)
+{
+    (void)load;
+    (void)word;
+    (void)err;
+    return 0;
+}
+
+const struct ram_load_ops memory_load_ops = {.listed = on_listed, .barrier = on_barrier};

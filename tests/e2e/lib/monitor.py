@@ -20,7 +20,8 @@ class Closed(Exception):
     """The other end has closed the connection."""
 
 
-def _connect(address):
+def connect(address):
+    """A connection to unix:PATH or tcp:HOST:PORT."""
     scheme, _, rest = address.partition(":")
     if scheme == "unix":
         connection = socket.socket(socket.AF_UNIX)
@@ -35,7 +36,7 @@ class Monitor:
     no answer takes longer."""
 
     def __init__(self, address, negotiate=True, seconds=None):
-        self._socket = _connect(address)
+        self._socket = connect(address)
         self._socket.settimeout(seconds)
         self._lines = self._socket.makefile("rb")
         self._id = 0
