@@ -91,15 +91,6 @@ static void begin_switching(struct outgoing *m)
 
 /* --- the last steps -------------------------------------------------------------------------- */
 
-/* After its last byte the destination has all it needs. */
-static int send_tail(struct outgoing *m, struct error *err)
-{
-    const struct buf *tail = &m->machine->devices.tail;
-
-    out_bytes(&m->out, tail->data, tail->len);
-    return stream_out_flush(&m->out, err);
-}
-
 static void yield_memory(struct outgoing *m)
 {
     if (ram_set_any_ignored(&m->ram))
@@ -132,18 +123,36 @@ void outgoing_farewell(void *outgoing, const struct error *err)
     (void)!command_send(m->main, COMMAND_SWITCHOVER_DROP, CHANNEL_NOWAIT, &ignored);
 }
 
+/*
+ * A destination that has the last byte waits for RUN or DROP, and holds its guest if it hears
+ * neither. So the farewell says DROP from before that byte on: should it come first, it stands in
+ * the byte's place and the destination refuses the stream.
+ */
+static int send_tail(struct outgoing *m, struct error *err)
+{
+    const struct buf *tail = &m->machine->devices.tail;
+
+    out_bytes(&m->out, tail->data, tail->len - 1);
+    if (stream_out_flush(&m->out, err) < 0)
+        return -1;
+    set_asking(m, true);
+    out_bytes(&m->out, tail->data + tail->len - 1, 1);
+    return stream_out_flush(&m->out, err);
+}
+
+/* From here on a cancel is too late, and nobody says DROP. One that came before has said it. */
+static int decide(struct outgoing *m, struct error *err)
+{
+    if (channel_group_settle(&m->group, SETTLED_CANCEL, err) < 0)
+        return -1;
+    set_asking(m, false);
+    return channel_group_check(&m->group, err); /* a channel may have failed in between */
+}
+
 /* Between us: the guest runs there when we have said so, and we say so when all is there. */
 static int switch_confirmed(struct outgoing *m, struct error *err)
 {
-    if (send_tail(m, err) < 0)
-        return -1;
-    set_asking(m, true);
-    int rc = answers_await_ready(&m->answers, err);
-    if (rc == 0) {
-        set_asking(m, false);
-        rc = channel_group_settle(&m->group, SETTLED_CANCEL, err);
-    }
-    if (rc < 0)
+    if (send_tail(m, err) < 0 || answers_await_ready(&m->answers, err) < 0 || decide(m, err) < 0)
         return -1;
     yield_memory(m);
     m->left = true; /* also where a part of the word was written */

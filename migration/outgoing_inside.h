@@ -66,7 +66,7 @@ struct outgoing {
     const struct channel_stats *(*channel_stats)(const struct page_sink *sink, size_t i,
                                                  struct channel_traffic *ret);
     bool cancel_wanted;
-    bool asking;  /* the destination has all, and waits for RUN or DROP, which nobody writes */
+    bool asking;  /* the destination may have all and wait for RUN or DROP: a failure says DROP */
     bool leaving; /* all is over but the goodbyes */
 };
 

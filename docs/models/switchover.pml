@@ -132,7 +132,7 @@ inline send_tail()
     :: else
     fi;
     if
-    :: well -> SAY(DESCRIPTION)
+    :: well -> asking = true; SAY(DESCRIPTION)
     :: else
     fi
 }
@@ -182,15 +182,23 @@ inline channel_group_settle()
     fi
 }
 
+inline decide()
+{
+    channel_group_settle();
+    if
+    :: got == SWITCHOVER_READY -> asking = false
+    :: else
+    fi
+}
+
 inline switch_confirmed()
 {
     send_tail();
     if
     :: well ->
-        asking = true;
         HEAR; /* answers_await_ready() */
         if
-        :: got == SWITCHOVER_READY -> asking = false; channel_group_settle()
+        :: got == SWITCHOVER_READY -> decide()
         :: else
         fi
     :: else
