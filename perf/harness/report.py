@@ -249,13 +249,14 @@ def blocks(r, pictures):
 
 
 def write(r, folder, stem):
-    """The files; returns the page of markdown."""
+    """The samples, a page of markdown, and one of HTML, which alone has the plots; returns the
+    page of markdown."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = _plots(r, stem)
-    page = list(blocks(r, pictures))
     svg = {name: text for name, _, text in pictures}
-    texts = {f"{stem}.json": json.dumps(r, indent=1) + "\n", f"{stem}.md": markdown(page),
-             f"{stem}.html": whole_html(f"ramjet: {r['name']}", page, svg), **svg}
+    html = whole_html(f"ramjet: {r['name']}", list(blocks(r, pictures)), svg)
+    texts = {f"{stem}.json": json.dumps(r, indent=1) + "\n",
+             f"{stem}.md": markdown(blocks(r, [])), f"{stem}.html": html}
     for name, text in texts.items():
         part = folder / f"{name}.part"
         part.write_text(text)

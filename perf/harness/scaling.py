@@ -1,4 +1,4 @@
-"""What perf/grow found, as docs/scaling.md, a page of HTML, and plots."""
+"""What perf/grow found, as docs/scaling.md, and as a page of HTML with plots."""
 
 import json
 
@@ -49,7 +49,7 @@ def _plots(r, stem):
     return drawn
 
 
-def _sweep_table(sweep):
+def sweep_table(sweep):
     rows = []
     for p in sweep["points"]:
         wall = p["wall_ms"]["median"]
@@ -62,7 +62,7 @@ def _sweep_table(sweep):
     return Table(head + (["downtime ms", "rounds"] if sweep["name"] == "dirty" else []), rows)
 
 
-def _channel_findings(sweeps):
+def channel_findings(sweeps):
     points = {p["x"]: p for p in sweeps.get("channels", {"points": []})["points"]}
     if not {1, 2} <= points.keys():
         return
@@ -105,9 +105,9 @@ def blocks(r, where, pictures):
     m = r["model"]
     sweeps = {s["name"]: s for s in r["sweeps"]}
     yield Head(1, "How it grows")
-    yield Text("Made by `perf/grow --write` from a measured result; a test tells when it is not. "
-               f"[All samples]({where}.json), [as one page]({where}.html). Again on your machine: "
-               "`perf/grow`.")
+    yield Text("`perf/grow --write` makes this page from a measured result, and a test fails where "
+               f"the page differs. [All samples]({where}.json); `perf/grow --draw` makes a page of "
+               "HTML with plots of them. On your machine: `perf/grow`.")
     yield Text(f"{r['date']}, commit {r['commit']}, {r['repetitions']} repetitions, the points of "
                "all sweeps taking turns. " + machine_line(r["machine"]) + " Both ends on this one "
                "machine, over loopback, into fresh memory, method none, two channels, 30 % zero "
@@ -115,8 +115,8 @@ def blocks(r, where, pictures):
     for name, sweep in sweeps.items():
         yield Head(2, sweep["title"])
         yield Text(NOTES[name])
-        yield from (Text(t) for t in (_channel_findings(sweeps) if name == "channels" else ()))
-        yield _sweep_table(sweep)
+        yield from (Text(t) for t in (channel_findings(sweeps) if name == "channels" else ()))
+        yield sweep_table(sweep)
         if f"{name}" in pictures:
             yield Picture(pictures[name], sweep["title"])
     yield Head(2, "Packet size")
@@ -125,7 +125,7 @@ def blocks(r, where, pictures):
     yield Head(2, "A model")
     yield Text("CPU time of an end = what there is of each thing, times what one of it costs. Wall "
                "time = the longest of three: bytes by link; the source's CPU time by its cores; "
-               "the destination's by its cores. Live: the rounds behind the first move what was "
+               "the destination's by its cores. Live: the rounds after the first move what was "
                "written during the one before, each as a migration of so many bytes, until the "
                "rest fits into the downtime; with a share d of the rate written, all rounds "
                "together take about 1 / (1 − d) times the first.")
@@ -151,8 +151,7 @@ def blocks(r, where, pictures):
 
 
 def document(r, where):
-    names = {s["name"]: f"{where}-{s['name']}.svg" for s in r["sweeps"]}
-    return markdown(blocks(r, where, names))
+    return markdown(blocks(r, where, {}))
 
 
 def write(r, folder, stem):
@@ -160,6 +159,5 @@ def write(r, folder, stem):
     drawn = _plots(r, stem)
     names = {s["name"]: f"{stem}-{s['name']}.svg" for s in r["sweeps"] if drawn}
     html = whole_html("ramjet: how it grows", list(blocks(r, stem, names)), drawn)
-    for name, text in {f"{stem}.json": json.dumps(r, indent=1) + "\n", f"{stem}.html": html,
-                       **drawn}.items():
-        (folder / name).write_text(text)
+    (folder / f"{stem}.json").write_text(json.dumps(r, indent=1) + "\n")
+    (folder / f"{stem}.html").write_text(html)

@@ -177,24 +177,50 @@ def _program(name):
     return module
 
 
-class Readme(unittest.TestCase):
-    def test_what_is_written_passes_the_check_until_the_result_changes(self):
-        figures = _program("figures")
-        with tempfile.TemporaryDirectory() as folder:
-            figures.ROOT = figures.RESULTS = Path(folder)
-            figures.README = Path(folder) / "README.md"
-            figures.README.write_text(f"before\n{figures.BEGIN}{figures.END}after\n")
-            self.assertEqual(figures.main(["--check"]), 0)  # nothing measured, nothing claimed
-            result = Path(folder) / "2026-01-01-all.json"
-            result.write_text(json.dumps(Pages.RUN))
-            with contextlib.redirect_stdout(io.StringIO()):
-                self.assertEqual(figures.main(["--write"]), 0)
-                text = figures.README.read_text()
-                self.assertTrue(text.startswith("before\n") and text.endswith("after\n"))
-                self.assertIn("cpu is 0.80 of qemu-11's, wanted ≤ 0.7", text)
-                self.assertEqual(figures.main(["--check"]), 0)
-                result.write_text(json.dumps(Pages.RUN | {"commit": "other"}))
-                self.assertEqual(figures.main(["--check"]), 1)
+class Figures(unittest.TestCase):
+    KINDS = ("all", "live", "downtime", "upgrade", "codec", "channels")
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.figures = _program("figures")
+        results = self.figures.RESULTS
+        here = Path(self.folder.name)
+        self.figures.RESULTS, self.figures.PAGE, self.figures.PLOT = (
+            here, here / "figures.md", here / "live.svg")
+        for kind in self.KINDS:
+            newest = sorted(results.glob(f"*-{kind}.json"))[-1]
+            (here / f"2026-01-01-{kind}.json").write_text(newest.read_text())
+
+    def run_it(self, word):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return self.figures.main([word])
+
+    def change(self, kind, **members):
+        old = Path(self.folder.name) / f"2026-01-01-{kind}.json"
+        old.with_name(f"2026-01-02-{kind}.json").write_text(
+            json.dumps(json.loads(old.read_text()) | members))
+
+    def test_what_is_written_passes_the_check_until_a_result_changes(self):
+        if not plots.available():
+            self.skipTest("no gnuplot")
+        for kind in self.KINDS:
+            self.assertEqual(self.run_it("--write"), 0)
+            self.assertEqual(self.run_it("--check"), 0)
+            self.change(kind, commit="another")
+            self.assertEqual(self.run_it("--check"), 1, kind)
+
+    def test_a_plot_of_another_result_fails(self):
+        if not plots.available():
+            self.skipTest("no gnuplot")
+        self.run_it("--write")
+        self.figures.PLOT.write_text("<svg></svg>")
+        self.assertEqual(self.run_it("--check"), 1)
+
+    def test_a_missed_target_is_told(self):
+        self.change("all", **Pages.RUN)
+        self.assertIn("cpu is 0.80 of qemu-11's, wanted ≤ 0.7",
+                      "\n".join(self.figures.missed(self.figures.newest("all")[0])))
 
 
 class Model(unittest.TestCase):
