@@ -1,4 +1,4 @@
-"""Credentials for both ends, as the README makes them: an authority, a server, a client."""
+"""Credentials for both ends, as docs/qemu.md makes them: an authority, a server, a client."""
 
 import subprocess
 
