@@ -178,7 +178,7 @@ def _program(name):
 
 
 class Figures(unittest.TestCase):
-    KINDS = ("all", "live", "downtime", "upgrade", "codec", "channels")
+    KINDS = ("all", "live", "downtime", "upgrade", "codec", "channels", "grow")
 
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
