@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # lib.sh: what the scripts share; sourced, never run.
 
-# shellcheck disable=SC2034 # used by those who source this
+# shellcheck disable=SC2034 # used by scripts that source this
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 die() {

@@ -13,7 +13,7 @@ class Path:
     """What one setting reached, on memory like the VM's."""
 
     memory_bytes_per_s: float  # of the VM's memory, its zero pages included: the first round
-    data_bytes_per_s: float  # of pages with data: all rounds behind it
+    data_bytes_per_s: float  # of pages with data: all later rounds
     round_s: float = 0.002  # what a round costs beside its bytes: a barrier, and the way there
 
 
@@ -26,7 +26,7 @@ class Forecast:
 
 
 def forecast(path, vm_bytes, dirty_bytes_per_s, downtime_limit_s=0.3):
-    """A live migration as it goes: the first round moves everything, each one behind it what was
+    """A live migration as it goes: the first round moves everything, each later one what was
     written during the one before, until the rest fits into the downtime."""
     took = vm_bytes / path.memory_bytes_per_s + path.round_s
     total = 0.0

@@ -78,8 +78,8 @@ def run_once(peer, setting):
 
 
 def measure(peers, setting, reps, say):
-    """Who goes first changes from turn to turn, so that nobody always has the same neighbour. Before
-    the turns that count there is one that does not, with the comparison of memory behind it."""
+    """Another peer goes first in each turn, so that none always has the same neighbour. Before the
+    turns that count there is one that does not, and after it memory is compared."""
     samples = {peer.name: [] for peer in peers}
     checks = {}
     for peer in peers:

@@ -201,7 +201,7 @@ class _HeldTrial(_RamjetTrial):
         return self
 
     def _bound(self):
-        """Bound, not listening: who connects too early is refused, and does not wait in a queue
+        """Bound, not listening: a program that connects too early is refused, and does not wait in a queue
         with its clock running."""
         s = socket.socket()
         s.bind((self._setting.destination.address, 0))

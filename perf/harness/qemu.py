@@ -110,7 +110,7 @@ class _Machine:
         return self._qmp(command, **arguments)
 
     def machine_type(self):
-        """The versioned name behind q35."""
+        """The versioned name that q35 stands for."""
         return next(m["name"] for m in self.ask("query_machines") if m.get("alias") == "q35")
 
     def configure(self, capabilities, **parameters):

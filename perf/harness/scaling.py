@@ -14,17 +14,16 @@ TIB = 1 << 40
 ZERO_SHARE = 0.3
 
 NOTES = {
-    "channels": "The machine's cores are all that can be used: more channels than those cost what "
-                "threads and sockets cost. 64 should lose at most a tenth of the best.",
-    "memory": "Time per byte should stay what it is.",
-    "zeros": "Zero pages are found by reading them; nothing goes over the wire for them but their "
-             "place.",
+    "channels": "More channels than cores bring nothing, and cost threads and sockets. 64 should lose at "
+                "most a tenth of the best.",
+    "memory": "The time per byte should stay the same.",
+    "zeros": "Zero pages are found by reading them; only their places go over the wire.",
     "untouched": "The kernel says which memory was never touched (PAGEMAP_SCAN); it is not read.",
-    "data": "Pages of zeros are cheaper than pages with data by what copying and sending cost.",
-    "dirty": "Wall time holds all rounds; what is written while one runs is the next one's work. "
-             "With a limit to the rate of the path there is no end above it.",
+    "data": "Pages of zeros save the cost of copying and sending.",
+    "dirty": "Wall time is that of all rounds; pages that are written during a round belong to the next. "
+             "A guest that writes faster than the path moves would never be done.",
     "cores": "Both ends share the cores: with one, they take turns.",
-    "link": "A limit that is below what the cores can do is the time.",
+    "link": "A limit that is lower than the cores' rate decides the time.",
 }
 
 
@@ -123,8 +122,8 @@ def blocks(r, where, pictures):
     yield Text("It is not varied: the format fixes 128 pages, 512 KiB, for a packet "
                "([wire](wire.md)), and a QEMU takes no other.")
     yield Head(2, "A model")
-    yield Text("CPU time of an end = what there is of each thing, times what one of it costs. Wall "
-               "time = the longest of three: bytes by link; the source's CPU time by its cores; "
+    yield Text("CPU time of an end = the amount of each thing, times its cost. Wall time = the "
+               "longest of three: bytes by link; the source's CPU time by its cores; "
                "the destination's by its cores. Live: the rounds after the first move what was "
                "written during the one before, each as a migration of so many bytes, until the "
                "rest fits into the downtime; with a share d of the rate written, all rounds "
@@ -136,14 +135,14 @@ def blocks(r, where, pictures):
                f"{m['send']['off-most']:.0%} and {m['recv']['off-most']:.0%} at most. Cores were "
                f"busy {m['busy']:.0%} of the time.")
     yield Head(2, "Prediction: 1 TiB")
-    yield Text("**Not measured.** What the model says of two hosts with cores like this machine's, "
+    yield Text("**Not measured.** The model's result for two hosts with cores like this machine's, "
                f"1 TiB of memory with {ZERO_SHARE:.0%} zero pages, method none, a guest that "
                "stands still.")
     yield from _predictions(m)
     yield Items([
         "Loopback copies at both ends and has no network card: interrupts and offloads are not in "
         "the costs, nor is what zero-copy saves at a source whose card can send from memory.",
-        "CPU time per byte is taken to stay the same with more cores. Memory bandwidth ends "
+        "The model assumes that CPU time per byte stays the same with more cores. Memory bandwidth ends "
         "that: a byte is read once and written once at the source's socket, and again at the "
         "destination.",
         "1 TiB that was never touched is not a prediction: it is the last point of its sweep.",

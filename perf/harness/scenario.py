@@ -1,4 +1,4 @@
-"""Scenarios: what is measured, as data. One JSON file each; a name nobody knows is refused, and so
+"""Scenarios: what is measured, as data. One JSON file each; an unknown name is refused, and so
 is a value that means nothing."""
 
 import json
@@ -37,7 +37,7 @@ class Scenario:
     image: dict  # size, mix (mixed), seed (1); zero, percent of synth; path of somebody's own
     channels: int
     peers: tuple  # names from peers.py, the one under test first; "qemu": every QEMU there is
-    method: str = "none"  # with a level behind a colon
+    method: str = "none"  # with a level after a colon
     qemu_method: str = None  # where QEMU is to do otherwise: it knows no negative levels
     tls: str = None
     engine: str = "auto"
@@ -117,7 +117,7 @@ def _check(s):
     if s.source == "file" and s.mix not in (*MIXES, "zero"):
         raise PerfError(f"{s.name}: no file holds memory of mix {s.mix}")
     if not s.peers:
-        raise PerfError(f"{s.name}: nobody is measured")
+        raise PerfError(f"{s.name}: no peer is measured")
     for size in (s.image["size"], s.dirty, s.limit):
         parse_size(size or "0")
 
