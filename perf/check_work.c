@@ -8,12 +8,15 @@
 #include <unistd.h>
 
 #include "migration/main_stream.h"
+#include "multifd/file_pool.h"
+#include "ram/page_inline.h"
 #include "ram/zero_page.h"
 #include "tests/support/bytes_channel.h"
 #include "tests/support/memory.h"
 #include "tests/support/pools.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
+#include "transport/file_channel.h"
 
 struct piece {
     const char *name;
@@ -111,6 +114,84 @@ static void move(const struct piece *p)
     pools_finish(&w, p->name);
 }
 
+/* --- pages into a file --------------------------------------------------------------------------
+ */
+
+struct written {
+    struct ram_map map;
+    struct ram_round round;
+};
+
+static void written_init(struct written *w, const struct piece *p)
+{
+    struct error err;
+
+    *w = (struct written){0};
+    struct ram_block *b = memory_add(&w->map, "pc.ram", MOVED_PAGES, false);
+    memory_fill(b, 1, true);
+    if (p->file)
+        into_file(b);
+    OK(ram_round_init(&w->round, &w->map, false, NULL, &err), err, p->name);
+    round_set_all(&w->round);
+}
+
+static void written_done(struct written *w)
+{
+    ram_round_done(&w->round);
+    ram_map_done(&w->map);
+}
+
+/* As records of the main stream. */
+static void write_inline(const struct piece *p)
+{
+    struct page_counters counters = {0};
+    struct page_sink *sink;
+    struct bytes_out out;
+    struct written w;
+    struct error err;
+
+    written_init(&w, p);
+    bytes_out_init(&out);
+    OK(page_inline_new(&out.out, &counters, &sink, &err), err, p->name);
+    OK(sink->ops->round(sink, &w.round, true, &err), err, p->name);
+    assert_int_equal(counters.normal + counters.zero, MOVED_PAGES);
+    struct buf bytes = bytes_out_take(&out);
+    assert_true(bytes.len > counters.normal * RAM_PAGE_SIZE);
+    buf_done(&bytes);
+    sink->ops->free(sink);
+    written_done(&w);
+}
+
+/* To their places, by the caller. */
+static void write_places(const struct piece *p)
+{
+    struct channel_group group;
+    struct mapped_ram mapped[1];
+    struct dirty_bitmap *written;
+    struct page_sink *sink;
+    struct channel *channel;
+    struct written w;
+    struct error err;
+
+    written_init(&w, p);
+    OK(channel_group_init(&group, 0, &err), err, p->name);
+    OK(ram_bitmaps_new(&w.map, &written, &err), err, p->name);
+    int fd = memfd_create("file", MFD_CLOEXEC);
+    assert_return_code(ftruncate(fd, (off_t)mapped_ram_layout(&w.map, 0, mapped)), 0);
+    OK(file_channel_open(fd, 0, &channel, &err), err, p->name);
+    OK(channel_group_add(&group, channel, &err), err, p->name);
+    struct file_pool_config config = {
+        .group = &group, .mapped = mapped, .written = written, .channels = &channel, .n = 1};
+    OK(file_pool_new(&config, &sink, &err), err, p->name);
+    OK(sink->ops->round(sink, &w.round, true, &err), err, p->name);
+    assert_int_equal(dirty_bitmap_count(&written[0]), MOVED_PAGES - (MOVED_PAGES + 1) / 3);
+    sink->ops->free(sink);
+    close(fd);
+    ram_bitmaps_free(written, w.map.n);
+    channel_group_done(&group);
+    written_done(&w);
+}
+
 /* --- the main stream ---------------------------------------------------------------------------
  */
 
@@ -167,6 +248,9 @@ static const struct piece pieces[] = {
     {"move-zeros-on-main", move, .pools = {.n = 1, .n_expected = 1, .zeros_on_main = true}},
     {"move-zlib", move, .pools = {.n = 1, .n_expected = 1, .method = CODEC_ZLIB, .level = 1}},
     {"move-zstd", move, .pools = {.n = 1, .n_expected = 1, .method = CODEC_ZSTD, .level = 1}},
+    {.name = "inline", .run = write_inline},
+    {.name = "places", .run = write_places},
+    {.name = "places-of-a-file", .run = write_places, .file = true},
     {.name = "main-stream", .run = parse},
 };
 
