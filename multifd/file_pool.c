@@ -5,11 +5,8 @@
 
 #include "compress/codec.h"
 #include "multifd/crew.h"
-#include "ram/page_reader.h"
-#include "ram/zero_page.h"
+#include "ram/page_walk.h"
 #include "transport/file_channel.h"
-
-#define PREFETCH_PAGES 4
 
 /* Of one call: more is not faster, and keeps a cancel waiting. */
 #define PIECE_PAGES 256
@@ -19,11 +16,10 @@ struct file_writer {
     struct channel *channel;
 
     /* The thread's alone. */
-    const struct ram_block *block; /* of the stripe */
+    struct page_walk walk;
+    const struct ram_block *block; /* of the piece */
     uint64_t pages_offset;         /* where its first page is in the file */
     struct dirty_bitmap *written;
-    bool is_read; /* its pages stand still in a file, and are read from there */
-    struct page_reader reader;
     uint64_t first; /* page of the piece that is collected: neighbours in the file and in memory */
     size_t n;
     const uint8_t *bytes;
@@ -82,98 +78,41 @@ static int add_page(struct file_writer *w, uint64_t page, const uint8_t *bytes, 
     return 0;
 }
 
-/* --- stripes ---------------------------------------------------------------------------------- */
+/* --- rounds ----------------------------------------------------------------------------------- */
 
-/* The page's bytes, read together with what follows it where that is dirty too. */
-static int read_page(struct file_writer *w, const struct stripe *s,
-                     const uint64_t words[STRIPE_WORDS], uint64_t page, const uint8_t **ret,
-                     struct error *err)
+static int take_page(struct file_writer *w, const struct walked_page *page, struct error *err)
 {
-    *ret = page_reader_find(&w->reader, page);
-    if (*ret)
-        return 0;
-    if (write_piece(w, err) < 0) /* its bytes are in the buffer */
-        return -1;
-    page_reader_clear(&w->reader);
-    size_t n = stripe_run_length(s, words, w->block, page, page_reader_room(&w->reader));
-    if (page_reader_read(&w->reader, w->block, page, n, err) < 0)
-        return -1;
-    *ret = page_reader_find(&w->reader, page);
-    return 0;
-}
-
-/* *ret is NULL where the page is known to be zero. */
-static int find_page(struct file_writer *w, const struct stripe *s,
-                     const uint64_t words[STRIPE_WORDS], uint64_t page, const uint8_t **ret,
-                     struct error *err)
-{
-    const struct ram_block *b = w->block;
-
-    *ret = NULL;
-    if (b->present && !ram_page_present(b, page))
-        return 0;
-    if (w->is_read)
-        return read_page(w, s, words, page, ret, err);
-    *ret = b->host + (page << RAM_PAGE_BITS);
-    __builtin_prefetch(*ret + PREFETCH_PAGES * RAM_PAGE_SIZE);
-    return 0;
-}
-
-static int write_page(struct file_writer *w, uint64_t page, const uint8_t *bytes, struct error *err)
-{
-    if (bytes && !zero_page(bytes))
-        return add_page(w, page, bytes, err);
-    dirty_bitmap_clear(w->written, page);
+    if (page->bytes)
+        return add_page(w, page->page, page->bytes, err);
+    dirty_bitmap_clear(w->written, page->page);
     count(&w->stats.zero, 1);
     return 0;
 }
 
-static int write_stripe(struct file_writer *w, const struct stripe *s,
-                        const uint64_t words[STRIPE_WORDS], struct error *err)
+static void select_block(const struct file_pool *pool, struct file_writer *w)
 {
-    for (unsigned i = 0; i < STRIPE_WORDS; i++) {
-        for (uint64_t bits = words[i]; bits; bits &= bits - 1) {
-            uint64_t page = s->first_page + i * 64 + (unsigned)__builtin_ctzll(bits);
-            const uint8_t *bytes;
+    size_t i = w->walk.stripe.block;
 
-            if (find_page(w, s, words, page, &bytes, err) < 0 ||
-                write_page(w, page, bytes, err) < 0)
-                return -1;
-        }
-    }
-    return write_piece(w, err);
-}
-
-static void select_block(const struct file_pool *pool, struct file_writer *w,
-                         const struct ram_round *round, size_t block)
-{
-    const struct ram_block *b = &round->map->blocks[block];
-
-    if (w->block == b)
-        return;
-    page_reader_clear(&w->reader);
-    w->block = b;
-    w->pages_offset = pool->mapped[block].pages_offset;
-    w->written = &pool->written[block];
-    w->is_read = b->fd >= 0 && !round->source;
+    w->block = w->walk.block;
+    w->pages_offset = pool->mapped[i].pages_offset;
+    w->written = &pool->written[i];
 }
 
 static int write_round(const struct file_pool *pool, struct file_writer *w, struct ram_round *round,
                        struct error *err)
 {
-    struct stripe s;
+    struct walked_page page;
+    int event, rc = 0;
 
-    while (stripe_claim(round, &s)) {
-        uint64_t words[STRIPE_WORDS];
-        bool any;
-
-        if (stripe_take(round, &s, words, &any, err) < 0)
+    page_walk_start(&w->walk, round, PAGE_WALK_READS | PAGE_WALK_PIECES);
+    while ((event = page_walk_next(&w->walk, &page, err)) > PAGE_WALK_END) {
+        rc = event == PAGE_WALK_PAGE ? take_page(w, &page, err) : write_piece(w, err);
+        if (rc < 0)
             return -1;
-        select_block(pool, w, round, s.block);
-        if (any && write_stripe(w, &s, words, err) < 0)
-            return -1;
+        if (event == PAGE_WALK_CUT)
+            select_block(pool, w);
     }
-    return 0;
+    return event;
 }
 
 /* --- threads ---------------------------------------------------------------------------------- */
@@ -218,7 +157,7 @@ static void pool_free(struct page_sink *sink)
     crew_stop(&pool->crew);
     for (size_t i = 0; i < pool->n; i++) {
         channel_group_drop(pool->group, pool->writers[i].channel);
-        page_reader_done(&pool->writers[i].reader);
+        page_walk_done(&pool->writers[i].walk);
     }
     free(pool);
 }

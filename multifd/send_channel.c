@@ -3,9 +3,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "ram/zero_page.h"
-
-#define PREFETCH_PAGES 4
 
 /* Pieces of a packet up to which a call for each is cheaper than copying them in one. */
 #define FILE_PIECES_MAX 16
@@ -131,6 +128,7 @@ static int send_packet(struct send_channel *c, struct error *err)
 {
     size_t n, n_normal = c->packet.n_normal;
 
+    page_walk_release(&c->walk); /* they are gone before the next page is asked for */
     if (make_payload(c, &n, err) < 0)
         return -1;
     encode_packet(c);
@@ -148,13 +146,6 @@ static int send_collected(struct send_channel *c, struct error *err)
     return send_packet(c, err);
 }
 
-/* Lent pages stay the kernel's: they cannot be in a buffer that is soon filled again. */
-static bool is_read(const struct send_channel *c, const struct ram_round *round,
-                    const struct ram_block *b)
-{
-    return b->fd >= 0 && !round->source && !c->channel->borrows;
-}
-
 /*
  * To another host, and uncompressed. On this one the receiver copies out of the page cache what the
  * sender has just looked at, page by page: dearer for both than one more copy that is still in the
@@ -162,101 +153,41 @@ static bool is_read(const struct send_channel *c, const struct ram_round *round,
  */
 static bool goes_from_file(const struct send_channel *c)
 {
-    return c->is_read && !c->packer && !c->channel->local && channel_sends_files(c->channel);
+    return c->walk.stable && c->block->fd >= 0 && !c->packer && !c->channel->local &&
+           channel_sends_files(c->channel);
 }
 
-static int select_block(struct send_channel *c, const struct ram_round *round,
-                        const struct ram_block *b, struct error *err)
+/* What is collected is sent, and what comes next is of the walk's block. */
+static int begin_packet(struct send_channel *c, struct ram_round *round, struct error *err)
 {
-    if (c->block == b)
-        return 0;
     if (send_collected(c, err) < 0)
         return -1;
-    c->block = b;
-    c->is_read = is_read(c, round, b);
+    if (c->block == c->walk.block)
+        return 0;
+    c->block = c->walk.block;
     c->from_file = goes_from_file(c);
-    page_reader_clear(&c->reader);
+    c->zeros_bitmap = c->zeros_on_main ? &round->zeros[c->walk.stripe.block] : NULL;
     memset(c->packet.block, 0, sizeof(c->packet.block));
-    strcpy(c->packet.block, b->name);
+    strcpy(c->packet.block, c->block->name);
     return 0;
 }
 
-/* The page's bytes, read together with what follows it where that is dirty too. */
-static int read_page(struct send_channel *c, const struct stripe *s,
-                     const uint64_t words[STRIPE_WORDS], uint64_t page, const uint8_t **ret,
-                     struct error *err)
+/* Sorts the walk's page into the packet, which is sent when it is full. */
+static int collect(struct send_channel *c, const struct walked_page *page, struct error *err)
 {
-    *ret = page_reader_find(&c->reader, page);
-    if (*ret)
-        return 0;
-    if (page_reader_room(&c->reader) == 0 && send_collected(c, err) < 0)
-        return -1;
-    if (c->packet.n_normal == 0) /* nothing that is yet to be sent is in the buffer */
-        page_reader_clear(&c->reader);
-    size_t n = stripe_run_length(s, words, c->block, page, page_reader_room(&c->reader));
-    if (page_reader_read(&c->reader, c->block, page, n, err) < 0)
-        return -1;
-    *ret = page_reader_find(&c->reader, page);
-    return 0;
-}
+    uint64_t offset = page->page << RAM_PAGE_BITS;
 
-/* *ret is NULL where the page is known to be zero. */
-static int find_page(struct send_channel *c, const struct stripe *s,
-                     const uint64_t words[STRIPE_WORDS], uint64_t page, const uint8_t **ret,
-                     struct error *err)
-{
-    const struct ram_block *b = c->block;
-
-    *ret = NULL;
-    if (b->present && !ram_page_present(b, page))
-        return 0;
-    if (c->is_read)
-        return read_page(c, s, words, page, ret, err);
-    *ret = b->host + (page << RAM_PAGE_BITS);
-    /* The scan mostly ends at a page's first word, which the memory takes long to bring. */
-    __builtin_prefetch(*ret + PREFETCH_PAGES * RAM_PAGE_SIZE);
-    return 0;
-}
-
-/* Sorts one dirty page into the packet; true when the packet is full. */
-static bool collect(struct send_channel *c, struct dirty_bitmap *zeros, uint64_t page,
-                    const uint8_t *bytes)
-{
-    uint64_t offset = page << RAM_PAGE_BITS;
-
-    if (!bytes || zero_page(bytes)) {
-        if (zeros) {
-            dirty_bitmap_set(zeros, page);
-            count(&c->stats.zero, 1);
-            return false;
-        }
-        c->zeros[c->packet.n_zero++] = offset;
-    } else {
-        c->pages[c->packet.n_normal] = bytes;
+    if (page->bytes) {
+        c->pages[c->packet.n_normal] = page->bytes;
         c->packet.offsets[c->packet.n_normal++] = offset;
+    } else if (c->zeros_bitmap) {
+        dirty_bitmap_set(c->zeros_bitmap, page->page);
+        count(&c->stats.zero, 1);
+        return 0;
+    } else {
+        c->zeros[c->packet.n_zero++] = offset;
     }
-    return c->packet.n_normal + c->packet.n_zero == MULTIFD_PAGES;
-}
-
-static int send_stripe(struct send_channel *c, struct ram_round *round, const struct stripe *s,
-                       const uint64_t words[STRIPE_WORDS], struct error *err)
-{
-    struct dirty_bitmap *zeros = c->zeros_on_main ? &round->zeros[s->block] : NULL;
-
-    if (select_block(c, round, &round->map->blocks[s->block], err) < 0)
-        return -1;
-    for (unsigned w = 0; w < STRIPE_WORDS; w++) {
-        for (uint64_t bits = words[w]; bits; bits &= bits - 1) {
-            uint64_t page = s->first_page + w * 64 + (unsigned)__builtin_ctzll(bits);
-            const uint8_t *bytes;
-
-            if (find_page(c, s, words, page, &bytes, err) < 0)
-                return -1;
-            if (collect(c, zeros, page, bytes) && send_packet(c, err) < 0)
-                return -1;
-        }
-    }
-    return 0;
+    return c->packet.n_normal + c->packet.n_zero == MULTIFD_PAGES ? send_packet(c, err) : 0;
 }
 
 /* What is not offered is sent all the same. */
@@ -275,20 +206,21 @@ static void offer_memory(struct send_channel *c, const struct ram_map *map)
 
 int send_channel_round(struct send_channel *c, struct ram_round *round, struct error *err)
 {
-    struct stripe s;
+    /* Lent pages stay the kernel's: they cannot be in a buffer that is soon filled again. */
+    unsigned flags = c->channel->borrows ? 0 : PAGE_WALK_READS;
+    struct walked_page page;
+    int event, rc;
 
     if (!c->offered)
         offer_memory(c, round->map);
-    while (stripe_claim(round, &s)) {
-        uint64_t words[STRIPE_WORDS];
-        bool any;
-
-        if (stripe_take(round, &s, words, &any, err) < 0)
-            return -1;
-        if (any && send_stripe(c, round, &s, words, err) < 0)
+    page_walk_start(&c->walk, round, flags);
+    c->block = NULL;
+    while ((event = page_walk_next(&c->walk, &page, err)) > PAGE_WALK_END) {
+        rc = event == PAGE_WALK_PAGE ? collect(c, &page, err) : begin_packet(c, round, err);
+        if (rc < 0)
             return -1;
     }
-    return send_collected(c, err);
+    return event < 0 ? -1 : send_collected(c, err);
 }
 
 int send_channel_sync(struct send_channel *c, struct error *err)

@@ -6,7 +6,7 @@
 #include <pthread.h>
 
 #include "multifd/send_pool.h"
-#include "ram/page_reader.h"
+#include "ram/page_walk.h"
 
 struct send_channel {
     /* Set before the thread starts, read-only after. */
@@ -16,11 +16,11 @@ struct send_channel {
     _Atomic uint64_t *packet_number; /* one counter over all channels */
 
     /* The thread's alone. */
-    bool offered;                  /* the channel knows where the pages lie */
+    bool offered; /* the channel knows where the pages lie */
+    struct page_walk walk;
     const struct ram_block *block; /* of the pages collected */
     bool from_file;                /* its pages stand still in a file, and are sent from there */
-    bool is_read;                  /* they stand still in a file, and are read from there */
-    struct page_reader reader;
+    struct dirty_bitmap *zeros_bitmap; /* where its zero pages are noted; NULL: in the packet */
     struct multifd_packet packet;  /* normal pages are collected from the front of offsets … */
     uint64_t zeros[MULTIFD_PAGES]; /* … zero pages here, until the packet leaves */
     const uint8_t *pages[MULTIFD_PAGES]; /* where the normal pages are */

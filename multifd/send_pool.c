@@ -92,7 +92,7 @@ static void pool_free(struct page_sink *sink)
 
         channel_group_drop(pool->group, c->channel);
         packer_free(c->packer);
-        page_reader_done(&c->reader);
+        page_walk_done(&c->walk);
     }
     free(pool);
 }

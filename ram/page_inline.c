@@ -2,13 +2,14 @@
 
 #include <stdlib.h>
 
+#include "ram/page_walk.h"
 #include "ram/ram_format.h"
-#include "ram/zero_page.h"
 
 struct page_inline {
     struct page_sink base;
     struct stream_out *out;
     struct page_counters *counters;
+    struct page_walk walk;
 };
 
 /* The word that starts a page record, and the block's name where it is not the one before. */
@@ -28,28 +29,39 @@ static void zero_out(struct stream_out *out, const struct ram_block *b, uint64_t
     out_u8(out, 0);
 }
 
-static void stripe_out(struct page_inline *in, const struct ram_block *b, const struct stripe *s,
-                       const uint64_t words[STRIPE_WORDS], const struct ram_block **last)
+static void page_out(struct stream_out *out, const struct ram_block *b,
+                     const struct walked_page *page, const struct ram_block **last)
 {
+    record_out(out, b, page->page, RAM_RECORD_PAGE, last);
+    out_borrowed(out, page->bytes, RAM_PAGE_SIZE);
+}
+
+static int walk_round(struct page_inline *in, struct ram_round *round, struct error *err)
+{
+    const struct ram_block *last = NULL;
+    struct stream_out *out = in->out;
     uint64_t normal = 0, zero = 0;
+    struct walked_page page;
+    int event;
 
-    for (unsigned w = 0; w < STRIPE_WORDS; w++) {
-        for (uint64_t bits = words[w]; bits; bits &= bits - 1) {
-            uint64_t page = s->first_page + w * 64 + (unsigned)__builtin_ctzll(bits);
-            const uint8_t *bytes = b->host + (page << RAM_PAGE_BITS);
-
-            if ((b->present && !ram_page_present(b, page)) || zero_page(bytes)) {
-                zero_out(in->out, b, page, last);
-                zero++;
-            } else {
-                record_out(in->out, b, page, RAM_RECORD_PAGE, last);
-                out_borrowed(in->out, bytes, RAM_PAGE_SIZE);
-                normal++;
-            }
+    page_walk_start(&in->walk, round, PAGE_WALK_PIECES);
+    while ((event = page_walk_next(&in->walk, &page, err)) > PAGE_WALK_END) {
+        if (event == PAGE_WALK_PAGE && page.bytes) {
+            page_out(out, in->walk.block, &page, &last);
+            normal++;
+        } else if (event == PAGE_WALK_PAGE) {
+            zero_out(out, in->walk.block, page.page, &last);
+            zero++;
+        } else {
+            /* Once for each stripe: for each page it would cost as much as a zero page. */
+            atomic_fetch_add_explicit(&in->counters->normal, normal, memory_order_relaxed);
+            atomic_fetch_add_explicit(&in->counters->zero, zero, memory_order_relaxed);
+            normal = zero = 0;
+            if (out->failed)
+                break;
         }
     }
-    atomic_fetch_add_explicit(&in->counters->normal, normal, memory_order_relaxed);
-    atomic_fetch_add_explicit(&in->counters->zero, zero, memory_order_relaxed);
+    return event < 0 ? -1 : 0;
 }
 
 /* On one connection order is kept anyway: `barrier` asks for nothing more. */
@@ -57,27 +69,21 @@ static int inline_round(struct page_sink *sink, struct ram_round *round, bool ba
                         struct error *err)
 {
     struct page_inline *in = (struct page_inline *)sink;
-    const struct ram_block *last = NULL;
-    struct stripe s;
 
     (void)barrier;
-    while (round && stripe_claim(round, &s)) {
-        uint64_t words[STRIPE_WORDS];
-        bool any;
-
-        if (stripe_take(round, &s, words, &any, err) < 0)
-            return -1;
-        if (any)
-            stripe_out(in, &round->map->blocks[s.block], &s, words, &last);
-        if (in->out->failed)
-            break;
-    }
+    if (round && walk_round(in, round, err) < 0)
+        return -1;
     return stream_out_flush(in->out, err);
 }
 
 static void inline_free(struct page_sink *sink)
 {
-    free(sink);
+    struct page_inline *in = (struct page_inline *)sink;
+
+    if (!in)
+        return;
+    page_walk_done(&in->walk);
+    free(in);
 }
 
 static const struct page_sink_ops inline_ops = {.round = inline_round, .free = inline_free};

@@ -66,10 +66,3 @@ int page_reader_read(struct page_reader *r, const struct ram_block *b, uint64_t 
     r->end = page + n;
     return 0;
 }
-
-const uint8_t *page_reader_find(const struct page_reader *r, uint64_t page)
-{
-    if (page < r->first || page >= r->end)
-        return NULL;
-    return r->buffer + (r->at + (page - r->first)) * RAM_PAGE_SIZE;
-}

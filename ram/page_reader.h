@@ -30,4 +30,9 @@ size_t page_reader_room(const struct page_reader *r);
 MUST_USE int page_reader_read(struct page_reader *r, const struct ram_block *b, uint64_t page,
                               size_t n, struct error *err);
 /* The page's bytes, good until the reader is cleared; NULL where the last run has not got it. */
-const uint8_t *page_reader_find(const struct page_reader *r, uint64_t page);
+static inline const uint8_t *page_reader_find(const struct page_reader *r, uint64_t page)
+{
+    if (page < r->first || page >= r->end)
+        return NULL;
+    return r->buffer + (r->at + (page - r->first)) * RAM_PAGE_SIZE;
+}
