@@ -60,14 +60,10 @@ static void took(struct stream_in *in, const void *bytes, size_t len)
 
 /* Receives until `min` bytes are buffered. False: failed, or closed at the boundary
  * (CHANNEL_MAY_IDLE). */
-static bool fill(struct stream_in *in, size_t min, unsigned flags)
+static bool refill(struct stream_in *in, size_t min, unsigned flags)
 {
     size_t have = in->end - in->at, len = 0;
 
-    if (in->failed)
-        return false;
-    if (have >= min)
-        return true;
     memmove(in->data, in->data + in->at, have);
     in->at = 0;
     in->end = have;
@@ -79,6 +75,14 @@ static bool fill(struct stream_in *in, size_t min, unsigned flags)
     }
     in->end += len;
     return have + len >= min;
+}
+
+/* Most calls find the bytes there: apart from refill(), they need no stack and no canary on it. */
+static bool fill(struct stream_in *in, size_t min, unsigned flags)
+{
+    if (in->failed)
+        return false;
+    return in->end - in->at >= min || refill(in, min, flags);
 }
 
 bool stream_in_wait(struct stream_in *in)

@@ -365,20 +365,26 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     return real(node, service, hints, ret);
 }
 
-int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
-{
-    int result = JUDGE(POLL);
-    REAL(poll);
-
-    if (result > 0)
-        return -1;
-    if (result == RESULT_ZERO) { /* as if the time were over */
-        for (nfds_t i = 0; i < n; i++)
-            fds[i].revents = 0;
-        return 0;
+/* `call` waits as it was asked to. */
+#define WAITS(name, parameters, call)                                                              \
+    int name parameters                                                                            \
+    {                                                                                              \
+        int result = JUDGE(POLL);                                                                  \
+        REAL(name);                                                                                \
+                                                                                                   \
+        if (result > 0)                                                                            \
+            return -1;                                                                             \
+        if (result != RESULT_ZERO)                                                                 \
+            return call;                                                                           \
+        for (nfds_t i = 0; i < n; i++) /* as if the time were over */                              \
+            fds[i].revents = 0;                                                                    \
+        return 0;                                                                                  \
     }
-    return real(fds, n, timeout_ms);
-}
+
+/* A name with _chk is what _FORTIFY_SOURCE makes of a call where it knows the buffer's size. */
+WAITS(poll, (struct pollfd * fds, nfds_t n, int timeout_ms), real(fds, n, timeout_ms))
+WAITS(__poll_chk, (struct pollfd * fds, nfds_t n, int timeout_ms, size_t room),
+      real(fds, n, timeout_ms, room))
 
 /* ---- calls that move bytes: they may be short, too, or move none ---- */
 
@@ -395,7 +401,11 @@ int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
     }
 
 MOVES(READ, read, (int fd, void *to, size_t len), real(fd, to, part(result, len)))
+MOVES(READ, __read_chk, (int fd, void *to, size_t len, size_t room),
+      real(fd, to, part(result, len), room))
 MOVES(PREAD, pread, (int fd, void *to, size_t len, off_t at), real(fd, to, part(result, len), at))
+MOVES(PREAD, __pread_chk, (int fd, void *to, size_t len, off_t at, size_t room),
+      real(fd, to, part(result, len), at, room))
 MOVES(WRITE, write, (int fd, const void *from, size_t len), real(fd, from, part(result, len)))
 MOVES(PWRITE, pwrite, (int fd, const void *from, size_t len, off_t at),
       real(fd, from, part(result, len), at))
@@ -403,6 +413,8 @@ MOVES(SEND, send, (int fd, const void *from, size_t len, int flags),
       real(fd, from, part(result, len), flags))
 /* Who waits for all of it may get a part all the same: a signal does that. */
 MOVES(RECV, recv, (int fd, void *to, size_t len, int flags), real(fd, to, part(result, len), flags))
+MOVES(RECV, __recv_chk, (int fd, void *to, size_t len, size_t room, int flags),
+      real(fd, to, part(result, len), room, flags))
 MOVES(SENDFILE, sendfile, (int to, int from, off_t *offset, size_t len),
       real(to, from, offset, part(result, len)))
 
