@@ -9,17 +9,12 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "migration/arrivals.h"
+#include "migration/dialect.h"
 #include "migration/main_stream.h"
 #include "migration/replies.h"
 #include "multifd/recv_pool.h"
 #include "ram/mapped_file.h"
 #include "transport/file.h"
-
-/* Machine types whose sources may wait for a SWITCHOVER_ACK from us. */
-#define VERSION_SWITCHOVER_ACK      801
-#define VERSION_SWITCHOVER_ACK_LAST 1100
-
-#define VERSION_CLEAN_TLS_END 1000
 
 /* For what a source that cannot be asked may have said already. */
 #define LAST_WORD_MS 1000
@@ -40,6 +35,7 @@ struct incoming {
     /* The running thread's alone. */
     struct main_stream stream;
     struct stream_in in;
+    const struct dialect *dialect; /* from the configuration on */
     struct ram_map ram;
     struct populate *populate;
     struct file_mapping mapping; /* what is the file's still */
@@ -74,25 +70,13 @@ static void farewell(void *arg, const struct error *err)
     replies_refuse(&m->replies, err);
 }
 
-static bool is_ours(const char *machine)
-{
-    return strncmp(machine, "ramjet-", 7) == 0;
-}
-
 /*
  * A source with switchover-ack on keeps its guest running until it is told that this end is ready;
- * one without does not mind. Sources before 8.1 do not know the message: it is sent for older types
- * of machine only where the user says that the capability is on. With those from 11.1 on only
- * devices that we have not are waited for.
+ * one without does not mind, if it knows the message.
  */
 static bool wants_switchover_ack(const struct incoming *m)
 {
-    const char *machine = m->stream.config.machine;
-    unsigned version = machine_version(machine);
-
-    if (version > VERSION_SWITCHOVER_ACK_LAST)
-        return false;
-    return m->config.switchover_ack || version >= VERSION_SWITCHOVER_ACK || is_ours(machine);
+    return m->dialect->ack_awaited && (m->dialect->ack_unasked || m->config.switchover_ack);
 }
 
 static int open_reply(struct incoming *m, struct error *err)
@@ -165,6 +149,7 @@ static int on_configured(struct main_stream *ms, struct error *err)
     struct incoming *m = CONTAINER_OF(ms, struct incoming, stream);
     const struct configuration *c = &ms->config;
 
+    m->dialect = dialect_of(c->machine);
     if (m->config.machine && strcmp(c->machine, m->config.machine) != 0)
         return err_set(err, ERR_PEER, "machine type: found '%s', expected '%s' (--machine)",
                        c->machine, m->config.machine);
@@ -180,15 +165,6 @@ static int on_configured(struct main_stream *ms, struct error *err)
         uuid_expect(&c->uuid, m->config.uuid, "configuration/uuid", err) < 0)
         return -1;
     return settle_channels(m, err);
-}
-
-/* QEMUs of these machine types end every multifd channel's TLS by a close_notify, older ones cut.
- */
-static bool clean_ends(const struct incoming *m)
-{
-    const char *machine = m->stream.config.machine;
-
-    return machine_version(machine) >= VERSION_CLEAN_TLS_END || is_ours(machine);
 }
 
 static int load_pages(struct incoming *m, struct error *err)
@@ -213,7 +189,7 @@ static int on_listed(struct ram_load *load, struct error *err)
         arrivals_proven(m->arrivals);
     main_stream_may_rest(&m->stream);
     atomic_store(&m->stats.total_bytes, load->map->total_bytes);
-    if (clean_ends(m))
+    if (m->dialect->clean_tls_end)
         recv_pool_expect_goodbyes(m->pool);
     recv_pool_open(m->pool, load->map, m->populate);
     atomic_store(&m->stats.setup_done_ns, clock_ns());

@@ -64,8 +64,8 @@ void outgoing_tell_converge(struct outgoing *m)
 
 static int run(struct outgoing *m, struct error *err)
 {
-    bool zeros_on_main = !m->config.mapped_ram &&
-                         (m->config.n_channels == 0 || !understands(m, VERSION_ZEROS_IN_PACKETS));
+    bool zeros_on_main =
+        !m->config.mapped_ram && (m->config.n_channels == 0 || !m->dialect->zeros_in_packets);
 
     if (ram_round_init(&m->round, &m->ram, zeros_on_main, m->dirty, err) < 0)
         return -1;
@@ -196,7 +196,7 @@ int outgoing_new(const struct outgoing_config *config, struct machine *machine,
     m->file = FILE_TARGET_NONE;
     m->machine = machine;
     m->dirty = ram_set_any_travels(&m->ram) && !config->stop_first ? machine->dirty : NULL;
-    m->version = machine_version(machine->config.machine);
+    m->dialect = dialect_of(machine->config.machine);
     m->live = config->live;
     pace_update(&m->pace, &config->live);
     atomic_store(&m->stats.total_bytes, m->ram.total_bytes);

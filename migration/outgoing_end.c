@@ -195,7 +195,7 @@ int outgoing_switch_over(struct outgoing *m, struct error *err)
     begin_switching(m);
     if (outgoing_sync(m, err) < 0)
         return -1;
-    if (m->version >= VERSION_SWITCHOVER_START)
+    if (m->dialect->switchover_start)
         command_out(&m->out, COMMAND_SWITCHOVER_START, NULL, 0);
     if (outgoing_round(m, true, err) < 0)
         return -1;

@@ -7,6 +7,7 @@
 
 #include "migration/answers.h"
 #include "migration/converge.h"
+#include "migration/dialect.h"
 #include "migration/outgoing.h"
 #include "migration/pace.h"
 #include "migration/pause.h"
@@ -16,18 +17,13 @@
 #include "stream/stream_out.h"
 #include "transport/file.h"
 
-/* Versions of machine types from which a destination understands what we may write. */
-#define VERSION_FLUSH_WORD       801
-#define VERSION_ZEROS_IN_PACKETS 900
-#define VERSION_SWITCHOVER_START 1000
-
 struct outgoing {
     /* Set before the threads start, read-only after. */
     struct outgoing_config config;
     struct machine *machine;
     struct ram_map ram;         /* its blocks, as they were when the migration was accepted */
     struct dirty_source *dirty; /* NULL: no page that travels changes any more */
-    unsigned version;           /* of the machine type; 0: not QEMU's, everything is understood */
+    const struct dialect *dialect;
     struct connect_greeting greeting;
 
     struct channel_group group;
@@ -69,11 +65,6 @@ struct outgoing {
     bool asking;  /* the destination may have all and wait for RUN or DROP: a failure says DROP */
     bool leaving; /* all is over but the goodbyes */
 };
-
-static inline bool understands(const struct outgoing *m, unsigned version)
-{
-    return m->version == 0 || m->version >= version;
-}
 
 /* Under the group's lock, after a change: puts the rate limit in force. */
 void outgoing_limit(struct outgoing *m);

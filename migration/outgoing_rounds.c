@@ -4,9 +4,6 @@
 #include "ram/resident.h"
 #include "stream/command.h"
 
-/* The last of QEMU's machine types whose destination says once that it is ready. */
-#define VERSION_SWITCHOVER_ACK_LAST 1100
-
 /* While only that is missing, rounds are no more frequent than this. */
 #define ACK_ROUND_MS 100
 
@@ -139,11 +136,9 @@ static void converge(struct outgoing *m)
     outgoing_tell_converge(m);
 }
 
-/* Whether the destination is one that will say that it is ready: newer types of machine say it of
- * devices only that nobody has here. */
 static bool expects_ack(const struct outgoing *m)
 {
-    return m->config.switchover_ack && m->version <= VERSION_SWITCHOVER_ACK_LAST;
+    return m->config.switchover_ack && m->dialect->ack_awaited;
 }
 
 /*

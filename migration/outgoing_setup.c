@@ -62,7 +62,7 @@ static int make_pool(struct outgoing *m, struct page_sink **ret, struct error *e
         .method = m->config.method,
         .level = m->config.level,
         .places = m->config.places,
-        .zeros_on_main = !understands(m, VERSION_ZEROS_IN_PACKETS),
+        .zeros_on_main = !m->dialect->zeros_in_packets,
         .channels = channels,
         .n = m->config.n_channels,
     };
@@ -184,7 +184,7 @@ static enum ram_flush flush_style(const struct outgoing *m)
 {
     if (m->config.n_channels == 0 || m->config.mapped_ram)
         return RAM_FLUSH_NONE;
-    return understands(m, VERSION_FLUSH_WORD) ? RAM_FLUSH_WORD : RAM_FLUSH_SECTION;
+    return m->dialect->flush_word ? RAM_FLUSH_WORD : RAM_FLUSH_SECTION;
 }
 
 static void say_configuration(struct outgoing *m)

@@ -1,6 +1,5 @@
 #include "stream/configuration.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -202,18 +201,4 @@ int configuration_expect(const struct configuration *c, uint32_t expected, uint3
                 capabilities[i].name, on ? "on" : "off", on ? "off" : "on");
     }
     return 0;
-}
-
-unsigned machine_version(const char *machine)
-{
-    const char *dash = strrchr(machine, '-');
-    unsigned major, minor;
-    char rest;
-
-    /* Our own machines count in their own way, and understand everything. */
-    if (!dash || strncmp(machine, "ramjet-", 7) == 0)
-        return 0;
-    if (sscanf(dash + 1, "%u.%u%c", &major, &minor, &rest) != 2 || major > 99 || minor > 99)
-        return 0;
-    return major * 100 + minor;
 }

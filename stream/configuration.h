@@ -38,9 +38,3 @@ void configuration_in(struct stream_in *in, struct configuration *ret);
 /* ERR_PEER where the capabilities that are on, but for those of `open`, are not these. */
 MUST_USE int configuration_expect(const struct configuration *c, uint32_t capabilities,
                                   uint32_t open, struct error *err);
-
-/*
- * The version at the end of a machine type's name as major × 100 + minor: 1000 for "pc-q35-10.0".
- * 0 where there is none ("microvm"), or where the family is not QEMU's way of counting.
- */
-unsigned machine_version(const char *machine);

@@ -212,42 +212,6 @@ static void expects_capabilities(void **state)
     }
 }
 
-static const struct version_case {
-    const char *machine;
-    unsigned want;
-} version_cases[] = {
-    {"pc-q35-11.1", 1101},
-    {"pc-q35-10.0", 1000},
-    {"pc-i440fx-2.4", 204},
-    {"pc-q35-8.0", 800},
-    {"virt-9.2", 902},
-    {"pc-q35-99.99", 9999},
-    {"pc-q35-100.1", 0},
-    {"pc-q35", 0},
-    {"pc-q35-8", 0},
-    {"pc-q35-8.", 0},
-    {"pc-q35-8.0x", 0},
-    {"pc-q35-8.0.1", 0},
-    {"q35", 0},
-    {"microvm", 0},
-    {"", 0},
-    {"-", 0},
-    {"ramjet-1.0", 0},
-    {"pc-q35-.1", 0},
-    {"pc-q35-rhel9.6.0", 0},
-};
-
-static void tells_the_version(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(version_cases); i++) {
-        unsigned found = machine_version(version_cases[i].machine);
-
-        CHECK(found == version_cases[i].want, "'%s': %u, expected %u", version_cases[i].machine,
-              found, version_cases[i].want);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,7 +220,6 @@ int main(void)
         cmocka_unit_test(cut_at_every_byte),
         cmocka_unit_test(refuses),
         cmocka_unit_test(expects_capabilities),
-        cmocka_unit_test(tells_the_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,78 @@
+#include "migration/dialect.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/macros.h"
+
+#define VERSION(major, minor) ((major)*100U + (minor))
+
+/* The same at both ends, so it leaves nothing out. SWITCHOVER_START tells a ramjet nothing. */
+static const struct dialect ours = {
+    .flush_word = true,
+    .zeros_in_packets = true,
+    .ack_awaited = true,
+    .ack_unasked = true,
+    .clean_tls_end = true,
+};
+
+/*
+ * A machine type that is not dated ("microvm"), or dated in another way: all that pages need is
+ * taken for understood, and nothing is sent or asked for that an old QEMU would trip over.
+ */
+static const struct dialect undated = {
+    .flush_word = true,
+    .zeros_in_packets = true,
+    .ack_awaited = true,
+};
+
+/* QEMU's: the newest row that is not newer than the machine type. */
+static const struct {
+    unsigned since;
+    struct dialect dialect;
+} dated[] = {
+    /* From here on only devices are waited for that ask for it, and we have none of them. */
+    {VERSION(11, 1),
+     {.flush_word = true,
+      .zeros_in_packets = true,
+      .switchover_start = true,
+      .clean_tls_end = true}},
+    {VERSION(10, 0),
+     {.flush_word = true,
+      .zeros_in_packets = true,
+      .switchover_start = true,
+      .ack_awaited = true,
+      .ack_unasked = true,
+      .clean_tls_end = true}},
+    {VERSION(9, 0),
+     {.flush_word = true, .zeros_in_packets = true, .ack_awaited = true, .ack_unasked = true}},
+    {VERSION(8, 1), {.flush_word = true, .ack_awaited = true, .ack_unasked = true}},
+    /* A source before 8.1 does not know the ack: it hears it only where the user has asked. */
+    {VERSION(0, 1), {.ack_awaited = true}},
+};
+
+/* Of "pc-q35-10.0" VERSION(10, 0); 0: there is none that we can read. */
+static unsigned version_of(const char *machine)
+{
+    const char *dash = strrchr(machine, '-');
+    unsigned major, minor;
+    char rest;
+
+    if (!dash || sscanf(dash + 1, "%u.%u%c", &major, &minor, &rest) != 2 || major > 99 ||
+        minor > 99)
+        return 0;
+    return VERSION(major, minor);
+}
+
+const struct dialect *dialect_of(const char *machine)
+{
+    unsigned version = version_of(machine);
+
+    if (strncmp(machine, "ramjet-", 7) == 0) /* counted in a way of its own */
+        return &ours;
+    for (size_t i = 0; i < ARRAY_LEN(dated); i++) {
+        if (version >= dated[i].since)
+            return &dated[i].dialect;
+    }
+    return &undated;
+}
