@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "migration/configure.h"
 #include "migration/credentials.h"
 #include "migration/incoming.h"
 #include "migration/outgoing.h"
+#include "migration/plan.h"
 
 /* That read a mapped-ram file where multifd does not say how many. */
 #define FILE_THREADS 4

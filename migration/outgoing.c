@@ -64,17 +64,14 @@ void outgoing_tell_converge(struct outgoing *m)
 
 static int run(struct outgoing *m, struct error *err)
 {
-    bool zeros_on_main =
-        !m->config.mapped_ram && (m->config.n_channels == 0 || !m->dialect->zeros_in_packets);
-
-    if (ram_round_init(&m->round, &m->ram, zeros_on_main, m->dirty, err) < 0)
+    if (ram_round_init(&m->round, &m->ram, m->plan.zeros_on_main, m->dirty, err) < 0)
         return -1;
     if (outgoing_set_up(m, err) < 0)
         return -1;
     atomic_store(&m->stats.setup_done_ns, clock_ns());
     if (outgoing_move(m, MIGRATION_SETUP, MIGRATION_ACTIVE, err) < 0)
         return -1;
-    if (m->config.stop_first && outgoing_stop_guest(m, err) < 0)
+    if (m->plan.still && outgoing_stop_guest(m, err) < 0)
         return -1;
     if (outgoing_rounds(m, err) < 0)
         return -1;
@@ -154,36 +151,17 @@ int outgoing_run(struct outgoing *m, struct error *err)
     return rc;
 }
 
-static enum converge_by converge_by(const struct outgoing_config *config)
-{
-    if (config->dirty_limit)
-        return CONVERGE_LIMIT;
-    return config->auto_converge ? CONVERGE_THROTTLE : CONVERGE_NOT;
-}
-
 int outgoing_new(const struct outgoing_config *config, struct machine *machine,
                  struct outgoing **ret, struct error *err)
 {
-    bool is_file = config->connect.address.scheme == ADDRESS_FILE;
+    struct plan plan;
 
-    if (config->n_channels > MULTIFD_CHANNELS_MAX)
-        return err_set(err, ERR_USAGE, "%u channels, expected 0 to %d", config->n_channels,
-                       MULTIFD_CHANNELS_MAX);
-    if (config->n_channels > 0 && !transport_many(&config->connect.address))
-        return err_set(err, ERR_USAGE, "%s is one connection: it carries --channels 0 only",
-                       config->connect.address.text);
-    if (config->mapped_ram && !is_file)
-        return err_set(err, ERR_USAGE, "%s: mapped-ram needs a file: use file:PATH",
-                       config->connect.address.text);
-    if (config->n_channels > 0 && is_file && !config->mapped_ram)
-        return err_set(err, ERR_USAGE, "%s: multifd into a file needs mapped-ram",
-                       config->connect.address.text);
-    if (config->switchover_ack && !config->return_path)
-        return err_set(err, ERR_USAGE, "switchover-ack comes back on the return path: ask for it");
+    if (plan_make(config, machine->config.machine, &plan, err) < 0)
+        return -1;
     struct outgoing *m = calloc(1, sizeof(*m));
     if (!m)
         return err_sys(err, "memory for a migration");
-    if (converge_init(&m->converge, converge_by(config), machine, err) < 0 ||
+    if (converge_init(&m->converge, plan.slowed, machine, err) < 0 ||
         ram_set_freeze(&machine->ram, &config->ram, &m->ram, err) < 0 ||
         ram_set_check_here(&m->ram, err) < 0) {
         ram_set_done(&m->ram);
@@ -191,12 +169,10 @@ int outgoing_new(const struct outgoing_config *config, struct machine *machine,
         return -1;
     }
     m->config = *config;
-    if (is_file) /* nobody answers */
-        m->config.return_path = m->config.switchover_ack = false;
+    m->plan = plan;
     m->file = FILE_TARGET_NONE;
     m->machine = machine;
-    m->dirty = ram_set_any_travels(&m->ram) && !config->stop_first ? machine->dirty : NULL;
-    m->dialect = dialect_of(machine->config.machine);
+    m->dirty = ram_set_any_travels(&m->ram) && !plan.still ? machine->dirty : NULL;
     m->live = config->live;
     pace_update(&m->pace, &config->live);
     atomic_store(&m->stats.total_bytes, m->ram.total_bytes);
@@ -255,7 +231,7 @@ void outgoing_cancel(struct outgoing *m)
 /* Whether main's thread writes pages, on a channel beside main. */
 static bool has_own_writer(const struct outgoing *m)
 {
-    return m->channel_stats && m->config.n_channels == 0;
+    return m->channel_stats && m->plan.n_workers == 0;
 }
 
 uint64_t outgoing_main_bytes(const struct outgoing *m)
@@ -297,13 +273,13 @@ static void read_channels(struct outgoing *m, struct migration_snapshot *ret)
     ret->wire_bytes = sent;
     migration_snapshot_main(&m->stats, sent, ret);
     read_main_pages(m, ret);
-    for (unsigned id = 0; m->channel_stats && id < m->config.n_channels; id++) {
+    for (unsigned id = 0; m->channel_stats && id < m->plan.n_workers; id++) {
         struct channel_traffic traffic;
         const struct channel_stats *s = m->channel_stats(m->sink, id, &traffic);
 
         migration_snapshot_add(ret, id, s, &traffic);
     }
-    if (m->sink && m->config.n_channels && !m->config.mapped_ram)
+    if (m->sink && m->plan.pages == PAGES_ON_CHANNELS)
         ret->missed_zero_copy = send_pool_missed_zero_copy(m->sink);
 }
 

@@ -3,45 +3,9 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
-#include "base/cpus.h"
-#include "base/uuid.h"
-#include "compress/codec.h"
-#include "migration/connect.h"
-#include "migration/live.h"
 #include "migration/machine.h"
-#include "migration/observer.h"
-#include "migration/ram_set.h"
+#include "migration/plan.h"
 #include "migration/stats.h"
-
-struct outgoing_config {
-    struct connect_config connect;
-    unsigned n_channels; /* 0 … 255; 0: main's thread has the pages */
-    enum codec_method method;
-    int level;                       /* of the method */
-    bool mapped_ram;                 /* into a file, every page at its own place */
-    bool direct_io;                  /* pages go there past the page cache */
-    struct ram_set_rules ram;        /* which blocks travel */
-    bool return_path;                /* ask the destination for its verdict, and wait for it */
-    bool switchover_ack;             /* stop the guest when the destination has said it is ready */
-    bool pause_before_switchover;    /* then wait for outgoing_continue() */
-    bool auto_converge;              /* take time from a guest that writes too fast, */
-    bool dirty_limit;                /* or limit what each of its vCPUs writes; not both */
-    const struct cpu_places *places; /* where the channels' threads run; NULL: anywhere */
-    struct outgoing_live live;
-    bool stop_first; /* the guest stands still from the start */
-    bool hand_over;  /* its memory goes to who listens at `cpr`, before anything else */
-    struct address cpr;
-    /*
-     * All is in the file, and the guest stands still. What comes of it is no longer this program's:
-     * it does not return; or it fails, and so does the migration. NULL: there is no such step.
-     */
-    int (*replace)(void *arg, struct error *err);
-    void *replace_arg;
-    struct uuid uuid; /* of the VM, for the channels' hellos */
-    struct migration_observer observer;
-};
 
 struct outgoing;
 

@@ -12,7 +12,7 @@
 static uint64_t goodbye_ms(const struct outgoing *m)
 {
     uint64_t stall_ms = m->config.connect.stall_timeout_ms;
-    uint64_t most = m->config.return_path ? GOODBYE_MS : GOODBYE_UNREAD_MS;
+    uint64_t most = m->plan.verdict ? GOODBYE_MS : GOODBYE_UNREAD_MS;
 
     return stall_ms && stall_ms < most ? stall_ms : most;
 }
@@ -30,7 +30,7 @@ static void say_goodbye(struct outgoing *m)
 
     pthread_mutex_lock(&m->group.lock);
     m->leaving = true;
-    bool stay = !m->cancel_wanted || !m->config.return_path;
+    bool stay = !m->cancel_wanted || !m->plan.verdict;
     pthread_mutex_unlock(&m->group.lock);
     if (stay && m->sink->ops->finish)
         (void)!m->sink->ops->finish(m->sink, goodbye_ms(m), &ignored);
@@ -71,12 +71,12 @@ void outgoing_release_guest(struct outgoing *m)
 /* The guest is stopped: to the switch-over, with a pause before it if the user wants one. */
 static int enter_device(struct outgoing *m, struct error *err)
 {
-    if (!m->config.pause_before_switchover)
+    if (!m->plan.pause)
         return outgoing_move(m, MIGRATION_ACTIVE, MIGRATION_DEVICE, err);
     if (outgoing_move(m, MIGRATION_ACTIVE, MIGRATION_PRE_SWITCHOVER, err) < 0)
         return -1;
     /* With a return path somebody reads there. */
-    if (pause_wait(&m->pause, &m->group, m->config.return_path ? -1 : m->main->fd, err) < 0)
+    if (pause_wait(&m->pause, &m->group, m->plan.verdict ? -1 : m->main->fd, err) < 0)
         return -1;
     return outgoing_move(m, MIGRATION_PRE_SWITCHOVER, MIGRATION_DEVICE, err);
 }
@@ -176,12 +176,12 @@ static int switch_unconfirmed(struct outgoing *m, struct error *err)
     out_bytes(&m->out, tail->data, eof);
     if (stream_out_flush(&m->out, err) < 0)
         return -1;
-    m->left = m->torn = m->config.connect.address.scheme != ADDRESS_FILE;
+    m->left = m->torn = m->plan.has_peer;
     out_bytes(&m->out, tail->data + eof, tail->len - eof);
     if (stream_out_flush(&m->out, err) < 0)
         return -1;
     m->torn = false;
-    return m->config.return_path ? answers_await_verdict(&m->answers, &m->cancel_wanted, err) : 0;
+    return m->plan.verdict ? answers_await_verdict(&m->answers, &m->cancel_wanted, err) : 0;
 }
 
 int outgoing_switch_over(struct outgoing *m, struct error *err)
@@ -195,11 +195,11 @@ int outgoing_switch_over(struct outgoing *m, struct error *err)
     begin_switching(m);
     if (outgoing_sync(m, err) < 0)
         return -1;
-    if (m->dialect->switchover_start)
+    if (m->plan.switchover_start)
         command_out(&m->out, COMMAND_SWITCHOVER_START, NULL, 0);
     if (outgoing_round(m, true, err) < 0)
         return -1;
-    bool confirmed = m->config.return_path && answers_confirm(&m->answers);
+    bool confirmed = m->plan.verdict && answers_confirm(&m->answers);
     if ((confirmed ? switch_confirmed(m, err) : switch_unconfirmed(m, err)) < 0)
         return -1;
     if (m->config.replace && m->config.replace(m->config.replace_arg, err) < 0)

@@ -7,7 +7,6 @@
 
 #include "migration/answers.h"
 #include "migration/converge.h"
-#include "migration/dialect.h"
 #include "migration/outgoing.h"
 #include "migration/pace.h"
 #include "migration/pause.h"
@@ -19,11 +18,11 @@
 
 struct outgoing {
     /* Set before the threads start, read-only after. */
-    struct outgoing_config config;
+    struct outgoing_config config; /* values: what follows from them is the plan's */
+    struct plan plan;
     struct machine *machine;
     struct ram_map ram;         /* its blocks, as they were when the migration was accepted */
     struct dirty_source *dirty; /* NULL: no page that travels changes any more */
-    const struct dialect *dialect;
     struct connect_greeting greeting;
 
     struct channel_group group;

@@ -13,7 +13,7 @@
  */
 static int round_trip(struct outgoing *m, struct error *err)
 {
-    if (!m->config.return_path)
+    if (!m->plan.verdict)
         return 0;
     command_out_ping(&m->out, answers_ping(&m->answers));
     if (stream_out_flush(&m->out, err) < 0)
@@ -57,7 +57,7 @@ static uint64_t round_bytes(struct outgoing *m, const struct migration_snapshot 
  */
 static void say_something(const struct outgoing *m, struct dirty_bitmap *dirty)
 {
-    if (m->config.ram.ignore_shared)
+    if (m->plan.marks_blocks)
         dirty_bitmap_set(dirty, 0);
 }
 
@@ -136,11 +136,6 @@ static void converge(struct outgoing *m)
     outgoing_tell_converge(m);
 }
 
-static bool expects_ack(const struct outgoing *m)
-{
-    return m->config.switchover_ack && m->dialect->ack_awaited;
-}
-
 /*
  * Nothing but the destination's word is missing: waits for it a little while before the next round.
  * A destination that says nothing of it, most likely because the capability is off there, is not
@@ -164,7 +159,7 @@ static int await_ack(struct outgoing *m, struct error *err)
 static int decide(struct outgoing *m, bool *ret, struct error *err)
 {
     *ret = pace_time_to_stop(&m->pace, m->rest_bytes);
-    if (!*ret || !expects_ack(m) || answers_acked(&m->answers))
+    if (!*ret || !m->plan.ack || answers_acked(&m->answers))
         return 0;
     *ret = false; /* also where it comes while we wait: the guest goes on writing meanwhile */
     return await_ack(m, err);

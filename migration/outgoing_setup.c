@@ -20,7 +20,7 @@ static int reach_main(struct outgoing *m, struct channel **ret, struct error *er
 {
     const struct connect_config *connect = &m->config.connect;
 
-    if (connect->address.scheme != ADDRESS_FILE)
+    if (m->plan.has_peer)
         return connect_dial(connect, &m->group, ret, err);
     /* A cancel that came first leaves a file that is there as it is. */
     if (channel_group_check(&m->group, err) < 0 ||
@@ -54,17 +54,17 @@ static int make_pool(struct outgoing *m, struct page_sink **ret, struct error *e
     struct channel *channels[MULTIFD_CHANNELS_MAX];
 
     m->greeting = (struct connect_greeting){.say = greet, .main = m->main};
-    if (connect_dial_many(&m->config.connect, &m->group, &m->greeting, channels,
-                          m->config.n_channels, err) < 0)
+    if (connect_dial_many(&m->config.connect, &m->group, &m->greeting, channels, m->plan.n_workers,
+                          err) < 0)
         return -1;
     struct send_pool_config config = {
         .group = &m->group,
         .method = m->config.method,
         .level = m->config.level,
         .places = m->config.places,
-        .zeros_on_main = !m->dialect->zeros_in_packets,
+        .zeros_on_main = m->plan.zeros_on_main,
         .channels = channels,
-        .n = m->config.n_channels,
+        .n = m->plan.n_workers,
     };
     return send_pool_new(&config, ret, err);
 }
@@ -99,7 +99,7 @@ static int open_writers(struct outgoing *m, int fd, struct channel **ret, size_t
 
 static int make_file_pool(struct outgoing *m, struct page_sink **ret, struct error *err)
 {
-    size_t n = MAX(m->config.n_channels, 1U);
+    size_t n = MAX(m->plan.n_workers, 1U);
     struct channel *channels[MULTIFD_CHANNELS_MAX];
     AUTO_FD int direct = -1;
 
@@ -117,31 +117,36 @@ static int make_file_pool(struct outgoing *m, struct page_sink **ret, struct err
         .places = m->config.places,
         .channels = channels,
         .n = n,
-        .threads = m->config.n_channels > 0,
+        .threads = m->plan.n_workers > 0,
     };
     return file_pool_new(&config, ret, err);
 }
 
+static int make_inline(struct outgoing *m, struct page_sink **ret, struct error *err)
+{
+    return page_inline_new(&m->out, &m->counters, ret, err);
+}
+
+static const struct {
+    int (*make)(struct outgoing *m, struct page_sink **ret, struct error *err);
+    const struct channel_stats *(*stats)(const struct page_sink *sink, size_t i,
+                                         struct channel_traffic *ret); /* NULL: no channels */
+} sinks[] = {
+    [PAGES_ON_MAIN] = {make_inline, NULL},
+    [PAGES_ON_CHANNELS] = {make_pool, send_pool_stats},
+    [PAGES_IN_PLACE] = {make_file_pool, file_pool_stats},
+};
+_Static_assert(ARRAY_LEN(sinks) == PLAN_PAGES_N, "a sink for each way that pages travel");
+
 static int make_sink(struct outgoing *m, struct error *err)
 {
-    bool has_channels = true;
     struct page_sink *sink;
-    int rc;
 
-    if (m->config.mapped_ram) {
-        rc = make_file_pool(m, &sink, err);
-    } else if (m->config.n_channels) {
-        rc = make_pool(m, &sink, err);
-    } else {
-        rc = page_inline_new(&m->out, &m->counters, &sink, err);
-        has_channels = false;
-    }
-    if (rc < 0)
+    if (sinks[m->plan.pages].make(m, &sink, err) < 0)
         return -1;
     pthread_mutex_lock(&m->group.lock);
     m->sink = sink;
-    if (has_channels)
-        m->channel_stats = m->config.mapped_ram ? file_pool_stats : send_pool_stats;
+    m->channel_stats = sinks[m->plan.pages].stats;
     pthread_mutex_unlock(&m->group.lock);
     return 0;
 }
@@ -180,19 +185,11 @@ static int hand_over(struct outgoing *m, struct error *err)
 
 /* --- the stream's beginning ------------------------------------------------------------------ */
 
-static enum ram_flush flush_style(const struct outgoing *m)
-{
-    if (m->config.n_channels == 0 || m->config.mapped_ram)
-        return RAM_FLUSH_NONE;
-    return m->dialect->flush_word ? RAM_FLUSH_WORD : RAM_FLUSH_SECTION;
-}
-
 static void say_configuration(struct outgoing *m)
 {
     struct configuration config = m->machine->config;
 
-    config.capabilities = (m->config.ram.ignore_shared ? STREAM_CAP_X_IGNORE_SHARED : 0) |
-                          (m->config.mapped_ram ? STREAM_CAP_MAPPED_RAM : 0);
+    config.capabilities = m->plan.capabilities;
     configuration_out(&m->out, &config);
 }
 
@@ -229,14 +226,14 @@ int outgoing_set_up(struct outgoing *m, struct error *err)
         .out = &m->out,
         .map = &m->ram,
         .sink = m->sink,
-        .flush = flush_style(m),
-        .addresses = m->config.ram.ignore_shared,
+        .flush = m->plan.flush,
+        .addresses = m->plan.marks_blocks,
         .mapped = m->mapped,
         .written = m->written,
         .section_id = RAM_SECTION_ID,
     };
     say_configuration(m);
-    if (m->config.return_path && open_return_path(m, err) < 0)
+    if (m->plan.verdict && open_return_path(m, err) < 0)
         return -1;
     out_bytes(&m->out, m->machine->devices.early.data, m->machine->devices.early.len);
     return ram_save_start(&m->save, err);

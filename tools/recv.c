@@ -3,9 +3,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "migration/configure.h"
 #include "migration/gate.h"
 #include "migration/incoming.h"
+#include "migration/plan.h"
 #include "tools/interrupt.h"
 #include "tools/line.h"
 #include "tools/options.h"

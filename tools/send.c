@@ -3,8 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "migration/configure.h"
 #include "migration/gate.h"
+#include "migration/outgoing.h"
+#include "migration/plan.h"
 #include "tools/interrupt.h"
 #include "tools/options.h"
 #include "tools/output.h"

@@ -1,5 +1,5 @@
 /* Every setting that the source's engine takes arrives there, and changes nothing else. */
-#include "migration/configure.h"
+#include "migration/plan.h"
 
 #include "compress/codec.h"
 #include "tests/support/test.h"
