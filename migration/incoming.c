@@ -1,20 +1,15 @@
 #include "migration/incoming.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "base/fd.h"
-#include "migration/arrivals.h"
 #include "migration/dialect.h"
 #include "migration/main_stream.h"
+#include "migration/origin.h"
 #include "migration/replies.h"
 #include "multifd/recv_pool.h"
-#include "ram/mapped_file.h"
-#include "transport/file.h"
 
 /* For what a source that cannot be asked may have said already. */
 #define LAST_WORD_MS 1000
@@ -26,13 +21,11 @@ struct incoming {
 
     struct channel_group group;
     struct recv_pool *pool;
-    struct arrivals *arrivals; /* NULL: it comes from a file */
-    int file;                  /* that is read, or -1 */
-    int direct_file;           /* the same, past the page cache, or -1 */
-    uint64_t file_bytes;
+    struct origin *origin;
     struct migration_stats stats;
 
     /* The running thread's alone. */
+    bool listens; /* or has opened its file */
     struct main_stream stream;
     struct stream_in in;
     const struct dialect *dialect; /* from the configuration on */
@@ -57,12 +50,6 @@ static void arrive_at(struct incoming *m, enum migration_status status)
 
 /* --- the return path ------------------------------------------------------------------------- */
 
-/* Nobody is there to be answered, and all that will ever come is there. */
-static bool is_file(const struct incoming *m)
-{
-    return m->file >= 0;
-}
-
 static void farewell(void *arg, const struct error *err)
 {
     struct incoming *m = arg;
@@ -81,7 +68,7 @@ static bool wants_switchover_ack(const struct incoming *m)
 
 static int open_reply(struct incoming *m, struct error *err)
 {
-    if (is_file(m))
+    if (!m->origin->ops->has_peer)
         return 0;
     if (replies_open(&m->replies, m->main, err) < 0)
         return -1;
@@ -90,7 +77,7 @@ static int open_reply(struct incoming *m, struct error *err)
 
 static int answer_ping(struct incoming *m, uint32_t value, struct error *err)
 {
-    if (is_file(m))
+    if (!m->origin->ops->has_peer)
         return 0;
     if (!replies_are_open(&m->replies))
         return err_set(err, ERR_PEER, "command PING: the return path is not open");
@@ -128,11 +115,6 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
 
 /* --- the stream ------------------------------------------------------------------------------ */
 
-static int settle_channels(struct incoming *m, struct error *err)
-{
-    return is_file(m) ? 0 : arrivals_settle(m->arrivals, err);
-}
-
 /* An alias or a prefix, "pc", "pc-q35", "pc-q35-11": a stream always has the versioned name. */
 static bool name_incomplete(const char *machine)
 {
@@ -159,21 +141,12 @@ static int on_configured(struct main_stream *ms, struct error *err)
     if (configuration_expect(c, m->config.capabilities, m->config.open_capabilities, err) < 0)
         return -1;
     m->stream.ram.from_file = c->capabilities & STREAM_CAP_MAPPED_RAM;
-    if (m->stream.ram.from_file && !is_file(m))
+    if (m->stream.ram.from_file && !m->origin->ops->load_pages)
         return err_set(err, ERR_PEER, "mapped-ram: it is for files, expected file:PATH");
     if (m->config.uuid && c->has_uuid &&
         uuid_expect(&c->uuid, m->config.uuid, "configuration/uuid", err) < 0)
         return -1;
-    return settle_channels(m, err);
-}
-
-static int load_pages(struct incoming *m, struct error *err)
-{
-    const struct mapped_file file = {
-        .fd = m->file, .direct_fd = m->direct_file, .blocks = m->stream.ram.mapped};
-
-    return mapped_file_load(&file, &m->ram, m->config.direct_io ? NULL : &m->mapping,
-                            MAX(m->config.file_threads, 1U), &m->group.cancel, err);
+    return origin_settle(m->origin, err);
 }
 
 static int on_listed(struct ram_load *load, struct error *err)
@@ -185,8 +158,7 @@ static int on_listed(struct ram_load *load, struct error *err)
         return -1;
     if (populate_new(load->map, m->config.populate_threads, &m->populate, err) < 0)
         return -1;
-    if (m->arrivals)
-        arrivals_proven(m->arrivals);
+    origin_proven(m->origin);
     main_stream_may_rest(&m->stream);
     atomic_store(&m->stats.total_bytes, load->map->total_bytes);
     if (m->dialect->clean_tls_end)
@@ -194,7 +166,9 @@ static int on_listed(struct ram_load *load, struct error *err)
     recv_pool_open(m->pool, load->map, m->populate);
     atomic_store(&m->stats.setup_done_ns, clock_ns());
     arrive_at(m, MIGRATION_ACTIVE);
-    return load->from_file ? load_pages(m, err) : 0;
+    if (!load->from_file)
+        return 0;
+    return m->origin->ops->load_pages(m->origin, load->mapped, load->map, &m->mapping, err);
 }
 
 /*
@@ -223,7 +197,7 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
     if (!is_barrier(m, load, word))
         return 0;
     /* Sources up to 8.x connect while they write main's first bytes: here all must be there. */
-    if (setup && settle_channels(m, err) < 0)
+    if (setup && origin_settle(m->origin, err) < 0)
         return -1;
     m->stream.on_channels = recv_pool_channels(m->pool, &uuid) > 0;
     if (!setup && !m->per_section) /* sections are no passes over memory */
@@ -253,16 +227,6 @@ static int check_uuid(struct incoming *m, struct error *err)
     return 0;
 }
 
-/* What the connection was known by is the stream's first field. */
-static void unread_magic(struct stream_in *in)
-{
-    uint8_t bytes[sizeof(uint32_t)];
-    struct writer w = writer_of(bytes, sizeof(bytes));
-
-    put_u32(&w, STREAM_MAGIC);
-    stream_in_unread(in, bytes, sizeof(bytes));
-}
-
 /*
  * With x-ignore-shared the source says something of every block but those that it leaves out. What
  * is in a mapped-ram file is in its list.
@@ -285,27 +249,29 @@ static bool pages_elsewhere(const struct incoming *m)
     return !m->per_section || m->stream.ram.normal == 0;
 }
 
+static int name_main(const struct incoming *m, struct error *err)
+{
+    const char *name = m->origin->ops->main_name;
+
+    return name ? err_in(err, "%s", name) : -1;
+}
+
 static int load(struct incoming *m, struct error *err)
 {
     if (stream_in_init(&m->in, m->main, err) < 0)
         return -1;
-    if (is_file(m))
-        stream_in_seek(&m->in, m->config.connect.address.offset);
-    else
-        unread_magic(&m->in);
     recv_pool_set_main(m->pool, m->main);
     m->stream.ops = &stream_ops;
     m->stream.in = &m->in;
-    m->stream.padded = is_file(m);
-    m->stream.ram = (struct ram_load){
-        .ops = &ram_ops, .in = &m->in, .map = &m->ram, .file_bytes = m->file_bytes};
+    m->stream.ram = (struct ram_load){.ops = &ram_ops, .in = &m->in, .map = &m->ram};
+    m->origin->ops->begin(m->origin, &m->stream);
     if (main_stream_read(&m->stream, err) < 0)
-        return is_file(m) ? -1 : err_in(err, "main channel");
+        return name_main(m, err);
     if (check_uuid(m, err) < 0)
         return -1;
     if (recv_pool_finish(m->pool, err) < 0)
         return -1;
-    if (!is_file(m) && arrivals_check_complete(m->arrivals, pages_elsewhere(m), err) < 0)
+    if (origin_check_complete(m->origin, pages_elsewhere(m), err) < 0)
         return -1;
     settle_ignored(m);
     return 0;
@@ -411,60 +377,23 @@ static int take_over(struct incoming *m, struct error *err)
     return m->landing->ops->take_over(m->landing, &m->mapping, &m->group.cancel, err);
 }
 
-static int open_file(struct incoming *m, struct error *err)
-{
-    const struct address *from = &m->config.connect.address;
-
-    if (file_source_open(from, &m->file, &m->file_bytes, err) < 0)
-        return -1;
-    return m->config.direct_io
-               ? file_direct_open(from->file, m->file, O_RDONLY, &m->direct_file, err)
-               : 0;
-}
-
-static int listen_at(struct incoming *m, struct error *err)
-{
-    struct arrivals_config config = {
-        .connect = &m->config.connect,
-        .group = &m->group,
-        .pool = m->pool,
-        .n_channels = m->config.n_channels,
-        .uuid = m->config.uuid,
-        .main_any_time = m->config.main_any_time,
-        .refused = m->config.observer.refused,
-        .arg = m->config.observer.arg,
-    };
-
-    if (m->config.connect.address.scheme == ADDRESS_FILE)
-        return open_file(m, err);
-    return arrivals_new(&config, &m->arrivals, err);
-}
-
 int incoming_listen(struct incoming *m, struct error *err)
 {
     int rc = channel_group_check(&m->group, err);
 
-    if (rc == 0 && (rc = listen_at(m, err)) < 0)
+    if (rc == 0 && (rc = m->origin->ops->open(m->origin, err)) < 0)
         channel_group_fail(&m->group, err);
+    m->listens = rc == 0;
     return rc;
-}
-
-static int find_main(struct incoming *m, struct channel **ret, struct error *err)
-{
-    if (!is_file(m) && !m->arrivals && incoming_listen(m, err) < 0)
-        return -1;
-    if (is_file(m))
-        return connect_file(&m->config.connect, m->file, &m->group, ret, err);
-    if (arrivals_start(m->arrivals, err) < 0)
-        return -1;
-    return arrivals_await_main(m->arrivals, ret, err);
 }
 
 static int await_main(struct incoming *m, struct error *err)
 {
     struct channel *main;
 
-    if (find_main(m, &main, err) < 0)
+    if (!m->listens && incoming_listen(m, err) < 0)
+        return -1;
+    if (m->origin->ops->await_main(m->origin, &main, err) < 0)
         return -1;
     pthread_mutex_lock(&m->group.lock);
     m->main = main;
@@ -485,20 +414,44 @@ int incoming_run(struct incoming *m, struct error *err)
 {
     int rc = run(m, err);
 
-    if (rc < 0 && is_file(m))
-        err_in(err, "%s", m->config.connect.address.file);
+    if (rc < 0 && m->origin->name)
+        err_in(err, "%s", m->origin->name);
     if (rc < 0) {
         channel_group_fail(&m->group, err);
         (void)!channel_group_check(&m->group, err); /* the first error, not ours that followed */
     }
     replies_end(&m->replies);
     atomic_store(&m->stats.end_ns, clock_ns());
-    if (m->arrivals)
-        arrivals_end(m->arrivals);
+    origin_end(m->origin);
     arrive_at(m, rc == 0                      ? MIGRATION_COMPLETED
                  : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
                                               : MIGRATION_FAILED);
     return rc;
+}
+
+/* The only place where it matters which it is. */
+static int make_origin(struct incoming *m, struct error *err)
+{
+    const struct arrivals_config listener = {
+        .connect = &m->config.connect,
+        .group = &m->group,
+        .pool = m->pool,
+        .n_channels = m->config.n_channels,
+        .uuid = m->config.uuid,
+        .main_any_time = m->config.main_any_time,
+        .refused = m->config.observer.refused,
+        .arg = m->config.observer.arg,
+    };
+    const struct origin_file_config file = {
+        .connect = &m->config.connect,
+        .group = &m->group,
+        .n_threads = MAX(m->config.file_threads, 1U),
+        .direct_io = m->config.direct_io,
+    };
+
+    if (m->config.connect.address.scheme == ADDRESS_FILE)
+        return origin_file_new(&file, &m->origin, err);
+    return origin_listener_new(&listener, &m->origin, err);
 }
 
 int incoming_new(const struct incoming_config *config, struct landing *landing,
@@ -509,7 +462,6 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
     if (!m)
         return err_sys(err, "memory for a migration");
     m->config = *config;
-    m->file = m->direct_file = -1;
     m->landing = landing;
     if (channel_group_init(&m->group, 0, err) < 0) {
         free(m);
@@ -526,7 +478,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
         .join_timeout_ms = config->connect.connect_timeout_ms,
         .stall_timeout_ms = config->connect.stall_timeout_ms,
     };
-    if (recv_pool_new(&pool, &m->pool, err) < 0) {
+    if (recv_pool_new(&pool, &m->pool, err) < 0 || make_origin(m, err) < 0) {
         incoming_free(m);
         return -1;
     }
@@ -536,7 +488,7 @@ int incoming_new(const struct incoming_config *config, struct landing *landing,
 
 const char *incoming_address(const struct incoming *m)
 {
-    return is_file(m) ? m->config.connect.address.text : arrivals_address(m->arrivals);
+    return m->origin->ops->address(m->origin);
 }
 
 void incoming_cancel(struct incoming *m)
@@ -545,8 +497,7 @@ void incoming_cancel(struct incoming *m)
 
     err_set(&err, ERR_CANCELLED, "cancelled");
     channel_group_fail(&m->group, &err);
-    if (is_file(m)) /* also behind the settling, where memory is taken over: nobody is told there */
-        cancel_request(&m->group.cancel);
+    origin_cancel(m->origin);
 }
 
 void incoming_stats(struct incoming *m, struct migration_snapshot *ret)
@@ -583,11 +534,10 @@ void incoming_free(struct incoming *m)
 {
     if (!m)
         return;
-    arrivals_free(m->arrivals);
+    origin_end(m->origin);
     recv_pool_free(m->pool);
     channel_group_drop(&m->group, m->main);
-    fd_close(&m->file);
-    fd_close(&m->direct_file);
+    origin_free(m->origin);
     file_mapping_done(&m->mapping);
     populate_free(m->populate);
     main_stream_done(&m->stream);

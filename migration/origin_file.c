@@ -1,0 +1,97 @@
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "base/fd.h"
+#include "migration/origin.h"
+#include "ram/mapped_file.h"
+#include "transport/file.h"
+
+struct origin_file {
+    struct origin base;
+    struct origin_file_config config;
+    int fd;        /* -1: not open yet */
+    int direct_fd; /* the same, past the page cache, or -1 */
+    uint64_t bytes;
+};
+
+static int origin_file_open(struct origin *o, struct error *err)
+{
+    struct origin_file *f = CONTAINER_OF(o, struct origin_file, base);
+    const struct address *from = &f->config.connect->address;
+
+    if (file_source_open(from, &f->fd, &f->bytes, err) < 0)
+        return -1;
+    o->name = from->file;
+    return f->config.direct_io ? file_direct_open(from->file, f->fd, O_RDONLY, &f->direct_fd, err)
+                               : 0;
+}
+
+static const char *origin_file_address(const struct origin *o)
+{
+    return CONTAINER_OF(o, const struct origin_file, base)->config.connect->address.text;
+}
+
+static int origin_file_await_main(struct origin *o, struct channel **ret, struct error *err)
+{
+    struct origin_file *f = CONTAINER_OF(o, struct origin_file, base);
+
+    return connect_file(f->config.connect, f->fd, f->config.group, ret, err);
+}
+
+static void origin_file_begin(struct origin *o, struct main_stream *ms)
+{
+    struct origin_file *f = CONTAINER_OF(o, struct origin_file, base);
+
+    stream_in_seek(ms->in, f->config.connect->address.offset);
+    ms->padded = true;
+    ms->ram.file_bytes = f->bytes;
+}
+
+static int origin_file_load_pages(struct origin *o, const struct mapped_ram *list,
+                                  const struct ram_map *map, struct file_mapping *mapping,
+                                  struct error *err)
+{
+    struct origin_file *f = CONTAINER_OF(o, struct origin_file, base);
+    const struct mapped_file file = {.fd = f->fd, .direct_fd = f->direct_fd, .blocks = list};
+
+    return mapped_file_load(&file, map, f->config.direct_io ? NULL : mapping, f->config.n_threads,
+                            &f->config.group->cancel, err);
+}
+
+/* Also after the settling, where memory is taken over: nobody is told there. */
+static void origin_file_cancel(struct origin *o)
+{
+    cancel_request(&CONTAINER_OF(o, struct origin_file, base)->config.group->cancel);
+}
+
+static void origin_file_free(struct origin *o)
+{
+    struct origin_file *f = CONTAINER_OF(o, struct origin_file, base);
+
+    fd_close(&f->fd);
+    fd_close(&f->direct_fd);
+    free(f);
+}
+
+static const struct origin_ops file_ops = {
+    .open = origin_file_open,
+    .address = origin_file_address,
+    .await_main = origin_file_await_main,
+    .begin = origin_file_begin,
+    .load_pages = origin_file_load_pages,
+    .cancel = origin_file_cancel,
+    .free = origin_file_free,
+};
+
+int origin_file_new(const struct origin_file_config *config, struct origin **ret, struct error *err)
+{
+    struct origin_file *f = calloc(1, sizeof(*f));
+
+    if (!f)
+        return err_sys(err, "memory for a file's reader");
+    f->base.ops = &file_ops;
+    f->config = *config;
+    f->fd = f->direct_fd = -1;
+    *ret = &f->base;
+    return 0;
+}

@@ -1,0 +1,99 @@
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "migration/origin.h"
+
+struct origin_listener {
+    struct origin base;
+    struct arrivals_config config;
+    struct arrivals *arrivals; /* NULL: it does not listen yet */
+};
+
+static struct arrivals *arrivals_of(const struct origin *o)
+{
+    return CONTAINER_OF(o, const struct origin_listener, base)->arrivals;
+}
+
+static int listener_open(struct origin *o, struct error *err)
+{
+    struct origin_listener *l = CONTAINER_OF(o, struct origin_listener, base);
+
+    return arrivals_new(&l->config, &l->arrivals, err);
+}
+
+static const char *listener_address(const struct origin *o)
+{
+    return arrivals_address(arrivals_of(o));
+}
+
+static int listener_await_main(struct origin *o, struct channel **ret, struct error *err)
+{
+    if (arrivals_start(arrivals_of(o), err) < 0)
+        return -1;
+    return arrivals_await_main(arrivals_of(o), ret, err);
+}
+
+/* What the connection was known by is the stream's first field. */
+static void listener_begin(struct origin *o, struct main_stream *ms)
+{
+    uint8_t bytes[sizeof(uint32_t)];
+    struct writer w = writer_of(bytes, sizeof(bytes));
+
+    (void)o;
+    put_u32(&w, STREAM_MAGIC);
+    stream_in_unread(ms->in, bytes, sizeof(bytes));
+}
+
+static int listener_settle(struct origin *o, struct error *err)
+{
+    return arrivals_settle(arrivals_of(o), err);
+}
+
+static void listener_proven(struct origin *o)
+{
+    arrivals_proven(arrivals_of(o));
+}
+
+static int listener_check_complete(struct origin *o, bool expected, struct error *err)
+{
+    return arrivals_check_complete(arrivals_of(o), expected, err);
+}
+
+static void listener_end(struct origin *o)
+{
+    if (arrivals_of(o))
+        arrivals_end(arrivals_of(o));
+}
+
+static void listener_free(struct origin *o)
+{
+    arrivals_free(arrivals_of(o));
+    free(CONTAINER_OF(o, struct origin_listener, base));
+}
+
+static const struct origin_ops listener_ops = {
+    .has_peer = true,
+    .main_name = "main channel",
+    .open = listener_open,
+    .address = listener_address,
+    .await_main = listener_await_main,
+    .begin = listener_begin,
+    .settle = listener_settle,
+    .proven = listener_proven,
+    .check_complete = listener_check_complete,
+    .end = listener_end,
+    .free = listener_free,
+};
+
+int origin_listener_new(const struct arrivals_config *config, struct origin **ret,
+                        struct error *err)
+{
+    struct origin_listener *l = calloc(1, sizeof(*l));
+
+    if (!l)
+        return err_sys(err, "memory for a listener");
+    l->base.ops = &listener_ops;
+    l->config = *config;
+    *ret = &l->base;
+    return 0;
+}
