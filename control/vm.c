@@ -715,23 +715,14 @@ static int await_listening(struct vm *vm, struct job *job, uint64_t patience_ms,
     return -1;
 }
 
-/* What was said is pinned; all else is read off the connections. */
 static int in_prepare(struct vm *vm, struct job *job, const struct address *at, struct error *err)
 {
     const struct settings *s = &vm->settings;
-    bool pinned =
-        settings_said_capability(s, CAP_MULTIFD) || settings_said(s, PARAM_MULTIFD_CHANNELS);
     struct incoming_config config = {
         .connect = connect_config(vm, job, at, false),
-        .n_channels = pinned ? (int)settings_channels(s) : -1,
-        .method = settings_said(s, PARAM_MULTIFD_COMPRESSION)
-                      ? (int)settings_number(s, PARAM_MULTIFD_COMPRESSION)
-                      : -1,
-        .capabilities = stream_capabilities_of(s),
         .open_capabilities =
             vm->config.open_capabilities |
             (settings_said_capability(s, CAP_MAPPED_RAM) ? 0 : STREAM_CAP_MAPPED_RAM),
-        .switchover_ack = settings_on(s, CAP_SWITCHOVER_ACK),
         .machine = vm->config.machine->config.machine,
         .uuid = uuid_is_set(&vm->uuid) ? &vm->uuid : NULL,
         .uuid_may_lack = true,
@@ -743,6 +734,7 @@ static int in_prepare(struct vm *vm, struct job *job, const struct address *at, 
     };
     struct ram_set_rules ram;
 
+    incoming_configure(s, &config);
     ram_set_rules_of(s, &ram);
     if (vm->config.land(vm->config.arg, &ram, &job->landing, err) < 0)
         return -1;

@@ -3,30 +3,9 @@
  */
 #pragma once
 
-#include "base/cpus.h"
-#include "base/uuid.h"
-#include "migration/connect.h"
 #include "migration/machine.h"
-#include "migration/observer.h"
+#include "migration/plan.h"
 #include "migration/stats.h"
-
-struct incoming_config {
-    struct connect_config connect;   /* the address is where to listen, or the file to read */
-    int n_channels;                  /* pinned, 0 … 255; -1: read off the connections */
-    const struct cpu_places *places; /* where the channels\' threads run; NULL: anywhere */
-    int method;                      /* pinned, enum codec_method; -1: read off the packets */
-    uint32_t capabilities;      /* STREAM_CAP_… that the source must have on, and no others … */
-    uint32_t open_capabilities; /* … but for these, which it decides */
-    bool switchover_ack;        /* say that this end is ready, whatever the type of machine */
-    const char *machine;        /* pinned: the full versioned name; NULL: any */
-    const struct uuid *uuid;    /* pinned; NULL: any */
-    bool uuid_may_lack;         /* a stream that names none is taken, too, as QEMU does */
-    bool main_any_time;         /* wait for the source until it comes */
-    unsigned file_threads;      /* that read a mapped-ram file's pages; 0 is 1 */
-    bool direct_io;             /* they read past the page cache; nothing is mapped then */
-    unsigned populate_threads;  /* helpers that build memory ahead; 0: none */
-    struct migration_observer observer; /* hears setup, active, the guest, and how it ended */
-};
 
 struct incoming;
 

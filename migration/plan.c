@@ -64,6 +64,18 @@ void outgoing_configure(const struct settings *s, struct outgoing_config *ret)
     outgoing_live_of(s, &ret->live);
 }
 
+void incoming_configure(const struct settings *s, struct incoming_config *ret)
+{
+    bool channels_said =
+        settings_said_capability(s, CAP_MULTIFD) || settings_said(s, PARAM_MULTIFD_CHANNELS);
+    bool method_said = settings_said(s, PARAM_MULTIFD_COMPRESSION);
+
+    ret->n_channels = channels_said ? (int)settings_channels(s) : -1;
+    ret->method = method_said ? (int)settings_number(s, PARAM_MULTIFD_COMPRESSION) : -1;
+    ret->capabilities = stream_capabilities_of(s);
+    ret->switchover_ack = settings_on(s, CAP_SWITCHOVER_ACK);
+}
+
 /* --- what must not be ------------------------------------------------------------------------ */
 
 /* What the config means in the rules' words. */

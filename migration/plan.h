@@ -49,6 +49,24 @@ struct outgoing_config {
     struct migration_observer observer;
 };
 
+struct incoming_config {
+    struct connect_config connect;   /* the address is where to listen, or the file to read */
+    int n_channels;                  /* pinned, 0 … 255; -1: read off the connections */
+    const struct cpu_places *places; /* where the channels' threads run; NULL: anywhere */
+    int method;                      /* pinned, enum codec_method; -1: read off the packets */
+    uint32_t capabilities;      /* STREAM_CAP_… that the source must have on, and no others … */
+    uint32_t open_capabilities; /* … but for these, which it decides */
+    bool switchover_ack;        /* say that this end is ready, whatever the type of machine */
+    const char *machine;        /* pinned: the full versioned name; NULL: any */
+    const struct uuid *uuid;    /* pinned; NULL: any */
+    bool uuid_may_lack;         /* a stream that names none is taken, too, as QEMU does */
+    bool main_any_time;         /* wait for the source until it comes */
+    unsigned file_threads;      /* that read a mapped-ram file's pages; 0 is 1 */
+    bool direct_io;             /* they read past the page cache; nothing is mapped then */
+    unsigned populate_threads;  /* helpers that build memory ahead; 0: none */
+    struct migration_observer observer; /* hears setup, active, the guest, and how it ended */
+};
+
 /* --- from settings, which the gate has let in: gate.h ---------------------------------------- */
 
 /* Which RAM blocks travel, at either end. */
@@ -59,6 +77,8 @@ void outgoing_live_of(const struct settings *s, struct outgoing_live *ret);
 /* All that the settings say. Address, engine, TLS, timeouts, UUID and observer are the caller's:
  * they stay as they were. */
 void outgoing_configure(const struct settings *s, struct outgoing_config *ret);
+/* The same for a destination. What is not said is read off the connections. */
+void incoming_configure(const struct settings *s, struct incoming_config *ret);
 
 /* --- what follows ---------------------------------------------------------------------------- */
 

@@ -151,23 +151,6 @@ static uint64_t address_facts(const struct address *at)
     return gate_address_facts(at);
 }
 
-/* What was said is pinned: the number of channels, or -1. */
-static int pinned_channels(const struct settings *s)
-{
-    bool pinned =
-        settings_said_capability(s, CAP_MULTIFD) || settings_said(s, PARAM_MULTIFD_CHANNELS);
-
-    return pinned ? (int)settings_channels(s) : -1;
-}
-
-/* The same for the method. */
-static int pinned_method(const struct settings *s)
-{
-    return settings_said(s, PARAM_MULTIFD_COMPRESSION)
-               ? (int)settings_number(s, PARAM_MULTIFD_COMPRESSION)
-               : -1;
-}
-
 /* From options to what the engine takes. */
 static int configure(struct options *options, const char *listen, struct incoming_config *ret,
                      struct error *err)
@@ -181,10 +164,7 @@ static int configure(struct options *options, const char *listen, struct incomin
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;
     ret->connect.stall_timeout_ms = options->stall_timeout_ms;
     ret->connect.answer_timeout_ms = options->answer_timeout_ms;
-    ret->n_channels = pinned_channels(&options->settings);
-    ret->method = pinned_method(&options->settings);
-    ret->capabilities = stream_capabilities_of(&options->settings);
-    ret->switchover_ack = settings_on(&options->settings, CAP_SWITCHOVER_ACK);
+    incoming_configure(&options->settings, ret);
     ret->machine = options->machine;
     ret->uuid = options->has_uuid ? &options->uuid : NULL;
     return 0;

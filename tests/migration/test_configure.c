@@ -1,4 +1,4 @@
-/* Every setting that the source's engine takes arrives there, and changes nothing else. */
+/* Every setting that an engine takes arrives there, and changes nothing else. */
 #include "migration/plan.h"
 
 #include "compress/codec.h"
@@ -116,12 +116,52 @@ static void the_callers_own_stays(void **state)
           "the caller's own has changed");
 }
 
+static const struct incoming_case {
+    const char *name, *value; /* NULL: nothing is said */
+    int n_channels, method;
+    uint32_t capabilities;
+    bool ack;
+} incoming_cases[] = {
+    {NULL, NULL, -1, -1, 0, false},
+    {"multifd", "off", 0, -1, 0, false},
+    {"multifd", "on", 2, -1, 0, false},
+    {"multifd-channels", "9", 0, -1, 0, false},
+    {"multifd-compression", "none", -1, CODEC_NONE, 0, false},
+    {"multifd-compression", "zstd", -1, CODEC_ZSTD, 0, false},
+    {"x-ignore-shared", "on", -1, -1, STREAM_CAP_X_IGNORE_SHARED, false},
+    {"mapped-ram", "on", -1, -1, STREAM_CAP_MAPPED_RAM, false},
+    {"switchover-ack", "on", -1, -1, 0, true},
+};
+
+/* A destination is pinned to what is said, and to nothing else. */
+static void what_is_said_is_pinned(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(incoming_cases); i++) {
+        const struct incoming_case *c = &incoming_cases[i];
+        const char *label = c->name ? c->name : "nothing";
+        struct incoming_config config = {.uuid_may_lack = true, .file_threads = 7};
+        struct settings s;
+
+        settings_init(&s);
+        if (c->name)
+            s = said(c->name, c->value);
+        incoming_configure(&s, &config);
+        CHECK(config.n_channels == c->n_channels && config.method == c->method,
+              "%s: %d channels, method %d", label, config.n_channels, config.method);
+        CHECK(config.capabilities == c->capabilities && config.switchover_ack == c->ack,
+              "%s: capabilities %x, ack %d", label, config.capabilities, config.switchover_ack);
+        CHECK(config.uuid_may_lack && config.file_threads == 7, "%s: the caller's own", label);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_switch_is_one),
         cmocka_unit_test(what_is_live_arrives),
         cmocka_unit_test(the_callers_own_stays),
+        cmocka_unit_test(what_is_said_is_pinned),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
