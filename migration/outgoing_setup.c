@@ -1,4 +1,4 @@
-#include "migration/outgoing_inside.h"
+#include "migration/outgoing_setup.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

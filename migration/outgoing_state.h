@@ -1,15 +1,17 @@
 /*
- * migration/outgoing_inside.h: what the source's files share. Nobody else includes it: outgoing.h
- * is for others. outgoing.c has its life, and what any thread may ask; the others are one phase
- * each.
+ * migration/outgoing_state.h: what a source knows while it runs, and what every phase, and any
+ * thread, may ask of it. The phases stand on it, each with a header of its own; outgoing.c runs
+ * them. Nobody else includes it: outgoing.h is for others.
  */
 #pragma once
 
 #include "migration/answers.h"
 #include "migration/converge.h"
-#include "migration/outgoing.h"
+#include "migration/machine.h"
 #include "migration/pace.h"
 #include "migration/pause.h"
+#include "migration/plan.h"
+#include "migration/stats.h"
 #include "ram/page_inline.h"
 #include "ram/page_sink.h"
 #include "ram/ram_save.h"
@@ -71,27 +73,12 @@ void outgoing_limit(struct outgoing *m);
 struct outgoing_live outgoing_live_now(struct outgoing *m);
 /* What main's own thread has sent, in bytes: the stream, and pages that no other thread writes. */
 uint64_t outgoing_main_bytes(const struct outgoing *m);
+/* What outgoing_stats() tells. Any thread. */
+void outgoing_snapshot(struct outgoing *m, struct migration_snapshot *ret);
 /* From one status to the next, unless a cancel came first, which is the group's failure then. */
 MUST_USE int outgoing_move(struct outgoing *m, enum migration_status from, enum migration_status to,
                            struct error *err);
-
-/* Lets statistics know what is in force. */
+/* The same, where nothing comes in between any more. */
+void outgoing_arrive_at(struct outgoing *m, enum migration_status status);
+/* Lets statistics know what slows the guest now. */
 void outgoing_tell_converge(struct outgoing *m);
-
-/* outgoing_setup.c: all channels, and the stream through RAM's first section. */
-MUST_USE int outgoing_set_up(struct outgoing *m, struct error *err);
-
-/* outgoing_rounds.c: rounds until it is time to stop the guest, */
-MUST_USE int outgoing_rounds(struct outgoing *m, struct error *err);
-/* what the guest wrote since the last round, it may run or be stopped, */
-MUST_USE int outgoing_sync(struct outgoing *m, struct error *err);
-/* and one round. */
-MUST_USE int outgoing_round(struct outgoing *m, bool last, struct error *err);
-
-/* outgoing_end.c: stops the guest, which may stand already, sends the rest, and says goodbye. */
-MUST_USE int outgoing_stop_guest(struct outgoing *m, struct error *err);
-MUST_USE int outgoing_switch_over(struct outgoing *m, struct error *err);
-/* Tells a destination that waits for it that the guest stays here. Under the group's lock. */
-void outgoing_farewell(void *outgoing, const struct error *err);
-/* Lets the guest run again, where that has come to nothing. */
-void outgoing_release_guest(struct outgoing *m);

@@ -1,6 +1,7 @@
-#include "migration/outgoing_inside.h"
+#include "migration/outgoing_switchover.h"
 
 #include "base/clock.h"
+#include "migration/outgoing_pass.h"
 #include "stream/command.h"
 #include "stream/description.h"
 
