@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/json_memory.h"
+#include "base/thread.h"
 #include "control/qmp_session.h"
 #include "transport/transport.h"
 
@@ -51,8 +51,7 @@ struct qmp_server {
     struct listener listeners[QMP_ADDRESSES_MAX];
     size_t n_listeners;
     int wake; /* an eventfd: there is something new for the thread */
-    pthread_t thread;
-    bool started;
+    struct thread thread;
 
     uint64_t muted_until; /* the thread's */
 
@@ -496,25 +495,14 @@ const char *qmp_server_address(const struct qmp_server *s, size_t i)
 
 int qmp_server_start(struct qmp_server *s, struct error *err)
 {
-    sigset_t all, before;
-
-    /* A thread inherits the mask: the program's signals are for the program's threads. */
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS); /* of guest memory, to be told by its handler */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    errno = pthread_create(&s->thread, NULL, server_main, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (errno)
-        return err_thread(err, "monitor: thread");
-    s->started = true;
-    return 0;
+    return thread_start(&s->thread, server_main, s, err, "monitor");
 }
 
 void qmp_server_flush(struct qmp_server *s)
 {
     struct timespec until = deadline_timespec(deadline_in_ms(FLUSH_MS));
 
-    if (!s || !s->started)
+    if (!s || !s->thread.running)
         return;
     pthread_mutex_lock(&s->lock);
     uint64_t wanted = ++s->flush_wanted;
@@ -529,14 +517,13 @@ void qmp_server_flush(struct qmp_server *s)
 
 void qmp_server_stop(struct qmp_server *s)
 {
-    if (!s || !s->started)
+    if (!s || !s->thread.running)
         return;
     pthread_mutex_lock(&s->lock);
     s->stopping = true;
     pthread_mutex_unlock(&s->lock);
     wake(s);
-    pthread_join(s->thread, NULL);
-    s->started = false;
+    thread_join(&s->thread);
 }
 
 void qmp_server_free(struct qmp_server *s)

@@ -1,12 +1,11 @@
 #include "control/vm.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "migration/credentials.h"
 #include "migration/incoming.h"
 #include "migration/outgoing.h"
@@ -24,8 +23,7 @@ struct job {
     struct landing *landing;
     struct tls_creds *tls;
     bool exit_on_error;
-    bool joinable;
-    pthread_t thread;
+    struct thread thread;
 
     /* Under the VM's lock. */
     bool alive;                   /* until the engine is freed */
@@ -275,8 +273,8 @@ static void settle(struct vm *vm, struct job *const *which)
 /* Under the lock: in the place of one that is no longer alive, whose thread needs no lock. */
 static void job_replace(struct job **which, struct job *by)
 {
-    if (*which && (*which)->joinable)
-        pthread_join((*which)->thread, NULL);
+    if (*which)
+        thread_join(&(*which)->thread);
     job_free(*which);
     *which = by;
 }
@@ -330,23 +328,6 @@ static void job_end(struct job *job, int rc, const struct error *err)
         vm->config.undecided(vm->config.arg, err);
     if (over)
         vm->config.over(vm->config.arg, why.kind != ERR_NONE ? &why : NULL);
-}
-
-static int job_start(struct job *job, void *(*main)(void *), struct error *err)
-{
-    sigset_t all, before;
-
-    /* A thread inherits the mask: the program's signals are for the program's threads. This one is
-     * the thread's own, and would end the process without a word. */
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    errno = pthread_create(&job->thread, NULL, main, job);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (errno)
-        return err_thread(err, "migration: thread");
-    job->joinable = true;
-    return 0;
 }
 
 static struct job *job_new(struct vm *vm, struct error *err)
@@ -562,7 +543,7 @@ int vm_migrate(struct vm *vm, const struct address *to, const struct address *cp
     if (rc == 0)
         rc = out_prepare(vm, job, to, cpr, err);
     if (rc == 0)
-        rc = job_start(job, out_main, err);
+        rc = thread_start(&job->thread, out_main, job, err, "outgoing");
     if (rc == 0)
         job_replace(&vm->out, job);
     else
@@ -758,7 +739,7 @@ int vm_incoming(struct vm *vm, const struct address *at, uint64_t world, bool ex
     if (rc == 0) {
         job->exit_on_error = exit_on_error;
         job->asked = true;
-        rc = job_start(job, in_main, err);
+        rc = thread_start(&job->thread, in_main, job, err, "incoming");
     }
     if (rc == 0)
         rc = await_listening(vm, job, patience_ms, err);
@@ -1062,8 +1043,8 @@ void vm_quit(struct vm *vm, const char *reason)
 static void job_finish(struct vm *vm, struct job **which)
 {
     job_cancel(vm, which);
-    if (*which && (*which)->joinable)
-        pthread_join((*which)->thread, NULL);
+    if (*which)
+        thread_join(&(*which)->thread);
     job_free(*which);
     *which = NULL;
 }

@@ -1,7 +1,5 @@
 #include "migration/answers.h"
 
-#include <errno.h>
-
 #include "base/clock.h"
 #include "stream/return_path.h"
 
@@ -106,18 +104,12 @@ int answers_start(struct answers *a, struct channel_group *group, struct channel
     a->group = group;
     a->main = main;
     a->limits = *limits;
-    errno = pthread_create(&a->thread, NULL, answers_main, a);
-    if (errno)
-        return err_thread(err, "return path: thread");
-    a->started = true;
-    return 0;
+    return thread_start(&a->thread, answers_main, a, err, "return-path");
 }
 
 void answers_end(struct answers *a)
 {
-    if (a->started)
-        pthread_join(a->thread, NULL);
-    a->started = false;
+    thread_join(&a->thread);
 }
 
 bool answers_failed(const struct answers *a, struct error *err)

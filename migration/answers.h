@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/thread.h"
 #include "transport/channel_group.h"
 
 /* The longest waits, in ms; 0 = no limit. */
@@ -22,10 +23,9 @@ struct answers {
     struct channel_group *group;
     struct channel *main;
     struct answers_limits limits;
-    pthread_t thread;
 
     /* The running thread's alone. */
-    bool started;
+    struct thread thread;
 
     /* Under the group's lock. */
     bool known;            /* SHUT has come, */

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/signature.h"
+#include "base/thread.h"
 #include "stream/stream_format.h"
 
 #define MAGIC_LEN 4 /* what a connection's kind is told by */
@@ -24,7 +25,8 @@ struct arrival {
     struct arrivals *a;
     struct channel *channel; /* as it was accepted: alive while the connection is in the list */
     char peer[TRANSPORT_PEER_LEN];
-    uint64_t number; /* by the order in which they came, from 1 */
+    struct thread thread; /* what it is started with */
+    uint64_t number;      /* by the order in which they came, from 1 */
 
     /* Under the group's lock. */
     uint64_t deadline; /* for all that it has to say before it is known */
@@ -40,8 +42,7 @@ struct arrivals {
     struct listener listener;
 
     pthread_mutex_t accept_lock; /* the listener: the acceptor's, and main's when it must know */
-    pthread_t acceptor;
-    bool acceptor_started;
+    struct thread acceptor;
 
     /* Under the group's lock. */
     struct channel *main;
@@ -347,20 +348,7 @@ static void *arrival_main(void *arg)
     return NULL;
 }
 
-/* Nobody joins it: arrivals_end() counts. */
-static int start_detached(void *arg)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int rc = pthread_create(&thread, &attr, arrival_main, arg);
-    pthread_attr_destroy(&attr);
-    return rc;
-}
-
-/* Takes the channel. */
+/* Takes the channel. Nobody joins the thread: arrivals_end() counts. */
 static int spawn(struct arrivals *a, struct channel *c, struct error *err)
 {
     struct arrival *arrival = calloc(1, sizeof(*arrival));
@@ -374,11 +362,11 @@ static int spawn(struct arrivals *a, struct channel *c, struct error *err)
     transport_peer(c->fd, arrival->peer);
     pthread_mutex_lock(&a->group->lock);
     enlist(a, arrival);
+    uint64_t number = arrival->number;
     pthread_mutex_unlock(&a->group->lock);
-    errno = start_detached(arrival);
-    if (errno == 0)
+    if (thread_start_detached(&arrival->thread, arrival_main, arrival, err, "greet-%llu",
+                              (unsigned long long)number) == 0)
         return 0;
-    err_thread(err, "thread for a connection");
     pthread_mutex_lock(&a->group->lock);
     delist(a, arrival);
     a->living--;
@@ -543,11 +531,7 @@ const char *arrivals_address(const struct arrivals *a)
 
 int arrivals_start(struct arrivals *a, struct error *err)
 {
-    errno = pthread_create(&a->acceptor, NULL, acceptor_main, a);
-    if (errno)
-        return err_thread(err, "thread for connections");
-    a->acceptor_started = true;
-    return 0;
+    return thread_start(&a->acceptor, acceptor_main, a, err, "accept");
 }
 
 /* Under the lock. One that is missing may be one that was taken for a stranger's. */
@@ -681,9 +665,7 @@ int arrivals_check_complete(struct arrivals *a, bool expected, struct error *err
 void arrivals_end(struct arrivals *a)
 {
     cancel_request(&a->group->cancel); /* the acceptor */
-    if (a->acceptor_started)
-        pthread_join(a->acceptor, NULL);
-    a->acceptor_started = false;
+    thread_join(&a->acceptor);
     listener_done(&a->listener); /* who still waits there is told: nobody will come for it */
     channel_group_close(a->group);
     pthread_mutex_lock(&a->group->lock);

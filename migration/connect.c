@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "tls/tls_channel.h"
 #include "transport/file_channel.h"
 
@@ -104,7 +104,7 @@ struct dialling {
     const struct connect_greeting *greeting;
     size_t id;
     struct channel *channel; /* NULL: there is none; the group knows why */
-    pthread_t thread;
+    struct thread thread;
 };
 
 /*
@@ -142,9 +142,7 @@ static size_t start_dialling(struct dialling *all, size_t n, const struct dialli
     for (size_t i = 0; i < n; i++) {
         all[i] = *each;
         all[i].id = i;
-        errno = pthread_create(&all[i].thread, NULL, dial_main, &all[i]);
-        if (errno) {
-            err_thread(&err, "channel %zu: thread", i);
+        if (thread_start(&all[i].thread, dial_main, &all[i], &err, "dial-%zu", i) < 0) {
             channel_group_fail(each->group, &err);
             return i;
         }
@@ -165,7 +163,7 @@ int connect_dial_many(const struct connect_config *config, struct channel_group 
     transport_pin(&there.address, greeting->main->fd); /* all go where main has gone */
     size_t n_started = start_dialling(all, n, &each);
     for (size_t i = 0; i < n_started; i++)
-        pthread_join(all[i].thread, NULL);
+        thread_join(&all[i].thread);
     int rc = channel_group_check(group, err);
     for (size_t i = 0; i < n_started; i++) {
         if (rc == 0)

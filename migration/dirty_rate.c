@@ -1,12 +1,11 @@
 #include "migration/dirty_rate.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "ram/stripe.h"
 
 #define GIB (UINT64_C(1) << 30)
@@ -22,8 +21,7 @@ struct sample {
 struct dirty_rate {
     /* Set before the thread starts, read-only after. */
     struct dirty_rate_config config;
-    pthread_t thread;
-    bool started;
+    struct thread thread;
 
     /* The thread's. */
     struct sample *samples;
@@ -172,20 +170,6 @@ static void *measure_main(void *arg)
     return NULL;
 }
 
-static int start_thread(struct dirty_rate *d, struct error *err)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    errno = pthread_create(&d->thread, NULL, measure_main, d);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (errno)
-        return err_thread(err, "dirty rate: thread");
-    d->started = true;
-    return 0;
-}
-
 int dirty_rate_start(const struct dirty_rate_config *config, struct dirty_rate **ret,
                      struct error *err)
 {
@@ -197,7 +181,7 @@ int dirty_rate_start(const struct dirty_rate_config *config, struct dirty_rate *
     d->config = *config;
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->changed, NULL);
-    if (start_thread(d, err) < 0) {
+    if (thread_start(&d->thread, measure_main, d, err, "dirty-rate") < 0) {
         dirty_rate_free(d);
         return -1;
     }
@@ -217,14 +201,13 @@ enum dirty_rate_status dirty_rate_read(struct dirty_rate *d, uint64_t *ret_bytes
 
 void dirty_rate_stop(struct dirty_rate *d)
 {
-    if (!d->started)
+    if (!d->thread.running)
         return;
     pthread_mutex_lock(&d->lock);
     d->stopping = true;
     pthread_cond_broadcast(&d->changed);
     pthread_mutex_unlock(&d->lock);
-    pthread_join(d->thread, NULL);
-    d->started = false;
+    thread_join(&d->thread);
 }
 
 void dirty_rate_free(struct dirty_rate *d)

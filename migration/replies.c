@@ -102,23 +102,18 @@ static void *alive_main(void *arg)
 
 int replies_keep_alive(struct replies *r, struct error *err)
 {
-    if (r->started)
+    if (r->thread.running)
         return 0;
-    errno = pthread_create(&r->thread, NULL, alive_main, r);
-    if (errno)
-        return err_thread(err, "return path: thread");
-    r->started = true;
-    return 0;
+    return thread_start(&r->thread, alive_main, r, err, "alive");
 }
 
 void replies_end(struct replies *r)
 {
-    if (!r->started)
+    if (!r->thread.running)
         return;
     pthread_mutex_lock(&r->group->lock);
     r->ending = true;
     pthread_cond_broadcast(&r->group->changed);
     pthread_mutex_unlock(&r->group->lock);
-    pthread_join(r->thread, NULL);
-    r->started = false;
+    thread_join(&r->thread);
 }

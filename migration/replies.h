@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/thread.h"
 #include "stream/stream_format.h"
 #include "transport/channel_group.h"
 
@@ -17,8 +18,7 @@ struct replies {
     struct channel_group *group;
 
     /* The running thread's alone. */
-    bool started;
-    pthread_t thread;
+    struct thread thread;
 
     bool ending; /* under the group's lock */
 

@@ -1,14 +1,14 @@
 #include "multifd/crew.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 struct crew_member {
     struct crew *crew;
     size_t i;
-    pthread_t thread;
+    struct thread thread;
 };
 
 /* Waits for an order behind `seen`; NULL: the crew ends. */
@@ -95,7 +95,7 @@ void crew_stop(struct crew *c)
     pthread_cond_broadcast(&c->config.group->changed);
     pthread_mutex_unlock(&c->config.group->lock);
     while (c->n > 0)
-        pthread_join(c->members[--c->n].thread, NULL);
+        thread_join(&c->members[--c->n].thread);
     free(c->members);
     c->members = NULL;
 }
@@ -111,9 +111,7 @@ int crew_start(struct crew *c, const struct crew_config *config, struct error *e
 
         m->crew = c;
         m->i = i;
-        errno = pthread_create(&m->thread, NULL, member_main, m);
-        if (errno) {
-            err_thread(err, "channel %zu: thread", i);
+        if (thread_start(&m->thread, member_main, m, err, "%s-%zu", config->name, i) < 0) {
             crew_stop(c);
             return -1;
         }

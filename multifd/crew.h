@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +24,7 @@ struct crew_ops {
 
 struct crew_config {
     const struct crew_ops *ops;
+    const char *name; /* of the threads, before their number; lives as long as they */
     struct channel_group *group;
     void *arg;
     const struct cpu_places *places; /* where the threads run, by turns; NULL: anywhere */

@@ -175,6 +175,7 @@ int file_pool_new(const struct file_pool_config *config, struct page_sink **ret,
     }
     struct crew_config crew = {
         .ops = &crew_ops,
+        .name = "write",
         .group = config->group,
         .arg = pool,
         .places = config->places,

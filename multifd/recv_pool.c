@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "multifd/recv_channel.h"
 
 struct recv_pool {
@@ -312,6 +313,7 @@ void recv_pool_serve(struct recv_pool *pool, struct recv_channel *c)
     struct error err;
     bool go = true;
 
+    thread_rename("recv-%u", c->id);
     cpu_places_take(pool->config.places, c->id);
     while (go) {
         if (serve_packet(pool, c, &go, &err) < 0) {

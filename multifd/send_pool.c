@@ -144,6 +144,7 @@ int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
     }
     struct crew_config crew = {
         .ops = &crew_ops,
+        .name = "send",
         .group = config->group,
         .arg = pool,
         .places = config->places,

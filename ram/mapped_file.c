@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "ram/stripe.h"
 
 #define THREADS_MAX 64
@@ -230,15 +231,16 @@ static void *load_main(void *arg)
 /* The calling thread is one of them; fewer than were asked for do as well. */
 static int load_all(struct load *l, unsigned n_threads, struct error *err)
 {
-    pthread_t threads[THREADS_MAX];
+    struct thread threads[THREADS_MAX];
+    struct error ignored;
     unsigned n = 0;
 
     while (n + 1 < MIN(n_threads, THREADS_MAX) &&
-           pthread_create(&threads[n], NULL, load_main, l) == 0)
+           thread_start(&threads[n], load_main, l, &ignored, "load-%u", n) == 0)
         n++;
     load_main(l);
     while (n > 0)
-        pthread_join(threads[--n], NULL);
+        thread_join(&threads[--n]);
     if (!l->failed)
         return 0;
     *err = l->err;

@@ -1,9 +1,10 @@
 #include "ram/populate.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+
+#include "base/thread.h"
 
 #define CHUNK        (UINT64_C(2) << 20) /* bytes: a huge page */
 #define AHEAD_CHUNKS 24                  /* how far in front of the arriving pages */
@@ -26,7 +27,7 @@ struct populate {
     uint64_t wakes; /* under lock: counts, so that each helper sees every one */
     bool stop;      /* under lock */
     unsigned n_threads;
-    pthread_t threads[THREADS_MAX];
+    struct thread threads[THREADS_MAX];
 };
 
 static void populate_chunk(const struct ram_block *b, uint64_t chunk)
@@ -94,6 +95,7 @@ int populate_new(const struct ram_map *map, unsigned n_threads, struct populate 
                  struct error *err)
 {
     struct populate *p = calloc(1, sizeof(*p));
+    int rc = 0;
 
     if (!p)
         return err_sys(err, "memory for populate");
@@ -104,13 +106,16 @@ int populate_new(const struct ram_map *map, unsigned n_threads, struct populate 
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
     for (; p->fronts && p->n_threads < MIN(n_threads, (unsigned)THREADS_MAX); p->n_threads++) {
-        errno = pthread_create(&p->threads[p->n_threads], NULL, populate_main, p);
-        if (errno)
-            break;
+        rc = thread_start(&p->threads[p->n_threads], populate_main, p, err, "populate-%u",
+                          p->n_threads);
+        if (rc < 0)
+            break; /* some do as well */
     }
+    if (!p->fronts)
+        rc = err_sys(err, "memory for populate");
     if (!p->fronts || (n_threads > 0 && p->n_threads == 0)) {
         populate_free(p);
-        return err_thread(err, "populate threads");
+        return rc;
     }
     *ret = p;
     return 0;
@@ -125,7 +130,7 @@ void populate_free(struct populate *p)
     pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
     for (unsigned i = 0; i < p->n_threads; i++)
-        pthread_join(p->threads[i], NULL);
+        thread_join(&p->threads[i]);
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->lock);
     free(p->fronts);

@@ -1,10 +1,11 @@
 #include "tools/interrupt.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+
+#include "base/thread.h"
 
 /* Wakes the watcher for its end; from anyone else it means nothing. */
 #define SIGNAL_END SIGUSR1
@@ -13,7 +14,7 @@
 static struct {
     void (*cancel)(void *arg);
     void *arg;
-    pthread_t thread;
+    struct thread thread;
     atomic_bool ending; /* set before SIGNAL_END is sent */
 } watcher;
 
@@ -85,17 +86,14 @@ int interrupt_start(void (*cancel)(void *arg), void *arg, struct error *err)
     watcher.cancel = cancel;
     watcher.arg = arg;
     atomic_store(&watcher.ending, false);
-    errno = pthread_create(&watcher.thread, NULL, watch, NULL);
-    if (errno)
-        return err_thread(err, "thread for signals");
-    return 0;
+    return thread_start(&watcher.thread, watch, NULL, err, "signals");
 }
 
 void interrupt_stop(void)
 {
     atomic_store(&watcher.ending, true);
-    pthread_kill(watcher.thread, SIGNAL_END);
-    pthread_join(watcher.thread, NULL);
+    pthread_kill(watcher.thread.id, SIGNAL_END);
+    thread_join(&watcher.thread);
 }
 
 void interrupt_unblock(void)

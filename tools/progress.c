@@ -1,22 +1,22 @@
 #include "tools/progress.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "ram/block.h"
 
 #define RATES_SHOWN 4 /* channels whose own rate fits on the line */
 
 /* One per process, as its terminal is. */
 static struct {
-    bool running, stop;
+    bool stop;
     progress_read *read;
     void *arg;
-    pthread_t thread;
+    struct thread thread;
     pthread_mutex_t lock;
     pthread_cond_t stop_cond;
     struct migration_snapshot before, now; /* the thread's */
@@ -134,22 +134,17 @@ int progress_start(enum progress_mode mode, progress_read *read, void *arg, stru
         return 0;
     progress.read = read;
     progress.arg = arg;
-    errno = pthread_create(&progress.thread, NULL, progress_main, NULL);
-    if (errno)
-        return err_thread(err, "thread for progress");
-    progress.running = true;
-    return 0;
+    return thread_start(&progress.thread, progress_main, NULL, err, "progress");
 }
 
 void progress_stop(void)
 {
-    if (!progress.running)
+    if (!progress.thread.running)
         return;
     pthread_mutex_lock(&progress.lock);
     progress.stop = true;
     pthread_cond_broadcast(&progress.stop_cond);
     pthread_mutex_unlock(&progress.lock);
-    pthread_join(progress.thread, NULL);
-    progress.running = false;
+    thread_join(&progress.thread);
     progress_clear();
 }

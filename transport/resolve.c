@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +9,14 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/thread.h"
 
 /* One look-up: what it is about, and what came of it. */
 struct lookup {
     /* Set before the thread starts, read-only after. */
     char host[sizeof(((struct address *)0)->host)], port[sizeof(((struct address *)0)->port)];
     struct addrinfo hints;
+    struct thread thread; /* what it is started with */
 
     /* The thread's until `finished`, then the caller's. */
     int rc, sys; /* getaddrinfo()'s, and errno */
@@ -58,25 +58,6 @@ static void *lookup_main(void *arg)
     return NULL;
 }
 
-/* Nobody joins it. The program's signals are for the program's threads. */
-static int start_detached(struct lookup *l)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    sigset_t all, before;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&thread, &attr, lookup_main, l);
-    if (rc == 0)
-        pthread_setname_np(thread, "ramjet-lookup");
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    return rc;
-}
-
 static struct lookup *lookup_new(const struct address *a, const struct addrinfo *hints,
                                  struct error *err)
 {
@@ -104,10 +85,9 @@ static int lookup_run(struct lookup *l, uint64_t deadline, const struct cancel *
                       struct error *err)
 {
     atomic_store(&l->owners, 2);
-    errno = start_detached(l);
-    if (errno) {
+    if (thread_start_detached(&l->thread, lookup_main, l, err, "lookup") < 0) {
         atomic_store(&l->owners, 1);
-        return err_thread(err, "thread");
+        return -1;
     }
     do {
         if (cancel_poll(cancel, l->wake, POLLIN, deadline, err) < 0)

@@ -1,6 +1,5 @@
 #include "vmm/dirty_ring.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/thread.h"
 
 /* While there is a limit: short, because what a vCPU writes in it too much is slept off at once. */
 #define TICK_NS (5 * NS_PER_MS)
@@ -39,8 +39,7 @@ struct dirty_ring {
     /* Set before the guest runs, read-only after. */
     struct dirty_ring_config config;
     unsigned n_rings;
-    pthread_t thread;
-    bool has_thread;
+    struct thread thread;
 
     _Atomic uint64_t limit; /* bytes/s; written under lock */
 
@@ -325,19 +324,6 @@ static int harvest_by_thread(struct dirty_ring *r, struct error *err)
     return r->answer;
 }
 
-static int start_thread(struct dirty_ring *r, struct error *err)
-{
-    sigset_t all, before;
-
-    sigfillset(&all); /* the program's signals are for the program's threads */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    errno = pthread_create(&r->thread, NULL, ring_main, r);
-    r->has_thread = errno == 0;
-    int rc = r->has_thread ? 0 : err_thread(err, "thread for dirty rings");
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
-}
-
 /* With the lock held: a debt goes with the limit under which it was made. */
 static void set_limit(struct dirty_ring *r, uint64_t bytes_per_s)
 {
@@ -497,7 +483,8 @@ int dirty_ring_new(const struct dirty_ring_config *config, struct dirty_source *
     r->config.vcpus = NULL; /* the caller's */
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->changed, NULL);
-    if (make_log(r, err) < 0 || map_rings(r, config->vcpus, err) < 0 || start_thread(r, err) < 0) {
+    if (make_log(r, err) < 0 || map_rings(r, config->vcpus, err) < 0 ||
+        thread_start(&r->thread, ring_main, r, err, "dirty-ring") < 0) {
         dirty_ring_free(&r->base);
         return -1;
     }
@@ -507,13 +494,13 @@ int dirty_ring_new(const struct dirty_ring_config *config, struct dirty_source *
 
 static void end_thread(struct dirty_ring *r)
 {
-    if (!r->has_thread)
+    if (!r->thread.running)
         return;
     pthread_mutex_lock(&r->lock);
     r->end = true;
     pthread_cond_broadcast(&r->changed);
     pthread_mutex_unlock(&r->lock);
-    pthread_join(r->thread, NULL);
+    thread_join(&r->thread);
 }
 
 void dirty_ring_free(struct dirty_source *s)

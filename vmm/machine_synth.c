@@ -1,12 +1,11 @@
 #include "vmm/machine_synth.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "stream/description.h"
 #include "vmm/dirty_told.h"
 #include "vmm/machine_image.h"
@@ -27,12 +26,11 @@ struct synth {
 
     /* The writer's, while it runs. */
     uint64_t random;
-    pthread_t writer;
 
     /* Who stops it and lets it run again, under `control`. */
     pthread_mutex_t control;
     unsigned holds; /* enum machine_hold */
-    bool writing;
+    struct thread writer;
 
     pthread_mutex_t lock;
     pthread_cond_t stop_cond;
@@ -170,34 +168,21 @@ static void *writer_main(void *arg)
 
 static int start_writer(struct synth *s, struct error *err)
 {
-    sigset_t all, before;
-
     if (s->config.dirty_bytes_per_s == 0)
         return 0;
     s->stop = false;
-    /* A thread inherits the mask: the program's signals are for the program's threads. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&s->writer, NULL, writer_main, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0) {
-        errno = rc;
-        return err_thread(err, "thread for the synthetic guest");
-    }
-    s->writing = true;
-    return 0;
+    return thread_start(&s->writer, writer_main, s, err, "guest");
 }
 
 static void end_writer(struct synth *s)
 {
-    if (!s->writing)
+    if (!s->writer.running)
         return;
     pthread_mutex_lock(&s->lock);
     s->stop = true;
     pthread_cond_broadcast(&s->stop_cond);
     pthread_mutex_unlock(&s->lock);
-    pthread_join(s->writer, NULL);
-    s->writing = false;
+    thread_join(&s->writer);
 }
 
 static int synth_stop(struct machine *m, enum machine_hold why, struct error *err)
@@ -219,7 +204,7 @@ static void synth_resume(struct machine *m, enum machine_hold why)
 
     pthread_mutex_lock(&s->control);
     s->holds &= ~(unsigned)why;
-    if (!s->holds && !s->writing)
+    if (!s->holds && !s->writer.running)
         (void)!start_writer(s, &ignored);
     pthread_mutex_unlock(&s->control);
 }

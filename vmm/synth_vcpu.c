@@ -1,12 +1,11 @@
 #include "vmm/synth_vcpu.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 enum order { ORDER_PAUSE, ORDER_RUN, ORDER_END };
 
@@ -14,8 +13,7 @@ struct synth_vcpu {
     /* Set before the thread starts, read-only after. */
     unsigned index;
     const struct synth_vcpu_client *client;
-    pthread_t thread;
-    bool has_thread;
+    struct thread thread;
 
     /* Any thread, under lock. */
     pthread_mutex_t lock;
@@ -99,21 +97,6 @@ void synth_vcpu_sleep(struct synth_vcpu *v, uint64_t ns)
     pthread_mutex_unlock(&v->lock);
 }
 
-/* The program's signals are for the program's threads. */
-static int start_thread(struct synth_vcpu *v, struct error *err)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS); /* of guest memory, to be told by its handler */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    errno = pthread_create(&v->thread, NULL, vcpu_main, v);
-    int rc = errno ? err_thread(err, "thread for a vCPU") : 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    v->has_thread = rc == 0;
-    return rc;
-}
-
 int synth_vcpu_new(unsigned index, const struct synth_vcpu_client *client, struct synth_vcpu **ret,
                    struct error *err)
 {
@@ -126,7 +109,7 @@ int synth_vcpu_new(unsigned index, const struct synth_vcpu_client *client, struc
     v->still = true;
     pthread_mutex_init(&v->lock, NULL);
     pthread_cond_init(&v->changed, NULL);
-    if (start_thread(v, err) < 0) {
+    if (thread_start(&v->thread, vcpu_main, v, err, "vcpu-%u", index) < 0) {
         synth_vcpu_free(v);
         return -1;
     }
@@ -138,10 +121,8 @@ void synth_vcpu_free(struct synth_vcpu *v)
 {
     if (!v)
         return;
-    if (v->has_thread) {
-        give_order(v, ORDER_END);
-        pthread_join(v->thread, NULL);
-    }
+    give_order(v, ORDER_END);
+    thread_join(&v->thread);
     pthread_cond_destroy(&v->changed);
     pthread_mutex_destroy(&v->lock);
     free(v);

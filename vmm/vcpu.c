@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/thread.h"
 #include "vmm/guest/params.h"
 
 /* Does nothing but end KVM_RUN; a signal of our own, for whoever uses the library has the others.
@@ -46,8 +47,7 @@ struct vcpu {
     struct kvm_run *run; /* immediate_exit: any thread, atomically; else the thread's */
     size_t run_bytes;
     const struct vcpu_client *client;
-    pthread_t thread;
-    bool has_thread;
+    struct thread thread;
 
     /* Any thread, under lock. */
     pthread_mutex_t lock;
@@ -218,11 +218,22 @@ static bool next_order(struct vcpu *v)
     return go;
 }
 
+/* One that came before waits until then: what it is to end has not begun. */
+static void let_kick_in(void)
+{
+    sigset_t kick;
+
+    sigemptyset(&kick);
+    sigaddset(&kick, KICK);
+    pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+}
+
 static void *vcpu_main(void *arg)
 {
     struct vcpu *v = arg;
     struct error err;
 
+    let_kick_in();
     while (next_order(v)) {
         if (run_guest(v, &err) < 0) {
             err_in(&err, "guest, vCPU %u", v->index);
@@ -243,7 +254,7 @@ static void interrupt(struct vcpu *v)
 {
     __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELAXED);
     pthread_cond_broadcast(&v->changed);
-    pthread_kill(v->thread, KICK);
+    pthread_kill(v->thread.id, KICK);
 }
 
 static void give_order(struct vcpu *v, enum order order)
@@ -301,21 +312,12 @@ static void on_kick(int number)
     (void)number; /* KVM_RUN returns: that is all */
 }
 
-/* It takes the kick and no other signal: the program's are for the program's threads. */
 static int start_thread(struct vcpu *v, struct error *err)
 {
     struct sigaction action = {.sa_handler = on_kick}; /* without SA_RESTART */
-    sigset_t all_but_kick, before;
 
     sigaction(KICK, &action, NULL);
-    sigfillset(&all_but_kick);
-    sigdelset(&all_but_kick, KICK);
-    pthread_sigmask(SIG_SETMASK, &all_but_kick, &before);
-    errno = pthread_create(&v->thread, NULL, vcpu_main, v);
-    int rc = errno ? err_thread(err, "thread for a vCPU") : 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    v->has_thread = rc == 0;
-    return rc;
+    return thread_start(&v->thread, vcpu_main, v, err, "vcpu-%u", v->index);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -363,9 +365,9 @@ void vcpu_free(struct vcpu *v)
 {
     if (!v)
         return;
-    if (v->has_thread) {
+    if (v->thread.running) {
         give_order(v, ORDER_END);
-        pthread_join(v->thread, NULL);
+        thread_join(&v->thread);
     }
     if (v->run)
         munmap(v->run, v->run_bytes);

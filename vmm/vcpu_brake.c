@@ -1,7 +1,5 @@
 #include "vmm/vcpu_brake.h"
 
-#include <signal.h>
-
 #include "base/clock.h"
 #include "base/macros.h"
 
@@ -51,23 +49,14 @@ static void *brake_main(void *arg)
     return NULL;
 }
 
-/* The program's signals are for the program's threads. Without a thread nothing is slowed. */
-static void start_thread(struct vcpu_brake *b)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    b->has_thread = pthread_create(&b->thread, NULL, brake_main, b) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 void vcpu_brake_set(struct vcpu_brake *b, unsigned percent)
 {
+    struct error ignored; /* without a thread nothing is slowed */
+
     pthread_mutex_lock(&b->lock);
     b->percent = MIN(percent, (unsigned)BRAKE_PERCENT_MAX);
-    if (percent && !b->has_thread)
-        start_thread(b);
+    if (percent && !b->thread.running)
+        (void)!thread_start(&b->thread, brake_main, b, &ignored, "throttle");
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->lock);
 }
@@ -78,8 +67,7 @@ void vcpu_brake_done(struct vcpu_brake *b)
     b->end = true;
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->lock);
-    if (b->has_thread)
-        pthread_join(b->thread, NULL);
+    thread_join(&b->thread);
     pthread_cond_destroy(&b->changed);
     pthread_mutex_destroy(&b->lock);
 }

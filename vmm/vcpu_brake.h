@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "base/thread.h"
 
 #define BRAKE_PERCENT_MAX 99
 
@@ -20,9 +21,9 @@ struct vcpu_brake {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned percent;
-    bool end, has_thread;
+    bool end;
 
-    pthread_t thread;
+    struct thread thread;
 };
 
 void vcpu_brake_init(struct vcpu_brake *b, void (*hold)(void *arg, bool on), void *arg);
