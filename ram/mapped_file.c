@@ -21,8 +21,8 @@ struct load {
     struct ram_round round; /* its dirty pages are those that the file has */
 
     pthread_mutex_t lock;
-    bool failed;      /* under the lock, as its reason; or atomically */
-    struct error err; /* the first */
+    atomic_bool failed; /* set under the lock, with the reason */
+    struct error err;   /* the first */
 };
 
 /* --- what the file has ----------------------------------------------------------------------- */
@@ -198,7 +198,7 @@ static void fail(struct load *l, const struct error *err)
     pthread_mutex_lock(&l->lock);
     if (!l->failed)
         l->err = *err;
-    __atomic_store_n(&l->failed, true, __ATOMIC_RELAXED);
+    atomic_store_explicit(&l->failed, true, memory_order_relaxed);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -206,7 +206,7 @@ static int load_stripes(struct load *l, uint8_t *buffer, struct error *err)
 {
     struct stripe s;
 
-    while (!__atomic_load_n(&l->failed, __ATOMIC_RELAXED) && stripe_claim(&l->round, &s)) {
+    while (!atomic_load_explicit(&l->failed, memory_order_relaxed) && stripe_claim(&l->round, &s)) {
         if (cancel_requested(l->cancel))
             return err_set(err, ERR_CANCELLED, "cancelled");
         if (load_stripe(l, &s, buffer, err) < 0)

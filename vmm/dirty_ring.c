@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/shared.h"
 #include "base/thread.h"
 
 /* While there is a limit: short, because what a vCPU writes in it too much is slept off at once. */
@@ -179,11 +180,11 @@ static int harvest(struct dirty_ring *r, struct ring *ring, struct error *err)
     for (;; ring->next++, r->reset_due = true) {
         struct kvm_dirty_gfn *entry = &ring->entries[ring->next & (r->config.entries - 1)];
 
-        if (!(__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) & KVM_DIRTY_GFN_F_DIRTY))
+        if (!(shared_load_32(&entry->flags, memory_order_acquire) & KVM_DIRTY_GFN_F_DIRTY))
             return 0;
         if (note(r, ring, entry, err) < 0)
             return -1;
-        __atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
+        shared_store_32(&entry->flags, KVM_DIRTY_GFN_F_RESET, memory_order_release);
     }
 }
 

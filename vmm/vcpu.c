@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/shared.h"
 #include "base/thread.h"
 #include "vmm/guest/params.h"
 
@@ -212,7 +213,7 @@ static bool next_order(struct vcpu *v)
     }
     v->still = false;
     /* Under the lock: a kick that comes later sets it again. */
-    __atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_RELAXED);
+    shared_store_8(&v->run->immediate_exit, 0, memory_order_relaxed);
     bool go = v->order == ORDER_RUN;
     pthread_mutex_unlock(&v->lock);
     return go;
@@ -252,7 +253,7 @@ static void *vcpu_main(void *arg)
 /* With the lock held: ends KVM_RUN, or a sleep, or the wait for the next order. */
 static void interrupt(struct vcpu *v)
 {
-    __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELAXED);
+    shared_store_8(&v->run->immediate_exit, 1, memory_order_relaxed);
     pthread_cond_broadcast(&v->changed);
     pthread_kill(v->thread.id, KICK);
 }
@@ -302,7 +303,7 @@ void vcpu_sleep(struct vcpu *v, uint64_t ns)
 
     pthread_mutex_lock(&v->lock);
     /* Set by every order and nudge, under the lock. */
-    while (!__atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED) && clock_ns() < deadline)
+    while (!shared_load_8(&v->run->immediate_exit, memory_order_relaxed) && clock_ns() < deadline)
         pthread_cond_clockwait(&v->changed, &v->lock, CLOCK_MONOTONIC, &until);
     pthread_mutex_unlock(&v->lock);
 }
