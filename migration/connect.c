@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/thread.h"
@@ -94,29 +95,50 @@ int connect_file(const struct connect_config *config, int fd, struct channel_gro
     return 0;
 }
 
-#define WORD_ON_ITS_WAY_MS 200
-
 /* --- many at once ---------------------------------------------------------------------------- */
 
 struct dialling {
     const struct connect_config *config;
     struct channel_group *group;
     const struct connect_greeting *greeting;
+    uint64_t deadline; /* of the slowest: none of them may take longer */
+    bool *failed;      /* shared by all, under the group's lock: one of them has failed */
     size_t id;
     struct channel *channel; /* NULL: there is none; the group knows why */
     struct thread thread;
 };
 
+/* Whether it may be the destination that ended the channel, and not a fault of this side. */
+static bool is_peers_doing(const struct error *err)
+{
+    return err->kind == ERR_PEER || err->sys == ECONNREFUSED || err->sys == ECONNRESET ||
+           err->sys == EPIPE || err->sys == ENOENT; /* a UNIX socket that has been removed */
+}
+
 /*
  * A destination that refuses us under TLS says so on main and closes everything: a channel may feel
- * that first. Our failure shuts main's ear, so what is on its way there is given the time to come.
+ * that first. Our failure shuts main's ear, so main is heard to its end before. The migration is
+ * over in any case: we close main's sending direction, upon which the destination closes the other,
+ * whether or not it had refused us. One that does not owes us that for the stall timeout.
  */
-static void let_main_hear(const struct dialling *d)
+static void hear_main_out(const struct dialling *d)
 {
-    struct pollfd p = {.fd = d->greeting->main->fd, .events = POLLIN};
+    int main = d->greeting->main->fd;
+    uint64_t silence = deadline_in_ms(d->config->stall_timeout_ms);
+    struct error ignored;
 
-    if (d->config->tls)
-        (void)poll(&p, 1, WORD_ON_ITS_WAY_MS);
+    shutdown(main, SHUT_WR);
+    (void)!cancel_poll(&d->group->cancel, main, POLLRDHUP, MIN(d->deadline, silence), &ignored);
+}
+
+/* False for all but the first: what befalls them may come of what the first does about it. */
+static bool is_first_failure(const struct dialling *d)
+{
+    pthread_mutex_lock(&d->group->lock);
+    bool first = !*d->failed;
+    *d->failed = true;
+    pthread_mutex_unlock(&d->group->lock);
+    return first;
 }
 
 static void *dial_main(void *arg)
@@ -124,13 +146,14 @@ static void *dial_main(void *arg)
     struct dialling *d = arg;
     struct error err;
 
-    if (dial(d->config, d->config->zero_copy, d->group, &d->channel, &err) < 0 ||
-        d->greeting->say(d->channel, d->greeting, d->id, &err) < 0) {
-        err_in(&err, "channel %zu", d->id);
-        if (err.kind != ERR_CANCELLED)
-            let_main_hear(d);
-        channel_group_fail(d->group, &err); /* the others need not go on */
-    }
+    if ((dial(d->config, d->config->zero_copy, d->group, &d->channel, &err) == 0 &&
+         d->greeting->say(d->channel, d->greeting, d->id, &err) == 0) ||
+        !is_first_failure(d))
+        return NULL;
+    err_in(&err, "channel %zu", d->id);
+    if (d->config->tls && is_peers_doing(&err))
+        hear_main_out(d);
+    channel_group_fail(d->group, &err); /* the others need not go on */
     return NULL;
 }
 
@@ -155,7 +178,14 @@ int connect_dial_many(const struct connect_config *config, struct channel_group 
                       struct error *err)
 {
     struct connect_config there = *config;
-    struct dialling each = {.config = &there, .group = group, .greeting = greeting};
+    bool failed = false;
+    struct dialling each = {
+        .config = &there,
+        .group = group,
+        .greeting = greeting,
+        .deadline = deadline_in_ms(config->connect_timeout_ms),
+        .failed = &failed,
+    };
     struct dialling *all = calloc(n, sizeof(*all));
 
     if (!all)

@@ -4,6 +4,7 @@ and no target is left behind. Strangers that come later disturb nothing."""
 
 import os
 import socket
+import ssl
 import sys
 from collections import namedtuple
 
@@ -25,6 +26,43 @@ def refused(scene, case):
     sender.failed(*wrong.send)
     receiver.turns_away("from 127.0.0.1:", *wrong.recv)
     check(not target.exists(), "a snapshot was left behind")
+
+
+def refused_late(scene, case):
+    """A destination that has closed to all others before it looks at main's certificate: it does when
+    the source has nothing more to say there. Its channels feel that nobody listens, and the source
+    still tells what main was told."""
+    wrong = mistakes.client_of_another_authority(scene.folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(wrong.server.folder / "server-cert.pem",
+                            wrong.server.folder / "server-key.pem")
+    context.load_verify_locations(wrong.server.folder / "ca-cert.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    heard, to_say = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(heard, to_say, server_side=True)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sender = ramjet.Ramjet(scene, "send", "--channels", case.channels, *wrong.client.ramjet(),
+                               "synth:64M", "tcp:127.0.0.1:%d" % listener.getsockname()[1])
+        listener.settimeout(patience(10))
+        main, _ = listener.accept()
+    with main:
+        main.settimeout(patience(10))
+        while not to_say.pending:
+            heard.write(main.recv(1 << 16))
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+        main.sendall(to_say.read())
+        while more := main.recv(1 << 16):
+            heard.write(more)
+        try:
+            tls.do_handshake()
+            check(False, "the certificate was taken")
+        except ssl.SSLCertVerificationError:
+            main.sendall(to_say.read())
+    sender.failed(*wrong.send)
 
 
 HELLO = bytes.fromhex("16030102000100" "01fc0303") + bytes(range(32))  # and no more
@@ -248,6 +286,8 @@ def connect(address):
 CASES = [
     *(Case(f"refused, {label}, {channels} channels", refused, channels, wrong)
       for label, wrong in mistakes.ALL for channels in (0, 2)),
+    *(Case(f"refused late, {channels} channels", refused_late, channels, None)
+      for channels in (1, 8)),
     Case("hostile, garbage", hostile, 2, os.urandom(4096)),
     Case("hostile, a web browser", hostile, 2, b"GET / HTTP/1.1\r\nHost: vm.example\r\n\r\n"),
     Case("hostile, migration without TLS", hostile, 2, PLAIN),
