@@ -5,17 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/signature.h"
 #include "base/thread.h"
 #include "stream/stream_format.h"
 
 #define MAGIC_LEN 4 /* what a connection's kind is told by */
 
-#define LOOK_MS      100 /* until the next look whose time is over */
-#define REFUSED_TOLD 8   /* refusals that are told as they come; a flood of them is not */
+#define REFUSED_TOLD 8 /* refusals that are told as they come; a flood of them is not */
 
 /* With main and what else is no connection's, no more than the group holds. */
 #define CONNECTIONS_MAX (CHANNEL_GROUP_MAX - 2)
@@ -40,6 +41,7 @@ struct arrivals {
     struct arrivals_config config;
     struct channel_group *group;
     struct listener listener;
+    int wake; /* an eventfd: what the acceptor waits for may be another */
 
     pthread_mutex_t accept_lock; /* the listener: the acceptor's, and main's when it must know */
     struct thread acceptor;
@@ -75,6 +77,12 @@ static int first_bytes(struct channel *c, void *to, size_t len, const char *what
 
 /* --- those who have not said what they are ---------------------------------------------------- */
 
+/* The acceptor looks once more what it is to wait for, and until when. */
+static void wake_acceptor(const struct arrivals *a)
+{
+    (void)!eventfd_write(a->wake, 1); /* fails where it is to wake up anyway */
+}
+
 /* Under the lock. */
 static void enlist(struct arrivals *a, struct arrival *arrival)
 {
@@ -84,6 +92,7 @@ static void enlist(struct arrivals *a, struct arrival *arrival)
     *(a->newest ? &a->newest->newer : &a->oldest) = arrival;
     a->newest = arrival;
     a->living++;
+    wake_acceptor(a); /* there is a deadline, which another thread may have brought */
 }
 
 /* Under the lock: it is known, or not let in. Once more does no harm. */
@@ -96,6 +105,8 @@ static void delist(struct arrivals *a, struct arrival *arrival)
     arrival->older = arrival->newer = NULL;
     if (a->settling || !a->main) /* the last one is waited for */
         pthread_cond_broadcast(&a->group->changed);
+    if (a->main_over) /* by the acceptor, too */
+        wake_acceptor(a);
 }
 
 /* Under the lock. False: it was dismissed before. */
@@ -184,6 +195,7 @@ static int greet_main(struct arrivals *a, struct arrival *arrival, struct channe
         a->main = c;
         a->main_number = arrival->number;
         a->main_deadline = deadline_in_ms(a->config.connect->connect_timeout_ms);
+        wake_acceptor(a);
     }
     pthread_cond_broadcast(&a->group->changed);
     pthread_mutex_unlock(&a->group->lock);
@@ -431,34 +443,44 @@ static int accept_waiting(struct arrivals *a, struct error *err)
 
 /* --- the acceptor ---------------------------------------------------------------------------- */
 
-/* Under the lock: something has a time that may be over at the next look. */
-static bool has_deadlines(const struct arrivals *a)
+/* Under the lock: when the next one's time is over. */
+static uint64_t next_deadline(const struct arrivals *a)
 {
-    return a->oldest || a->main_deadline != DEADLINE_NEVER || a->settling;
+    uint64_t next = a->settling ? DEADLINE_NEVER : a->main_deadline;
+
+    for (const struct arrival *i = a->oldest; i; i = i->newer) {
+        if (!i->dismissed && !i->known)
+            next = MIN(next, i->deadline);
+    }
+    return next;
 }
 
 /*
- * Sleeps until a connection waits, main is closed while its owner does not read it, or it is time
- * to look whose time is over: 1; or the group is cancelled: 0.
+ * Sleeps until a connection waits, main is closed while its owner does not read it, somebody's time
+ * is over, or wake_acceptor(): 1; or the group is cancelled: 0.
  */
 static int sleep_a_while(struct arrivals *a, struct error *err)
 {
-    struct pollfd p[LISTENER_MAX + 2] = {{.fd = a->group->cancel.fd, .events = POLLIN}};
-    struct pollfd *main = &p[a->listener.n + 1];
+    struct pollfd p[LISTENER_MAX + 3] = {{.fd = a->group->cancel.fd, .events = POLLIN},
+                                         {.fd = a->wake, .events = POLLIN}};
+    struct pollfd *main = &p[a->listener.n + 2];
+    eventfd_t ignored;
     int n;
 
     for (size_t i = 0; i < a->listener.n; i++)
-        p[i + 1] = (struct pollfd){.fd = a->listener.fds[i], .events = POLLIN};
+        p[i + 2] = (struct pollfd){.fd = a->listener.fds[i], .events = POLLIN};
     pthread_mutex_lock(&a->group->lock);
-    int timeout = has_deadlines(a) ? LOOK_MS : -1;
+    uint64_t deadline = next_deadline(a);
     bool watched = a->settling && !a->main_over;
     *main = (struct pollfd){.fd = watched ? a->main->fd : -1, .events = POLLRDHUP};
     pthread_mutex_unlock(&a->group->lock);
     do {
-        n = poll(p, a->listener.n + 2, timeout);
+        n = poll(p, a->listener.n + 3, deadline_poll_ms(deadline));
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return err_sys(err, "wait for connections at %s", a->listener.text);
+    if (p[1].revents)
+        (void)!eventfd_read(a->wake, &ignored);
     if (main->revents) {
         pthread_mutex_lock(&a->group->lock);
         a->main_over = true;
@@ -516,6 +538,12 @@ int arrivals_new(const struct arrivals_config *config, struct arrivals **ret, st
     a->group = config->group;
     a->main_deadline = DEADLINE_NEVER;
     pthread_mutex_init(&a->accept_lock, NULL);
+    a->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (a->wake < 0) {
+        err_sys(err, "eventfd for connections");
+        arrivals_free(a);
+        return -1;
+    }
     if (connect_listen(config->connect, a->group, &a->listener, err) < 0) {
         arrivals_free(a);
         return -1;
@@ -626,6 +654,7 @@ static void set_settling(struct arrivals *a, bool settling)
     a->settling = settling;
     if (a->main_deadline != DEADLINE_NEVER)
         a->main_deadline = deadline_in_ms(a->config.connect->connect_timeout_ms);
+    wake_acceptor(a); /* which watches main meanwhile */
     pthread_mutex_unlock(&a->group->lock);
 }
 
@@ -682,5 +711,6 @@ void arrivals_free(struct arrivals *a)
     if (!a->main_taken)
         channel_group_drop(a->group, a->main);
     pthread_mutex_destroy(&a->accept_lock);
+    fd_close(&a->wake);
     free(a);
 }
