@@ -33,22 +33,14 @@ static const char *const fact_names[] = {
     FACT(WAITING) = "waits-for-incoming",
     FACT(LISTENING) = "listens",
     FACT(POSTMIGRATE) = "postmigrate",
-    FACT(POSTCOPY_PAUSED) = "postcopy-paused",
     FACT(RESUME) = "resume",
-    FACT(BLOCKED) = "blocked",
-    FACT(POISONED) = "poisoned-memory",
     FACT(BAD_CHANNELS) = "bad-channel-list",
     FACT(CPR_CHANNEL) = "cpr-channel",
     FACT(FILE_ADDRESS) = "file-address",
     FACT(ONE_CONNECTION) = "one-connection",
-    FACT(RDMA_ADDRESS) = "rdma-address",
     FACT(UNIX_ADDRESS) = "unix-address",
     FACT(RAM_PRIVATE) = "private-ram",
-    FACT(NOT_LINUX) = "not-linux",
-    FACT(NO_USERFAULTFD) = "no-userfaultfd",
-    FACT(NO_WRITE_PROTECTION) = "no-write-protection",
     FACT(NO_DIRTY_RING) = "no-dirty-ring",
-    FACT(NO_O_DIRECT) = "no-o-direct",
 };
 _Static_assert(ARRAY_LEN(fact_names) == FACT_END - CAP_N, "a name for each fact");
 
@@ -113,8 +105,10 @@ const char *moment_name(enum moment moment)
  * something else; not on this host; not in this build; not at this end.
  *
  * C…, P…, M… and I… are QEMU's rules by our numbers, most of them tried on a running 7.2 and 11.1;
- * B… are about RAM blocks, and R… are our own. Left out: M20, I3 and what only block devices and
- * Xen know.
+ * B… are about RAM blocks, and R… are our own. Left out: M20, I3, what only block devices and Xen
+ * know, and rules about what nothing here can find out or cause: an RDMA address, a paused
+ * postcopy, a device that blocks, memory that the host has lost, a host without userfaultfd or
+ * O_DIRECT. Such a rule comes with the code that sets its fact.
  */
 const struct rule rules[] = {
     /* --- while a name or value is read --- */
@@ -188,9 +182,6 @@ const struct rule rules[] = {
      .class = GATE_CONFLICT,
      .why = "background-snapshot goes with events, x-ignore-shared and mapped-ram only; switch the "
             "others off"},
-    {"C21", AT_CAPABILITIES, .when = F(LISTENING) | F(RDMA_ADDRESS),
-     .clashes = C(XBZRLE) | C(MULTIFD) | C(POSTCOPY_RAM), .class = GATE_CONFLICT,
-     .why = "an RDMA destination takes none of xbzrle, multifd and postcopy-ram", .since = "10.2"},
     {"R4", AT_SET, .when = F(TLS_PSK), .clashes = F(TLS_CREDS), .class = GATE_CONFLICT,
      .why = "TLS takes a PSK or certificates: give --tls-psk or tls-creds, not both",
      .ours = "QEMU has both as kinds of one object"},
@@ -210,19 +201,8 @@ const struct rule rules[] = {
      .why = "max-cpu-throttle must not be below cpu-throttle-initial; set both in one command"},
 
     /* --- setting: not on this host --- */
-    {"C6", AT_CAPABILITIES, .when = F(WAITING) | F(NO_USERFAULTFD), .newly = C(POSTCOPY_RAM),
-     .class = GATE_HOST,
-     .why = "postcopy-ram at a destination needs userfaultfd for the guest's kinds of memory; see "
-            "vm.unprivileged_userfaultfd"},
-    {"C12", AT_CAPABILITIES, .when = C(ZERO_COPY_SEND) | F(NOT_LINUX), .class = GATE_HOST,
-     .why = "zero-copy-send needs Linux"},
     {"C15", AT_CAPABILITIES, .when = C(DIRTY_LIMIT) | F(NO_DIRTY_RING), .class = GATE_HOST,
      .why = "dirty-limit needs KVM with its dirty ring", .since = "8.1"},
-    {"C19", AT_CAPABILITIES, .when = C(BACKGROUND_SNAPSHOT) | F(NO_WRITE_PROTECTION),
-     .class = GATE_HOST,
-     .why = "background-snapshot needs userfaultfd with write protection for the guest's memory"},
-    {"P4", AT_PARAMETERS, .when = F(DIRECT_IO) | F(NO_O_DIRECT), .class = GATE_BUILD,
-     .why = "direct-io needs O_DIRECT", .since = "9.1"},
 
     /* --- setting: not in this build, not at this end --- */
     {"C18", AT_CAPABILITIES, .newly = C(X_COLO), .class = GATE_BUILD,
@@ -264,10 +244,8 @@ const struct rule rules[] = {
      .why = "this VM waits for a migration itself; there is nothing to send yet"},
     {"M10", AT_MIGRATE, .when = F(POSTMIGRATE), .class = GATE_STATE,
      .why = "this VM was migrated away; cont makes it an ordinary one again"},
-    {"M17", AT_MIGRATE, .when = F(RESUME), .needs = F(POSTCOPY_PAUSED), .class = GATE_STATE,
+    {"M17", AT_MIGRATE, .when = F(RESUME), .class = GATE_STATE,
      .why = "only a paused postcopy can be resumed"},
-    {"M17", AT_MIGRATE, .when = F(RESUME), .clashes = C(RELEASE_RAM), .class = GATE_CONFLICT,
-     .why = "release-ram has dropped what a resumed postcopy would need"},
     {"I2", AT_INCOMING, .when = F(LISTENING), .class = GATE_STATE,
      .why = "this VM listens already; migrate-incoming is for once"},
     {"I1", AT_INCOMING, .needs = F(WAITING), .class = GATE_STATE,
@@ -283,11 +261,10 @@ const struct rule rules[] = {
      .since = "10.0"},
     {"M2", AT_START, .when = C(MAPPED_RAM), .needs = F(FILE_ADDRESS), .class = GATE_TRANSPORT,
      .why = "mapped-ram needs a file that can be written anywhere; use file:PATH", .since = "9.0"},
-    {"M3", AT_START, .when = C(MULTIFD), .clashes = F(ONE_CONNECTION) | F(RDMA_ADDRESS),
-     .class = GATE_TRANSPORT,
+    {"M3", AT_START, .when = C(MULTIFD), .clashes = F(ONE_CONNECTION), .class = GATE_TRANSPORT,
      .why = "multifd needs many connections, and this address is one: use tcp, unix or vsock, or "
             "--channels 0"},
-    {"M3", AT_START, .when = C(POSTCOPY_PREEMPT), .clashes = F(ONE_CONNECTION) | F(RDMA_ADDRESS),
+    {"M3", AT_START, .when = C(POSTCOPY_PREEMPT), .clashes = F(ONE_CONNECTION),
      .class = GATE_TRANSPORT,
      .why = "postcopy-preempt needs a second connection: use tcp, unix or vsock"},
     {"M3", AT_START, .when = C(MULTIFD) | F(FILE_ADDRESS), .needs = C(MAPPED_RAM),
@@ -305,8 +282,6 @@ const struct rule rules[] = {
      .since = "10.2"},
 
     /* --- migrate and migrate-incoming: never together, first something else, blocked --- */
-    {"M6", AT_START, .when = F(RDMA_ADDRESS), .clashes = C(XBZRLE) | C(POSTCOPY_RAM),
-     .class = GATE_CONFLICT, .why = "RDMA takes neither xbzrle nor postcopy-ram"},
     {"M7", AT_MIGRATE, .when = C(MAPPED_RAM), .clashes = F(COMPRESSED) | F(TLS),
      .class = GATE_CONFLICT,
      .why = "mapped-ram goes with neither multifd-compression nor TLS; switch them off",
@@ -339,10 +314,6 @@ const struct rule rules[] = {
      .class = GATE_REQUIRES,
      .why = "direct-io is for pages with places of their own in a file; switch mapped-ram on too",
      .ours = "QEMU takes it without effect; here multifd is not needed for it, either"},
-    {"M11", AT_MIGRATE, .when = F(BLOCKED), .class = GATE_BLOCKED,
-     .why = "a device of this VM cannot be migrated"},
-    {"M12", AT_MIGRATE, .when = F(POISONED), .class = GATE_BLOCKED,
-     .why = "the host has lost pages of the guest's memory; the guest must be restarted"},
     {"R13", AT_MIGRATE, .when = F(CPR_EXEC), .clashes = C(MAPPED_RAM), .class = GATE_CONFLICT,
      .why = "mode cpr-exec writes no pages, and mapped-ram is places for them; switch it off",
      .ours = "QEMU takes both"},

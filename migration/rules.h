@@ -39,23 +39,15 @@ enum fact {
     FACT_WAITING,      /* the VM was started to wait for a migration, and none has come */
     FACT_LISTENING,    /* it waits, and has an address already */
     FACT_POSTMIGRATE,
-    FACT_POSTCOPY_PAUSED,
-    FACT_RESUME, /* migrate is asked to resume */
-    FACT_BLOCKED,
-    FACT_POISONED,
+    FACT_RESUME,       /* migrate is asked to resume */
     FACT_BAD_CHANNELS, /* no main channel, or two of a kind */
     FACT_CPR_CHANNEL,  /* a UNIX channel of type cpr is there */
     FACT_FILE_ADDRESS,
     FACT_ONE_CONNECTION, /* exec, or a connected descriptor: it cannot be dialled again */
-    FACT_RDMA_ADDRESS,
     FACT_UNIX_ADDRESS,
     FACT_RAM_PRIVATE, /* a RAM block that is not shared, or has no descriptor */
     /* What the host lacks. */
-    FACT_NOT_LINUX,
-    FACT_NO_USERFAULTFD,
-    FACT_NO_WRITE_PROTECTION,
     FACT_NO_DIRTY_RING,
-    FACT_NO_O_DIRECT,
     FACT_END,
 };
 _Static_assert(FACT_END <= 64, "capabilities and facts are the bits of one set");
