@@ -36,7 +36,7 @@ static int mark_first_round(struct outgoing *m, struct error *err)
             uint64_t bits = atomic_load_explicit(&dirty->words[w], memory_order_relaxed);
             unsigned n = dirty_bitmap_merge(&m->round.zeros[i], w, ~bits);
 
-            atomic_fetch_add_explicit(&m->counters.zero, n, memory_order_relaxed);
+            atomic_fetch_add_explicit(&m->absent_pages, n, memory_order_relaxed);
         }
     }
     return 0;

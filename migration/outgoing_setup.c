@@ -7,6 +7,7 @@
 #include "migration/cpr_channel.h"
 #include "multifd/file_pool.h"
 #include "multifd/send_pool.h"
+#include "ram/page_inline.h"
 #include "stream/command.h"
 
 #define RAM_SECTION_ID 1
@@ -124,17 +125,13 @@ static int make_file_pool(struct outgoing *m, struct page_sink **ret, struct err
 
 static int make_inline(struct outgoing *m, struct page_sink **ret, struct error *err)
 {
-    return page_inline_new(&m->out, &m->counters, ret, err);
+    return page_inline_new(&m->out, ret, err);
 }
 
-static const struct {
-    int (*make)(struct outgoing *m, struct page_sink **ret, struct error *err);
-    const struct channel_stats *(*stats)(const struct page_sink *sink, size_t i,
-                                         struct channel_traffic *ret); /* NULL: no channels */
-} sinks[] = {
-    [PAGES_ON_MAIN] = {make_inline, NULL},
-    [PAGES_ON_CHANNELS] = {make_pool, send_pool_stats},
-    [PAGES_IN_PLACE] = {make_file_pool, file_pool_stats},
+static int (*const sinks[])(struct outgoing *m, struct page_sink **ret, struct error *err) = {
+    [PAGES_ON_MAIN] = make_inline,
+    [PAGES_ON_CHANNELS] = make_pool,
+    [PAGES_IN_PLACE] = make_file_pool,
 };
 _Static_assert(ARRAY_LEN(sinks) == PLAN_PAGES_N, "a sink for each way that pages travel");
 
@@ -142,11 +139,10 @@ static int make_sink(struct outgoing *m, struct error *err)
 {
     struct page_sink *sink;
 
-    if (sinks[m->plan.pages].make(m, &sink, err) < 0)
+    if (sinks[m->plan.pages](m, &sink, err) < 0)
         return -1;
     pthread_mutex_lock(&m->group.lock);
     m->sink = sink;
-    m->channel_stats = sinks[m->plan.pages].stats;
     pthread_mutex_unlock(&m->group.lock);
     return 0;
 }

@@ -1,7 +1,5 @@
 #include "migration/outgoing_state.h"
 
-#include "multifd/send_pool.h"
-
 struct outgoing_live outgoing_live_now(struct outgoing *m)
 {
     pthread_mutex_lock(&m->group.lock);
@@ -45,36 +43,34 @@ void outgoing_tell_converge(struct outgoing *m)
 
 /* --- statistics ------------------------------------------------------------------------------ */
 
-/* Whether main's thread writes pages, on a channel beside main. */
-static bool has_own_writer(const struct outgoing *m)
+/* What main's thread has counted of pages; NULL: others move them. */
+static const struct channel_stats *main_pages(const struct outgoing *m, struct channel_traffic *ret)
 {
-    return m->channel_stats && m->plan.n_workers == 0;
+    *ret = (struct channel_traffic){0};
+    if (!m->sink || m->sink->n_channels > 0)
+        return NULL;
+    return m->sink->ops->stats(m->sink, 0, ret);
 }
 
 uint64_t outgoing_main_bytes(const struct outgoing *m)
 {
-    uint64_t bytes = atomic_load_explicit(&m->main->bytes_sent, memory_order_relaxed);
-    struct channel_traffic pages = {0};
+    struct channel_traffic beside;
 
-    if (has_own_writer(m))
-        m->channel_stats(m->sink, 0, &pages);
-    return bytes + pages.bytes;
+    main_pages(m, &beside);
+    return atomic_load_explicit(&m->main->bytes_sent, memory_order_relaxed) + beside.bytes;
 }
 
-/* Pages on main, or beside it. */
+/* Pages that main's thread has sent, or said to be zero. */
 static void read_main_pages(const struct outgoing *m, struct migration_snapshot *ret)
 {
-    const _Atomic uint64_t *normal = &m->counters.normal, *zero = &m->counters.zero;
     struct channel_traffic ignored;
+    const struct channel_stats *s = main_pages(m, &ignored);
 
-    if (has_own_writer(m)) {
-        const struct channel_stats *s = m->channel_stats(m->sink, 0, &ignored);
-
-        normal = &s->normal;
-        zero = &s->zero;
-    }
-    ret->normal = atomic_load_explicit(normal, memory_order_relaxed);
-    ret->zero = atomic_load_explicit(zero, memory_order_relaxed);
+    ret->zero = atomic_load_explicit(&m->absent_pages, memory_order_relaxed);
+    if (!s)
+        return;
+    ret->normal = atomic_load_explicit(&s->normal, memory_order_relaxed);
+    ret->zero += atomic_load_explicit(&s->zero, memory_order_relaxed);
 }
 
 /* Under the group's lock: all that channels tell. */
@@ -90,14 +86,15 @@ static void read_channels(struct outgoing *m, struct migration_snapshot *ret)
     ret->wire_bytes = sent;
     migration_snapshot_main(&m->stats, sent, ret);
     read_main_pages(m, ret);
-    for (unsigned id = 0; m->channel_stats && id < m->plan.n_workers; id++) {
+    if (!m->sink)
+        return;
+    for (unsigned id = 0; id < m->sink->n_channels; id++) {
         struct channel_traffic traffic;
-        const struct channel_stats *s = m->channel_stats(m->sink, id, &traffic);
+        const struct channel_stats *s = m->sink->ops->stats(m->sink, id, &traffic);
 
         migration_snapshot_add(ret, id, s, &traffic);
     }
-    if (m->sink && m->plan.pages == PAGES_ON_CHANNELS)
-        ret->missed_zero_copy = send_pool_missed_zero_copy(m->sink);
+    ret->missed_zero_copy = atomic_load_explicit(&m->sink->missed_zero_copy, memory_order_relaxed);
 }
 
 void outgoing_snapshot(struct outgoing *m, struct migration_snapshot *ret)

@@ -12,7 +12,6 @@
 #include "migration/pause.h"
 #include "migration/plan.h"
 #include "migration/stats.h"
-#include "ram/page_inline.h"
 #include "ram/page_sink.h"
 #include "ram/ram_save.h"
 #include "stream/stream_out.h"
@@ -29,7 +28,7 @@ struct outgoing {
 
     struct channel_group group;
     struct migration_stats stats;
-    struct page_counters counters; /* of pages on the main stream */
+    _Atomic uint64_t absent_pages; /* that main's thread says to be zero without a look */
 
     /* The running thread's alone. */
     struct file_target file; /* that is written; none: there is a peer */
@@ -59,9 +58,6 @@ struct outgoing {
     struct migration_meter meter;
     struct channel *main;
     struct page_sink *sink; /* what outgoing_stats() may look at */
-    /* Of its channels; NULL: it has none. */
-    const struct channel_stats *(*channel_stats)(const struct page_sink *sink, size_t i,
-                                                 struct channel_traffic *ret);
     bool cancel_wanted;
     bool asking;  /* the destination may have all and wait for RUN or DROP: a failure says DROP */
     bool leaving; /* all is over but the goodbyes */

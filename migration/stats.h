@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "multifd/channel_stats.h"
 #include "multifd/packet.h"
+#include "ram/channel_stats.h"
 
 /* As query-migrate spells them: migration_status_name(). */
 enum migration_status {

@@ -34,7 +34,6 @@ struct file_pool {
     struct crew crew; /* not started: there are no threads */
     const struct mapped_ram *mapped;
     struct dirty_bitmap *written;
-    bool threads;
     size_t n;
     struct file_writer writers[];
 };
@@ -143,7 +142,7 @@ static int pool_round(struct page_sink *sink, struct ram_round *round, bool barr
     (void)barrier;
     if (!round)
         return 0;
-    if (!pool->threads)
+    if (pool->base.n_channels == 0)
         return write_round(pool, &pool->writers[0], round, err);
     return crew_carry_out(&pool->crew, round, err);
 }
@@ -162,7 +161,22 @@ static void pool_free(struct page_sink *sink)
     free(pool);
 }
 
-static const struct page_sink_ops pool_ops = {.round = pool_round, .free = pool_free};
+/* Packets are calls that wrote. */
+static const struct channel_stats *pool_stats(const struct page_sink *sink, size_t i,
+                                              struct channel_traffic *ret)
+{
+    const struct file_pool *pool = (const struct file_pool *)sink;
+    const struct file_writer *w = &pool->writers[i];
+
+    *ret = (struct channel_traffic){
+        .bytes = atomic_load_explicit(&w->channel->bytes_sent, memory_order_relaxed),
+        .method = CODEC_NONE,
+    };
+    return &w->stats;
+}
+
+static const struct page_sink_ops pool_ops = {
+    .round = pool_round, .stats = pool_stats, .free = pool_free};
 
 int file_pool_new(const struct file_pool_config *config, struct page_sink **ret, struct error *err)
 {
@@ -182,30 +196,17 @@ int file_pool_new(const struct file_pool_config *config, struct page_sink **ret,
         .n = config->n,
     };
     pool->base.ops = &pool_ops;
+    pool->base.n_channels = config->threads ? config->n : 0;
     pool->group = config->group;
     pool->mapped = config->mapped;
     pool->written = config->written;
-    pool->threads = config->threads;
     pool->n = config->n;
     for (size_t i = 0; i < config->n; i++)
         pool->writers[i].channel = config->channels[i];
-    if (pool->threads && crew_start(&pool->crew, &crew, err) < 0) {
+    if (config->threads && crew_start(&pool->crew, &crew, err) < 0) {
         pool_free(&pool->base);
         return -1;
     }
     *ret = &pool->base;
     return 0;
-}
-
-const struct channel_stats *file_pool_stats(const struct page_sink *sink, size_t i,
-                                            struct channel_traffic *ret)
-{
-    const struct file_pool *pool = (const struct file_pool *)sink;
-    const struct file_writer *w = &pool->writers[i];
-
-    *ret = (struct channel_traffic){
-        .bytes = atomic_load_explicit(&w->channel->bytes_sent, memory_order_relaxed),
-        .method = CODEC_NONE,
-    };
-    return &w->stats;
 }

@@ -8,7 +8,6 @@
 #pragma once
 
 #include "base/cpus.h"
-#include "multifd/channel_stats.h"
 #include "ram/page_sink.h"
 #include "ram/ram_list.h"
 #include "transport/channel_group.h"
@@ -28,6 +27,3 @@ struct file_pool_config {
 /* Starts the threads. Takes the channels, also when it fails; fails as a send_pool does. */
 MUST_USE int file_pool_new(const struct file_pool_config *config, struct page_sink **ret,
                            struct error *err);
-/* Counters of channel `i`; packets are calls that wrote. Any thread. */
-const struct channel_stats *file_pool_stats(const struct page_sink *pool, size_t i,
-                                            struct channel_traffic *ret);

@@ -10,8 +10,8 @@
 #pragma once
 
 #include "base/cpus.h"
-#include "multifd/channel_stats.h"
 #include "multifd/packet.h"
+#include "ram/channel_stats.h"
 #include "ram/populate.h"
 #include "transport/channel_group.h"
 

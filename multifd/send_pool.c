@@ -18,8 +18,7 @@ struct send_pool {
     struct crew crew;
     _Atomic uint64_t packet_number;
     enum codec_method method;
-    _Atomic uint64_t missed_zero_copy; /* barriers, see send_pool_missed_zero_copy() */
-    uint64_t copied_sends;             /* of all channels, at the latest barrier; under the lock */
+    uint64_t copied_sends; /* of all channels, at the latest barrier; under the lock */
     size_t n;
     struct send_channel channels[]; /* a thread each */
 };
@@ -57,7 +56,7 @@ static void count_missed(void *arg, void *given)
         copied +=
             atomic_load_explicit(&pool->channels[i].channel->copied_sends, memory_order_relaxed);
     if (copied != pool->copied_sends)
-        atomic_fetch_add_explicit(&pool->missed_zero_copy, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pool->base.missed_zero_copy, 1, memory_order_relaxed);
     pool->copied_sends = copied;
 }
 
@@ -97,8 +96,22 @@ static void pool_free(struct page_sink *sink)
     free(pool);
 }
 
+static const struct channel_stats *pool_stats(const struct page_sink *sink, size_t i,
+                                              struct channel_traffic *ret)
+{
+    const struct send_pool *pool = (const struct send_pool *)sink;
+    const struct send_channel *c = &pool->channels[i];
+
+    *ret = (struct channel_traffic){
+        .bytes = atomic_load_explicit(&c->channel->bytes_sent, memory_order_relaxed),
+        .copied_sends = atomic_load_explicit(&c->channel->copied_sends, memory_order_relaxed),
+        .method = (int)pool->method,
+    };
+    return &c->stats;
+}
+
 static const struct page_sink_ops pool_ops = {
-    .round = pool_round, .finish = pool_finish, .free = pool_free};
+    .round = pool_round, .finish = pool_finish, .stats = pool_stats, .free = pool_free};
 
 int send_pool_greet(struct channel *c, const struct uuid *uuid, size_t id, struct error *err)
 {
@@ -151,6 +164,7 @@ int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
         .n = config->n,
     };
     pool->base.ops = &pool_ops;
+    pool->base.n_channels = config->n;
     pool->group = config->group;
     pool->method = config->method;
     pool->n = config->n;
@@ -168,25 +182,4 @@ int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
     }
     *ret = &pool->base;
     return 0;
-}
-
-const struct channel_stats *send_pool_stats(const struct page_sink *sink, size_t i,
-                                            struct channel_traffic *ret)
-{
-    const struct send_pool *pool = (const struct send_pool *)sink;
-    const struct send_channel *c = &pool->channels[i];
-
-    *ret = (struct channel_traffic){
-        .bytes = atomic_load_explicit(&c->channel->bytes_sent, memory_order_relaxed),
-        .copied_sends = atomic_load_explicit(&c->channel->copied_sends, memory_order_relaxed),
-        .method = (int)pool->method,
-    };
-    return &c->stats;
-}
-
-uint64_t send_pool_missed_zero_copy(const struct page_sink *sink)
-{
-    const struct send_pool *pool = (const struct send_pool *)sink;
-
-    return atomic_load_explicit(&pool->missed_zero_copy, memory_order_relaxed);
 }

@@ -8,7 +8,6 @@
 
 #include "base/cpus.h"
 #include "base/uuid.h"
-#include "multifd/channel_stats.h"
 #include "multifd/packet.h"
 #include "ram/page_sink.h"
 #include "transport/channel_group.h"
@@ -32,9 +31,3 @@ MUST_USE int send_pool_greet(struct channel *c, const struct uuid *uuid, size_t 
  */
 MUST_USE int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
                            struct error *err);
-
-/* Counters of channel `i`. Any thread. */
-const struct channel_stats *send_pool_stats(const struct page_sink *pool, size_t i,
-                                            struct channel_traffic *ret);
-/* Barriers before which some send was copied that asked for zero-copy. Any thread. */
-uint64_t send_pool_missed_zero_copy(const struct page_sink *pool);

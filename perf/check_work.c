@@ -144,7 +144,7 @@ static void written_done(struct written *w)
 /* As records of the main stream. */
 static void write_inline(const struct piece *p)
 {
-    struct page_counters counters = {0};
+    struct channel_traffic beside;
     struct page_sink *sink;
     struct bytes_out out;
     struct written w;
@@ -152,11 +152,12 @@ static void write_inline(const struct piece *p)
 
     written_init(&w, p);
     bytes_out_init(&out);
-    OK(page_inline_new(&out.out, &counters, &sink, &err), err, p->name);
+    OK(page_inline_new(&out.out, &sink, &err), err, p->name);
     OK(sink->ops->round(sink, &w.round, true, &err), err, p->name);
-    assert_int_equal(counters.normal + counters.zero, MOVED_PAGES);
+    const struct channel_stats *stats = sink->ops->stats(sink, 0, &beside);
+    assert_int_equal(stats->normal + stats->zero, MOVED_PAGES);
     struct buf bytes = bytes_out_take(&out);
-    assert_true(bytes.len > counters.normal * RAM_PAGE_SIZE);
+    assert_true(bytes.len > stats->normal * RAM_PAGE_SIZE);
     buf_done(&bytes);
     sink->ops->free(sink);
     written_done(&w);

@@ -8,8 +8,8 @@
 struct page_inline {
     struct page_sink base;
     struct stream_out *out;
-    struct page_counters *counters;
     struct page_walk walk;
+    struct channel_stats stats; /* normal and zero alone */
 };
 
 /* The word that starts a page record, and the block's name where it is not the one before. */
@@ -54,8 +54,8 @@ static int walk_round(struct page_inline *in, struct ram_round *round, struct er
             zero++;
         } else {
             /* Once for each stripe: for each page it would cost as much as a zero page. */
-            atomic_fetch_add_explicit(&in->counters->normal, normal, memory_order_relaxed);
-            atomic_fetch_add_explicit(&in->counters->zero, zero, memory_order_relaxed);
+            atomic_fetch_add_explicit(&in->stats.normal, normal, memory_order_relaxed);
+            atomic_fetch_add_explicit(&in->stats.zero, zero, memory_order_relaxed);
             normal = zero = 0;
             if (out->failed)
                 break;
@@ -86,16 +86,26 @@ static void inline_free(struct page_sink *sink)
     free(in);
 }
 
-static const struct page_sink_ops inline_ops = {.round = inline_round, .free = inline_free};
+/* The bytes are the main stream's. */
+static const struct channel_stats *inline_stats(const struct page_sink *sink, size_t i,
+                                                struct channel_traffic *ret)
+{
+    (void)i;
+    *ret = (struct channel_traffic){.method = -1};
+    return &((const struct page_inline *)sink)->stats;
+}
 
-int page_inline_new(struct stream_out *out, struct page_counters *counters, struct page_sink **ret,
-                    struct error *err)
+static const struct page_sink_ops inline_ops = {
+    .round = inline_round, .stats = inline_stats, .free = inline_free};
+
+int page_inline_new(struct stream_out *out, struct page_sink **ret, struct error *err)
 {
     struct page_inline *in = calloc(1, sizeof(*in));
 
     if (!in)
         return err_sys(err, "memory for a page sink");
-    *in = (struct page_inline){.base.ops = &inline_ops, .out = out, .counters = counters};
+    in->base.ops = &inline_ops;
+    in->out = out;
     *ret = &in->base;
     return 0;
 }

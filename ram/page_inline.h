@@ -6,12 +6,7 @@
 #include "ram/page_sink.h"
 #include "stream/stream_out.h"
 
-struct page_counters {
-    _Atomic uint64_t normal, zero; /* pages; written by one thread, read by any */
-};
-
-MUST_USE int page_inline_new(struct stream_out *out, struct page_counters *counters,
-                             struct page_sink **ret, struct error *err);
+MUST_USE int page_inline_new(struct stream_out *out, struct page_sink **ret, struct error *err);
 
 /*
  * Writes a ZERO record for every page of the bitmaps, clearing them: for sinks whose zero pages

@@ -166,7 +166,7 @@ static void check_counters(const char *label, const struct world *w, uint64_t pa
 
     for (size_t i = 0; i < w->n; i++) {
         struct channel_traffic traffic;
-        const struct channel_stats *s = file_pool_stats(w->sink, i, &traffic);
+        const struct channel_stats *s = w->sink->ops->stats(w->sink, i, &traffic);
 
         normal += s->normal;
         zero += s->zero;

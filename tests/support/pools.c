@@ -92,7 +92,7 @@ void pools_finish(struct pools *p, const char *label)
     struct uuid uuid;
     struct error err;
     struct channel_traffic traffic;
-    uint64_t normal = 0;
+    uint64_t normal = 0, sent = 0;
 
     OK(recv_pool_finish(p->pool, &err), err, label);
     for (size_t i = 0; i < p->n; i++) {
@@ -102,6 +102,11 @@ void pools_finish(struct pools *p, const char *label)
         normal += in->normal;
     }
     CHECK(normal > 0, "%s: no page was counted", label);
+    CHECK(p->sink->n_channels == p->n, "%s: channels of the sink", label);
+    for (size_t i = 0; i < p->n; i++)
+        sent += p->sink->ops->stats(p->sink, i, &traffic)->normal;
+    CHECK(sent == normal, "%s: %llu pages sent, %llu received", label, (unsigned long long)sent,
+          (unsigned long long)normal);
     assert_int_equal(recv_pool_channels(p->pool, &uuid), p->n);
     CHECK(uuid.bytes[0] == 1 && uuid.bytes[2] == 3, "%s: another UUID", label);
     p->sink->ops->free(p->sink); /* closes */

@@ -1,6 +1,7 @@
 /*
- * multifd/channel_stats.h: what each channel counts, in either direction. Written by the channel's
- * thread, read by any.
+ * ram/channel_stats.h: what is counted of pages on their way, in either direction: by each channel,
+ * by each writer of a file, or by the main stream's thread. One thread writes it, any thread reads
+ * it.
  */
 #pragma once
 
