@@ -83,24 +83,46 @@ void err_reason(int sys, char ret[static ERR_REASON_LEN])
     }
 }
 
+/* What an error is before it has a text. */
+static void begin(struct error *err, enum err_kind kind, int sys)
+{
+    err->kind = kind;
+    err->sys = sys;
+    err->remedy = REMEDY_NONE;
+    err->remedy_at = 0;
+}
+
+static void set(struct error *err, enum err_kind kind, const char *fmt, va_list args)
+{
+    begin(err, kind, 0);
+    vsnprintf(err->text, sizeof(err->text), fmt, args);
+    printable(err->text);
+}
+
 int err_set(struct error *err, enum err_kind kind, const char *fmt, ...)
 {
     va_list args;
 
-    err->kind = kind;
-    err->sys = 0;
     va_start(args, fmt);
-    vsnprintf(err->text, sizeof(err->text), fmt, args);
+    set(err, kind, fmt, args);
     va_end(args);
-    printable(err->text);
     return -1;
+}
+
+int err_set_with(struct error *err, enum err_kind kind, enum remedy remedy, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    set(err, kind, fmt, args);
+    va_end(args);
+    return err_remedy(err, remedy);
 }
 
 /* `text` as printf() has it, then the reason. */
 static int fail(struct error *err, int sys, const char *reason, const char *fmt, va_list args)
 {
-    err->kind = ERR_SYSTEM;
-    err->sys = sys;
+    begin(err, ERR_SYSTEM, sys);
     int len = vsnprintf(err->text, sizeof(err->text), fmt, args);
     if (len >= 0 && (size_t)len < sizeof(err->text))
         snprintf(err->text + len, sizeof(err->text) - (size_t)len, ": %s", reason);
@@ -149,6 +171,7 @@ int err_in(struct error *err, const char *fmt, ...)
     memmove(err->text + len, err->text, MIN(strlen(err->text), room) + 1);
     memcpy(err->text, context, len);
     err->text[sizeof(err->text) - 1] = 0;
+    err->remedy_at = MIN(err->remedy_at + len, strlen(err->text));
     printable(err->text);
     return -1;
 }
@@ -163,4 +186,19 @@ int err_add(struct error *err, const char *fmt, ...)
     va_end(args);
     printable(err->text);
     return -1;
+}
+
+int err_remedy(struct error *err, enum remedy remedy)
+{
+    err->remedy = remedy;
+    err->remedy_at = strlen(err->text);
+    return -1;
+}
+
+void err_line(const struct error *err, const char *words, char ret[static ERR_LINE_LEN])
+{
+    size_t at = err->remedy == REMEDY_NONE ? strlen(err->text) : err->remedy_at;
+
+    snprintf(ret, ERR_LINE_LEN, "%.*s%s%s", (int)at, err->text,
+             err->remedy == REMEDY_NONE ? "" : words, err->text + at);
 }

@@ -14,13 +14,13 @@
 #define QUOTED   40 /* bytes of a text, for people to recognise */
 
 #define PACKED(by, how) "what " by " has packed: unpack it first (" how ")"
-#define BYTES(text)     text, sizeof(text) - 1
+#define BYTES(text)     .bytes = text, .len = sizeof(text) - 1
 
 #define HTTP         "HTTP"
 #define LIBVIRT      "libvirt's RPC: libvirtd has another port than the migration"
 #define MONITOR      "QMP: a monitor has another port than the migration"
 #define PROXY_HEADER "the PROXY protocol: tell the proxy to leave its header out"
-#define TLS          "TLS: give TLS credentials (--tls-creds or --tls-psk) at both ends, or at none"
+#define TLS          "TLS: give TLS credentials at both ends, or at none"
 
 /* The first row that fits. */
 static const struct row {
@@ -29,6 +29,7 @@ static const struct row {
     const char *bytes;
     size_t len;
     const char *name;
+    enum remedy remedy;
 } rows[] = {
     {IN_FILE, 0, BYTES("LibvirtQemudSave"), "a libvirt save file: virsh restore starts its VM"},
     {IN_FILE, 0, BYTES("LibvirtQemudPart"),
@@ -59,7 +60,8 @@ static const struct row {
            "ELF"),
      "an ELF file: a program, or a dump of memory"},
     {IN_FILE, 0, BYTES("\x11\x22\x33\x44"), "one multifd channel's stream, not the main one"},
-    {AT_BOTH, 0, BYTES("QCPR"), "the list of a cpr-transfer: it belongs to --cpr"},
+    {AT_BOTH, 0, BYTES("QCPR"), "the list of a cpr-transfer: it has an address of its own",
+     REMEDY_CPR},
     {IN_FILE, 510, BYTES("\x55\xaa"), "a disk image or a disk, with a boot sector"},
 
     {AT_PEER, 0, BYTES("GET "), HTTP},
@@ -74,8 +76,8 @@ static const struct row {
     {AT_PEER, 0, BYTES("PRI * HTTP/2"), HTTP},
     {AT_PEER, 0, BYTES("HTTP/"), HTTP},
     {AT_PEER, 0, BYTES("SSH-"), "SSH"},
-    {AT_PEER, 0, BYTES("\x16\3"), TLS},
-    {AT_PEER, 0, BYTES("\x15\3"), TLS},
+    {AT_PEER, 0, BYTES("\x16\3"), TLS, REMEDY_TLS_CREDENTIALS},
+    {AT_PEER, 0, BYTES("\x15\3"), TLS, REMEDY_TLS_CREDENTIALS},
     {AT_PEER, 4, BYTES("\x20\x00\x80\x86"), LIBVIRT},
     {AT_PEER, 4, BYTES("\x20\x00\x80\x87"), LIBVIRT},
     {AT_PEER, 4, BYTES("keep\0\0\0\1"), LIBVIRT},
@@ -136,18 +138,26 @@ static bool is_zero(const uint8_t *bytes, size_t len)
     return len > 0 && bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
 }
 
+/* The row that tells what this is, or NULL. */
+static const struct row *find(const uint8_t *bytes, size_t len, unsigned where)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (fits(&rows[i], bytes, len, where))
+            return &rows[i];
+    }
+    return NULL;
+}
+
 bool signature_name(const void *bytes, size_t len, unsigned where,
                     char ret[static SIGNATURE_TEXT_LEN])
 {
     len = MIN(len, (size_t)SIGNATURE_LEN);
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if (fits(&rows[i], bytes, len, where)) {
-            snprintf(ret, SIGNATURE_TEXT_LEN, "%s %s",
-                     rows[i].where == AT_PEER ? "the peer speaks" : "this is", rows[i].name);
-            return true;
-        }
-    }
-    if (is_zero(bytes, len) && where == IN_FILE)
+    const struct row *r = find(bytes, len, where);
+
+    if (r)
+        snprintf(ret, SIGNATURE_TEXT_LEN, "%s %s",
+                 r->where == AT_PEER ? "the peer speaks" : "this is", r->name);
+    else if (is_zero(bytes, len) && where == IN_FILE)
         snprintf(ret, SIGNATURE_TEXT_LEN,
                  "there are zeros where it begins: nothing was written here, or writing was "
                  "interrupted");
@@ -156,4 +166,11 @@ bool signature_name(const void *bytes, size_t len, unsigned where,
     else
         return false;
     return true;
+}
+
+enum remedy signature_remedy(const void *bytes, size_t len, unsigned where)
+{
+    const struct row *r = find(bytes, MIN(len, (size_t)SIGNATURE_LEN), where);
+
+    return r ? r->remedy : REMEDY_NONE;
 }

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/error.h"
+
 #define SIGNATURE_LEN 512 /* bytes that suffice for every row; fewer are looked at as they are */
 
 /* Where the bytes come from: a row is about one or both. */
@@ -23,3 +25,5 @@
  */
 bool signature_name(const void *bytes, size_t len, unsigned where,
                     char ret[static SIGNATURE_TEXT_LEN]);
+/* The remedy of an error that has this clause. */
+enum remedy signature_remedy(const void *bytes, size_t len, unsigned where);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "control/remedy.h"
 
 #define RESET_BYTE 0xff /* in no UTF-8: by it a client gets a monitor out of whatever it began */
 
@@ -137,6 +138,14 @@ static const struct qmp_command *find(struct qmp_session *s, const char *name, v
     return c;
 }
 
+static void say_failure(struct qmp_session *s, const struct error *err, json_t *id)
+{
+    char line[ERR_LINE_LEN];
+
+    monitor_line(err, line);
+    say_error(s, GENERIC, line, id);
+}
+
 static void run(struct qmp_session *s, const struct qmp_command *c, void *arg,
                 const json_t *arguments, json_t *id)
 {
@@ -147,7 +156,7 @@ static void run(struct qmp_session *s, const struct qmp_command *c, void *arg,
     if (rc == 0)
         rc = c->run(arg, arguments, &result, &err);
     if (rc < 0) {
-        say_error(s, GENERIC, err.text, id);
+        say_failure(s, &err, id);
         return;
     }
     say(s, json_pack("{s:o}", "return", result ? result : json_object()), id);
@@ -182,7 +191,7 @@ static void execute(struct qmp_session *s, json_t *message)
 
     json_object_del(message, "id");
     if (qmp_check(message, members, ARRAY_LEN(members), &err) < 0) {
-        say_error(s, GENERIC, err.text, id);
+        say_failure(s, &err, id);
         return;
     }
     const char *name = json_string_value(json_object_get(message, "execute"));

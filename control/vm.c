@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "control/remedy.h"
 #include "migration/credentials.h"
 #include "migration/incoming.h"
 #include "migration/outgoing.h"
@@ -648,7 +649,7 @@ static bool in_refused(struct job *job, const struct error *err)
     return refused;
 }
 
-static void in_turned_away(void *arg, const char *why)
+static void in_turned_away(void *arg, const struct error *why)
 {
     struct job *job = arg;
     struct vm *vm = job->vm;
@@ -875,7 +876,7 @@ static bool remember(struct vm *vm, struct vm_migration *ret)
         return false;
     ret->now = job->last;
     if (job->failure.kind != ERR_NONE)
-        strcpy(ret->failure, job->failure.text);
+        monitor_line(&job->failure, ret->failure);
     return true;
 }
 

@@ -71,7 +71,7 @@ struct vm_config {
     void (*undecided)(void *arg, const struct error *why);
     /* An incoming migration has not let in a connection, and waits on. As observer.h. NULL: nobody
      * is told. */
-    void (*refused)(void *arg, const char *why);
+    void (*refused)(void *arg, const struct error *why);
     void *arg; /* for land(), replace(), over(), undecided() and refused() */
 };
 
@@ -147,8 +147,8 @@ struct vm_migration {
     enum migration_status status; /* MIGRATION_NONE: there was none */
     bool outgoing;
     struct migration_snapshot now;
-    char failure[sizeof(((struct error *)0)->text)]; /* "": it has not failed */
-    char listening[VM_ADDRESS_LEN];                  /* "": it does not */
+    char failure[ERR_LINE_LEN];     /* in a monitor's words; "": it has not failed */
+    char listening[VM_ADDRESS_LEN]; /* "": it does not */
 };
 void vm_migration(struct vm *vm, struct vm_migration *ret);
 

@@ -159,12 +159,12 @@ static uint64_t next_limit(const struct answers *a, struct wait *w, struct error
         err_set(ret_err, ERR_PEER, "cancelled too late: the destination has everything, and %s",
                 w->what);
     else if (silence <= answer)
-        err_set(ret_err, ERR_PEER,
-                "the destination %s, and has said nothing for %.1f s (--stall-timeout)", w->what,
-                (double)l->silence_ms / 1000);
+        err_set_with(ret_err, ERR_PEER, REMEDY_STALL_TIMEOUT,
+                     "the destination %s, and has said nothing for %.1f s", w->what,
+                     (double)l->silence_ms / 1000);
     else
-        err_set(ret_err, ERR_PEER, "the destination %s for %.1f s (--answer-timeout)", w->what,
-                (double)l->answer_ms / 1000);
+        err_set_with(ret_err, ERR_PEER, REMEDY_ANSWER_TIMEOUT, "the destination %s for %.1f s",
+                     w->what, (double)l->answer_ms / 1000);
     return MIN(hurry, MIN(answer, silence));
 }
 

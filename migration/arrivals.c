@@ -176,7 +176,7 @@ static void refuse(struct arrivals *a, const struct arrival *arrival, struct err
     bool told = a->n_refused++ < REFUSED_TOLD;
     pthread_mutex_unlock(&a->group->lock);
     if (told && a->config.refused)
-        a->config.refused(a->config.arg, err->text);
+        a->config.refused(a->config.arg, err);
 }
 
 /* --- what they say --------------------------------------------------------------------------- */
@@ -208,7 +208,8 @@ static int greet_multifd(struct arrivals *a, struct channel *c, const uint8_t ma
     uint8_t bytes[MULTIFD_HELLO_LEN];
 
     if (a->config.n_channels == 0)
-        return err_set(err, ERR_PEER, "a multifd connection, expected none (--channels 0)");
+        return err_set_with(err, ERR_PEER, REMEDY_NO_MULTIFD,
+                            "a multifd connection, expected none");
     memcpy(bytes, magic, MAGIC_LEN);
     if (first_bytes(c, bytes + MAGIC_LEN, sizeof(bytes) - MAGIC_LEN, "multifd hello", err) < 0 ||
         multifd_hello_decode(bytes, ret, err) < 0)
@@ -252,7 +253,8 @@ static int unknown_magic(struct channel *c, const uint8_t magic[MAGIC_LEN], uint
     if (channel_recvv(c, &rest, 1, 1, CHANNEL_NOWAIT, &len, err) < 0)
         len = 0;
     if (signature_name(head, MAGIC_LEN + len, SIGNATURE_PEER, name))
-        return err_set(err, ERR_PEER, "connection: expected a migration, %s", name);
+        return err_set_with(err, ERR_PEER, signature_remedy(head, MAGIC_LEN + len, SIGNATURE_PEER),
+                            "connection: expected a migration, %s", name);
     return err_set(err, ERR_PEER,
                    "connection: magic 0x%08x, expected 0x%08x (main) or 0x%08x (multifd)", value,
                    STREAM_MAGIC, MULTIFD_MAGIC);
@@ -504,9 +506,9 @@ static int check_deadlines(struct arrivals *a, struct error *err)
         pthread_cond_broadcast(&a->group->changed);
     }
     if (a->main_deadline <= clock_ns() && !a->settling)
-        rc = err_set(err, ERR_PEER,
-                     "main channel: no list of RAM blocks within %.1f s (--connect-timeout)",
-                     (double)a->config.connect->connect_timeout_ms / 1000);
+        rc = err_set_with(err, ERR_PEER, REMEDY_CONNECT_TIMEOUT,
+                          "main channel: no list of RAM blocks within %.1f s",
+                          (double)a->config.connect->connect_timeout_ms / 1000);
     pthread_mutex_unlock(&a->group->lock);
     return rc;
 }
@@ -608,9 +610,10 @@ int arrivals_await_main(struct arrivals *a, struct channel **ret, struct error *
                      a->listener.text);
         name_stranger(a, err);
     } else if (!a->main) {
-        rc = err_set(err, ERR_PEER, "%s: no main connection within %.1f s%s (--connect-timeout)",
-                     a->listener.text, (double)timeout_ms / 1000,
-                     a->begun ? ", though multifd channels came" : "");
+        rc = err_set_with(err, ERR_PEER, REMEDY_CONNECT_TIMEOUT,
+                          "%s: no main connection within %.1f s%s", a->listener.text,
+                          (double)timeout_ms / 1000,
+                          a->begun ? ", though multifd channels came" : "");
         name_stranger(a, err);
     } else {
         *ret = a->main;

@@ -22,7 +22,7 @@ struct arrivals_config {
     bool main_any_time;      /* main is waited for until it comes, or a channel has */
     /* A connection was not let in; what is awaited may still come. The first few times, by any
      * thread, with no lock held. NULL: not told. */
-    void (*refused)(void *arg, const char *why);
+    void (*refused)(void *arg, const struct error *why);
     void *arg;
 };
 

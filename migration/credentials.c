@@ -38,7 +38,8 @@ int credentials_open(const struct credentials_config *config, struct tls_creds *
     if (!tls.dir && !tls.psk_file)
         return 0;
     if (tls.dir && config->username)
-        return err_set(err, ERR_USAGE, "--tls-username is about PSKs: %s holds certificates", dir);
+        return err_set_with(err, ERR_USAGE, REMEDY_TLS_USERNAME,
+                            "a user's name is about PSKs: %s holds certificates", dir);
     if (tls.psk_file && (hostname[0] || tls.authz))
         return err_set(err, ERR_USAGE, "%s is about certificates: %s holds PSKs",
                        hostname[0] ? "tls-hostname" : "tls-authz", tls.psk_file);

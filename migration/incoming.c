@@ -133,8 +133,9 @@ static int on_configured(struct main_stream *ms, struct error *err)
 
     m->dialect = dialect_of(c->machine);
     if (m->config.machine && strcmp(c->machine, m->config.machine) != 0)
-        return err_set(err, ERR_PEER, "machine type: found '%s', expected '%s' (--machine)",
-                       c->machine, m->config.machine);
+        return err_set_with(err, ERR_PEER, REMEDY_MACHINE_TYPE,
+                            "machine type: found '%s', expected '%s'", c->machine,
+                            m->config.machine);
     if (name_incomplete(c->machine))
         return err_set(err, ERR_PEER, "machine type: found '%s', expected a full versioned name",
                        c->machine);

@@ -22,7 +22,7 @@ struct migration_observer {
     void (*guest)(void *arg, bool running);
     /* At a destination: a connection was not let in, and what is awaited may still come. By any
      * thread; a few times at most. */
-    void (*refused)(void *arg, const char *why);
+    void (*refused)(void *arg, const struct error *why);
     void *arg;
 };
 

@@ -141,8 +141,8 @@ const struct parameter_info parameters[] = {
     [PARAM_ZERO_PAGE_DETECTION] =
         {"zero-page-detection", "9.0", ENUM(zero_pages, ZERO_PAGES_MULTIFD, ZERO_PAGES_MULTIFD),
          SOURCE, .effect = "who finds zero pages, and where they travel",
-         .unbuilt = "the machine type decides in this build: name one of 8.2 or older with "
-                    "--machine for legacy"},
+         .unbuilt = "the machine type decides in this build: name one of 8.2 or older for "
+                    "legacy"},
     [PARAM_DIRECT_IO] = {"direct-io", "9.1", SWITCH(0), EACH,
                          .effect = "pages past the page cache, with mapped-ram"},
     [PARAM_CPR_EXEC_COMMAND] = {"cpr-exec-command", "10.2", WORDS, SOURCE,

@@ -183,7 +183,7 @@ const struct rule rules[] = {
      .why = "background-snapshot goes with events, x-ignore-shared and mapped-ram only; switch the "
             "others off"},
     {"R4", AT_SET, .when = F(TLS_PSK), .clashes = F(TLS_CREDS), .class = GATE_CONFLICT,
-     .why = "TLS takes a PSK or certificates: give --tls-psk or tls-creds, not both",
+     .why = "TLS takes a PSK or certificates", .remedy = REMEDY_TLS_ONE_KIND,
      .ours = "QEMU has both as kinds of one object"},
 
     /* --- setting: first something else --- */
@@ -221,10 +221,10 @@ const struct rule rules[] = {
             "migrate-continue; use a VM that has one",
      .ours = "every QEMU has a monitor"},
     {"R9", AT_CAPABILITIES, .when = F(SOURCE) | C(EVENTS), .class = GATE_STATE,
-     .why = "events: this program has no monitor that would send them; use --progress",
+     .why = "events: this program has no monitor that would send them", .remedy = REMEDY_PROGRESS,
      .ours = "every QEMU has a monitor"},
     {"R9", AT_CAPABILITIES, .when = F(DESTINATION) | C(EVENTS), .class = GATE_STATE,
-     .why = "events: this program has no monitor that would send them; use --progress",
+     .why = "events: this program has no monitor that would send them", .remedy = REMEDY_PROGRESS,
      .ours = "every QEMU has a monitor"},
     {"R12", AT_PARAMETERS, .when = F(SOURCE), .clashes = F(CPR_TRANSFER) | F(CPR_EXEC),
      .class = GATE_STATE,
@@ -262,8 +262,9 @@ const struct rule rules[] = {
     {"M2", AT_START, .when = C(MAPPED_RAM), .needs = F(FILE_ADDRESS), .class = GATE_TRANSPORT,
      .why = "mapped-ram needs a file that can be written anywhere; use file:PATH", .since = "9.0"},
     {"M3", AT_START, .when = C(MULTIFD), .clashes = F(ONE_CONNECTION), .class = GATE_TRANSPORT,
-     .why = "multifd needs many connections, and this address is one: use tcp, unix or vsock, or "
-            "--channels 0"},
+     .why = "multifd needs many connections, and this address is one: use tcp, unix or "
+            "vsock",
+     .remedy = REMEDY_OR_NO_MULTIFD},
     {"M3", AT_START, .when = C(POSTCOPY_PREEMPT), .clashes = F(ONE_CONNECTION),
      .class = GATE_TRANSPORT,
      .why = "postcopy-preempt needs a second connection: use tcp, unix or vsock"},
@@ -295,9 +296,8 @@ const struct rule rules[] = {
     {"M14", AT_MIGRATE, .when = F(CPR_EXEC), .needs = F(CPR_EXEC_COMMAND), .class = GATE_REQUIRES,
      .why = "mode cpr-exec needs cpr-exec-command", .since = "10.2"},
     {"R7", AT_START, .when = F(COMPRESSED), .needs = C(MULTIFD), .class = GATE_REQUIRES,
-     .why = "multifd-compression packs what multifd sends; use at least one channel, or "
-            "--compress none",
-     .ours = "QEMU sends uncompressed without a word"},
+     .why = "multifd-compression packs what multifd sends; use at least one channel",
+     .remedy = REMEDY_OR_NO_COMPRESSION, .ours = "QEMU sends uncompressed without a word"},
     {"R8", AT_START, .when = F(TLS_AUTHZ), .needs = F(TLS_CREDS), .class = GATE_REQUIRES,
      .why = "tls-authz is about names in certificates; give tls-creds too",
      .ours = "QEMU takes it without effect"},
@@ -305,7 +305,7 @@ const struct rule rules[] = {
      .why = "tls-hostname is a name in a certificate; give tls-creds too",
      .ours = "QEMU takes it without effect"},
     {"R8", AT_START, .when = F(TLS_USERNAME), .needs = F(TLS), .class = GATE_REQUIRES,
-     .why = "a user has a key in a file of PSKs; give --tls-psk too",
+     .why = "a user has a key in a file of PSKs", .remedy = REMEDY_TLS_PSK,
      .ours = "QEMU takes it without effect"},
     {"R10", AT_START, .when = F(TLS) | F(FILE_ADDRESS), .class = GATE_CONFLICT,
      .why = "TLS is between two ends, and a file is none: switch it off",
@@ -319,12 +319,12 @@ const struct rule rules[] = {
      .ours = "QEMU takes both"},
     {"M16", AT_MIGRATE, .when = F(CPR_TRANSFER) | F(RAM_PRIVATE), .class = GATE_BLOCKED,
      .why = "mode cpr-transfer hands memory over: every block must be shared and have a "
-            "descriptor; start the VM with --backend memfd, hugetlb or file",
-     .since = "10.0"},
+            "descriptor",
+     .remedy = REMEDY_SHARED_BACKEND, .since = "10.0"},
     {"M16", AT_MIGRATE, .when = F(CPR_EXEC) | F(RAM_PRIVATE), .class = GATE_BLOCKED,
      .why = "mode cpr-exec keeps memory by its descriptors: every block must be shared and have "
-            "one; start the VM with --backend memfd, hugetlb or file",
-     .since = "10.2"},
+            "one",
+     .remedy = REMEDY_SHARED_BACKEND, .since = "10.2"},
 
     /* --- while connections are made --- */
     {"M18", AT_MIGRATE, .when = C(ZERO_COPY_SEND) | F(UNIX_ADDRESS), .class = GATE_IO,
@@ -392,6 +392,9 @@ int rule_say(const struct rule *rule, const char *subject, const char *why, stru
              struct error *err)
 {
     *ret = (struct refusal){.class = rule->class, .rule = rule->id};
-    return err_set(err, ERR_USAGE, "%s%s%s (rule %s)", subject ? subject : "", subject ? ": " : "",
-                   why ? why : rule->why, rule->id);
+    err_set(err, ERR_USAGE, "%s%s%s", subject ? subject : "", subject ? ": " : "",
+            why ? why : rule->why);
+    if (!why)
+        err_remedy(err, rule->remedy);
+    return err_add(err, " (rule %s)", rule->id);
 }

@@ -103,7 +103,8 @@ struct rule {
     unsigned moments;
     uint64_t when, newly, needs, clashes;
     enum gate_class class;
-    const char *why;           /* shown to the user as it is */
+    const char *why;           /* shown to the user, */
+    enum remedy remedy;        /* and what a program can say about it, which follows */
     const char *since, *until; /* QEMU versions; NULL: from the start, to this day */
     bool lapsed;               /* not kept here */
     const char *ours;          /* where we differ from QEMU; NULL: nowhere */
@@ -127,7 +128,7 @@ struct refusal {
 
 /*
  * Refuses by a rule: "SUBJECT: WHY (rule ID)", ERR_USAGE. `subject` may be NULL, and so may `why`:
- * the rule's own sentence then. Returns -1.
+ * the rule's own sentence and remedy then. Returns -1.
  */
 int rule_say(const struct rule *rule, const char *subject, const char *why, struct refusal *ret,
              struct error *err);

@@ -175,11 +175,10 @@ static bool wait_released(struct recv_pool *pool, uint64_t number)
 static int silent_main(const struct recv_pool *pool, const struct recv_channel *c,
                        struct error *err)
 {
-    return err_set(
-        err, ERR_PEER,
-        "nothing has come on main for %.1f s (--stall-timeout), nor on any channel, since "
-        "SYNC packet %llu of this one",
-        (double)pool->config.stall_timeout_ms / 1000, (unsigned long long)c->syncs);
+    err_set_with(err, ERR_PEER, REMEDY_STALL_TIMEOUT, "nothing has come on main for %.1f s",
+                 (double)pool->config.stall_timeout_ms / 1000);
+    return err_add(err, ", nor on any channel, since SYNC packet %llu of this one",
+                   (unsigned long long)c->syncs);
 }
 
 /* Stops at a SYNC until the main stream has come to the flush of the same number. */
@@ -408,10 +407,10 @@ int recv_pool_complete(struct recv_pool *pool, bool some, const bool *left, stru
                      "channel %d: not connected, %zu channels are, and the source has left", gap,
                      pool->n);
     } else if (gap >= 0) {
-        rc = err_set(err, ERR_PEER,
-                     "channel %d: not connected within %.1f s (--connect-timeout), %zu channels "
-                     "are: is their number the same on both sides?",
-                     gap, (double)pool->config.join_timeout_ms / 1000, pool->n);
+        err_set_with(err, ERR_PEER, REMEDY_CONNECT_TIMEOUT,
+                     "channel %d: not connected within %.1f s", gap,
+                     (double)pool->config.join_timeout_ms / 1000);
+        rc = err_add(err, ", %zu channels are: is their number the same on both sides?", pool->n);
     }
     pthread_mutex_unlock(&g->lock);
     return rc;
@@ -446,10 +445,10 @@ static int await_syncs(struct recv_pool *pool, struct error *err)
         if (c->channel != silence.channel)
             silence = silence_of(c->channel, stall_ms);
         if (!wait_unless_silent(pool->group, &silence))
-            return err_set(err, ERR_PEER,
-                           "channel %u: no SYNC packet within %.1f s of the main stream's flush "
-                           "%llu (--stall-timeout)",
-                           c->id, (double)stall_ms / 1000, (unsigned long long)pool->flushes);
+            return err_set_with(err, ERR_PEER, REMEDY_STALL_TIMEOUT,
+                                "channel %u: no SYNC packet within %.1f s of the main stream's "
+                                "flush %llu",
+                                c->id, (double)stall_ms / 1000, (unsigned long long)pool->flushes);
     }
     if (pool->group->failed) {
         *err = pool->group->err;

@@ -59,7 +59,8 @@ static void not_a_stream(struct stream_in *in, const uint8_t *head, size_t len)
     char name[SIGNATURE_TEXT_LEN];
 
     if (signature_name(head, len, SIGNATURE_FILE, name))
-        stream_in_fail(in, "expected a migration stream, %s", name);
+        stream_in_fail_with(in, signature_remedy(head, len, SIGNATURE_FILE),
+                            "expected a migration stream, %s", name);
     else
         stream_in_fail(in, "stream magic: found 0x%08x, expected 0x%08x", get_u32(&r),
                        STREAM_MAGIC);

@@ -43,7 +43,8 @@ static void unknown_message(struct stream_in *in, uint16_t type, const uint8_t *
     char name[SIGNATURE_TEXT_LEN];
 
     if (head && signature_name(head, len, SIGNATURE_PEER, name))
-        stream_in_fail(in, "expected a migration's destination, %s", name);
+        stream_in_fail_with(in, signature_remedy(head, len, SIGNATURE_PEER),
+                            "expected a migration's destination, %s", name);
     else
         stream_in_fail(in, "message type %u: not one that a precopy has", type);
 }

@@ -37,18 +37,34 @@ int stream_in_check(const struct stream_in *in, struct error *err)
     return -1;
 }
 
-void stream_in_fail(struct stream_in *in, const char *fmt, ...)
+static void fail(struct stream_in *in, enum remedy remedy, const char *fmt, va_list args)
 {
     char text[sizeof(in->err.text)];
-    va_list args;
 
     if (in->failed)
         return;
-    va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
     in->failed = true;
     err_set(&in->err, ERR_PEER, "byte %llu: %s", (unsigned long long)in->offset, text);
+    err_remedy(&in->err, remedy);
+}
+
+void stream_in_fail(struct stream_in *in, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    fail(in, REMEDY_NONE, fmt, args);
+    va_end(args);
+}
+
+void stream_in_fail_with(struct stream_in *in, enum remedy remedy, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    fail(in, remedy, fmt, args);
+    va_end(args);
 }
 
 static void took(struct stream_in *in, const void *bytes, size_t len)

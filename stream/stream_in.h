@@ -36,6 +36,9 @@ void stream_in_unread(struct stream_in *in, const void *bytes, size_t len);
 MUST_USE int stream_in_check(const struct stream_in *in, struct error *err);
 /* Makes the stream fail as if it had been found out while reading; an earlier failure stands. */
 void stream_in_fail(struct stream_in *in, const char *fmt, ...) PRINTF(2, 3);
+/* The same, where something can be done about it. */
+void stream_in_fail_with(struct stream_in *in, enum remedy remedy, const char *fmt, ...)
+    PRINTF(3, 4);
 
 /*
  * Waits for the next byte for as long as it takes: for the gaps between records, where a healthy

@@ -165,7 +165,7 @@ static const struct verdict {
      "keyUsage keyCertSign)",
      NOTHING},
     {X509_V_ERR_INVALID_PURPOSE, "is not meant for this side of TLS (extended key usage)", NOTHING},
-    {X509_V_ERR_CERT_REJECTED, "is not allowed by --tls-authz", NOTHING},
+    {X509_V_ERR_CERT_REJECTED, "is not allowed", NOTHING},
 };
 
 static struct verdict verdict_of(int code)
@@ -229,10 +229,7 @@ static void print_measure(X509 *cert, enum measure by, const struct tls_trust *t
     case NAMES:
         print_names(cert, trust->hostname, names, sizeof(names));
         snprintf(ret, ret_len,
-                 is_address(trust->hostname)
-                     ? "%s, not for the IP address %s (subjectAltName IP:...; else "
-                       "--tls-hostname)"
-                     : "%s, not for '%s' (--tls-hostname)",
+                 is_address(trust->hostname) ? "%s, not for the IP address %s" : "%s, not for '%s'",
                  names, trust->hostname);
         break;
     case KEY:
@@ -244,8 +241,21 @@ static void print_measure(X509 *cert, enum measure by, const struct tls_trust *t
     }
 }
 
-void tls_cert_explain(X509 *cert, int code, const struct tls_trust *trust, char *ret,
-                      size_t ret_len)
+static enum remedy remedy_of(int code, const struct tls_trust *trust)
+{
+    switch (code) {
+    case X509_V_ERR_CERT_REJECTED:
+        return REMEDY_TLS_AUTHZ;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return is_address(trust->hostname) ? REMEDY_TLS_HOSTNAME_OR_IP : REMEDY_TLS_HOSTNAME;
+    default:
+        return REMEDY_NONE;
+    }
+}
+
+enum remedy tls_cert_explain(X509 *cert, int code, const struct tls_trust *trust, char *ret,
+                             size_t ret_len)
 {
     struct verdict v = verdict_of(code);
     char dn[TLS_DN_MAX], measure[320];
@@ -253,4 +263,5 @@ void tls_cert_explain(X509 *cert, int code, const struct tls_trust *trust, char 
     (void)tls_cert_dn(cert, dn); /* a part of it does, for people */
     print_measure(cert, v.by, trust, measure, sizeof(measure));
     snprintf(ret, ret_len, "(%.160s) %s%s%s", dn, v.text, measure[0] ? " " : "", measure);
+    return remedy_of(code, trust);
 }

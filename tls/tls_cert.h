@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/error.h"
+
 #define TLS_DN_MAX 4096 /* bytes of text, more than --tls-authz can be long */
 
 /* What the refusal of a certificate is measured by, for its text; NULL where there is none. */
@@ -27,7 +29,8 @@ bool tls_cert_dn(X509 *cert, char ret[static TLS_DN_MAX]);
 bool tls_cert_lacks_authority(int code);
 /*
  * Why `cert` is refused, `code` being X509_V_ERR_x, as the end of a sentence that starts with whose
- * it is: "(CN=host) expired on 2026-01-31 12:00:00 UTC".
+ * it is: "(CN=host) expired on 2026-01-31 12:00:00 UTC". Returns the remedy of an error that ends
+ * so.
  */
-void tls_cert_explain(X509 *cert, int code, const struct tls_trust *trust, char *ret,
-                      size_t ret_len);
+enum remedy tls_cert_explain(X509 *cert, int code, const struct tls_trust *trust, char *ret,
+                             size_t ret_len);

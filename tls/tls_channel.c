@@ -554,7 +554,11 @@ static const struct channel_ops tls_ops = {
 
 /* --- the handshake ---------------------------------------------------------------------------- */
 
-#define DOUBT "it may not speak TLS (set tls-creds there, or leave --tls-creds here)"
+static int doubt(struct error *err, const char *what)
+{
+    return err_set_with(err, ERR_PEER, REMEDY_TLS_BOTH_OR_NONE, "%.200s; it may not speak TLS",
+                        what);
+}
 
 /* While the handshake waits, below is as patient as the deadline allows. */
 static int limit_patience(struct tls_channel *t, uint64_t deadline, struct error *err)
@@ -563,9 +567,9 @@ static int limit_patience(struct tls_channel *t, uint64_t deadline, struct error
     int left = deadline_poll_ms(deadline);
 
     if (left == 0)
-        return err_set(err, ERR_PEER, "%s",
-                       atomic_load(&t->below->bytes_received) ? "the peer took too long"
-                                                              : "the peer was silent; " DOUBT);
+        return atomic_load(&t->below->bytes_received)
+                   ? err_set(err, ERR_PEER, "the peer took too long")
+                   : doubt(err, "the peer was silent");
     if (left > 0)
         limit = limit ? MIN(limit, (uint64_t)left) : (uint64_t)left;
     atomic_store(&t->below->stall_timeout_ms, limit);
@@ -579,7 +583,7 @@ static int doubt_peer(struct error *err)
 
     if (cause.kind != ERR_PEER && !peer_has_gone(&cause))
         return -1;
-    return err_set(err, ERR_PEER, "%.200s; " DOUBT, cause.text);
+    return doubt(err, cause.text);
 }
 
 /* The first bytes of a plain QEMU: its stream's magic, or its multifd hello's. */
@@ -596,13 +600,13 @@ static int check_is_tls(const uint8_t *bytes, size_t len, struct error *err)
     if (bytes[0] >= 20 && bytes[0] <= 23 && (len < 2 || bytes[1] == 3))
         return 0;
     if (signature_name(bytes, len, SIGNATURE_PEER, name))
-        return err_set(err, ERR_PEER, "the peer does not speak TLS: expected a handshake, %s",
-                       name);
+        return err_set_with(err, ERR_PEER, signature_remedy(bytes, len, SIGNATURE_PEER),
+                            "the peer does not speak TLS: expected a handshake, %s", name);
     for (size_t i = 0; i < MIN(len, 4); i++)
         snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
-    return err_set(err, ERR_PEER, "the peer does not speak TLS: it starts with 0x%s%s%s", hex,
-                   is_migration(bytes, len) ? ", a plain QEMU migration stream" : "",
-                   ": set tls-creds there, or leave --tls-creds here");
+    return err_set_with(err, ERR_PEER, REMEDY_TLS_BOTH_OR_NONE,
+                        "the peer does not speak TLS: it starts with 0x%s%s", hex,
+                        is_migration(bytes, len) ? ", a plain QEMU migration stream" : "");
 }
 
 static int hear_peer(struct tls_channel *t, bool first, struct error *err)
@@ -612,7 +616,7 @@ static int hear_peer(struct tls_channel *t, bool first, struct error *err)
     if (tls_wire_fill(&t->wire, 0, &len, err) < 0)
         return doubt_peer(err);
     if (len == 0)
-        return err_set(err, ERR_PEER, "the peer closed the connection; " DOUBT);
+        return doubt(err, "the peer closed the connection");
     return first ? check_is_tls(t->wire.in, len, err) : 0;
 }
 

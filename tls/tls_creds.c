@@ -30,7 +30,7 @@ static int library_error(struct error *err, const char *what)
 static int in_dir(const char *dir, const char *name, char ret[static PATH_MAX], struct error *err)
 {
     if (snprintf(ret, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX)
-        return err_set(err, ERR_USAGE, "--tls-creds: the folder's path is too long");
+        return err_set(err, ERR_USAGE, "tls-creds: the folder's path is too long");
     return 0;
 }
 
@@ -54,8 +54,8 @@ static int refuse_cert(const struct tls_creds *c, const char *path, X509 *cert, 
     struct tls_trust trust = tls_trust_of(c);
     char why[400];
 
-    tls_cert_explain(cert, code, &trust, why, sizeof(why));
-    return err_set(err, ERR_USAGE, "%s: the certificate %s", path, why);
+    enum remedy remedy = tls_cert_explain(cert, code, &trust, why, sizeof(why));
+    return err_set_with(err, ERR_USAGE, remedy, "%s: the certificate %s", path, why);
 }
 
 /* --- what is of no use, and does no harm ------------------------------------------------------ */
@@ -459,14 +459,15 @@ static int make_context(struct tls_creds *c, struct error *err)
 static int check_config(const struct tls_config *config, struct error *err)
 {
     if (!config->dir == !config->psk_file)
-        return err_set(err, ERR_USAGE, "--tls-creds or --tls-psk: expected one of them");
+        return err_set_with(err, ERR_USAGE, REMEDY_TLS_CREDENTIALS,
+                            "certificates or pre-shared keys: expected one of them");
     if (config->psk_file && config->authz)
         return err_set(err, ERR_USAGE,
-                       "--tls-authz compares names in certificates: there are none "
-                       "with --tls-psk");
+                       "tls-authz compares names in certificates: there are none in a file of "
+                       "PSKs");
     if (config->dir && !config->server && (!config->hostname || !config->hostname[0]))
         return err_set(err, ERR_USAGE,
-                       "--tls-hostname: needed where the address names no host: it is what the "
+                       "tls-hostname: needed where the address names no host: it is what the "
                        "peer's certificate has to be for");
     return 0;
 }

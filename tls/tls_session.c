@@ -65,15 +65,17 @@ static void note_cert(struct tls_session *s, X509_STORE_CTX *store, int code)
 
     if (s->finding[0] || !cert)
         return; /* the first is the cause */
-    tls_cert_explain(cert, code, &trust, why, sizeof(why));
-    if (c->config.psk_file)
+    enum remedy remedy = tls_cert_explain(cert, code, &trust, why, sizeof(why));
+    if (c->config.psk_file) {
         snprintf(s->finding, sizeof(s->finding),
                  "the peer uses certificates, this side has pre-shared keys");
-    else
-        snprintf(s->finding, sizeof(s->finding), "%s %s",
-                 cert == X509_STORE_CTX_get0_cert(store) ? "the peer's certificate"
-                                                         : "in the peer's chain the certificate",
-                 why);
+        return;
+    }
+    s->remedy = remedy;
+    snprintf(s->finding, sizeof(s->finding), "%s %s",
+             cert == X509_STORE_CTX_get0_cert(store) ? "the peer's certificate"
+                                                     : "in the peer's chain the certificate",
+             why);
 }
 
 /* The same for our own certificate as it is loaded; there is no session then. */
@@ -185,52 +187,62 @@ static const struct reason {
     unsigned when;
     const char *text;
     bool and_file;
+    enum remedy remedy; /* its words come between text and file */
 } reasons[] = {
     {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, 0,
-     "the peer has no certificate, and this side demands one (client-cert.pem there)", false},
-    {SSL_R_BINDER_DOES_NOT_VERIFY, 0, "the peer's key is not the one that its user has in", true},
-    {SSL_R_DIGEST_CHECK_FAILED, KEYS, "the peer's key is not the one that its user has in", true},
+     "the peer has no certificate, and this side demands one (client-cert.pem there)",
+     .and_file = false},
+    {SSL_R_BINDER_DOES_NOT_VERIFY, 0, "the peer's key is not the one that its user has in",
+     .and_file = true},
+    {SSL_R_DIGEST_CHECK_FAILED, KEYS, "the peer's key is not the one that its user has in",
+     .and_file = true},
     {SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, KEYS,
-     "a record was damaged, or the peer has another key than", true},
+     "a record was damaged, or the peer has another key than", .and_file = true},
     {SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, X509S,
-     "a record was damaged on its way, or made by somebody else", false},
+     "a record was damaged on its way, or made by somebody else", .and_file = false},
     {SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, 0,
-     "the peer offers no way that this side has" NO_COMMON_WAY, false},
-    {SSL_R_NO_SHARED_CIPHER, 0, "the peer offers no way that this side has" NO_COMMON_WAY, false},
-    {SSL_R_UNSUPPORTED_PROTOCOL, 0, "the peer speaks no TLS from 1.2 on", false},
-    {SSL_R_VERSION_TOO_LOW, 0, "the peer speaks no TLS from 1.2 on", false},
-    {SSL_R_WRONG_VERSION_NUMBER, 0, "the peer sent what is no record of TLS", false},
-    {SSL_R_PACKET_LENGTH_TOO_LONG, 0, "the peer sent a record that is too long", false},
-    {SSL_R_ENCRYPTED_LENGTH_TOO_LONG, 0, "the peer sent a record that is too long", false},
-    {SSL_R_DATA_LENGTH_TOO_LONG, 0, "the peer sent a record that is too long", false},
-    {SSL_R_BAD_RECORD_TYPE, 0, "the peer sent what is no record of TLS", false},
+     "the peer offers no way that this side has" NO_COMMON_WAY, .and_file = false},
+    {SSL_R_NO_SHARED_CIPHER, 0, "the peer offers no way that this side has" NO_COMMON_WAY,
+     .and_file = false},
+    {SSL_R_UNSUPPORTED_PROTOCOL, 0, "the peer speaks no TLS from 1.2 on", .and_file = false},
+    {SSL_R_VERSION_TOO_LOW, 0, "the peer speaks no TLS from 1.2 on", .and_file = false},
+    {SSL_R_WRONG_VERSION_NUMBER, 0, "the peer sent what is no record of TLS", .and_file = false},
+    {SSL_R_PACKET_LENGTH_TOO_LONG, 0, "the peer sent a record that is too long", .and_file = false},
+    {SSL_R_ENCRYPTED_LENGTH_TOO_LONG, 0, "the peer sent a record that is too long",
+     .and_file = false},
+    {SSL_R_DATA_LENGTH_TOO_LONG, 0, "the peer sent a record that is too long", .and_file = false},
+    {SSL_R_BAD_RECORD_TYPE, 0, "the peer sent what is no record of TLS", .and_file = false},
     {ALERT(SSL_AD_CERTIFICATE_REQUIRED), 0, "the peer refused: it demands a certificate, as in",
-     true},
-    {ALERT(SSL_AD_UNKNOWN_CA), 0, "the peer refused: it knows no authority of", true},
-    {ALERT(SSL_AD_BAD_CERTIFICATE), SERVER,
-     "the peer refused, perhaps for the host in it (--tls-hostname there):", true},
-    {ALERT(SSL_AD_BAD_CERTIFICATE), CLIENT,
-     "the peer refused, perhaps for the name in it (--tls-authz there):", true},
-    {ALERT(SSL_AD_UNSUPPORTED_CERTIFICATE), 0, "the peer refused: it cannot use", true},
-    {ALERT(SSL_AD_CERTIFICATE_REVOKED), 0, "the peer refused: it knows as revoked", true},
-    {ALERT(SSL_AD_CERTIFICATE_EXPIRED), 0, "the peer refused: by its clock expired is", true},
-    {ALERT(SSL_AD_CERTIFICATE_UNKNOWN), 0, "the peer refused", true},
-    {ALERT(SSL_AD_ACCESS_DENIED), 0, "the peer refused: it does not allow the name in", true},
-    {ALERT(SSL_AD_UNKNOWN_PSK_IDENTITY), 0, "the peer refused: it does not have the user of", true},
+     .and_file = true},
+    {ALERT(SSL_AD_UNKNOWN_CA), 0, "the peer refused: it knows no authority of", .and_file = true},
+    {ALERT(SSL_AD_BAD_CERTIFICATE), SERVER, "the peer refused, perhaps for the host in it", true,
+     REMEDY_TLS_HOSTNAME_THERE},
+    {ALERT(SSL_AD_BAD_CERTIFICATE), CLIENT, "the peer refused, perhaps for the name in it", true,
+     REMEDY_TLS_AUTHZ_THERE},
+    {ALERT(SSL_AD_UNSUPPORTED_CERTIFICATE), 0, "the peer refused: it cannot use", .and_file = true},
+    {ALERT(SSL_AD_CERTIFICATE_REVOKED), 0, "the peer refused: it knows as revoked",
+     .and_file = true},
+    {ALERT(SSL_AD_CERTIFICATE_EXPIRED), 0, "the peer refused: by its clock expired is",
+     .and_file = true},
+    {ALERT(SSL_AD_CERTIFICATE_UNKNOWN), 0, "the peer refused", .and_file = true},
+    {ALERT(SSL_AD_ACCESS_DENIED), 0, "the peer refused: it does not allow the name in",
+     .and_file = true},
+    {ALERT(SSL_AD_UNKNOWN_PSK_IDENTITY), 0, "the peer refused: it does not have the user of",
+     .and_file = true},
     {ALERT(SSL_AD_BAD_RECORD_MAC), KEYS,
-     "the peer refused: it has no such user, or another key than", true},
+     "the peer refused: it has no such user, or another key than", .and_file = true},
     {ALERT(SSL_AD_DECRYPT_ERROR), KEYS,
-     "the peer refused: it has no such user, or another key than", true},
+     "the peer refused: it has no such user, or another key than", .and_file = true},
     {ALERT(SSL_AD_ILLEGAL_PARAMETER), KEYS,
-     "the peer refused: it has no such user, or another key than", true},
+     "the peer refused: it has no such user, or another key than", .and_file = true},
     {ALERT(SSL_AD_HANDSHAKE_FAILURE), KEYS,
-     "the peer refused: it does not have this user, or uses certificates", false},
+     "the peer refused: it does not have this user, or uses certificates", .and_file = false},
     {ALERT(SSL_AD_HANDSHAKE_FAILURE), X509S,
      "the peer refused: it demands a certificate, or offers no way that this side "
      "has" NO_COMMON_WAY,
-     false},
+     .and_file = false},
     {ALERT(SSL_AD_PROTOCOL_VERSION), 0, "the peer refused: it speaks neither TLS 1.3 nor 1.2",
-     false},
+     .and_file = false},
 };
 
 static unsigned nature_of(const struct tls_config *config)
@@ -248,12 +260,13 @@ static const struct reason *find_reason(unsigned long code, unsigned nature)
     return NULL;
 }
 
-static int refer_to_file(const struct tls_creds *c, const char *text, struct error *err)
+static int refer_to_file(const struct tls_creds *c, const struct reason *r, struct error *err)
 {
+    err_set_with(err, ERR_PEER, r->remedy, "%s", r->text);
+    err_add(err, r->remedy == REMEDY_NONE ? " " : ": ");
     if (c->config.psk_file)
-        return err_set(err, ERR_PEER, "%s %s", text, c->config.psk_file);
-    return err_set(err, ERR_PEER, "%s %s%s", text, c->cert_path,
-                   c->has_cert ? "" : " (it is not there)");
+        return err_add(err, "%s", c->config.psk_file);
+    return err_add(err, "%s%s", c->cert_path, c->has_cert ? "" : " (it is not there)");
 }
 
 /* What has no row is told in the library's words. */
@@ -263,7 +276,7 @@ static int explain_code(const struct tls_creds *c, const struct reason *r, unsig
     const char *text = ERR_reason_error_string(code);
 
     if (r && r->and_file)
-        return refer_to_file(c, r->text, err);
+        return refer_to_file(c, r, err);
     if (r)
         return err_set(err, ERR_PEER, "%s", r->text);
     return err_set(err, ERR_PEER, "%s%s",
@@ -282,6 +295,6 @@ int tls_session_explain(const struct tls_session *s, struct error *err)
         r = find_reason(code, nature);
     ERR_clear_error();
     if (s->finding[0])
-        return err_set(err, ERR_PEER, "%s", s->finding);
+        return err_set_with(err, ERR_PEER, s->remedy, "%s", s->finding);
     return explain_code(s->creds, r, first, err);
 }

@@ -29,7 +29,8 @@ struct tls_trust tls_trust_of(const struct tls_creds *c);
 struct tls_session {
     const struct tls_creds *creds;
     SSL *ssl;
-    char finding[480]; /* what a callback has found wrong with the peer; empty: nothing */
+    char finding[480];  /* what a callback has found wrong with the peer; empty: nothing */
+    enum remedy remedy; /* of the finding */
 };
 
 /* Callbacks of the SSL_CTX; they find their session by the SSL object. */

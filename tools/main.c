@@ -8,6 +8,7 @@
 #include "tools/line.h"
 #include "tools/options.h"
 #include "tools/output.h"
+#include "tools/remedy.h"
 #include "tools/settings_report.h"
 #include "tools/verbs.h"
 
@@ -125,6 +126,14 @@ static int run_help(int argc, char **argv)
     return 0;
 }
 
+static void print_error(const char *verb, const struct error *err)
+{
+    char line[ERR_LINE_LEN];
+
+    error_line(err, line);
+    fprintf(stderr, "ramjet %s: %s\n", verb, line);
+}
+
 static int exit_code(const struct error *err)
 {
     if (err->kind == ERR_USAGE)
@@ -144,7 +153,7 @@ static int run_verb(const struct verb *v, int argc, char **argv)
     }
     if (v->run(argc, argv, &err) == 0)
         return 0;
-    fprintf(stderr, "ramjet %s: %s\n", v->name, err.text);
+    print_error(v->name, &err);
     return exit_code(&err);
 }
 
@@ -200,7 +209,7 @@ int main(int argc, char **argv)
     json_memory_watch();
     int code = run(argc, argv);
     if (code == 0 && output_close(&err) < 0) {
-        fprintf(stderr, "ramjet %s: %s\n", argv[1], err.text);
+        print_error(argv[1], &err);
         code = exit_code(&err);
     }
     return code;

@@ -14,6 +14,7 @@
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/progress.h"
+#include "tools/remedy.h"
 #include "tools/verbs.h"
 
 #define TICK_MS   50   /* between two looks at a migration: QEMU sends no events unless asked to */
@@ -629,7 +630,11 @@ static int conclude(struct drive *d, const struct stop *stop, struct error *err)
 static int print(struct drive *d, const struct error *failure, struct error *err)
 {
     char from[MONITOR_WORD_MAX], to[MONITOR_WORD_MAX];
+    char line[ERR_LINE_LEN];
     struct error ignored;
+
+    if (failure)
+        error_line(failure, line);
     bool from_known = monitor_run_state(&d->from, from, &ignored) == 0;
     bool to_known = monitor_run_state(&d->to, to, &ignored) == 0;
     struct migrate_result r = {
@@ -640,7 +645,7 @@ static int print(struct drive *d, const struct error *failure, struct error *err
         .to = d->to.at.text,
         .from_state = from_known ? from : NULL,
         .to_state = to_known ? to : NULL,
-        .failure = failure ? failure->text : NULL,
+        .failure = failure ? line : NULL,
     };
 
     return migrate_print(&r, d->options->json, err);

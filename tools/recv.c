@@ -10,6 +10,7 @@
 #include "tools/line.h"
 #include "tools/options.h"
 #include "tools/output.h"
+#include "tools/remedy.h"
 #include "tools/security.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
@@ -97,10 +98,13 @@ static const struct ram_map *ram(void *arg)
     return incoming_ram(r->incoming);
 }
 
-static void tell_refused(void *arg, const char *why)
+static void tell_refused(void *arg, const struct error *why)
 {
+    char line[ERR_LINE_LEN];
+
     (void)arg;
-    line_print(stderr, "ramjet recv: not let in: %s", why);
+    error_line(why, line);
+    line_print(stderr, "ramjet recv: not let in: %s", line);
 }
 
 static const struct session_ops ops = {

@@ -8,6 +8,7 @@
 #include "ram/digest.h"
 #include "tools/json_print.h"
 #include "tools/output.h"
+#include "tools/remedy.h"
 
 static json_t *number(uint64_t n)
 {
@@ -98,10 +99,13 @@ static int print_json(enum verb_bit verb, const struct migration_snapshot *s, ui
                       json_t *digests, const struct error *failure, struct error *err)
 {
     json_t *root = json_object();
+    char line[ERR_LINE_LEN];
 
     json_object_set_new(root, "status", json_string(migration_status_name(s->status)));
-    if (failure)
-        json_object_set_new(root, "error-desc", json_string(failure->text));
+    if (failure) {
+        error_line(failure, line);
+        json_object_set_new(root, "error-desc", json_string(line));
+    }
     json_object_set_new(root, "total-time", number(s->total_ms));
     json_object_set_new(root, "downtime", number(s->downtime_ms));
     /* Only the source looks ahead, and where it knows no rate, it sees no end. */

@@ -5,6 +5,7 @@
 
 #include "migration/settings.h"
 #include "tools/options.h"
+#include "tools/remedy.h"
 
 /* --- sets and moments as words --------------------------------------------------------------- */
 
@@ -115,8 +116,8 @@ void settings_print(FILE *to)
 
 static void print_rule(const struct rule *r, FILE *to)
 {
-    fprintf(to, "  %-4s %-9s %s%s\n", r->id, gate_class_name(r->class), r->why,
-            r->lapsed ? " (not kept here)" : "");
+    fprintf(to, "  %-4s %-9s %s%s%s\n", r->id, gate_class_name(r->class), r->why,
+            remedy_words(r->remedy), r->lapsed ? " (not kept here)" : "");
     if (r->ours)
         fprintf(to, "  %14s ours: %s\n", "", r->ours);
 }
@@ -224,11 +225,12 @@ static json_t *default_json(const struct own_default *d)
 
 static json_t *rule_json(const struct rule *r)
 {
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s?, s:s?, s:b, s:s?}", "id", r->id,
-                     "class", gate_class_name(r->class), "moments", names_of_moments(r->moments),
-                     "when", names_of_set(r->when), "newly", names_of_set(r->newly), "needs",
-                     names_of_set(r->needs), "clashes", names_of_set(r->clashes), "why", r->why,
-                     "since", r->since, "until", r->until, "kept", !r->lapsed, "ours", r->ours);
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s+, s:s?, s:s?, s:b, s:s?}", "id",
+                     r->id, "class", gate_class_name(r->class), "moments",
+                     names_of_moments(r->moments), "when", names_of_set(r->when), "newly",
+                     names_of_set(r->newly), "needs", names_of_set(r->needs), "clashes",
+                     names_of_set(r->clashes), "why", r->why, remedy_words(r->remedy), "since",
+                     r->since, "until", r->until, "kept", !r->lapsed, "ours", r->ours);
 }
 
 json_t *rules_json(void)

@@ -16,6 +16,7 @@
 #include "tools/memory_commands.h"
 #include "tools/options.h"
 #include "tools/output.h"
+#include "tools/remedy.h"
 #include "tools/verbs.h"
 #include "tools/vm_commands.h"
 #include "tools/vm_memory.h"
@@ -145,8 +146,11 @@ static void on_over(void *arg, const struct error *failure)
 
 static void on_undecided(void *arg, const struct error *why)
 {
+    char line[ERR_LINE_LEN];
+
     (void)arg;
-    fprintf(stderr, "ramjet vm: %s\n", why->text);
+    error_line(why, line);
+    fprintf(stderr, "ramjet vm: %s\n", line);
 }
 
 static void on_notice(void *arg, const char *text)
@@ -265,10 +269,13 @@ static int verdict(struct runner *r, bool running, struct error *err)
     return output_lost(err, "the guest was right");
 }
 
-static void tell_refused(void *arg, const char *why)
+static void tell_refused(void *arg, const struct error *why)
 {
+    char line[ERR_LINE_LEN];
+
     (void)arg;
-    line_print(stderr, "ramjet vm: not let in: %s", why);
+    error_line(why, line);
+    line_print(stderr, "ramjet vm: not let in: %s", line);
 }
 
 static int run(struct runner *r, struct error *err)

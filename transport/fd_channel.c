@@ -30,8 +30,9 @@ struct sending {
 static int stalled(const struct fd_channel *f, const char *what, uint64_t limit_ms,
                    struct error *err)
 {
-    return err_set(err, ERR_PEER, "%s for %.1f s%s", what, (double)limit_ms / 1000,
-                   limit_ms == f->stall_timeout_ms ? " (--stall-timeout)" : "");
+    return err_set_with(err, ERR_PEER,
+                        limit_ms == f->stall_timeout_ms ? REMEDY_STALL_TIMEOUT : REMEDY_NONE,
+                        "%s for %.1f s", what, (double)limit_ms / 1000);
 }
 
 /* At a tick that has sent nothing, or has returned nothing of what is lent. */

@@ -23,10 +23,9 @@ int zero_copy_enable(int fd, struct error *err)
     if (setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &(int){1}, sizeof(int)) == 0)
         return 0;
     err_reason(errno, reason);
-    return err_set(err, ERR_USAGE,
-                   "this kind of connection cannot send without copying (SO_ZEROCOPY: %s): "
-                   "leave out --zero-copy, or use tcp",
-                   reason);
+    return err_set_with(err, ERR_USAGE, REMEDY_COPY_OR_TCP,
+                        "this kind of connection cannot send without copying (SO_ZEROCOPY: %s)",
+                        reason);
 }
 
 int zero_copy_check_reports(int fd, struct error *err)
@@ -36,9 +35,9 @@ int zero_copy_check_reports(int fd, struct error *err)
 
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_VSOCK)
         return 0;
-    return err_set(err, ERR_USAGE,
-                   "over vsock the kernel reports one send without copying as several, and none of "
-                   "them as the last: leave out --zero-copy, or add --engine uring");
+    return err_set_with(err, ERR_USAGE, REMEDY_COPY_OR_URING,
+                        "over vsock the kernel reports one send without copying as several, and "
+                        "none of them as the last");
 }
 
 int zero_copy_returned(struct zero_copy *z, uint32_t first, uint32_t last, bool copied)

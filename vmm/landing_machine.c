@@ -64,7 +64,7 @@ static int check_ignored(const struct landing_machine *l, const struct ram_block
     if (!is_handed_over(l) && !own->kept)
         return err_set(err, ERR_PEER,
                        "RAM block '%s': its memory is new here, expected the source's: start this "
-                       "VM with --set x-ignore-shared=on and the source's file",
+                       "VM with x-ignore-shared on and the source's file",
                        listed->name);
     if (said & STREAM_CAP_MAPPED_RAM && listed->travel == RAM_TRAVELS)
         return err_set(err, ERR_PEER,

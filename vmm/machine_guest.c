@@ -318,9 +318,7 @@ int machine_guest_expect(const struct device_state *from, bool synth, struct err
         return -1;
     if (found == synth)
         return 0;
-    return err_set(err, ERR_PEER,
-                   "the guest that has come ran %s, and cannot go on %s: give both machines the "
-                   "same --accel",
-                   found ? "as threads (--accel synth)" : "under KVM",
-                   synth ? "as threads (--accel synth)" : "under KVM");
+    return err_set_with(err, ERR_PEER, REMEDY_SAME_ACCELERATOR,
+                        "the guest that has come ran %s, and cannot go on %s",
+                        found ? "as threads" : "under KVM", synth ? "as threads" : "under KVM");
 }

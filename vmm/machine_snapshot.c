@@ -70,9 +70,9 @@ static int any_configuration(struct main_stream *ms, struct error *err)
 static int only_mapped(struct main_stream *ms, struct error *err)
 {
     if (!(ms->config.capabilities & STREAM_CAP_MAPPED_RAM))
-        return err_set(err, ERR_PEER,
-                       "not a mapped-ram snapshot, but a stream: its pages have no places in the "
-                       "file; ramjet vm --incoming file:PATH loads it");
+        return err_set_with(err, ERR_PEER, REMEDY_WAITING_VM,
+                            "not a mapped-ram snapshot, but a stream: its pages have no places in "
+                            "the file");
     return 0;
 }
 

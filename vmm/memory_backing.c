@@ -469,9 +469,8 @@ static int map_handed_fd(const struct memory_backing_config *config, int fd, str
     struct handed h = {.fd = fd};
 
     if (!memory_backing_is_shared(config))
-        return err_set(err, ERR_USAGE,
-                       "memory of this process alone cannot be handed over: give both the same "
-                       "--backend");
+        return err_set_with(err, ERR_USAGE, REMEDY_SAME_BACKEND,
+                            "memory of this process alone cannot be handed over");
     if (fstat(fd, &h.st) < 0 || fstatfs(fd, &h.fs) < 0)
         return err_sys(err, "descriptor %d", fd);
     if (!S_ISREG(h.st.st_mode))
@@ -479,9 +478,9 @@ static int map_handed_fd(const struct memory_backing_config *config, int fd, str
     if (checks[config->kind](config, &h, b, err) < 0)
         return -1;
     if ((uint64_t)h.st.st_size != ram_block_mapped_bytes(b))
-        return err_set(err, ERR_PEER,
-                       "it is %llu bytes long, expected %" PRIu64 ": give both the same --memory",
-                       (unsigned long long)h.st.st_size, ram_block_mapped_bytes(b));
+        return err_set_with(err, ERR_PEER, REMEDY_SAME_MEMORY,
+                            "it is %llu bytes long, expected %" PRIu64,
+                            (unsigned long long)h.st.st_size, ram_block_mapped_bytes(b));
     if (map_fd(config, b, fd, err) < 0)
         return -1;
     b->fd = fd; /* also of huge pages: much of what is in it was not put there by this process */

@@ -25,7 +25,7 @@ static const char *foreign_entry(DIR *d)
     return NULL;
 }
 
-/* --force replaces an earlier capture, never a directory of other things. */
+/* `force` replaces an earlier capture, never a directory of other things. */
 static int check_capture(const char *path, struct error *err)
 {
     DIR *d = opendir(path);
@@ -34,15 +34,14 @@ static int check_capture(const char *path, struct error *err)
         return err_sys(err, "%s", path);
     const char *foreign = foreign_entry(d);
     int rc = foreign ? err_set(err, ERR_SYSTEM,
-                               "%s: holds '%.100s', which is not of a capture: --force does not "
-                               "replace it",
+                               "%s: holds '%.100s', which is not of a capture: it is not replaced",
                                path, foreign)
                      : 0;
     closedir(d);
     return rc;
 }
 
-/* What exists as `path`: is it such that --force may replace, and so remove it? */
+/* What exists as `path`: is it such that `force` may replace, and so remove it? */
 static int check_replaceable(const char *path, bool directory, struct error *err)
 {
     struct stat st;
@@ -52,7 +51,7 @@ static int check_replaceable(const char *path, bool directory, struct error *err
     if (directory && S_ISDIR(st.st_mode))
         return check_capture(path, err);
     if (directory || !S_ISREG(st.st_mode))
-        return err_set(err, ERR_SYSTEM, "%s: not a %s: --force does not replace it", path,
+        return err_set(err, ERR_SYSTEM, "%s: not a %s: it is not replaced", path,
                        directory ? "directory" : "regular file");
     return 0;
 }
@@ -69,7 +68,7 @@ static int check_target(const struct partial *p, struct error *err)
     if (!exists(p->path))
         return 0;
     if (!p->force)
-        return err_set(err, ERR_SYSTEM, "%s: exists already; --force replaces it", p->path);
+        return err_set_with(err, ERR_SYSTEM, REMEDY_FORCE, "%s: exists already", p->path);
     return check_replaceable(p->path, p->directory, err);
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "tests/support/test.h"
@@ -41,6 +42,51 @@ static void puts_context_in_front(void **state)
     assert_string_equal(err.text, "channel 3: multifd packet: send: Broken pipe");
     assert_int_equal(err.kind, ERR_SYSTEM);
     assert_int_equal(err.sys, EPIPE);
+}
+
+/* What it is about, and where its words belong, whatever is put around that. */
+static void has_a_remedy(void **state)
+{
+    struct error err;
+    char line[ERR_LINE_LEN];
+
+    (void)state;
+    err_set(&err, ERR_PEER, "no answer");
+    assert_int_equal(err.remedy, REMEDY_NONE);
+    err_line(&err, " (unheard)", line);
+    assert_string_equal(line, "no answer");
+    assert_int_equal(err_remedy(&err, REMEDY_STALL_TIMEOUT), -1);
+    err_add(&err, ", %d bytes came", 3);
+    err_in(&err, "channel %d", 2);
+    err_in(&err, "main");
+    assert_int_equal(err.remedy, REMEDY_STALL_TIMEOUT);
+    assert_string_equal(err.text, "main: channel 2: no answer, 3 bytes came");
+    err_line(&err, " (--wait)", line);
+    assert_string_equal(line, "main: channel 2: no answer (--wait), 3 bytes came");
+    err_line(&err, "", line);
+    assert_string_equal(line, err.text);
+    assert_int_equal(err_set_with(&err, ERR_USAGE, REMEDY_FORCE, "%s: exists already", "x"), -1);
+    err_line(&err, "; replace it", line);
+    assert_string_equal(line, "x: exists already; replace it");
+    errno = EPIPE;
+    err_sys(&err, "send");
+    assert_int_equal(err.remedy, REMEDY_NONE);
+}
+
+/* Where the text is cut, the words are at its end. */
+static void a_remedy_of_a_long_text(void **state)
+{
+    struct error err;
+    char line[ERR_LINE_LEN];
+
+    (void)state;
+    err_set_with(&err, ERR_PEER, REMEDY_FORCE, "%0500d", 7);
+    for (int i = 0; i < 3; i++)
+        err_in(&err, "%0100d", 8);
+    assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
+    err_line(&err, "; replace it", line);
+    assert_int_equal(strlen(line), strlen(err.text) + strlen("; replace it"));
+    assert_string_equal(line + strlen(err.text), "; replace it");
 }
 
 static const struct reason_case {
@@ -156,10 +202,11 @@ static void hides_half_a_character(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sets_kind_and_text),    cmocka_unit_test(adds_errno),
-        cmocka_unit_test(puts_context_in_front), cmocka_unit_test(reasons),
-        cmocka_unit_test(threads_have_a_limit),  cmocka_unit_test(cuts_what_is_too_long),
-        cmocka_unit_test(makes_text_printable),  cmocka_unit_test(hides_half_a_character),
+        cmocka_unit_test(sets_kind_and_text),      cmocka_unit_test(adds_errno),
+        cmocka_unit_test(puts_context_in_front),   cmocka_unit_test(has_a_remedy),
+        cmocka_unit_test(a_remedy_of_a_long_text), cmocka_unit_test(reasons),
+        cmocka_unit_test(threads_have_a_limit),    cmocka_unit_test(cuts_what_is_too_long),
+        cmocka_unit_test(makes_text_printable),    cmocka_unit_test(hides_half_a_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

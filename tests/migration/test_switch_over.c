@@ -209,8 +209,7 @@ static void play(const struct play *p)
     pthread_join(thread, NULL);
 
     CHECK((rc == 0) == !p->says, "%s: rc %d: %s", p->label, rc, rc ? err.text : "");
-    CHECK(!p->says || strstr(err.text, p->says), "%s: expected '%s' in: %s", p->label, p->says,
-          err.text);
+    CHECK(!p->says || says(&err, p->says), "%s: expected '%s' in: %s", p->label, p->says, err.text);
     CHECK(machine_is_held(machine, MACHINE_MOVING) == p->held, "%s: the guest %s", p->label,
           p->held ? "runs on" : "stands still");
     CHECK(d.word == p->word, "%s: heard %s", p->label, command_name(d.word));

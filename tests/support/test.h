@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/macros.h"
+#include "tools/remedy.h"
 
 /*
  * For waits that end with what they wait for: this only ends those that never would. A busy machine
@@ -35,15 +36,27 @@
 /* For calls that must succeed, with `err` filled where they do not. */
 #define OK(call, err, label) CHECK((call) == 0, "%s: %s", label, (err).text)
 
-/* The call failed (rc) with an error of this kind whose text holds `part`. */
+/* Whether the error's line, as ramjet prints it, holds `part`. */
+static inline bool says(const struct error *err, const char *part)
+{
+    char line[ERR_LINE_LEN];
+
+    error_line(err, line);
+    return strstr(line, part) != NULL;
+}
+
+/* The call failed (rc) with an error of this kind whose line, as ramjet prints it, holds `part`. */
 static inline void check_refused(const char *label, int rc, const struct error *err,
                                  enum err_kind kind, const char *part)
 {
+    char line[ERR_LINE_LEN];
+
     CHECK(rc == -1, "%s: passed, expected an error with '%s'", label, part);
     CHECK(err->kind == kind, "%s: error kind %d, expected %d: %s", label, err->kind, kind,
           err->text);
-    CHECK(strstr(err->text, part), "%s: expected '%s' in: %s", label, part, err->text);
-    CHECK(!strchr(err->text, '\n'), "%s: more than one line: %s", label, err->text);
+    error_line(err, line);
+    CHECK(strstr(line, part), "%s: expected '%s' in: %s", label, part, line);
+    CHECK(!strchr(line, '\n'), "%s: more than one line: %s", label, line);
 }
 
 /* In scripts/lab, where a page that a guest writes costs many times as much: fewer rounds do. */

@@ -408,8 +408,8 @@ static const struct config_case {
     {"nothing", {.server = true}, "expected one of them"},
     {"both", {.server = true, .dir = "x", .psk_file = "y"}, "expected one of them"},
     {"authz of keys", {.server = true, .psk_file = "y", .authz = "CN=x"}, "names in certificates"},
-    {"no host", {.dir = "x"}, "--tls-hostname"},
-    {"empty host", {.dir = "x", .hostname = ""}, "--tls-hostname"},
+    {"no host", {.dir = "x"}, "tls-hostname: needed"},
+    {"empty host", {.dir = "x", .hostname = ""}, "tls-hostname: needed"},
 };
 
 static void refuses_what_cannot_be(void **state)

@@ -674,7 +674,7 @@ static void refuses_what_is_handed(void **state)
         strcpy(list.entries[0].name, c->name);
         OK(ram_map_add(&map, "pc.ram", BYTES, &err), err, c->label);
         int rc = memory_backing_map(&config, &map.blocks[0], &fd, &err);
-        CHECK(rc == -1 && strstr(err.text, c->part), "%s: %s", c->label, err.text);
+        CHECK(rc == -1 && says(&err, c->part), "%s: %s", c->label, err.text);
         CHECK(!map.blocks[0].host && map.blocks[0].fd < 0, "%s: half-made", c->label);
         ram_map_done(&map);
         cpr_state_close(&list);

@@ -115,7 +115,7 @@ static const struct exists_case {
 } exists_cases[] = {
     {"file", false, false, "exists already; --force replaces it"},
     {"file", false, true, NULL},
-    {"file", true, true, "not a directory: --force does not replace it"},
+    {"file", true, true, "not a directory: it is not replaced"},
     {"link", false, false, "exists already"},
     {"link", false, true, "not a regular file"},
     {"fifo", false, true, "not a regular file"},

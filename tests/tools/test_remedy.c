@@ -1,0 +1,67 @@
+#include "tools/remedy.h"
+
+#include "control/remedy.h"
+#include "tests/support/test.h"
+
+/* Where a monitor has nothing to be set, it says nothing: not of what only the command line has. */
+static bool is_silent_at_a_monitor(enum remedy remedy)
+{
+    return remedy == REMEDY_TLS_USERNAME || remedy == REMEDY_FORCE || remedy == REMEDY_PROGRESS;
+}
+
+static void each_has_words(void **state)
+{
+    char line[ERR_LINE_LEN];
+    struct error err;
+
+    (void)state;
+    for (int i = REMEDY_NONE + 1; i < REMEDY_N; i++) {
+        enum remedy remedy = (enum remedy)i;
+
+        err_set_with(&err, ERR_PEER, remedy, "x");
+        error_line(&err, line);
+        CHECK(strstr(line, "--"), "%d at the command line: %s", i, line);
+        CHECK(strcmp(line + 1, remedy_words(remedy)) == 0, "%d: %s", i, line);
+        monitor_line(&err, line);
+        CHECK(line[1] || is_silent_at_a_monitor(remedy), "%d at a monitor", i);
+        CHECK(!strstr(line, "--"), "%d at a monitor: %s", i, line);
+    }
+}
+
+static void without_one_it_is_the_text(void **state)
+{
+    char line[ERR_LINE_LEN];
+    struct error err;
+
+    (void)state;
+    err_set(&err, ERR_PEER, "x");
+    error_line(&err, line);
+    assert_string_equal(line, "x");
+    monitor_line(&err, line);
+    assert_string_equal(line, "x");
+}
+
+static void each_end_in_its_own_words(void **state)
+{
+    char line[ERR_LINE_LEN];
+    struct error err;
+
+    (void)state;
+    err_set_with(&err, ERR_USAGE, REMEDY_NO_MULTIFD, "a multifd connection, expected none");
+    err_in(&err, "from 127.0.0.1:1");
+    error_line(&err, line);
+    assert_string_equal(line,
+                        "from 127.0.0.1:1: a multifd connection, expected none (--channels 0)");
+    monitor_line(&err, line);
+    assert_string_equal(line,
+                        "from 127.0.0.1:1: a multifd connection, expected none (multifd off)");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(each_has_words),
+                                       cmocka_unit_test(without_one_it_is_the_text),
+                                       cmocka_unit_test(each_end_in_its_own_words)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
