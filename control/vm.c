@@ -12,9 +12,6 @@
 #include "migration/outgoing.h"
 #include "migration/plan.h"
 
-/* That read a mapped-ram file where multifd does not say how many. */
-#define FILE_THREADS 4
-
 /* A migration and its thread; either engine's. */
 struct job {
     /* Set before the thread starts. */
@@ -346,19 +343,17 @@ static struct job *job_new(struct vm *vm, struct error *err)
 }
 
 /* What both ends need to connect; a notice about the engine has no place to go. */
-static struct connect_config connect_config(const struct vm *vm, const struct job *job,
-                                            const struct address *address, bool zero_copy)
+static void configure_connections(const struct vm *vm, const struct job *job,
+                                  const struct address *address, struct connect_config *ret)
 {
     char ignored[ENGINE_NOTICE_LEN];
 
-    return (struct connect_config){
-        .address = *address,
-        .engine = engine_choose(vm->config.engine, zero_copy, ignored),
-        .tls = job->tls,
-        .connect_timeout_ms = vm->config.connect_timeout_ms,
-        .stall_timeout_ms = vm->config.stall_timeout_ms,
-        .answer_timeout_ms = vm->config.answer_timeout_ms,
-    };
+    ret->address = *address;
+    ret->engine = engine_choose(vm->config.engine, ret->zero_copy, ignored);
+    ret->tls = job->tls;
+    ret->connect_timeout_ms = vm->config.connect_timeout_ms;
+    ret->stall_timeout_ms = vm->config.stall_timeout_ms;
+    ret->answer_timeout_ms = vm->config.answer_timeout_ms;
 }
 
 static int open_credentials(const struct vm *vm, struct job *job, bool server,
@@ -500,23 +495,23 @@ static int out_prepare(struct vm *vm, struct job *job, const struct address *to,
 {
     bool replaces = settings_number(&vm->settings, PARAM_MODE) == MODE_CPR_EXEC;
     struct machine *m = vm->config.machine;
-    bool zero_copy = settings_on(&vm->settings, CAP_ZERO_COPY_SEND);
-    struct outgoing_config config = {
-        .connect = connect_config(vm, job, to, zero_copy),
-        .uuid = vm->uuid,
-        .observer = {.status = out_status, .pass = out_pass, .guest = out_guest, .arg = job},
-        .hand_over = cpr != NULL,
-        .replace = replaces ? out_replace : NULL,
-        .replace_arg = job,
-    };
+    struct outgoing_config config;
 
     if (replaces && !vm->config.replace)
         return err_set(err, ERR_USAGE, "mode cpr-exec: this program cannot be replaced");
     if (replaces && check_stays(&m->ram, err) < 0)
         return -1;
+    outgoing_config_init(&config);
+    outgoing_configure(&vm->settings, &config);
+    configure_connections(vm, job, to, &config.connect);
+    config.uuid = vm->uuid;
+    config.observer = (struct migration_observer){
+        .status = out_status, .pass = out_pass, .guest = out_guest, .arg = job};
+    config.hand_over = cpr != NULL;
     if (cpr)
         config.cpr = *cpr;
-    outgoing_configure(&vm->settings, &config);
+    config.replace = replaces ? out_replace : NULL;
+    config.replace_arg = job;
     m->config.uuid = vm->uuid;
     m->config.has_uuid = settings_on(&vm->settings, CAP_VALIDATE_UUID) && uuid_is_set(&vm->uuid);
     return outgoing_new(&config, m, &job->outgoing, err);
@@ -700,23 +695,24 @@ static int await_listening(struct vm *vm, struct job *job, uint64_t patience_ms,
 static int in_prepare(struct vm *vm, struct job *job, const struct address *at, struct error *err)
 {
     const struct settings *s = &vm->settings;
-    struct incoming_config config = {
-        .connect = connect_config(vm, job, at, false),
-        .open_capabilities =
-            vm->config.open_capabilities |
-            (settings_said_capability(s, CAP_MAPPED_RAM) ? 0 : STREAM_CAP_MAPPED_RAM),
-        .machine = vm->config.machine->config.machine,
-        .uuid = uuid_is_set(&vm->uuid) ? &vm->uuid : NULL,
-        .uuid_may_lack = true,
-        .main_any_time = true,
-        .populate_threads = vm->config.populate_threads,
-        .file_threads = settings_on(s, CAP_MULTIFD) ? settings_channels(s) : FILE_THREADS,
-        .direct_io = settings_number(s, PARAM_DIRECT_IO),
-        .observer = {.status = in_status, .guest = in_guest, .refused = in_turned_away, .arg = job},
-    };
+    struct incoming_config config;
     struct ram_set_rules ram;
 
+    incoming_config_init(&config);
+    configure_connections(vm, job, at, &config.connect);
     incoming_configure(s, &config);
+    config.open_capabilities =
+        vm->config.open_capabilities |
+        (settings_said_capability(s, CAP_MAPPED_RAM) ? 0 : STREAM_CAP_MAPPED_RAM);
+    config.machine = vm->config.machine->config.machine;
+    config.uuid = uuid_is_set(&vm->uuid) ? &vm->uuid : NULL;
+    config.uuid_may_lack = config.main_any_time = true;
+    config.populate_threads = vm->config.populate_threads;
+    if (settings_on(s, CAP_MULTIFD))
+        config.file_threads = settings_channels(s);
+    config.direct_io = settings_number(s, PARAM_DIRECT_IO);
+    config.observer = (struct migration_observer){
+        .status = in_status, .guest = in_guest, .refused = in_turned_away, .arg = job};
     ram_set_rules_of(s, &ram);
     if (vm->config.land(vm->config.arg, &ram, &job->landing, err) < 0)
         return -1;
@@ -979,17 +975,27 @@ static int fill(struct vm *vm, struct error *err)
     return settings_copy(&standard, &vm->settings, err);
 }
 
+static int check_config(const struct vm_config *config, struct error *err)
+{
+    if (!config->machine)
+        return err_set(err, ERR_USAGE, "a VM without a machine");
+    if (!config->over)
+        return err_set(err, ERR_USAGE, "a VM whose owner does not hear of its end: over()");
+    if (config->waiting && !config->land)
+        return err_set(err, ERR_USAGE, "a VM that waits, without a place to land: land()");
+    return 0;
+}
+
 int vm_new(const struct vm_config *config, struct vm **ret, struct error *err)
 {
+    if (check_config(config, err) < 0)
+        return -1;
     struct vm *vm = calloc(1, sizeof(*vm));
-
     if (!vm)
         return err_sys(err, "memory for a VM");
     vm->config = *config;
-    if (!config->engine && engine_find("auto", &vm->config.engine, err) < 0) {
-        free(vm);
-        return -1;
-    }
+    if (!config->engine)
+        vm->config.engine = engine_standard();
     if (config->uuid)
         vm->uuid = *config->uuid;
     vm->waiting = vm->moving = config->waiting;

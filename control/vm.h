@@ -48,7 +48,7 @@ struct vm_config {
     /* STREAM_CAP_… that the source of a guest decides, not our settings. */
     uint32_t open_capabilities;
     uint64_t host_facts;         /* IN_SET(FACT_NO_…): what host and machine lack */
-    const struct engine *engine; /* NULL: auto */
+    const struct engine *engine; /* NULL: the first */
     uint64_t connect_timeout_ms, stall_timeout_ms; /* as in incoming.h */
     uint64_t answer_timeout_ms;                    /* as in connect.h */
     /* A line for people about what does no harm. Any thread, with a lock held: it must not call

@@ -11,6 +11,23 @@
 #include "tls/tls_channel.h"
 #include "transport/file_channel.h"
 
+void connect_config_init(struct connect_config *ret)
+{
+    *ret = (struct connect_config){
+        .engine = engine_standard(),
+        .connect_timeout_ms = 30000,
+        .stall_timeout_ms = 30000,
+        .answer_timeout_ms = 300000,
+    };
+}
+
+int connect_config_check(const struct connect_config *config, struct error *err)
+{
+    if (!config->engine)
+        return err_set(err, ERR_USAGE, "no engine, expected one that moves the bytes");
+    return 0;
+}
+
 static struct transport_config transport_of(const struct connect_config *config,
                                             struct channel_group *group)
 {

@@ -22,6 +22,11 @@ struct connect_config {
     uint64_t answer_timeout_ms;  /* for what one end asks and the other answers; 0 = no limit */
 };
 
+/* The first engine, and how long one waits by default. The address is the caller's to say. */
+void connect_config_init(struct connect_config *ret);
+/* ERR_USAGE where what is needed is missing. */
+MUST_USE int connect_config_check(const struct connect_config *config, struct error *err);
+
 /* Dials once; the channel is in the group and belongs to the caller. */
 MUST_USE int connect_dial(const struct connect_config *config, struct channel_group *group,
                           struct channel **ret, struct error *err);

@@ -150,12 +150,27 @@ static int on_configured(struct main_stream *ms, struct error *err)
     return origin_settle(m->origin, err);
 }
 
+/* Pages have to be put somewhere, and noted: what the landing has given is its own affair. */
+static int check_places(const struct ram_map *map, struct error *err)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        const struct ram_block *b = &map->blocks[i];
+
+        if (b->travel == RAM_TRAVELS && (!ram_block_is_here(b) || !b->present))
+            return err_set(err, ERR_USAGE, "RAM block '%s': the destination has no place for it",
+                           b->name);
+    }
+    return ram_map_check_host(map, err);
+}
+
 static int on_listed(struct ram_load *load, struct error *err)
 {
     struct incoming *m = CONTAINER_OF(load, struct incoming, stream.ram);
 
     if (m->landing->ops->listed(m->landing, &m->stream.config, &m->stream.devices, load->map, err) <
         0)
+        return -1;
+    if (check_places(load->map, err) < 0)
         return -1;
     if (populate_new(load->map, m->config.populate_threads, &m->populate, err) < 0)
         return -1;
@@ -455,9 +470,27 @@ static int make_origin(struct incoming *m, struct error *err)
     return origin_listener_new(&listener, &m->origin, err);
 }
 
+static int check_arguments(const struct incoming_config *config, const struct landing *landing,
+                           struct error *err)
+{
+    if (!config)
+        return err_set(err, ERR_USAGE, "no configuration of the destination");
+    if (!landing || !landing->ops || !landing->ops->listed)
+        return err_set(err, ERR_USAGE,
+                       "no place for the guest, expected one that takes its blocks");
+    if (config->n_channels > MULTIFD_CHANNELS_MAX)
+        return err_set(err, ERR_USAGE, "%d channels, expected 0 to %d", config->n_channels,
+                       MULTIFD_CHANNELS_MAX);
+    if (config->machine && !config->machine[0])
+        return err_set(err, ERR_USAGE, "the machine's type has no name, expected one or NULL");
+    return connect_config_check(&config->connect, err);
+}
+
 int incoming_new(const struct incoming_config *config, struct landing *landing,
                  struct incoming **ret, struct error *err)
 {
+    if (check_arguments(config, landing, err) < 0)
+        return -1;
     struct incoming *m = calloc(1, sizeof(*m));
 
     if (!m)

@@ -9,7 +9,7 @@
 
 struct incoming;
 
-/* The landing must outlive the migration. */
+/* ERR_USAGE where an argument cannot be. The landing must outlive the migration. */
 MUST_USE int incoming_new(const struct incoming_config *config, struct landing *landing,
                           struct incoming **ret, struct error *err);
 /*

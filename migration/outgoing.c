@@ -7,6 +7,7 @@
 #include "migration/outgoing_setup.h"
 #include "migration/outgoing_state.h"
 #include "migration/outgoing_switchover.h"
+#include "stream/description.h"
 
 /* A cancel counts: whoever asks from now on is told so. */
 static void begin_cancelling(struct outgoing *m)
@@ -112,10 +113,34 @@ int outgoing_run(struct outgoing *m, struct error *err)
     return rc;
 }
 
+static int check_machine(const struct machine *m, struct error *err)
+{
+    size_t json;
+
+    if (!m || !m->ops)
+        return err_set(err, ERR_USAGE, "no machine, expected one with its operations");
+    if (!m->config.machine[0])
+        return err_set(err, ERR_USAGE, "the machine's type has no name: a stream begins with it");
+    if (!m->ops->save && !description_ends(&m->devices.tail, &json))
+        return err_set(err, ERR_USAGE, OUTGOING_NO_DESCRIPTION);
+    return ram_map_check_host(&m->ram, err);
+}
+
+static int check_arguments(const struct outgoing_config *config, const struct machine *machine,
+                           struct error *err)
+{
+    if (!config)
+        return err_set(err, ERR_USAGE, "no configuration of the source");
+    return connect_config_check(&config->connect, err) < 0 ? -1 : check_machine(machine, err);
+}
+
 int outgoing_new(const struct outgoing_config *config, struct machine *machine,
                  struct outgoing **ret, struct error *err)
 {
     struct plan plan;
+
+    if (check_arguments(config, machine, err) < 0)
+        return -1;
 
     if (plan_make(config, machine->config.machine, &plan, err) < 0)
         return -1;

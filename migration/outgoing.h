@@ -9,8 +9,9 @@
 
 struct outgoing;
 
-/* The machine must outlive the migration. Its set of RAM blocks is frozen from here on: its owner
- * adds and removes none that is listed, until outgoing_free(). */
+/* ERR_USAGE where an argument cannot be. The machine must outlive the migration. Its set of RAM
+ * blocks is frozen from here on: its owner adds and removes none that is listed, until
+ * outgoing_free(). */
 MUST_USE int outgoing_new(const struct outgoing_config *config, struct machine *machine,
                           struct outgoing **ret, struct error *err);
 /*

@@ -17,6 +17,9 @@
 #include "stream/stream_out.h"
 #include "transport/file.h"
 
+/* Where it ends, and what is in it: a destination reads no stream without one. */
+#define OUTGOING_NO_DESCRIPTION "the machine's device sections end in no description"
+
 struct outgoing {
     /* Set before the threads start, read-only after. */
     struct outgoing_config config; /* values: what follows from them is the plan's */

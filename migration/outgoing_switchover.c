@@ -188,11 +188,14 @@ static int switch_unconfirmed(struct outgoing *m, struct error *err)
 int outgoing_switch_over(struct outgoing *m, struct error *err)
 {
     const struct machine_ops *ops = m->machine->ops;
+    size_t json;
 
     if (outgoing_stop_guest(m, err) < 0 || enter_device(m, err) < 0)
         return -1;
     if (ops->save && ops->save(m->machine, err) < 0)
         return err_in(err, "the guest's devices");
+    if (!description_ends(&m->machine->devices.tail, &json))
+        return err_set(err, ERR_USAGE, OUTGOING_NO_DESCRIPTION);
     begin_switching(m);
     if (outgoing_sync(m, err) < 0)
         return -1;

@@ -76,6 +76,27 @@ void incoming_configure(const struct settings *s, struct incoming_config *ret)
     ret->switchover_ack = settings_on(s, CAP_SWITCHOVER_ACK);
 }
 
+/* --- defaults -------------------------------------------------------------------------------- */
+
+/* That read a mapped-ram file where multifd does not say how many. */
+#define FILE_THREADS 4
+
+void outgoing_config_init(struct outgoing_config *ret)
+{
+    struct settings standard;
+
+    *ret = (struct outgoing_config){0};
+    connect_config_init(&ret->connect);
+    settings_init(&standard);
+    outgoing_configure(&standard, ret);
+}
+
+void incoming_config_init(struct incoming_config *ret)
+{
+    *ret = (struct incoming_config){.n_channels = -1, .method = -1, .file_threads = FILE_THREADS};
+    connect_config_init(&ret->connect);
+}
+
 /* --- what must not be ------------------------------------------------------------------------ */
 
 /* What the config means in the rules' words. */

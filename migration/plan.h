@@ -67,6 +67,12 @@ struct incoming_config {
     struct migration_observer observer; /* hears setup, active, the guest, and how it ended */
 };
 
+/* A source as it is where nothing is said; the address is missing still. Each default is decided
+ * here, in connect_config_init(), or in the tables of capabilities and parameters. */
+void outgoing_config_init(struct outgoing_config *ret);
+/* The same of a destination: it takes whatever comes. */
+void incoming_config_init(struct incoming_config *ret);
+
 /* --- from settings, which the gate has let in: gate.h ---------------------------------------- */
 
 /* Which RAM blocks travel, at either end. */

@@ -44,6 +44,19 @@ int ram_map_add(struct ram_map *map, const char *name, uint64_t used_bytes, stru
     return 0;
 }
 
+int ram_map_check_host(const struct ram_map *map, struct error *err)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        const struct ram_block *b = &map->blocks[i];
+
+        if (!IS_ALIGNED((uintptr_t)b->host, RAM_PAGE_SIZE))
+            return err_set(err, ERR_USAGE,
+                           "RAM block '%s': its memory begins at %p, expected a multiple of 4096",
+                           b->name, (void *)b->host);
+    }
+    return 0;
+}
+
 struct ram_block *ram_map_find(const struct ram_map *map, const char *name)
 {
     for (size_t i = 0; i < map->n; i++) {

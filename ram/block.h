@@ -78,6 +78,8 @@ MUST_USE int ram_map_add(struct ram_map *map, const char *name, uint64_t used_by
                          struct error *err);
 /* NULL if there is none of that name. */
 struct ram_block *ram_map_find(const struct ram_map *map, const char *name);
+/* ERR_USAGE where memory does not begin at a page: its owner gave it so. */
+MUST_USE int ram_map_check_host(const struct ram_map *map, struct error *err);
 /* Unmaps what is ours and forgets the blocks. */
 void ram_map_done(struct ram_map *map);
 

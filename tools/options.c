@@ -5,6 +5,7 @@
 
 #include "base/cpus.h"
 #include "base/units.h"
+#include "migration/connect.h"
 #include "migration/gate.h"
 
 #define BOTH (VERB_RECV | VERB_SEND)
@@ -605,19 +606,22 @@ static int parse_option(enum verb_bit verb, int argc, char **argv, int *at, stru
 
 /* --- the whole ------------------------------------------------------------------------------- */
 
-static int options_default(struct options *ret, struct error *err)
+static void options_default(struct options *ret)
 {
+    struct connect_config standard;
+
+    connect_config_init(&standard);
     *ret = (struct options){
-        .connect_timeout_ms = 30000,
-        .stall_timeout_ms = 30000,
-        .answer_timeout_ms = 300000,
+        .engine = standard.engine,
+        .connect_timeout_ms = standard.connect_timeout_ms,
+        .stall_timeout_ms = standard.stall_timeout_ms,
+        .answer_timeout_ms = standard.answer_timeout_ms,
         .timeout_ms = 30000,
         .memory_bytes = UINT64_C(64) << 20,
         .cpus = 1,
         .places = "auto",
     };
     settings_init(&ret->settings);
-    return engine_find("auto", &ret->engine, err);
 }
 
 const struct own_default own_defaults[] = {
@@ -694,8 +698,7 @@ int options_parse(enum verb_bit verb, int argc, char **argv, struct options *ret
     bool options_over = false;
     size_t n = 0;
 
-    if (options_default(ret, err) < 0)
-        return -1;
+    options_default(ret);
     for (int i = 0; i < argc; i++) {
         if (!options_over && strcmp(argv[i], "--") == 0) {
             options_over = true;

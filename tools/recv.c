@@ -176,10 +176,7 @@ static int configure(struct options *options, const char *listen, struct incomin
 
 int verb_recv(int argc, char **argv, struct error *err)
 {
-    struct incoming_config config = {
-        .populate_threads = populate_threads(),
-        .observer = {.refused = tell_refused},
-    };
+    struct incoming_config config;
     struct options options;
     struct landing *landing = NULL;
     struct tls_creds *tls;
@@ -191,6 +188,9 @@ int verb_recv(int argc, char **argv, struct error *err)
         return -1;
     if (n != 2)
         return err_set(err, ERR_USAGE, "expected LISTEN and TARGET; see ramjet help recv");
+    incoming_config_init(&config);
+    config.populate_threads = populate_threads();
+    config.observer.refused = tell_refused;
     if (configure(&options, args[0], &config, err) < 0)
         return -1;
     if (security_open(VERB_RECV, &options, &config.connect.address, &tls, err) < 0)

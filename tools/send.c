@@ -120,7 +120,7 @@ static int configure(struct options *options, const char *dest, struct outgoing_
 
 int verb_send(int argc, char **argv, struct error *err)
 {
-    struct outgoing_config config = {0};
+    struct outgoing_config config;
     struct options options;
     struct tls_creds *tls = NULL;
     struct cpu_places *places = NULL;
@@ -132,6 +132,7 @@ int verb_send(int argc, char **argv, struct error *err)
         return -1;
     if (n != 2)
         return err_set(err, ERR_USAGE, "expected SOURCE and DEST; see ramjet help send");
+    outgoing_config_init(&config);
     if (configure(&options, args[1], &config, err) < 0)
         return -1;
     signal(SIGBUS, on_sigbus);

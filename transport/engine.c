@@ -19,6 +19,11 @@ const char *engine_auto_reason(void)
     return "io_uring moves 0.95 of its bytes per second for more CPU time (Linux 6.18)";
 }
 
+const struct engine *engine_standard(void)
+{
+    return engines[0];
+}
+
 static void list_names(char *ret, size_t len)
 {
     size_t at = (size_t)snprintf(ret, len, "auto");
@@ -32,7 +37,7 @@ int engine_find(const char *name, const struct engine **ret, struct error *err)
     char names[100];
 
     if (strcmp(name, "auto") == 0) {
-        *ret = engines[0];
+        *ret = engine_standard();
         return 0;
     }
     for (size_t i = 0; i < ARRAY_LEN(engines); i++) {

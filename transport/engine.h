@@ -22,7 +22,9 @@ struct engine {
                 struct error *err);
 };
 
-/* "auto" picks the first of the table. Fails with ERR_USAGE, naming those there are. */
+/* The first of the table, which "auto" picks. */
+const struct engine *engine_standard(void);
+/* Fails with ERR_USAGE, naming those there are. */
 MUST_USE int engine_find(const char *name, const struct engine **ret, struct error *err);
 
 #define ENGINE_NOTICE_LEN 160

@@ -256,8 +256,9 @@ static const struct landing_ops machine_ops = {
 int landing_machine_new(struct machine *m, const struct ram_set_rules *rules, struct landing **ret,
                         struct error *err)
 {
+    if (!m || !m->ops || !m->ops->load)
+        return err_set(err, ERR_USAGE, "this machine loads no devices: it is no destination");
     struct landing_machine *l = calloc(1, sizeof(*l));
-
     if (!l)
         return err_sys(err, "memory for a target");
     l->base.ops = &machine_ops;

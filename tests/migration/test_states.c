@@ -691,19 +691,23 @@ static void cancel_before_it_runs(void **state)
 static void refuses_what_cannot_be(void **state)
 {
     struct machine *machine = make_machine(&plain);
-    struct outgoing_config config = {.switchover_ack = true};
+    struct outgoing_config config;
     struct outgoing *m;
     struct error err;
 
     (void)state;
+    outgoing_config_init(&config);
+    config.switchover_ack = true;
     check_refused("no return path", outgoing_new(&config, machine, &m, &err), &err, ERR_USAGE,
                   "return path");
     watched.ops.throttle = NULL;
     watched.ops.limit_dirty = NULL;
-    config = (struct outgoing_config){.auto_converge = true};
+    outgoing_config_init(&config);
+    config.auto_converge = true;
     check_refused("no throttle", outgoing_new(&config, machine, &m, &err), &err, ERR_USAGE,
                   "auto-converge");
-    config = (struct outgoing_config){.dirty_limit = true};
+    outgoing_config_init(&config);
+    config.dirty_limit = true;
     check_refused("no limit", outgoing_new(&config, machine, &m, &err), &err, ERR_USAGE,
                   "dirty-limit");
     machine_free(machine);

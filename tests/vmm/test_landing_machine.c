@@ -70,12 +70,22 @@ static void fill(struct ram_map *ram, const struct block blocks[static 3], bool 
     }
 }
 
+static int load_nothing(struct machine *m, const struct device_state *devices, struct error *err)
+{
+    (void)m;
+    (void)devices;
+    (void)err;
+    return 0;
+}
+
+static const struct machine_ops waiting_ops = {.load = load_nothing};
+
 static void lists(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(list_cases); i++) {
         const struct list_case *c = &list_cases[i];
-        struct machine m = {.config.machine = "ramjet-1.0"};
+        struct machine m = {.ops = &waiting_ops, .config.machine = "ramjet-1.0"};
         struct ram_map listed = {0};
         struct landing *landing;
         struct error err;
@@ -98,16 +108,6 @@ static void lists(void **state)
 }
 
 /* --- the frozen copy ------------------------------------------------------------------------- */
-
-static int load_nothing(struct machine *m, const struct device_state *devices, struct error *err)
-{
-    (void)m;
-    (void)devices;
-    (void)err;
-    return 0;
-}
-
-static const struct machine_ops waiting_ops = {.load = load_nothing};
 
 /*
  * B11: the migration was accepted, and now every block is another object of the same contract: at

@@ -1,0 +1,357 @@
+/* What a caller can get wrong is an error, and defaults are what they are said to be. */
+#include <limits.h>
+
+#include "migration/incoming.h"
+#include "migration/outgoing.h"
+#include "tests/support/temp.h"
+#include "tests/support/test.h"
+#include "vmm/landing.h"
+#include "vmm/machine_synth.h"
+
+#define BYTES (1 << 20)
+
+/* --- a source -------------------------------------------------------------------------------- */
+
+struct source {
+    struct outgoing_config config;
+    struct machine *machine;
+};
+
+static void leave_out_engine(struct source *s)
+{
+    s->config.connect.engine = NULL;
+}
+
+static void leave_out_name(struct source *s)
+{
+    s->machine->config.machine[0] = 0;
+}
+
+static void leave_out_description(struct source *s)
+{
+    s->machine->devices.tail.len = 0;
+}
+
+static void cut_description(struct source *s)
+{
+    s->machine->devices.tail.len--;
+}
+
+static void shift_memory(struct source *s)
+{
+    s->machine->ram.blocks[0].host += 8;
+}
+
+static void shift_memory_back(struct source *s)
+{
+    s->machine->ram.blocks[0].host -= 8;
+}
+
+static void ask_for_many_channels(struct source *s)
+{
+    s->config.n_channels = 256;
+}
+
+static const struct source_case {
+    const char *label;
+    void (*spoil)(struct source *s);
+    void (*mend)(struct source *s); /* so that it can be freed */
+    const char *refused;
+} source_cases[] = {
+    {"no engine", leave_out_engine, NULL, "no engine"},
+    {"an empty name", leave_out_name, NULL, "the machine's type has no name"},
+    {"no device section", leave_out_description, NULL, "end in no description"},
+    {"no whole description", cut_description, NULL, "end in no description"},
+    {"memory inside a page", shift_memory, shift_memory_back, "expected a multiple of 4096"},
+    {"too many channels", ask_for_many_channels, NULL, "expected 0 to 255"},
+};
+
+static void make_source(struct source *s, const char *label)
+{
+    const struct synth_config synth = {.bytes = BYTES};
+    char path[PATH_MAX], address[PATH_MAX + 8];
+    struct error err;
+
+    outgoing_config_init(&s->config);
+    snprintf(address, sizeof(address), "unix:%s", temp_path(path, "source"));
+    OK(address_parse(address, &s->config.connect.address, &err), err, label);
+    OK(machine_synth(&synth, &s->machine, &err), err, label);
+}
+
+static void a_source(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(source_cases); i++) {
+        const struct source_case *c = &source_cases[i];
+        struct outgoing *m = NULL;
+        struct source s;
+        struct error err;
+
+        make_source(&s, c->label);
+        c->spoil(&s);
+        check_refused(c->label, outgoing_new(&s.config, s.machine, &m, &err), &err, ERR_USAGE,
+                      c->refused);
+        CHECK(!m, "%s: something was made", c->label);
+        if (c->mend)
+            c->mend(&s);
+        machine_free(s.machine);
+    }
+}
+
+static void a_source_of_nothing(void **state)
+{
+    static const struct machine no_ops = {.config.machine = "x-1.0"};
+    struct machine machine = no_ops;
+    struct outgoing *m;
+    struct source s;
+    struct error err;
+
+    (void)state;
+    make_source(&s, "good");
+    check_refused("no machine", outgoing_new(&s.config, NULL, &m, &err), &err, ERR_USAGE,
+                  "no machine");
+    check_refused("no operations", outgoing_new(&s.config, &machine, &m, &err), &err, ERR_USAGE,
+                  "no machine");
+    check_refused("no configuration", outgoing_new(NULL, s.machine, &m, &err), &err, ERR_USAGE,
+                  "no configuration");
+    OK(outgoing_new(&s.config, s.machine, &m, &err), err, "good");
+    outgoing_free(m);
+    machine_free(s.machine);
+}
+
+/* --- a description that save() leaves out ------------------------------------------------------
+ */
+
+static int save_nothing(struct machine *m, struct error *err)
+{
+    (void)err;
+    m->devices.tail.len = 0;
+    return 0;
+}
+
+/* What the guest's owner saves is known when the guest stands still: then it goes on. */
+static void a_save_without_description(void **state)
+{
+    struct machine_ops ops;
+    char path[PATH_MAX], address[PATH_MAX + 8];
+    struct outgoing *m;
+    struct source s;
+    struct error err;
+
+    (void)state;
+    make_source(&s, "save");
+    snprintf(address, sizeof(address), "file:%s", temp_path(path, "saved"));
+    OK(address_parse(address, &s.config.connect.address, &err), err, address);
+    ops = *s.machine->ops;
+    ops.save = save_nothing;
+    s.machine->ops = &ops;
+    OK(outgoing_new(&s.config, s.machine, &m, &err), err, "save");
+    check_refused("save", outgoing_run(m, &err), &err, ERR_USAGE, "end in no description");
+    CHECK(!machine_is_held(s.machine, MACHINE_MOVING), "the guest stands still");
+    outgoing_free(m);
+    machine_free(s.machine);
+}
+
+/* --- a destination --------------------------------------------------------------------------- */
+
+struct destination {
+    struct incoming_config config;
+    struct landing *landing;
+};
+
+static void wait_for_no_engine(struct destination *d)
+{
+    d->config.connect.engine = NULL;
+}
+
+static void wait_for_many_channels(struct destination *d)
+{
+    d->config.n_channels = 256;
+}
+
+static void wait_for_no_name(struct destination *d)
+{
+    d->config.machine = "";
+}
+
+static void have_no_landing(struct destination *d)
+{
+    d->landing = NULL;
+}
+
+static void have_a_landing_of_nothing(struct destination *d)
+{
+    static const struct landing_ops none = {.listed = NULL};
+    static struct landing empty = {.ops = &none};
+
+    d->landing = &empty;
+}
+
+static const struct destination_case {
+    const char *label;
+    void (*spoil)(struct destination *d);
+    const char *refused;
+} destination_cases[] = {
+    {"no engine", wait_for_no_engine, "no engine"},
+    {"too many channels", wait_for_many_channels, "expected 0 to 255"},
+    {"an empty name", wait_for_no_name, "has no name"},
+    {"no landing", have_no_landing, "no place for the guest"},
+    {"a landing without operations", have_a_landing_of_nothing, "no place for the guest"},
+};
+
+static void a_destination(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(destination_cases); i++) {
+        const struct destination_case *c = &destination_cases[i];
+        struct incoming *m = NULL;
+        struct destination d;
+        struct landing *landing;
+        struct error err;
+
+        incoming_config_init(&d.config);
+        OK(landing_null_new(&landing, &err), err, c->label);
+        d.landing = landing;
+        c->spoil(&d);
+        check_refused(c->label, incoming_new(&d.config, d.landing, &m, &err), &err, ERR_USAGE,
+                      c->refused);
+        CHECK(!m, "%s: something was made", c->label);
+        landing_free(landing);
+    }
+}
+
+static void a_machine_that_loads_nothing(void **state)
+{
+    const struct synth_config synth = {.bytes = BYTES};
+    const struct ram_set_rules usual = {0};
+    struct landing *landing;
+    struct machine *machine;
+    struct incoming *m;
+    struct error err;
+
+    (void)state;
+    OK(machine_synth(&synth, &machine, &err), err, "machine");
+    check_refused("no load", landing_machine_new(machine, &usual, &landing, &err), &err, ERR_USAGE,
+                  "loads no devices");
+    check_refused("no machine", landing_machine_new(NULL, &usual, &landing, &err), &err, ERR_USAGE,
+                  "loads no devices");
+    OK(landing_null_new(&landing, &err), err, "landing");
+    check_refused("no configuration", incoming_new(NULL, landing, &m, &err), &err, ERR_USAGE,
+                  "no configuration");
+    landing_free(landing);
+    machine_free(machine);
+}
+
+/* --- what a landing gives -------------------------------------------------------------------- */
+
+static struct {
+    bool no_memory, no_bits;
+    size_t shift;
+} gift;
+
+static int give(struct landing *l, const struct configuration *config,
+                const struct device_state *devices, struct ram_map *ram, struct error *err)
+{
+    (void)l;
+    (void)config;
+    (void)devices;
+    if (ram_map_anonymous(ram, err) < 0)
+        return -1;
+    for (size_t i = 0; i < ram->n; i++) {
+        struct ram_block *b = &ram->blocks[i];
+
+        b->mapped = false; /* in this test it is not given back */
+        b->host = gift.no_memory ? NULL : b->host + gift.shift;
+        if (gift.no_bits) {
+            free((void *)b->present);
+            b->present = NULL;
+        }
+    }
+    return 0;
+}
+
+static const struct landing_ops giving = {.listed = give};
+
+/* From a file, so that all is one thread. */
+static void land(const char *label, const char *at, const char *refused)
+{
+    struct landing landing = {.ops = &giving};
+    struct incoming_config config;
+    struct incoming *m;
+    struct error err;
+
+    incoming_config_init(&config);
+    OK(address_parse(at, &config.connect.address, &err), err, label);
+    OK(incoming_new(&config, &landing, &m, &err), err, label);
+    check_refused(label, incoming_run(m, &err), &err, ERR_USAGE, refused);
+    incoming_free(m);
+}
+
+static void a_landing_that_gives_too_little(void **state)
+{
+    char path[PATH_MAX], address[PATH_MAX + 8];
+    struct outgoing *out;
+    struct source s;
+    struct error err;
+
+    (void)state;
+    make_source(&s, "file");
+    snprintf(address, sizeof(address), "file:%s", temp_path(path, "file"));
+    OK(address_parse(address, &s.config.connect.address, &err), err, address);
+    OK(outgoing_new(&s.config, s.machine, &out, &err), err, address);
+    OK(outgoing_run(out, &err), err, address);
+    outgoing_free(out);
+    machine_free(s.machine);
+
+    gift.no_memory = true;
+    land("no memory", address, "has no place for it");
+    gift.no_memory = false;
+    gift.no_bits = true;
+    land("no bits", address, "has no place for it");
+    gift.no_bits = false;
+    gift.shift = 8;
+    land("memory inside a page", address, "expected a multiple of 4096");
+}
+
+/* --- defaults -------------------------------------------------------------------------------- */
+
+static void defaults(void **state)
+{
+    struct incoming_config in;
+    struct outgoing_config out;
+    struct outgoing_live live;
+    struct settings standard;
+
+    (void)state;
+    incoming_config_init(&in);
+    outgoing_config_init(&out);
+    settings_init(&standard);
+    outgoing_live_of(&standard, &live);
+    assert_true(in.connect.engine && in.connect.engine == out.connect.engine);
+    assert_int_equal(in.connect.connect_timeout_ms, 30000);
+    assert_int_equal(in.connect.stall_timeout_ms, 30000);
+    assert_int_equal(in.connect.answer_timeout_ms, 300000);
+    assert_int_equal(out.connect.stall_timeout_ms, in.connect.stall_timeout_ms);
+    assert_int_equal(in.n_channels, -1);
+    assert_int_equal(in.method, -1);
+    assert_null(in.machine);
+    assert_int_equal(out.n_channels, 0);
+    assert_int_equal(out.method, CODEC_NONE);
+    assert_int_equal(out.live.downtime_limit_ms, live.downtime_limit_ms);
+    assert_int_equal(out.live.max_bytes_per_s, live.max_bytes_per_s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_source),
+        cmocka_unit_test(a_source_of_nothing),
+        cmocka_unit_test(a_save_without_description),
+        cmocka_unit_test(a_destination),
+        cmocka_unit_test(a_machine_that_loads_nothing),
+        cmocka_unit_test(a_landing_that_gives_too_little),
+        cmocka_unit_test(defaults),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
