@@ -247,12 +247,13 @@ int connect_accept(const struct connect_config *config, struct listener *listene
 void connect_path(const struct connect_config *config, const struct channel *c,
                   struct path_snapshot *ret)
 {
+    struct channel_security security = channel_security(c);
+
     ret->engine = config->engine->name;
-    if (!config->tls)
+    if (!security.version)
         return;
-    struct tls_channel_info tls = tls_channel_info(c);
-    snprintf(ret->tls, sizeof(ret->tls), "%s %s", tls.version, tls.cipher);
-    ret->ktls_send = tls.ktls_send;
+    snprintf(ret->tls, sizeof(ret->tls), "%s %s", security.version, security.cipher);
+    ret->ktls_send = security.by_kernel;
 }
 
 void connect_thread_done(void)

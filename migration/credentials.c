@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+#include "multifd/packet.h"
+#include "stream/stream_format.h"
+
 /* QEMU's tls-creds-psk has a folder, too: with one file in it. */
 static bool holds_keys(const char *dir, char ret_keys[static PATH_MAX])
 {
@@ -12,6 +16,17 @@ static bool holds_keys(const char *dir, char ret_keys[static PATH_MAX])
     snprintf(ca, sizeof(ca), "%s/ca-cert.pem", dir);
     snprintf(ret_keys, PATH_MAX, "%s/keys.psk", dir);
     return access(ca, F_OK) < 0 && access(ret_keys, F_OK) == 0;
+}
+
+/* What is to be kept from others by TLS, when it comes as it is. */
+static const char *name_plain(const uint8_t *bytes, size_t len)
+{
+    struct reader r = reader_of(bytes, MIN(len, sizeof(uint32_t)));
+    uint32_t magic = get_u32(&r);
+
+    if (len < sizeof(magic) || (magic != STREAM_MAGIC && magic != MULTIFD_MAGIC))
+        return NULL;
+    return "a plain QEMU migration stream";
 }
 
 int credentials_open(const struct credentials_config *config, struct tls_creds **ret,
@@ -28,6 +43,7 @@ int credentials_open(const struct credentials_config *config, struct tls_creds *
         .username = config->username,
         .hostname = hostname[0] ? hostname : config->address->host,
         .authz = authz[0] ? authz : NULL,
+        .name_plain = name_plain,
     };
 
     *ret = NULL;

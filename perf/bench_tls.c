@@ -27,7 +27,7 @@
 struct work {
     struct streams streams;
     struct tls_creds *client, *server;
-    struct tls_channel_info info;
+    struct channel_security info;
 };
 
 /* --- the socket alone --------------------------------------------------------------------------
@@ -213,7 +213,7 @@ static void look_at_tls(struct work *w)
     struct end client, server;
 
     connect_tls(w, &client, &server);
-    w->info = tls_channel_info(client.channel);
+    w->info = channel_security(client.channel);
     channel_free(client.channel);
     channel_free(server.channel);
 }
@@ -247,7 +247,7 @@ int main(int argc, char **argv)
     bench_warm(o.quick ? 64 << 20 : 2 << 30);
     w.streams = streams_new(o.quick ? 16 << 20 : 512 << 20);
     snprintf(note, sizeof(note), "%s, %s, %s, encrypted by %s.", tls_library(), w.info.version,
-             w.info.cipher, w.info.ktls_send ? "the kernel" : "the library");
+             w.info.cipher, w.info.by_kernel ? "the kernel" : "the library");
     const struct bench b = {
         .title = "tls: packets of 128 pages, one connection over loopback, a thread at each end",
         .rows = rows,

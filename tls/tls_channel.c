@@ -29,7 +29,7 @@ struct tls_channel {
     struct channel *below;
     uint64_t records_per_key; /* UINT64_MAX: TLS 1.2 cannot change it */
     uint64_t handshake_bytes; /* that had been received when it was over */
-    struct tls_channel_info info;
+    struct channel_security security;
     uint64_t ktls_from; /* path_position() of the byte that is the first to be counted */
 
     /* Taken in this order. */
@@ -69,7 +69,7 @@ static void count_sent(struct tls_channel *t)
 {
     uint64_t bytes = atomic_load(&t->below->bytes_sent);
 
-    if (t->info.ktls_send) {
+    if (t->security.by_kernel) {
         if (!path_position(t->base.fd, &bytes))
             return; /* the next time */
         bytes -= t->ktls_from;
@@ -334,7 +334,7 @@ static int flush(struct tls_channel *t, unsigned flags, struct error *err)
     pthread_mutex_lock(&t->lock);
     struct iovec iov = tls_wire_take(&t->wire);
     pthread_mutex_unlock(&t->lock);
-    if (iov.iov_len > 0 && !t->info.ktls_send) /* the kernel would encrypt it once more */
+    if (iov.iov_len > 0 && !t->security.by_kernel) /* the kernel would encrypt it once more */
         rc = channel_sendv(t->below, &iov, 1, flags & (CHANNEL_NOWAIT | CHANNEL_MORE), err);
     count_sent(t);
     pthread_mutex_lock(&t->lock);
@@ -403,7 +403,7 @@ static int send_all(struct tls_channel *t, struct iovec *iov, size_t n, unsigned
                     struct error *err)
 {
     pass_patience(t);
-    if (t->info.ktls_send)
+    if (t->security.by_kernel)
         return send_by_kernel(t, iov, n, flags, err);
     n = iov_advance(&iov, n, 0);
     while (n > 0) {
@@ -519,6 +519,11 @@ static int tls_finish(struct channel *c, struct error *err)
     return forgive_peer(rc, err);
 }
 
+static struct channel_security tls_security(const struct channel *c)
+{
+    return ((const struct tls_channel *)c)->security;
+}
+
 static void tls_interrupt(struct channel *c)
 {
     channel_interrupt(tls_of(c)->below);
@@ -548,6 +553,7 @@ static const struct channel_ops tls_ops = {
     .sendv = tls_sendv,
     .recvv = tls_recvv,
     .finish = tls_finish,
+    .security = tls_security,
     .interrupt = tls_interrupt,
     .free = tls_free,
 };
@@ -586,15 +592,11 @@ static int doubt_peer(struct error *err)
     return doubt(err, cause.text);
 }
 
-/* The first bytes of a plain QEMU: its stream's magic, or its multifd hello's. */
-static bool is_migration(const uint8_t *bytes, size_t len)
-{
-    return len >= 4 && (memcmp(bytes, "QEVM", 4) == 0 || memcmp(bytes, "\x11\x22\x33\x44", 4) == 0);
-}
-
 /* A record starts with its type, 20 to 23 in a handshake, and a version whose first byte is 3. */
-static int check_is_tls(const uint8_t *bytes, size_t len, struct error *err)
+static int check_is_tls(const struct tls_config *config, const uint8_t *bytes, size_t len,
+                        struct error *err)
 {
+    const char *plain = config->name_plain ? config->name_plain(bytes, len) : NULL;
     char hex[9] = "", name[SIGNATURE_TEXT_LEN];
 
     if (bytes[0] >= 20 && bytes[0] <= 23 && (len < 2 || bytes[1] == 3))
@@ -605,8 +607,8 @@ static int check_is_tls(const uint8_t *bytes, size_t len, struct error *err)
     for (size_t i = 0; i < MIN(len, 4); i++)
         snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
     return err_set_with(err, ERR_PEER, REMEDY_TLS_BOTH_OR_NONE,
-                        "the peer does not speak TLS: it starts with 0x%s%s", hex,
-                        is_migration(bytes, len) ? ", a plain QEMU migration stream" : "");
+                        "the peer does not speak TLS: it starts with 0x%s%s%s", hex,
+                        plain ? ", " : "", plain ? plain : "");
 }
 
 static int hear_peer(struct tls_channel *t, bool first, struct error *err)
@@ -617,7 +619,7 @@ static int hear_peer(struct tls_channel *t, bool first, struct error *err)
         return doubt_peer(err);
     if (len == 0)
         return doubt(err, "the peer closed the connection");
-    return first ? check_is_tls(t->wire.in, len, err) : 0;
+    return first ? check_is_tls(&t->session.creds->config, t->wire.in, len, err) : 0;
 }
 
 /*
@@ -771,8 +773,8 @@ static void settle_ktls(struct tls_channel *t)
     if (writing == memory)
         return;
     atomic_fetch_add(&t->below->bytes_sent, BIO_number_written(writing));
-    t->info.ktls_send = BIO_get_ktls_send(writing);
-    if (t->info.ktls_send) {
+    t->security.by_kernel = BIO_get_ktls_send(writing);
+    if (t->security.by_kernel) {
         SSL_set_msg_callback(ssl, watch_for_demand);
         SSL_set_msg_callback_arg(ssl, t);
     } else {
@@ -817,8 +819,8 @@ static void describe(struct tls_channel *t)
     SSL *ssl = t->session.ssl;
     uint64_t limit = t->session.creds->config.rekey_records;
 
-    t->info.version = SSL_get_version(ssl);
-    t->info.cipher = SSL_CIPHER_get_name(SSL_get_current_cipher(ssl));
+    t->security.version = SSL_get_version(ssl);
+    t->security.cipher = SSL_CIPHER_get_name(SSL_get_current_cipher(ssl));
     t->records_per_key = SSL_version(ssl) < TLS1_3_VERSION ? UINT64_MAX
                          : limit                           ? limit
                                                            : RECORDS_PER_KEY;
@@ -848,9 +850,4 @@ int tls_channel_new(struct channel *below, const struct tls_creds *creds, uint64
     below->throttle = NULL; /* or the same bytes would wait twice */
     *ret = &t->base;
     return 0;
-}
-
-struct tls_channel_info tls_channel_info(const struct channel *c)
-{
-    return ((const struct tls_channel *)c)->info;
 }

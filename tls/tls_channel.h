@@ -38,15 +38,7 @@ MUST_USE int tls_channel_new(struct channel *below, const struct tls_creds *cred
  *           until the peer closes, lest unread tickets make closing a reset that takes what the
  *           peer has not read yet. Where another thread receives, that one reads to the end. A peer
  *           that takes longer than the stall timeout, or has gone, is no failure: all was sent.
- * free      Without finish() the peer sees a cut.
+ * security  by_kernel (kTLS) is asked for by every client, for that is the side that sends pages.
+ * The key then stays the same to the end, and a peer that demands another is refused. free Without
+ * finish() the peer sees a cut.
  */
-
-struct tls_channel_info {
-    const char *version, *cipher; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256" */
-    /* The kernel encrypts what we send: asked for by every client, for that is the side that sends
-     * pages. The key then stays the same to the end, and a peer that demands another is refused. */
-    bool ktls_send;
-};
-
-/* `c` is a channel of tls_channel_new(). The texts live as long as it. */
-struct tls_channel_info tls_channel_info(const struct channel *c);

@@ -24,6 +24,9 @@ struct tls_config {
      * matching it as a pattern of fnmatch(3), to which a comma inside a value is \2C. NULL: any
      * that the authority has signed. */
     const char *authz;
+    /* What a peer without TLS speaks by its first bytes, "a plain …", or NULL where that is
+     * unknown. NULL: nobody knows. */
+    const char *(*name_plain)(const uint8_t *bytes, size_t len);
     bool no_ktls;           /* encrypt here even where the kernel could */
     uint64_t rekey_records; /* sent with one key; 0: as many as AES-GCM bears */
 };

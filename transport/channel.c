@@ -100,6 +100,11 @@ int channel_finish(struct channel *c, uint64_t patience_ms, struct error *err)
     return c->ops->finish ? c->ops->finish(c, err) : 0;
 }
 
+struct channel_security channel_security(const struct channel *c)
+{
+    return c->ops->security ? c->ops->security(c) : (struct channel_security){0};
+}
+
 void channel_interrupt(struct channel *c)
 {
     c->ops->interrupt(c);

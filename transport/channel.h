@@ -25,6 +25,12 @@
 
 struct channel;
 
+/* How what is sent is kept from others on its way. The texts live as long as the channel. */
+struct channel_security {
+    const char *version, *cipher; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256"; NULL: it is not */
+    bool by_kernel;               /* it encrypts what we send */
+};
+
 /* One way to move bytes. Implemented by each engine (over a descriptor) and by tls/ (over a
  * channel).
  */
@@ -46,6 +52,8 @@ struct channel_ops {
     /* All is sent and well: says goodbye, where the protocol has a word for it, and waits until the
      * peer has closed. NULL: closing is all there is to say. */
     int (*finish)(struct channel *c, struct error *err);
+    /* Any thread. NULL: what is sent can be read on its way. */
+    struct channel_security (*security)(const struct channel *c);
     /* Wakes anyone blocked above, from any thread; they fail with ERR_CANCELLED. */
     void (*interrupt)(struct channel *c);
     void (*free)(struct channel *c);
@@ -116,6 +124,8 @@ MUST_USE int channel_drain(struct channel *c, struct error *err);
  * here on, and how long it waits for the peer to close.
  */
 MUST_USE int channel_finish(struct channel *c, uint64_t patience_ms, struct error *err);
+/* All of it NULL and false where it has none. */
+struct channel_security channel_security(const struct channel *c);
 void channel_interrupt(struct channel *c);
 /* The receiver waits, and the peer's machine does not answer: its silence is no wonder. */
 bool channel_path_lost(const struct channel *c);

@@ -350,7 +350,7 @@ static void close_end(struct channel *c, enum goodbye how)
 static void pair_with_raw(int from, struct channel *ret[static 2])
 {
     tls_pair(from == 0 ? plain : client, server, ret);
-    CHECK(!tls_channel_info(ret[from]).ktls_send, "the kernel would encrypt");
+    CHECK(!channel_security(ret[from]).by_kernel, "the kernel would encrypt");
 }
 
 static void check_end(const struct end_case *c, int from)
@@ -601,7 +601,7 @@ static void refuses_new_keys_of_the_kernels(void **state)
 
     (void)state;
     struct channel *c = channel_and_raw(HANG_MS, &peer);
-    bool by_kernel = tls_channel_info(c).ktls_send;
+    bool by_kernel = channel_security(c).by_kernel;
     if (by_kernel) {
         CHECK(SSL_key_update(peer.ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1, "its own key");
         CHECK(SSL_write(peer.ssl, "ping", 4) == 4, "write");

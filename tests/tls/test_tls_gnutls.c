@@ -174,7 +174,7 @@ static struct tls_creds *our_creds(const struct gnutls_case *c, bool server)
 
 static void check_agreed(const struct gnutls_case *c, const struct channel *tls)
 {
-    struct tls_channel_info info = tls_channel_info(tls);
+    struct channel_security info = channel_security(tls);
 
     CHECK(strcmp(info.version, c->version) == 0, "%s: %s", c->label, info.version);
 }

@@ -74,7 +74,7 @@ static void asks_and_does_without(void **state)
     (void)state;
     connect_pair(false, false);
     CHECK(n_asked > 0, "the kernel was asked");
-    CHECK(!tls_channel_info(pair[0]).ktls_send, "it has refused");
+    CHECK(!channel_security(pair[0]).by_kernel, "it has refused");
     CHECK(pair[0]->bytes_sent == pair[1]->bytes_received, "the handshake is counted");
     check_travels();
     free_pair();
@@ -84,7 +84,7 @@ static void does_not_ask(void **state)
 {
     (void)state;
     connect_pair(true, true);
-    CHECK(n_asked == 0 && !tls_channel_info(pair[0]).ktls_send, "nobody was asked");
+    CHECK(n_asked == 0 && !channel_security(pair[0]).by_kernel, "nobody was asked");
     check_travels();
     free_pair();
 }
@@ -107,8 +107,8 @@ static void leaves_sending_to_the_kernel(void **state)
 
     (void)state;
     connect_pair(true, false);
-    CHECK(tls_channel_info(pair[0]).ktls_send, "the kernel has agreed");
-    CHECK(!tls_channel_info(pair[1]).ktls_send, "a server does not ask");
+    CHECK(channel_security(pair[0]).by_kernel, "the kernel has agreed");
+    CHECK(!channel_security(pair[1]).by_kernel, "a server does not ask");
     CHECK(n_asked == 1 && n_send_keys == 1 && n_receive_keys == 0, "asked %d, keys %d and %d",
           n_asked, n_send_keys, n_receive_keys);
     uint64_t shaken = pair[0]->bytes_sent;
