@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define MUST_USE               __attribute__((warn_unused_result))
 #define PRINTF(fmt_at, arg_at) __attribute__((format(printf, fmt_at, arg_at)))
@@ -17,5 +18,9 @@
 #define ALIGN_UP(n, to)   (((n) + (to)-1) & ~((__typeof__(n))(to)-1))
 #define IS_ALIGNED(n, to) (((n) & ((__typeof__(n))(to)-1)) == 0)
 
+/* Without const and _Atomic, for an interface that has no word for them and does what they promise:
+ * an iovec to send, free, jansson's iterators. */
+#define UNQUALIFIED(ptr) ((void *)(uintptr_t)(ptr))
+
 /* The object of `type` whose `member` is at `ptr`. */
-#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)((uintptr_t)(ptr)-offsetof(type, member)))

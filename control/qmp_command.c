@@ -23,7 +23,7 @@ const char *qmp_type_name(enum qmp_type type)
 
 bool qmp_type_is(enum qmp_type type, const json_t *value)
 {
-    int is = json_typeof(value);
+    int is = (int)json_typeof(value);
 
     return is == types[type].types[0] || is == types[type].types[1];
 }
@@ -50,7 +50,7 @@ int qmp_check(const json_t *object, const struct qmp_argument *members, size_t n
             return err_set(err, ERR_USAGE, "Parameter '%s' expects a value of type %s",
                            members[i].name, qmp_type_name(members[i].type));
     }
-    json_object_foreach((json_t *)object, name, value)
+    json_object_foreach(UNQUALIFIED(object), name, value)
     {
         if (!is_known(name, members, n))
             return err_set(err, ERR_USAGE, "Parameter '%.60s' is unexpected", name);

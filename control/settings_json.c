@@ -133,7 +133,7 @@ int parameters_of_json(const json_t *object, struct settings *change, char **ret
 
     *ret_words = NULL;
     settings_init(change);
-    json_object_foreach((json_t *)object, name, value)
+    json_object_foreach(UNQUALIFIED(object), name, value)
     {
         if (read_parameter(name, value, change, ret_words, err) < 0) {
             free(*ret_words);

@@ -384,7 +384,7 @@ const struct rule *rule_of(const char *id)
         if (strcmp(rules[i].id, id) == 0)
             return &rules[i];
     }
-    assert(!"an id of the table");
+    assert(false && "an id of the table");
     return NULL;
 }
 

@@ -127,7 +127,7 @@ void settings_copy_done(struct settings *copy)
 {
     for (size_t i = 0; i < PARAM_N; i++) {
         if (parameter_is_text((enum parameter)i))
-            free((char *)copy->parameters[i].text);
+            free(UNQUALIFIED(copy->parameters[i].text));
     }
     *copy = (struct settings){0};
 }

@@ -20,7 +20,7 @@ static size_t gather_pages(struct send_channel *c)
     struct iovec *last = &c->iov[0];
 
     for (size_t i = 0; i < c->packet.n_normal; i++) {
-        uint8_t *page = (uint8_t *)c->pages[i];
+        uint8_t *page = UNQUALIFIED(c->pages[i]);
 
         if (last != &c->iov[0] && (uint8_t *)last->iov_base + last->iov_len == page)
             last->iov_len += RAM_PAGE_SIZE;
@@ -82,7 +82,7 @@ static int pack_pages(struct send_channel *c, size_t n_pieces, struct error *err
     }
     if (packer_pack(c->packer, c->packet.n_normal * RAM_PAGE_SIZE, &packed, &len, err) < 0)
         return -1;
-    c->iov[1] = (struct iovec){(void *)packed, len};
+    c->iov[1] = (struct iovec){UNQUALIFIED(packed), len};
     c->packet.payload_bytes = (uint32_t)len;
     count(&c->stats.codec_ns, clock_ns() - since);
     return 0;

@@ -13,7 +13,7 @@ int dirty_bitmap_init(struct dirty_bitmap *d, uint64_t n_pages, struct error *er
 
 void dirty_bitmap_done(struct dirty_bitmap *d)
 {
-    free((void *)d->words);
+    free(UNQUALIFIED(d->words));
     d->words = NULL;
 }
 

@@ -42,7 +42,7 @@ static void add_piece(struct stream_out *out, const void *bytes, size_t len)
     if (last && (const uint8_t *)last->iov_base + last->iov_len == bytes)
         last->iov_len += len;
     else
-        out->iov[out->n_iov++] = (struct iovec){(void *)bytes, len};
+        out->iov[out->n_iov++] = (struct iovec){UNQUALIFIED(bytes), len};
     out->offset += len;
 }
 

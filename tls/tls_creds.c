@@ -517,7 +517,7 @@ void tls_creds_free(struct tls_creds *c)
     const char *texts[] = {c->config.dir, c->config.psk_file, c->config.username,
                            c->config.hostname, c->config.authz};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        free((void *)texts[i]);
+        free(UNQUALIFIED(texts[i]));
     psk_keys_done(&c->psk);
     sk_X509_pop_free(c->others, X509_free);
     free(c->notices);

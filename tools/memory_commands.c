@@ -81,7 +81,7 @@ static int read_backend(const json_t *arguments, struct memory_backend_config *r
         return err_set(err, ERR_USAGE, "Parameter 'qom-type' is missing");
     if (check_properties(arguments, err) < 0)
         return -1;
-    json_object_foreach((json_t *)arguments, name, value)
+    json_object_foreach(UNQUALIFIED(arguments), name, value)
     {
         if (value_as_text(value, text, err) < 0 ||
             memory_backend_say(ret, MEMORY_QEMU, name, text, err) < 0)

@@ -63,7 +63,7 @@ int channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned flags
 int channel_send(struct channel *c, const void *bytes, size_t len, unsigned flags,
                  struct error *err)
 {
-    struct iovec iov = {.iov_base = (void *)bytes, .iov_len = len};
+    struct iovec iov = {.iov_base = UNQUALIFIED(bytes), .iov_len = len};
 
     return channel_sendv(c, &iov, 1, flags, err);
 }

@@ -36,7 +36,7 @@ int pass_fd_send(int socket, const void *bytes, size_t len, int fd, uint64_t dea
     size_t sent = 0;
 
     while (sent < len) {
-        struct iovec iov = {(char *)bytes + sent, len - sent};
+        struct iovec iov = {UNQUALIFIED((const char *)bytes + sent), len - sent};
         struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
         union one_fd control;
 

@@ -49,7 +49,7 @@ bool path_position(int fd, uint64_t *ret)
             return false;
         if (unacknowledged(fd) != before)
             continue;
-        *ret = info.tcpi_bytes_acked + (uint64_t)before;
+        *ret = (uint64_t)info.tcpi_bytes_acked + (uint64_t)before;
         return true;
     }
     return false;

@@ -162,7 +162,7 @@ static int map_file(struct machine *m, const struct mapped_file *file, struct er
         if (b->travel == RAM_IGNORED)
             leave_out(b);
         else if (ram_block_track(b, err) < 0 ||
-                 mapped_file_bitmap(file, i, b, (uint64_t *)b->present, err) < 0 ||
+                 mapped_file_bitmap(file, i, b, UNQUALIFIED(b->present), err) < 0 ||
                  map_block(b, file->fd, file->blocks[i].pages_offset, err) < 0)
             return -1;
     }
