@@ -40,6 +40,7 @@ static const struct dialect_case {
     {"ramjet-", &ours},
 
     {"pc-q35-100.1", &undated},
+    {"pc-q35-4294967306.0", &undated}, /* 10 in 32 bits */
     {"pc-q35-0.0", &undated},
     {"pc-q35", &undated},
     {"pc-q35-8", &undated},
