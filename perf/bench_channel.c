@@ -86,7 +86,7 @@ int main(int argc, char **argv)
     bench_must(engine_find("uring", &uring, &e), &e);
     engine_choose(uring, false, notice);
     snprintf(unix_address, sizeof(unix_address), "unix:/tmp/bench-channel-%d.sock", getpid());
-    bench_warm(o.quick ? 64 << 20 : 2 << 30);
+    bench_warm((size_t)(o.quick ? 64 : 2048) << 20);
     struct streams s = streams_new(o.quick ? 16 << 20 : 512 << 20);
     const struct bench b = {
         .title = "channel: packets of 128 pages, one connection, a thread at each end",

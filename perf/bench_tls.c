@@ -244,7 +244,7 @@ int main(int argc, char **argv)
         errx(2, "%s", usage);
     load_keys(&w);
     look_at_tls(&w);
-    bench_warm(o.quick ? 64 << 20 : 2 << 30);
+    bench_warm((size_t)(o.quick ? 64 : 2048) << 20);
     w.streams = streams_new(o.quick ? 16 << 20 : 512 << 20);
     snprintf(note, sizeof(note), "%s, %s, %s, encrypted by %s.", tls_library(), w.info.version,
              w.info.cipher, w.info.by_kernel ? "the kernel" : "the library");
