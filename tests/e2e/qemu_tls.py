@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from lib import certs, journey, mistakes, ramjet, table
 from lib.certs import HOST
-from lib.qemu import Qemu
+from lib.qemu import Qemu, binary
+from lib.scene import Process
 from lib.table import check
 
 
@@ -23,11 +24,12 @@ class Case:
     method: str = "none"
     repeat: int = 1
     wrong: object = None  # a function that makes a Mistake
+    unused: object = None  # a function that adds to folders of credentials what nobody uses
 
 
 def make(function, version, label, machine=None, **more):
-    where = f"{version} into ramjet" if function.__name__.startswith("into") else \
-        f"ramjet into {version}"
+    where = {"into": f"{version} into ramjet", "out": f"ramjet into {version}",
+             "neither": f"{version} and ramjet"}[function.__name__.partition("_")[0]]
     where += f", machine {machine}" if machine else ""
     return Case(f"{where}: {label}", function, version, f"pc-q35-{machine or version}", **more)
 
@@ -116,6 +118,111 @@ def into_authorized(scene, case):
     receiver.turns_away("from 127.0.0.1:", "cn=other", "--tls-authz")
 
 
+# ---- what nobody uses ----
+
+def unused_authority(**flawed):
+    def add(scene, _, *made):
+        certs.Authority(scene.folder, "unused", **flawed).trusted_by(*made)
+    return add
+
+
+def foreign_list(scene, authority, *made):
+    """Another's list of revocations, after the authority's own."""
+    for one in (authority, certs.Authority(scene.folder, "foreign")):
+        one.list_revoked(*made)
+
+
+UNUSED = [
+    ("an authority that has expired", unused_authority(dates=certs.PAST)),
+    ("an authority that is not yet valid", unused_authority(dates=certs.FUTURE)),
+    ("a leaf among the authorities",
+     unused_authority(basic="critical,CA:FALSE", usage="critical,digitalSignature")),
+    ("an authority without keyCertSign", unused_authority(usage="critical,cRLSign")),
+    ("a second, foreign list", foreign_list),
+]
+
+
+def with_unused(scene, case):
+    authority = certs.Authority(scene.folder)
+    server, client = authority.server("server"), authority.client("client")
+    case.unused(scene, authority, server, client)
+    return server, client
+
+
+def into_unused(scene, case):
+    """It does no harm at either end; ramjet has a line about it."""
+    server, client = with_unused(scene, case)
+    snapshot = scene.folder / "vm.snap"
+    source = qemu_source(scene, case, client)
+    receiver, address = ramjet.recv(scene, f"file:{snapshot}", "--json", *server.ramjet())
+    source.passes(2)
+    source.migrate(address, 1)
+    journey.completed(receiver.done())
+    journey.compare(snapshot, source)
+    one_line(receiver)
+
+
+def out_of_unused(scene, case):
+    server, client = with_unused(scene, case)
+    source = Qemu(scene, "source", case.version, machine=case.machine)
+    source.configure(channels=case.channels)
+    snapshot = scene.folder / "vm.snap"
+    journey.capture(scene, source, f"file:{snapshot}")
+    target = qemu_target(scene, case, server)
+    sender = ramjet.Ramjet(scene, "send", "--json", "--channels", case.channels, *client.ramjet(),
+                           f"file:{snapshot}", target.listen())
+    journey.completed(sender.done())
+    target.migrated()
+    journey.arrived(target, source)
+    one_line(sender)
+
+
+def one_line(program):
+    lines = program.errors.splitlines()
+    check(len(lines) == 1 and lines[0].endswith(ramjet.UNUSED),
+          f"{program.name}: want one line about what nobody uses: {lines}")
+
+
+# ---- their own credentials are wrong: neither program starts ----
+
+def own_leaf(dates):
+    def make(folder, role):
+        return getattr(certs.Authority(folder), role)("own", dates=dates)
+    return make
+
+
+def own_authority(**flawed):
+    def make(folder, role):
+        return getattr(certs.Authority(folder, **flawed), role)("own")
+    return make
+
+
+OWN = [
+    ("certificate expired", own_leaf(certs.PAST)),
+    ("certificate not yet valid", own_leaf(certs.FUTURE)),
+    ("authority expired", own_authority(dates=certs.PAST)),
+    ("authority not yet valid", own_authority(dates=certs.FUTURE)),
+    ("authority a leaf",
+     own_authority(basic="critical,CA:FALSE", usage="critical,digitalSignature")),
+    ("authority without keyCertSign", own_authority(usage="critical,cRLSign")),
+]
+
+
+def neither_starts(scene, case):
+    for role, words in (("server", ("recv", "tcp:127.0.0.1:0", "null:")),
+                        ("client", ("send", "synth:16M", "tcp:127.0.0.1:1"))):
+        folder = scene.folder / role
+        folder.mkdir()
+        own = case.wrong(folder, role)
+        verb, *rest = words
+        refuses = ramjet.Ramjet(scene, verb, *own.ramjet(), *rest)
+        refuses.failed("-cert.pem: the certificate (", code=2)
+        starts = Process(scene, "qemu", [binary(case.version), "-machine", "none", "-nodefaults",
+                                         "-display", "none", *own.qemu(role)])
+        code = starts.wait(20)
+        check(code == 1 and "certificate" in starts.errors, f"{role}: {code}: {starts.errors}")
+
+
 # ---- what must fail. QEMU closes without a word to whom it refuses. ----
 
 def into_wrongly(scene, case):
@@ -163,6 +270,14 @@ CASES = [
       for function in (into, out_of)
       for version, machine, kind in (("7.2", None, "X.509"), ("10.0", None, "X.509"),
                                      ("10.0", "7.2", "X.509"), ("10.0", None, "PSK"))),
+    # Older ones refuse most of what nobody uses.
+    *(make(function, "11.1", f"unused: {label}", unused=unused)
+      for function in (into_unused, out_of_unused) for label, unused in UNUSED),
+    *(make(function, "11.1", f"chain, {label}", wrong=wrong)
+      for function in (into_wrongly, out_of_wrongly) for label, wrong in mistakes.CHAINS
+      # A QEMU reads ca-crl.pem as a destination only.
+      if function is out_of_wrongly or wrong is not mistakes.revoked_server),
+    *(make(neither_starts, "11.1", f"its own {label}", wrong=wrong) for label, wrong in OWN),
 ]
 
 

@@ -228,8 +228,8 @@ def bad_files(scene, case):
     for wrong, verb, word in (
             (lacking, "recv", "server-key.pem"),
             (crossed, "recv", "server-key.pem"),
-            (authority.server("old", expired=True), "recv", "server-cert.pem"),
-            (authority.client("old-client", expired=True), "send", "client-cert.pem"),
+            (authority.server("old", dates=certs.PAST), "recv", "server-cert.pem"),
+            (authority.client("old-client", dates=certs.PAST), "send", "client-cert.pem"),
             (other.client("foreign"), "recv", "server-cert.pem"),
             (keys, "recv", "keys.psk"),
             (certs.X509(scene.folder / "absent"), "send", "absent")):

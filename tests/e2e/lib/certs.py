@@ -42,6 +42,13 @@ distinguished_name = name
 
 _KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
 
+PAST = ("20200101000000Z", "20200102000000Z")  # from, to
+FUTURE = ("20480101000000Z", "20480102000000Z")
+
+
+def _dates(dates):
+    return ["-startdate", dates[0], "-enddate", dates[1]] if dates else []
+
 
 @dataclass
 class X509:
@@ -92,9 +99,10 @@ def _extensions(**extensions):
 
 
 class Authority:
-    """A certificate authority in a folder of its own."""
+    """A certificate authority in a folder of its own; `again`: the one whose name and key it has."""
 
-    def __init__(self, folder, name="authority"):
+    def __init__(self, folder, name="authority", dates=None, again=None, basic="critical,CA:TRUE",
+                 usage="critical,keyCertSign,cRLSign"):
         self._folder = folder / name
         self._folder.mkdir()
         self._config = self._folder / "openssl.cnf"
@@ -103,11 +111,19 @@ class Authority:
         (self._folder / "serial").write_text("01\n")
         (self._folder / "crlnumber").write_text("01\n")
         self._cert = self._folder / "ca-cert.pem"
+        key, request = self._folder / "ca-key.pem", self._folder / "ca.csr"
+        if again:
+            shutil.copy(again._folder / "ca-key.pem", key)
         # GnuTLS demands both extensions of whoever signs.
-        _openssl("req", "-x509", *_KEY, "-config", self._config, "-subj", f"/CN={name}",
-                 "-days", 2, "-keyout", self._folder / "ca-key.pem", "-out", self._cert,
-                 *_extensions(basicConstraints="critical,CA:TRUE",
-                              keyUsage="critical,keyCertSign,cRLSign"))
+        _openssl("req", "-new", *(["-key", key] if again else [*_KEY, "-keyout", key]),
+                 "-config", self._config, "-subj", f"/CN={again.name if again else name}",
+                 "-out", request, *_extensions(basicConstraints=basic, keyUsage=usage))
+        _openssl("ca", "-batch", "-notext", "-selfsign", "-config", self._config, "-keyfile", key,
+                 "-in", request, "-out", self._cert, *_dates(dates))
+
+    @property
+    def name(self):
+        return self._folder.name
 
     def server(self, name, **how):
         """For a destination."""
@@ -124,13 +140,17 @@ class Authority:
         shutil.copy(self._cert, folder)
         return X509(folder)
 
-    def _issue(self, name, role, hosts=(f"DNS:{HOST}", "IP:127.0.0.1"), expired=False,
-               trusting=None):
+    def trusted_by(self, *folders):
+        """From now on, beside those that they trust already."""
+        for made in folders:
+            with (made.folder / "ca-cert.pem").open("ab") as file:
+                file.write(self._cert.read_bytes())
+
+    def _issue(self, name, role, hosts=(f"DNS:{HOST}", "IP:127.0.0.1"), dates=None, trusting=None):
         """`trusting`: another authority that it trusts, too."""
         made = self.trust(name)
         if trusting:  # both: QEMU and ramjet want to trust what they show themselves
-            with (made.folder / "ca-cert.pem").open("ab") as file:
-                file.write(trusting._cert.read_bytes())
+            trusting.trusted_by(made)
         request, cert = self._folder / f"{name}.csr", made.folder / f"{role}-cert.pem"
         names = {"subjectAltName": ",".join(hosts)} if role == "server" else {}
         # QEMU 10.0 demands "key encipherment" of keys that cannot do it, too.
@@ -140,15 +160,23 @@ class Authority:
                  *_extensions(basicConstraints="critical,CA:FALSE",
                               keyUsage="critical,digitalSignature,keyEncipherment",
                               extendedKeyUsage=f"{role}Auth", **names))
-        dates = ["-startdate", "20200101000000Z", "-enddate", "20200102000000Z"] if expired else []
         _openssl("ca", "-batch", "-notext", "-config", self._config, "-in", request, "-out", cert,
-                 *dates)
+                 *_dates(dates))
         return made
 
     def revoke(self, revoked, told):
-        """Revokes a client's certificate, and gives `told` the list of what is revoked."""
-        _openssl("ca", "-config", self._config, "-revoke", revoked.folder / "client-cert.pem")
-        _openssl("ca", "-config", self._config, "-gencrl", "-out", told.folder / "ca-crl.pem")
+        """Revokes the certificate in a folder, and tells another."""
+        cert, = set(revoked.folder.glob("*-cert.pem")) - {revoked.folder / "ca-cert.pem"}
+        _openssl("ca", "-config", self._config, "-revoke", cert)
+        self.list_revoked(told)
+
+    def list_revoked(self, *folders):
+        """Adds the list of what is revoked to what they know already."""
+        made = self._folder / "crl.pem"
+        _openssl("ca", "-config", self._config, "-gencrl", "-out", made)
+        for told in folders:
+            with (told.folder / "ca-crl.pem").open("ab") as file:
+                file.write(made.read_bytes())
 
 
 def keys(folder, name, users=("qemu",)):

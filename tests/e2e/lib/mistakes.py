@@ -54,6 +54,36 @@ def revoked(folder):
                    send=("the peer refused", "client-cert.pem"))
 
 
+def revoked_server(folder):
+    authority = certs.Authority(folder)
+    server, client = authority.server("server"), authority.client("client")
+    authority.revoke(server, client)
+    return Mistake("client", server, client, recv=("the peer refused", "server-cert.pem"),
+                   send=("cn=server", "revoked"))
+
+
+def _authority_of_peer(folder, judge, why, **flawed):
+    """Who judges knows the authority of the other's certificate by another one, with a flaw."""
+    ours, theirs = certs.Authority(folder), certs.Authority(folder, "other")
+    again = certs.Authority(folder, "again", again=theirs, **flawed)
+    if judge == "server":
+        server, client = ours.server("server"), theirs.client("client", trusting=ours)
+        again.trusted_by(server)
+        return Mistake(judge, server, client, recv=(why,),
+                       send=("the peer refused", "client-cert.pem"))
+    server, client = theirs.server("server", trusting=ours), ours.client("client")
+    again.trusted_by(client)
+    return Mistake(judge, server, client, recv=("the peer refused", "server-cert.pem"), send=(why,))
+
+
+def expired_authority(folder, judge):
+    return _authority_of_peer(folder, judge, "cn=other) expired on", dates=certs.PAST)
+
+
+def early_authority(folder, judge):
+    return _authority_of_peer(folder, judge, "cn=other) is not valid before", dates=certs.FUTURE)
+
+
 def another_key(folder):
     return Mistake("server", certs.keys(folder, "server"), certs.keys(folder, "client"),
                    recv=("the peer's key", "keys.psk"), send=("the peer refused", "keys.psk"))
@@ -92,4 +122,14 @@ ALL = [
     ("key for certificate", key_for_certificate),
     ("source without TLS", source_without_tls),
     ("destination without TLS", destination_without_tls),
+]
+
+# The certificate is right, and what it was signed by is not, any more or yet.
+CHAINS = [
+    *((f"{label}, seen by the {judge}", lambda folder, make=make, judge=judge: make(folder, judge))
+      for label, make in (("expired authority", expired_authority),
+                          ("early authority", early_authority))
+      for judge in ("server", "client")),
+    ("client revoked", revoked),
+    ("server revoked", revoked_server),
 ]

@@ -15,18 +15,20 @@ _FINAL = ("completed", "failed", "cancelled")
 MAIN_BLOCK = "m"  # the RAM block's name on the wire is the id of its memory backend
 
 
+_FETCHED = {"10.0": ("scripts/qemu-10", "--cached"), "11.1": ("perf/peer-qemu", "--where")}
+
+
 def binary(version):
-    """The QEMU "7.2", "10.0" or "11.1" to test with, or Skip. scripts/test says which by environment,
-    but for 11.1, which is up to the user."""
+    """The QEMU "7.2", "10.0" or "11.1" to test with, or Skip. The environment may say which; nothing
+    is fetched here."""
     name = {"7.2": "QEMU_72", "10.0": "QEMU_10", "11.1": "QEMU_11"}[version]
     if name in os.environ:
         path, why = os.environ[name], os.environ.get(name + "_WHY")
-    elif version == "10.0":
-        script = Path(__file__).parents[3] / "scripts" / "qemu-10"
-        answer = subprocess.run([script, "--cached"], capture_output=True, text=True, check=False)
+    elif version in _FETCHED:
+        script, option = _FETCHED[version]
+        answer = subprocess.run([Path(__file__).parents[3] / script, option], capture_output=True,
+                                text=True, check=False)
         path, why = answer.stdout.strip(), answer.stderr.strip()
-    elif version == "11.1":
-        path, why = None, "no QEMU 11.1: name one in QEMU_11"
     else:
         path, why = shutil.which("qemu-system-x86_64"), None
     if not path:
