@@ -27,24 +27,47 @@ class Netns:
         said = dict(line.split("=") for line in lines)
         self.a, self.b = said["NETNS_A"], said["NETNS_B"]
         self.ip_a, self.ip_b = said["NETNS_IP_A"], said["NETNS_IP_B"]
+        self._guards = {}  # a namespace's nft, which waits for commands
 
     def _end(self):
+        for nft in self._guards.values():
+            nft.communicate(timeout=patience(10))
         self._script.stdin.close()
         check(self._script.wait(patience(10)) in (0, 77), "scripts/netns failed")
         self._script.stdout.close()
 
-    def cut(self, *ends):
-        """From here on nothing arrives, at one end or at both, and nobody is told."""
+    def ready_to_cut(self):
+        """A cut is soon made from here on, also where it takes long to start a program."""
         if not shutil.which("nft"):
             raise Skip("there is no nft (package nftables)")
+        for name in (self.a, self.b):
+            if name not in self._guards:
+                self._guards[name] = subprocess.Popen(
+                    ["ip", "netns", "exec", name, "nft", "-i"], stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE, text=True, start_new_session=True)
+                self._guard(name, "add table inet cut; add chain inet cut arriving "
+                                  "{ type filter hook input priority 0; }", "accept")
+
+    def cut(self, *ends):
+        """From here on nothing arrives, at one end or at both, and nobody is told."""
+        self.ready_to_cut()
         self._cut = ends or (self.a, self.b)
         for name in self._cut:
-            self._ip("netns", "exec", name, "nft", "add table inet cut; add chain inet cut arriving "
-                     "{ type filter hook input priority 0; policy drop; }")
+            self._guard(name, "add chain inet cut arriving { policy drop; }", "drop")
 
     def mend(self):
         for name in self._cut:
-            self._ip("netns", "exec", name, "nft", "delete table inet cut")
+            self._guard(name, "add chain inet cut arriving { policy accept; }", "accept")
+
+    def _guard(self, name, command, policy):
+        """Returns when it holds."""
+        nft = self._guards[name]
+        nft.stdin.write(f"{command}\nlist chain inet cut arriving\n")
+        nft.stdin.flush()
+        for line in nft.stdout:
+            if f"policy {policy};" in line:
+                return
+        check(False, f"nft has ended: {command}")
 
     def unplug(self):
         """The interface goes down: who sends is told that there is no way."""
