@@ -80,7 +80,7 @@ static struct io_uring_sqe *op_with_data(struct uring *u, uint64_t data)
     u->results[u->queued] = NO_RESULT;
     u->data[u->queued] = data | u->queued;
     /* There is room: all of the last run were taken. */
-    return u->ops[u->queued++] = io_uring_get_sqe(&u->ring);
+    return u->ops[u->queued++] = u->broken ? &u->spare : io_uring_get_sqe(&u->ring);
 }
 
 struct io_uring_sqe *uring_op(struct uring *u)
@@ -155,6 +155,12 @@ static void take_all(struct uring *u)
     io_uring_cq_advance(&u->ring, n);
 }
 
+/* What a later call may do better: nothing is lost. */
+static bool passes(int rc)
+{
+    return rc >= 0 || rc == -ETIME || rc == -EINTR || rc == -EAGAIN || rc == -EBUSY;
+}
+
 /* Hands in what is not yet, and waits for `n` completions of any kind, or a while. */
 static void await(struct uring *u, unsigned n, uint64_t deadline)
 {
@@ -166,10 +172,19 @@ static void await(struct uring *u, unsigned n, uint64_t deadline)
     };
     int rc = io_uring_submit_and_wait_timeout(&u->ring, &first, n, &timeout, NULL);
 
-    /* Anything else would be a ring that is not one. Nothing is lost: it is called again. */
-    assert(rc >= 0 || rc == -ETIME || rc == -EINTR || rc == -EAGAIN || rc == -EBUSY);
-    (void)rc;
+    if (!passes(rc))
+        u->broken = rc;
     take_all(u);
+}
+
+/* Nothing more comes of it; what is still under way ends with the ring. */
+static void refuse_rest(struct uring *u, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (u->results[i] == NO_RESULT)
+            u->results[i] = u->broken;
+    }
+    u->pending = 0;
 }
 
 /* Those that are done by now answer ENOENT; those behind them in a link go with them. */
@@ -195,13 +210,15 @@ void uring_run(struct uring *u, unsigned timeout_ms)
         io_uring_sqe_set_data64(u->ops[i], u->data[i]);
     u->queued = 0;
     u->pending = n;
-    while (u->pending > 0) {
+    while (u->pending > 0 && !u->broken) {
         await(u, u->pending, deadline);
-        if (u->pending > 0 && clock_ns() >= deadline) {
+        if (u->pending > 0 && !u->broken && clock_ns() >= deadline) {
             cancel_all(u, n);
             deadline = DEADLINE_NEVER;
         }
     }
+    if (u->broken)
+        refuse_rest(u, n);
 }
 
 int uring_await_returned(struct uring *u, int fd, int timeout_ms)
@@ -210,6 +227,10 @@ int uring_await_returned(struct uring *u, int fd, int timeout_ms)
     struct pollfd p[] = {{.fd = fd}, {.fd = u->ring.ring_fd, .events = POLLIN}};
     uint32_t before = u->zero_copy->lent;
 
+    if (u->broken) {
+        errno = -u->broken;
+        return -1;
+    }
     if (poll(p, ARRAY_LEN(p), timeout_ms) < 0)
         return -1;
     take_all(u);

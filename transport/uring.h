@@ -31,6 +31,8 @@ struct uring {
     unsigned queued;  /* operations since the last run */
     unsigned pending; /* without a result; cancels included */
     int results[URING_OPS_MAX];
+    int broken;                  /* -errno of a ring that takes nothing any more, or 0 */
+    struct io_uring_sqe spare;   /* what is prepared for such a ring */
     struct zero_copy *zero_copy; /* NULL: never lends */
     /* Sends that lend have a bit: one that is taken until the notification has come, and one that
      * says whether that is counted. */
@@ -50,7 +52,8 @@ struct io_uring_sqe *uring_op_lending(struct uring *u);
 /*
  * Hands in what is queued and waits until each has its result, in results[] by order of
  * uring_op(): at most `timeout_ms`, then what is left is cancelled. -ECANCELED: nothing was done;
- * an operation that had done a part says how much.
+ * an operation that had done a part says how much. Where the kernel refuses the ring for good, all
+ * that has no result has that refusal for one, now and in every later run.
  */
 void uring_run(struct uring *u, unsigned timeout_ms);
 /* As zero_copy_await(), for what was lent to the socket `fd`. */

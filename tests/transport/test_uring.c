@@ -319,6 +319,28 @@ static void a_header_alone_leaves_with_the_drain(void **state)
     close(peer);
 }
 
+/* The kernel takes nothing of it any more: each operation has a result all the same. */
+static void a_ring_that_is_refused_fails_what_is_asked(void **state)
+{
+    struct zero_copy none = {0};
+    struct uring u = {0};
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    (void)state;
+    CHECK(uring_init(&u, &none) == 0 && dup2(nothing, u.ring.ring_fd) >= 0,
+          "a ring without a file");
+    for (int run = 0; run < 10; run++) {
+        io_uring_prep_nop(uring_op(&u));
+        io_uring_prep_nop(uring_op(&u));
+        uring_run(&u, 100);
+        CHECK(u.results[0] == -EOPNOTSUPP && u.results[1] == -EOPNOTSUPP, "run %d: %d, %d", run,
+              u.results[0], u.results[1]);
+    }
+    CHECK(uring_await_returned(&u, nothing, 0) == -1 && errno == EOPNOTSUPP, "%s", strerror(errno));
+    uring_done(&u);
+    close(nothing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +352,7 @@ int main(void)
         cmocka_unit_test(what_is_usable_is_chosen_in_silence),
         cmocka_unit_test(many_channels_at_once),
         cmocka_unit_test(a_header_alone_leaves_with_the_drain),
+        cmocka_unit_test(a_ring_that_is_refused_fails_what_is_asked),
     };
     struct uring u = {0};
 
