@@ -11,6 +11,11 @@
 #include "base/fd.h"
 #include "base/thread.h"
 
+/* A monitor's client may ask again and again: it must not fill the process with threads. */
+#define LOOKUPS_MAX 64
+
+static atomic_uint n_lookups; /* under way, whether still waited for or not */
+
 /* One look-up: what it is about, and what came of it. */
 struct lookup {
     /* Set before the thread starts, read-only after. */
@@ -54,6 +59,7 @@ static void *lookup_main(void *arg)
     l->rc = look_up(l->host, l->port, &l->hints, &l->list, &l->sys);
     atomic_store(&l->finished, true);
     (void)!eventfd_write(l->wake, 1);
+    atomic_fetch_sub(&n_lookups, 1);
     lookup_release(l);
     return NULL;
 }
@@ -80,15 +86,29 @@ static struct lookup *lookup_new(const struct address *a, const struct addrinfo 
     return l;
 }
 
+/* Its thread, unless too many have had no answer. */
+static int start(struct lookup *l, struct error *err)
+{
+    if (atomic_fetch_add(&n_lookups, 1) >= LOOKUPS_MAX) {
+        atomic_fetch_sub(&n_lookups, 1);
+        return err_set(err, ERR_SYSTEM,
+                       "%d look-ups of names are under way, the name server is silent",
+                       LOOKUPS_MAX);
+    }
+    atomic_store(&l->owners, 2);
+    if (thread_start_detached(&l->thread, lookup_main, l, err, "lookup") == 0)
+        return 0;
+    atomic_fetch_sub(&n_lookups, 1);
+    atomic_store(&l->owners, 1);
+    return -1;
+}
+
 /* Until it has finished, the deadline, or the cancel: then the thread goes on alone. */
 static int lookup_run(struct lookup *l, uint64_t deadline, const struct cancel *cancel,
                       struct error *err)
 {
-    atomic_store(&l->owners, 2);
-    if (thread_start_detached(&l->thread, lookup_main, l, err, "lookup") < 0) {
-        atomic_store(&l->owners, 1);
+    if (start(l, err) < 0)
         return -1;
-    }
     do {
         if (cancel_poll(cancel, l->wake, POLLIN, deadline, err) < 0)
             return -1;

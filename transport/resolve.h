@@ -7,7 +7,7 @@
  * leaves that thread behind. It owns all that it works on, has all signals blocked, and nobody
  * waits for its end, the process neither. (getaddrinfo_a() would not do: what it has begun can not
  * be cancelled either, so its request has to outlive the caller just the same, and its threads take
- * the program's signals.) A number needs no thread.
+ * the program's signals.) There are 64 of them at the most. A number needs no thread.
  */
 #pragma once
 

@@ -202,6 +202,30 @@ static void cancelled_under_way(void **state)
     all_freed();
 }
 
+/* Those that nobody waits for any more have a limit; with their answers there is room again. */
+static void too_many(void **state)
+{
+    struct error err;
+
+    (void)state;
+    for (int i = 0; i < 64; i++) {
+        check_refused("left", look_up("tcp:name.test:1", clock_ns() + 1, &never, &err), &err,
+                      ERR_SYSTEM, "gave up");
+        sem_wait(&asked);
+    }
+    check_refused("one more", look_up("tcp:name.test:1", DEADLINE_NEVER, &never, &err), &err,
+                  ERR_SYSTEM, "look up tcp:name.test:1: 64 look-ups of names are under way");
+    OK(look_up("tcp:127.0.0.1:1", DEADLINE_NEVER, &never, &err), err, "a number");
+    for (int i = 0; i < 64; i++)
+        sem_post(&answer);
+    while (n_lists < 64 + 1)
+        sched_yield();
+    all_freed();
+    sem_post(&answer);
+    OK(look_up("tcp:name.test:1", DEADLINE_NEVER, &never, &err), err, "again");
+    all_freed();
+}
+
 /* The last: the look-up that it leaves behind is there when the process ends. */
 static void answer_never(void **state)
 {
@@ -220,6 +244,7 @@ int main(void)
         cmocka_unit_test_setup(answers, setup),
         cmocka_unit_test_setup(answer_too_late, setup),
         cmocka_unit_test_setup(cancelled_under_way, setup),
+        cmocka_unit_test_setup(too_many, setup),
         cmocka_unit_test_setup(answer_never, setup),
     };
 
