@@ -46,7 +46,7 @@ def looks_up(run):
         names = [(task / "comm").read_text().strip() for task in tasks.iterdir()]
         if b"skipped: " in run.output:
             raise Skip(run.output.decode().strip().removeprefix("skipped: "))
-        return "ramjet-lookup" in names
+        return "rj-lookup" in names
     until(found, f"{run.name} to look a name up", SOON)
 
 
