@@ -1,86 +1,17 @@
-/*
- * An SSL object is not for two threads at once, but a main connection has two: so every call on it
- * is made under `lock`, and nobody waits for the peer while holding that. See tls_wire.h for how
- * the bytes come and go.
- */
 #include "tls/tls_channel.h"
 
 #include <errno.h>
 #include <openssl/err.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "base/signature.h"
-#include "tls/tls_session.h"
-#include "tls/tls_wire.h"
-#include "transport/path.h"
-
-/* RFC 8446, 5.5: AES-GCM bears 2^24.5 full records with one key. GnuTLS changes it here, too. */
-#define RECORDS_PER_KEY (UINT64_C(1) << 24)
-
-struct tls_channel {
-    struct channel base;
-
-    /* Set before other threads see it, read-only after. */
-    struct channel *below;
-    uint64_t records_per_key; /* UINT64_MAX: TLS 1.2 cannot change it */
-    uint64_t handshake_bytes; /* that had been received when it was over */
-    struct channel_security security;
-    uint64_t ktls_from; /* path_position() of the byte that is the first to be counted */
-
-    /* Taken in this order. */
-    pthread_mutex_t send_lock; /* whoever sends */
-    pthread_mutex_t recv_lock; /* whoever receives */
-    pthread_mutex_t lock;      /* whoever calls OpenSSL; only for as long as that takes */
-
-    struct tls_session session; /* under lock */
-    struct tls_wire wire;       /* see there */
-
-    /* Under send_lock. */
-    bool send_failed;
-    struct error send_err;
-    uint64_t records; /* sent with this key */
-    uint8_t record[TLS_RECORD];
-
-    /* Written under recv_lock and lock, read under either. */
-    bool recv_failed;
-    struct error recv_err;
-    bool key_demanded; /* of a kernel that encrypts: see watch_for_demand(); under lock */
-};
+#include "tls/tls_handshake.h"
 
 static struct tls_channel *tls_of(struct channel *c)
 {
     return (struct tls_channel *)c;
-}
-
-/* Before anything below waits for the peer: as patient as we are told to be now. */
-static void pass_patience(struct tls_channel *t)
-{
-    atomic_store(&t->below->stall_timeout_ms, atomic_load(&t->base.stall_timeout_ms));
-    atomic_store(&t->below->may_rest, atomic_load(&t->base.may_rest));
-}
-
-/* A kernel that encrypts says how much that has become; below has only seen what it was. */
-static void count_sent(struct tls_channel *t)
-{
-    uint64_t bytes = atomic_load(&t->below->bytes_sent);
-
-    if (t->security.by_kernel) {
-        if (!path_position(t->base.fd, &bytes))
-            return; /* the next time */
-        bytes -= t->ktls_from;
-    }
-    atomic_store_explicit(&t->base.bytes_sent, bytes, memory_order_relaxed);
-}
-
-static void count_received(struct tls_channel *t)
-{
-    atomic_store_explicit(&t->base.bytes_received, atomic_load(&t->below->bytes_received),
-                          memory_order_relaxed);
 }
 
 /* --- receiving -------------------------------------------------------------------------------- */
@@ -218,10 +149,10 @@ static int await_more(struct tls_channel *t, enum arrival arrival, size_t missin
     if (arrival == CLOSED)
         return err_set(err, ERR_PEER, "the peer closed the connection, %zu more bytes expected",
                        missing);
-    pass_patience(t);
+    tls_state_pass_patience(t);
     int rc = tls_wire_fill(&t->wire, arrival == INSIDE_RECORD ? flags & ~CHANNEL_MAY_IDLE : flags,
                            &len, err);
-    count_received(t);
+    tls_state_count_received(t);
     if (rc < 0)
         return -1;
     return len > 0 ? 1 : judge_cut(t, arrival, missing, flags, err);
@@ -326,28 +257,6 @@ static int encrypt(struct tls_channel *t, struct iovec **iov, size_t *n, struct 
     return rc;
 }
 
-/* Sends what is encrypted. */
-static int flush(struct tls_channel *t, unsigned flags, struct error *err)
-{
-    int rc = 0;
-
-    pthread_mutex_lock(&t->lock);
-    struct iovec iov = tls_wire_take(&t->wire);
-    pthread_mutex_unlock(&t->lock);
-    if (iov.iov_len > 0 && !t->security.by_kernel) /* the kernel would encrypt it once more */
-        rc = channel_sendv(t->below, &iov, 1, flags & (CHANNEL_NOWAIT | CHANNEL_MORE), err);
-    count_sent(t);
-    pthread_mutex_lock(&t->lock);
-    tls_wire_taken_is_sent(&t->wire);
-    pthread_mutex_unlock(&t->lock);
-    return rc;
-}
-
-static bool peer_has_gone(const struct error *err)
-{
-    return err->kind == ERR_SYSTEM && (err->sys == EPIPE || err->sys == ECONNRESET);
-}
-
 /*
  * A peer that refuses us says why in an alert before it closes, and a thread that only sends has
  * not read it. Replaces *err by that where there is one; leaves data where it is. Where another
@@ -387,7 +296,7 @@ static int check_received(struct tls_channel *t, struct error *err)
     return rc;
 }
 
-/* What is written to the socket leaves as records; see ask_for_ktls(). */
+/* What is written to the socket leaves as records; see tls_handshake.c. */
 static int send_by_kernel(struct tls_channel *t, struct iovec *iov, size_t n, unsigned flags,
                           struct error *err)
 {
@@ -395,22 +304,22 @@ static int send_by_kernel(struct tls_channel *t, struct iovec *iov, size_t n, un
         return -1;
     int rc = channel_sendv(t->below, iov, n, flags & (CHANNEL_NOWAIT | CHANNEL_MORE), err);
 
-    count_sent(t);
-    return rc < 0 && peer_has_gone(err) ? look_for_alert(t, err) : rc;
+    tls_state_count_sent(t);
+    return rc < 0 && tls_peer_has_gone(err) ? look_for_alert(t, err) : rc;
 }
 
 static int send_all(struct tls_channel *t, struct iovec *iov, size_t n, unsigned flags,
                     struct error *err)
 {
-    pass_patience(t);
+    tls_state_pass_patience(t);
     if (t->security.by_kernel)
         return send_by_kernel(t, iov, n, flags, err);
     n = iov_advance(&iov, n, 0);
     while (n > 0) {
         if (encrypt(t, &iov, &n, err) < 0)
             return -1;
-        if (flush(t, n > 0 ? flags | CHANNEL_MORE : flags, err) < 0)
-            return peer_has_gone(err) ? look_for_alert(t, err) : -1;
+        if (tls_state_flush(t, n > 0 ? flags | CHANNEL_MORE : flags, err) < 0)
+            return tls_peer_has_gone(err) ? look_for_alert(t, err) : -1;
     }
     return 0;
 }
@@ -474,8 +383,8 @@ static void write_close_notify(struct tls_channel *t)
 static int say_goodbye(struct tls_channel *t, struct error *err)
 {
     write_close_notify(t);
-    pass_patience(t);
-    if (flush(t, 0, err) < 0)
+    tls_state_pass_patience(t);
+    if (tls_state_flush(t, 0, err) < 0)
         return give_up_sending(t, err);
     if (t->base.fd >= 0)
         shutdown(t->base.fd, SHUT_WR);
@@ -494,7 +403,7 @@ static int await_close(struct tls_channel *t, struct error *err)
 
     while (rc == 0 && len > 0 && clock_ns() < deadline)
         rc = tls_wire_fill(&t->wire, 0, &len, err);
-    count_received(t);
+    tls_state_count_received(t);
     return rc;
 }
 
@@ -529,22 +438,11 @@ static void tls_interrupt(struct channel *c)
     channel_interrupt(tls_of(c)->below);
 }
 
-/* All but the channel below. */
-static void discard(struct tls_channel *t)
-{
-    tls_session_done(&t->session);
-    tls_wire_done(&t->wire);
-    pthread_mutex_destroy(&t->send_lock);
-    pthread_mutex_destroy(&t->recv_lock);
-    pthread_mutex_destroy(&t->lock);
-    free(t);
-}
-
 static void tls_free(struct channel *c)
 {
     struct channel *below = tls_of(c)->below;
 
-    discard(tls_of(c));
+    tls_state_free(tls_of(c));
     channel_free(below);
 }
 
@@ -558,294 +456,20 @@ static const struct channel_ops tls_ops = {
     .free = tls_free,
 };
 
-/* --- the handshake ---------------------------------------------------------------------------- */
-
-static int doubt(struct error *err, const char *what)
-{
-    return err_set_with(err, ERR_PEER, REMEDY_TLS_BOTH_OR_NONE, "%.200s; it may not speak TLS",
-                        what);
-}
-
-/* While the handshake waits, below is as patient as the deadline allows. */
-static int limit_patience(struct tls_channel *t, uint64_t deadline, struct error *err)
-{
-    uint64_t limit = atomic_load(&t->base.stall_timeout_ms);
-    int left = deadline_poll_ms(deadline);
-
-    if (left == 0)
-        return atomic_load(&t->below->bytes_received)
-                   ? err_set(err, ERR_PEER, "the peer took too long")
-                   : doubt(err, "the peer was silent");
-    if (left > 0)
-        limit = limit ? MIN(limit, (uint64_t)left) : (uint64_t)left;
-    atomic_store(&t->below->stall_timeout_ms, limit);
-    return 0;
-}
-
-/* Silence and a slammed door have one likely cause. */
-static int doubt_peer(struct error *err)
-{
-    struct error cause = *err;
-
-    if (cause.kind != ERR_PEER && !peer_has_gone(&cause))
-        return -1;
-    return doubt(err, cause.text);
-}
-
-/* A record starts with its type, 20 to 23 in a handshake, and a version whose first byte is 3. */
-static int check_is_tls(const struct tls_config *config, const uint8_t *bytes, size_t len,
-                        struct error *err)
-{
-    const char *plain = config->name_plain ? config->name_plain(bytes, len) : NULL;
-    char hex[9] = "", name[SIGNATURE_TEXT_LEN];
-
-    if (bytes[0] >= 20 && bytes[0] <= 23 && (len < 2 || bytes[1] == 3))
-        return 0;
-    if (signature_name(bytes, len, SIGNATURE_PEER, name))
-        return err_set_with(err, ERR_PEER, signature_remedy(bytes, len, SIGNATURE_PEER),
-                            "the peer does not speak TLS: expected a handshake, %s", name);
-    for (size_t i = 0; i < MIN(len, 4); i++)
-        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
-    return err_set_with(err, ERR_PEER, REMEDY_TLS_BOTH_OR_NONE,
-                        "the peer does not speak TLS: it starts with 0x%s%s%s", hex,
-                        plain ? ", " : "", plain ? plain : "");
-}
-
-static int hear_peer(struct tls_channel *t, bool first, struct error *err)
-{
-    size_t len;
-
-    if (tls_wire_fill(&t->wire, 0, &len, err) < 0)
-        return doubt_peer(err);
-    if (len == 0)
-        return doubt(err, "the peer closed the connection");
-    return first ? check_is_tls(&t->session.creds->config, t->wire.in, len, err) : 0;
-}
-
-/*
- * Who could not write on may still be able to read why: a peer that refuses what it is shown says
- * so and goes, while we still write. What is left to be written goes nowhere from here on.
- */
-static bool was_told_why(struct tls_channel *t, struct error *err)
-{
-    SSL *ssl = t->session.ssl;
-    BIO *memory = SSL_get_rbio(ssl);
-    struct error ignored;
-    size_t len;
-    char byte;
-
-    if (tls_wire_fill(&t->wire, CHANNEL_NOWAIT, &len, &ignored) < 0 || len == 0)
-        return false;
-    BIO_up_ref(memory);
-    SSL_set0_wbio(ssl, memory);
-    ERR_clear_error();
-    int rc = SSL_do_handshake(ssl);
-    if (rc == 1)
-        rc = SSL_peek(ssl, &byte, 1);
-    if (SSL_get_error(ssl, rc) != SSL_ERROR_SSL)
-        return false;
-    tls_session_explain(&t->session, err);
-    return true;
-}
-
-/* A client writes to the socket itself: see ask_for_ktls(). `sys` is errno after that. */
-static int explain_write(struct tls_channel *t, int sys, struct error *err)
-{
-    char byte;
-    struct iovec iov = {&byte, 1};
-    size_t len;
-
-    /* An interrupt looks like a broken pipe, and only the channel below knows. */
-    if (channel_recvv(t->below, &iov, 1, 1, CHANNEL_PEEK | CHANNEL_NOWAIT, &len, err) < 0 &&
-        err->kind == ERR_CANCELLED)
-        return -1;
-    if (was_told_why(t, err))
-        return -1;
-    errno = sys;
-    err_sys(err, "send");
-    return doubt_peer(err);
-}
-
-/* The peer is told, if it takes that at once. */
-static int refuse_peer(struct tls_channel *t, struct error *err)
-{
-    struct error ignored;
-
-    tls_session_explain(&t->session, err);
-    (void)!flush(t, CHANNEL_NOWAIT, &ignored);
-    return -1;
-}
-
-static int go_on(struct tls_channel *t, int want, bool first, struct error *err)
-{
-    int sys = errno;
-
-    switch (want) {
-    case SSL_ERROR_NONE:
-    case SSL_ERROR_WANT_WRITE:
-        return flush(t, 0, err) < 0 ? doubt_peer(err) : 0;
-    case SSL_ERROR_WANT_READ:
-        return flush(t, 0, err) < 0 ? doubt_peer(err) : hear_peer(t, first, err);
-    case SSL_ERROR_SYSCALL:
-        return explain_write(t, sys, err);
-    default:
-        return refuse_peer(t, err);
-    }
-}
-
-/* Nobody else knows of the channel yet: no locks. */
-static int shake_hands(struct tls_channel *t, uint64_t deadline, struct error *err)
-{
-    SSL *ssl = t->session.ssl;
-    int want;
-
-    do {
-        bool first = atomic_load(&t->below->bytes_received) == 0;
-
-        if (limit_patience(t, deadline, err) < 0)
-            return -1;
-        ERR_clear_error();
-        want = SSL_get_error(ssl, SSL_do_handshake(ssl));
-        if (go_on(t, want, first, err) < 0)
-            return -1;
-    } while (want != SSL_ERROR_NONE);
-    return 0;
-}
-
-/* --- kTLS ------------------------------------------------------------------------------------- */
-
-/*
- * The library asks the kernel for kTLS through a BIO of its own for sockets, once it has the key.
- * So a client writes its handshake to the socket, blocking as that is, for nobody else waits yet.
- * Afterwards the kernel encrypts whatever is sent on the channel below, or, where it cannot, our
- * own BIO takes over. We never ask for receiving: what the library reads ahead of the kernel, and
- * the kernel's ways with records that are no data, would need another engine than the one below.
- */
-static BIO *ask_for_ktls(struct tls_channel *t)
-{
-    const struct tls_config *config = &t->session.creds->config;
-
-    if (config->server || config->no_ktls || t->base.fd < 0 ||
-        !path_position(t->base.fd, &t->ktls_from))
-        return NULL;
-    t->ktls_from -= atomic_load(&t->below->bytes_sent);
-    SSL_set_options(t->session.ssl, SSL_OP_ENABLE_KTLS);
-    return BIO_new_socket(t->base.fd, BIO_NOCLOSE);
-}
-
-static void set_bios(struct tls_channel *t, BIO *memory)
-{
-    BIO *socket = ask_for_ktls(t);
-
-    if (!socket)
-        BIO_up_ref(memory);
-    SSL_set0_rbio(t->session.ssl, memory);
-    SSL_set0_wbio(t->session.ssl, socket ? socket : memory);
-}
-
-/*
- * OpenSSL 3.0 answers a demand for a new key as soon as it reads it, and takes the new key for what
- * it writes itself, while the kernel stays with the old one: the peer would be told of a key that
- * nobody uses. So its answer goes nowhere, and the channel fails.
- */
-static void watch_for_demand(int sent, int version, int type, const void *bytes, size_t len,
-                             SSL *ssl, void *arg)
-{
-    const uint8_t *message = bytes;
-    struct tls_channel *t = arg;
-    BIO *memory = SSL_get_rbio(ssl);
-
-    (void)version;
-    /* Type, a length of three bytes, the demand. */
-    if (sent || type != SSL3_RT_HANDSHAKE || len != 5 || message[0] != SSL3_MT_KEY_UPDATE ||
-        message[4] != SSL_KEY_UPDATE_REQUESTED)
-        return;
-    t->key_demanded = true;
-    BIO_up_ref(memory);
-    SSL_set0_wbio(ssl, memory);
-}
-
-static void settle_ktls(struct tls_channel *t)
-{
-    SSL *ssl = t->session.ssl;
-    BIO *memory = SSL_get_rbio(ssl), *writing = SSL_get_wbio(ssl);
-
-    if (writing == memory)
-        return;
-    atomic_fetch_add(&t->below->bytes_sent, BIO_number_written(writing));
-    t->security.by_kernel = BIO_get_ktls_send(writing);
-    if (t->security.by_kernel) {
-        SSL_set_msg_callback(ssl, watch_for_demand);
-        SSL_set_msg_callback_arg(ssl, t);
-    } else {
-        BIO_up_ref(memory);
-        SSL_set0_wbio(ssl, memory);
-    }
-}
-
 /* --- making ----------------------------------------------------------------------------------- */
-
-static struct tls_channel *make(struct channel *below)
-{
-    struct tls_channel *t = calloc(1, sizeof(*t));
-
-    if (!t)
-        return NULL;
-    t->base.ops = &tls_ops;
-    t->base.fd = below->fd;
-    t->base.local = below->local;
-    t->base.below = below;
-    atomic_init(&t->base.stall_timeout_ms, atomic_load(&below->stall_timeout_ms));
-    t->below = below;
-    pthread_mutex_init(&t->send_lock, NULL);
-    pthread_mutex_init(&t->recv_lock, NULL);
-    pthread_mutex_init(&t->lock, NULL);
-    return t;
-}
-
-static int start(struct tls_channel *t, const struct tls_creds *creds, struct error *err)
-{
-    BIO *bio;
-
-    if (tls_session_init(&t->session, creds, err) < 0 ||
-        tls_wire_init(&t->wire, t->below, &bio, err) < 0)
-        return -1;
-    set_bios(t, bio);
-    return 0;
-}
-
-static void describe(struct tls_channel *t)
-{
-    SSL *ssl = t->session.ssl;
-    uint64_t limit = t->session.creds->config.rekey_records;
-
-    t->security.version = SSL_get_version(ssl);
-    t->security.cipher = SSL_CIPHER_get_name(SSL_get_current_cipher(ssl));
-    t->records_per_key = SSL_version(ssl) < TLS1_3_VERSION ? UINT64_MAX
-                         : limit                           ? limit
-                                                           : RECORDS_PER_KEY;
-}
 
 int tls_channel_new(struct channel *below, const struct tls_creds *creds, uint64_t deadline,
                     struct channel **ret, struct error *err)
 {
-    struct tls_channel *t = make(below);
+    struct tls_channel *t = tls_state_new(below);
 
     if (!t)
         return err_sys(err, "memory for a TLS channel");
-    int rc = start(t, creds, err);
-    if (rc == 0)
-        rc = shake_hands(t, deadline, err);
-    pass_patience(t);
-    if (rc < 0) {
-        discard(t);
-        return err_in(err, "TLS handshake");
+    t->base.ops = &tls_ops;
+    if (tls_handshake(t, creds, deadline, err) < 0) {
+        tls_state_free(t);
+        return -1;
     }
-    describe(t);
-    settle_ktls(t);
-    count_sent(t);
-    count_received(t);
-    t->handshake_bytes = atomic_load(&below->bytes_received);
     t->base.throttle = below->throttle;
     below->throttle = NULL; /* or the same bytes would wait twice */
     *ret = &t->base;
