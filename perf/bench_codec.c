@@ -667,7 +667,7 @@ static void print_json(const struct results *r)
     }
     json_t *all =
         json_pack("{s:I, s:i, s:{s:s, s:s, s:s}, s:o, s:o, s:o}", "bytes",
-                  (json_int_t)(r->work.n_packets * PACKET), "repetitions", r->reps, "libraries",
+                  (json_int_t)r->work.n_packets * PACKET, "repetitions", r->reps, "libraries",
                   "zlib", zlibVersion(), "isa-l", isal, "zstd", ZSTD_versionString(), "packing",
                   pack, "unpacking", unpack, "promises", kept);
     json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(5));

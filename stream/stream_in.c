@@ -86,7 +86,7 @@ static bool refill(struct stream_in *in, size_t min, unsigned flags)
     struct iovec iov = {in->data + have, STREAM_IN_ROOM - have};
     if (channel_recvv(in->channel, &iov, 1, min - have, flags, &len, &in->err) < 0) {
         in->failed = true;
-        err_in(&in->err, "byte %llu", (unsigned long long)(in->offset + have));
+        err_in(&in->err, "byte %llu", (unsigned long long)in->offset + have);
         return false;
     }
     in->end += len;
@@ -151,7 +151,7 @@ void in_bytes(struct stream_in *in, void *to, size_t len)
 
         if (channel_recvv(in->channel, iov, 2, len - have, 0, &got, &in->err) < 0) {
             in->failed = true;
-            err_in(&in->err, "byte %llu", (unsigned long long)(in->offset + have));
+            err_in(&in->err, "byte %llu", (unsigned long long)in->offset + have);
             return;
         }
         in->at = 0;

@@ -29,7 +29,7 @@ void guest_lines_put(void *arg, uint8_t byte)
     if (byte == '\t')
         byte = ' ';
     if (byte != '\n' && byte != '\r')
-        l->text[l->len++] = byte ? (char)byte : '?';
+        l->text[l->len++] = (char)(byte ? byte : '?');
 }
 
 void guest_lines_end(struct guest_lines *l)

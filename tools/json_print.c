@@ -24,7 +24,7 @@ int json_print(const json_t *json, size_t flags, struct error *err)
     char *text = json ? json_dumps(json, flags | JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
 
     int rc = text ? output_has_memory(err) : output_no_memory(err);
-    if (rc == 0) {
+    if (text && rc == 0) {
         put(text);
         rc = output_flush(err);
     }

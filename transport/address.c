@@ -53,7 +53,7 @@ static int check_zone(const char *host, struct error *err)
 
 static int parse_port(const char *text, struct address *a, struct error *err)
 {
-    uint32_t number;
+    uint32_t number = 0;
 
     if (!text[0])
         return err_set(err, ERR_USAGE, "no port: expected tcp:HOST:PORT");
