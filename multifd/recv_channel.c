@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ram/page_place.h"
 
 static int receive(struct recv_channel *c, size_t min, unsigned flags, struct error *err)
 {
@@ -37,32 +38,44 @@ static int find_block(const struct recv_channel *c, const struct ram_map *map,
 {
     struct ram_block *b = ram_map_find(map, c->packet.block);
 
-    if (b) {
-        *ret = b;
-        return 0;
+    if (!b) {
+        err_set(err, ERR_PEER, "multifd packet: RAM block '%s' is not in the list",
+                c->packet.block);
+        return -1;
     }
-    return err_set(err, ERR_PEER, "multifd packet: RAM block '%s' is not in the list",
-                   c->packet.block);
+    *ret = b;
+    return 0;
 }
 
-/* Every offset of the packet, through the one door. iov[0…] are the normal pages' places. */
-static int find_pages(struct recv_channel *c, const struct ram_block *b, size_t *ret_n,
-                      struct error *err)
+/*
+ * Every offset of the packet, through the one door. iov[0…] become room for the normal pages,
+ * neighbours as one piece; starts[i] is the offset of iov[i].
+ */
+static int find_pages(struct recv_channel *c, const struct ram_block *b,
+                      uint64_t starts[MULTIFD_PAGES], size_t *ret_n, struct error *err)
 {
     const struct multifd_packet *p = &c->packet;
+    size_t n_normal = p->n_normal, n_all = n_normal + p->n_zero;
     struct iovec *next = c->iov;
+    uint64_t end = 1; /* of the page before; no page's beginning */
 
-    for (size_t i = 0; i < p->n_normal + p->n_zero; i++) {
+    for (size_t i = 0; i < n_all; i++) {
+        uint64_t offset = p->offsets[i];
         uint8_t *host;
 
-        if (ram_span(b, p->offsets[i], RAM_PAGE_SIZE, &host, err) < 0)
+        if (ram_span(b, offset, RAM_PAGE_SIZE, &host, err) < 0)
             return err_in(err, "multifd packet: page %zu", i);
-        if (i >= p->n_normal || !host)
+        if (i >= n_normal)
             continue;
-        if (next > c->iov && (uint8_t *)next[-1].iov_base + next[-1].iov_len == host)
+        if (offset == end) {
             next[-1].iov_len += RAM_PAGE_SIZE;
-        else
-            *next++ = (struct iovec){host, RAM_PAGE_SIZE};
+        } else {
+            uint8_t *buffer = c->pages ? c->pages + i * RAM_PAGE_SIZE : NULL;
+
+            starts[next - c->iov] = offset;
+            *next++ = (struct iovec){page_place_room(host, buffer), RAM_PAGE_SIZE};
+        }
+        end = offset + RAM_PAGE_SIZE;
     }
     *ret_n = (size_t)(next - c->iov);
     return 0;
@@ -111,39 +124,27 @@ static int bring_pages(struct recv_channel *c, const struct iovec *places, size_
     return receive_payload(c, n, c->packet.n_normal * RAM_PAGE_SIZE, err);
 }
 
-static int pages_to_memory(struct recv_channel *c, struct ram_block *b, size_t n, struct error *err)
+static int settle_pages(struct recv_channel *c, struct ram_block *b,
+                        const uint64_t starts[MULTIFD_PAGES], size_t n, struct error *err)
 {
     struct iovec places[MULTIFD_PAGES];
 
     memcpy(places, c->iov, n * sizeof(places[0]));
     if (bring_pages(c, places, n, err) < 0)
         return -1;
-    for (size_t i = 0; i < n; i++)
-        ram_mark_present(b, (uint64_t)((uint8_t *)places[i].iov_base - b->host), places[i].iov_len);
-    return 0;
-}
-
-static int pages_to_store(struct recv_channel *c, struct ram_block *b, struct error *err)
-{
-    const struct multifd_packet *p = &c->packet;
-
-    if (!c->pages)
-        c->pages = aligned_alloc(RAM_PAGE_SIZE, MULTIFD_PAYLOAD_MAX); /* as a disk likes it */
-    if (!c->pages)
-        return err_sys(err, "memory for a packet's pages");
-    struct iovec place = {c->pages, p->n_normal * RAM_PAGE_SIZE};
-    if (bring_pages(c, &place, 1, err) < 0)
-        return -1;
-    for (size_t i = 0, end; i < p->n_normal; i = end) {
-        for (end = i + 1; end < p->n_normal; end++) {
-            if (p->offsets[end] != p->offsets[end - 1] + RAM_PAGE_SIZE)
-                break;
-        }
-        if (ram_write(b, p->offsets[i], c->pages + i * RAM_PAGE_SIZE, (end - i) * RAM_PAGE_SIZE,
-                      err) < 0)
+    for (size_t i = 0; i < n; i++) {
+        if (page_place_settle(b, starts[i], places[i].iov_base, places[i].iov_len, err) < 0)
             return -1;
     }
     return 0;
+}
+
+static int make_buffer(struct recv_channel *c, const struct ram_block *b, struct error *err)
+{
+    if (c->pages || !page_place_is_buffered(b))
+        return 0;
+    c->pages = aligned_alloc(RAM_PAGE_SIZE, MULTIFD_PAYLOAD_MAX); /* as a disk likes it */
+    return c->pages ? 0 : err_sys(err, "memory for a packet's pages");
 }
 
 static int zero_pages(struct recv_channel *c, struct ram_block *b, struct error *err)
@@ -151,7 +152,7 @@ static int zero_pages(struct recv_channel *c, struct ram_block *b, struct error 
     const struct multifd_packet *p = &c->packet;
 
     for (size_t i = 0; i < p->n_zero; i++) {
-        if (ram_zero_page(b, p->offsets[p->n_normal + i], err) < 0)
+        if (page_place_zero(b, p->offsets[p->n_normal + i], err) < 0)
             return -1;
     }
     return 0;
@@ -185,17 +186,16 @@ int recv_channel_apply(struct recv_channel *c, const struct ram_map *map, struct
                        struct error *err)
 {
     const struct multifd_packet *p = &c->packet;
+    uint64_t starts[MULTIFD_PAGES];
     struct ram_block *b = NULL;
     size_t n = 0;
 
-    if (check_method(c, err) < 0 || find_block(c, map, &b, err) < 0 ||
-        find_pages(c, b, &n, err) < 0)
+    if (check_method(c, err) < 0 || find_block(c, map, &b, err) < 0 || make_buffer(c, b, err) < 0 ||
+        find_pages(c, b, starts, &n, err) < 0)
         return -1;
-    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a packet with pages names their block */
-    if (p->n_normal > 0 && b->host)
+    if (n > 0 && !page_place_is_buffered(b))
         populate_ahead(populate, b, p->offsets[p->n_normal - 1]);
-    if (p->n_normal > 0 &&
-        (b->host ? pages_to_memory(c, b, n, err) : pages_to_store(c, b, err)) < 0)
+    if (n > 0 && settle_pages(c, b, starts, n, err) < 0)
         return -1;
     atomic_fetch_add_explicit(&c->stats.normal, p->n_normal, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->stats.zero, p->n_zero, memory_order_relaxed);

@@ -113,33 +113,6 @@ void ram_mark_present(struct ram_block *b, uint64_t offset, size_t len)
     }
 }
 
-int ram_write(struct ram_block *b, uint64_t offset, const void *bytes, size_t len,
-              struct error *err)
-{
-    ram_mark_present(b, offset, len);
-    if (b->host) {
-        memcpy(b->host + offset, bytes, len);
-        return 0;
-    }
-    return b->store->write(b, offset, bytes, len, err);
-}
-
-int ram_zero_page(struct ram_block *b, uint64_t offset, struct error *err)
-{
-    uint64_t page = offset >> RAM_PAGE_BITS, bit = UINT64_C(1) << page % 64;
-
-    /* Written once: afterwards all threads have it in their caches. */
-    if (!atomic_load_explicit(&b->zeroed, memory_order_relaxed))
-        atomic_store_explicit(&b->zeroed, true, memory_order_relaxed);
-    if (!(atomic_fetch_and_explicit(&b->present[page / 64], ~bit, memory_order_relaxed) & bit))
-        return 0; /* fresh: it is zero already */
-    if (b->host) {
-        memset(b->host + offset, 0, RAM_PAGE_SIZE);
-        return 0;
-    }
-    return b->store->clear(b, offset, RAM_PAGE_SIZE, err);
-}
-
 bool ram_block_came(const struct ram_block *b)
 {
     bool came = atomic_load_explicit(&b->zeroed, memory_order_relaxed);

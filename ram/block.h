@@ -86,18 +86,14 @@ void ram_map_done(struct ram_map *map);
 /*
  * The one door: every (block, offset, length) that came from outside passes here. Refuses, with
  * ERR_PEER, what is not page-aligned or leaves the block, and all of a block that does not travel.
- * *ret_host is NULL where the pages are in a store: use ram_write() then.
+ * *ret_host is NULL where the pages are in a store: page_place.h has what is done then.
  */
 MUST_USE int ram_span(const struct ram_block *b, uint64_t offset, size_t len, uint8_t **ret_host,
                       struct error *err);
 
-/* After ram_span(): notes that these pages now hold data that was put there directly. */
+/* After ram_span(), for page_place.h: notes that these pages now hold data that was put there
+ * directly. */
 void ram_mark_present(struct ram_block *b, uint64_t offset, size_t len);
-/* After ram_span(): puts pages there, wherever the block is. */
-MUST_USE int ram_write(struct ram_block *b, uint64_t offset, const void *bytes, size_t len,
-                       struct error *err);
-/* After ram_span(): makes one page zero. Costs nothing where nothing was written before. */
-MUST_USE int ram_zero_page(struct ram_block *b, uint64_t offset, struct error *err);
 
 /* At a destination, when all has come: whether any page of it has, zero or not. */
 bool ram_block_came(const struct ram_block *b);

@@ -2,6 +2,8 @@
 
 #include <xxhash.h>
 
+#include "ram/page_place.h"
+
 static int add_page(XXH64_state_t *hash, struct ram_block *b, uint64_t page, struct error *err)
 {
     static const uint8_t zeros[RAM_PAGE_SIZE];
@@ -9,8 +11,7 @@ static int add_page(XXH64_state_t *hash, struct ram_block *b, uint64_t page, str
     const uint8_t *bytes = zeros;
 
     if (!b->present || ram_page_present(b, page)) {
-        bytes = b->host ? b->host + (page << RAM_PAGE_BITS) : copy;
-        if (!b->host && b->store->read(b, page << RAM_PAGE_BITS, copy, sizeof(copy), err) < 0)
+        if (page_place_read(b, page, copy, &bytes, err) < 0)
             return -1;
     }
     XXH64_update(hash, bytes, RAM_PAGE_SIZE);

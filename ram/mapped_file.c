@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/thread.h"
+#include "ram/page_place.h"
 #include "ram/stripe.h"
 
 #define THREADS_MAX 64
@@ -158,14 +159,12 @@ static int load_run(const struct load *l, size_t block, uint64_t page, uint64_t 
 
     if (ram_span(b, offset, len, &host, err) < 0)
         return -1;
+    uint8_t *room = page_place_room(host, buffer);
     uint64_t at = l->file->blocks[block].pages_offset + offset;
     int fd = l->file->direct_fd >= 0 ? l->file->direct_fd : l->file->fd;
-    if (read_exactly(fd, host ? host : buffer, len, at, err) < 0)
+    if (read_exactly(fd, room, len, at, err) < 0)
         return err_in(err, "RAM block '%s'", b->name);
-    if (!host)
-        return ram_write(b, offset, buffer, len, err);
-    ram_mark_present(b, offset, len);
-    return 0;
+    return page_place_settle(b, offset, room, len, err);
 }
 
 static bool has(const uint64_t words[STRIPE_WORDS], unsigned page)

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "ram/page_place.h"
 #include "ram/ram_format.h"
 
 static int list_in(struct ram_load *load, uint64_t total_bytes, struct error *err)
@@ -44,23 +45,21 @@ static int zero_in(struct ram_load *load, uint64_t offset, bool same, struct err
     if (stream_in_check(load->in, err) < 0)
         return -1;
     load->zero++;
-    return ram_zero_page(load->last, offset, err);
+    return page_place_zero(load->last, offset, err);
 }
 
 static int page_in(struct ram_load *load, uint64_t offset, bool same, struct error *err)
 {
-    uint8_t *host, page[RAM_PAGE_SIZE];
+    uint8_t *host, buffer[RAM_PAGE_SIZE];
 
     if (record_span(load, offset, same, &host, err) < 0)
         return -1;
-    in_bytes(load->in, host ? host : page, RAM_PAGE_SIZE);
+    uint8_t *room = page_place_room(host, buffer);
+    in_bytes(load->in, room, RAM_PAGE_SIZE);
     if (stream_in_check(load->in, err) < 0)
         return -1;
     load->normal++;
-    if (!host)
-        return ram_write(load->last, offset, page, RAM_PAGE_SIZE, err);
-    ram_mark_present(load->last, offset, RAM_PAGE_SIZE);
-    return 0;
+    return page_place_settle(load->last, offset, room, RAM_PAGE_SIZE, err);
 }
 
 static int barrier(struct ram_load *load, bool word, struct error *err)

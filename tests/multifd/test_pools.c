@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "ram/page_place.h"
 #include "tests/support/memory.h"
 #include "tests/support/pools.h"
 #include "tests/support/test.h"
@@ -30,7 +31,7 @@ static void apply_zeros(struct pools *w)
                 uint64_t page = word * 64 + (unsigned)__builtin_ctzll(bits);
                 struct error err;
 
-                OK(ram_zero_page(&w->to.blocks[i], page << RAM_PAGE_BITS, &err), err, "zero");
+                OK(page_place_zero(&w->to.blocks[i], page << RAM_PAGE_BITS, &err), err, "zero");
             }
         }
     }

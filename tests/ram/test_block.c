@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "ram/page_place.h"
 #include "tests/support/memory.h"
 #include "tests/support/test.h"
 
@@ -155,8 +156,8 @@ static void notes_that_something_came(void **state)
     (void)state;
     for (int i = 0; i < 4; i++)
         memory_add(&map, (char[]){(char)('a' + i), 0}, 4, true);
-    OK(ram_zero_page(&map.blocks[0], PAGE, &err), err, "zero");
-    OK(ram_write(&map.blocks[1], PAGE, page, PAGE, &err), err, "write");
+    OK(page_place_zero(&map.blocks[0], PAGE, &err), err, "zero");
+    OK(page_place_write(&map.blocks[1], PAGE, page, PAGE, &err), err, "write");
     ram_mark_present(&map.blocks[2], PAGE, PAGE);
     for (int i = 0; i < 4; i++)
         CHECK(ram_block_came(&map.blocks[i]) == (i < 3), "block %d", i);
@@ -194,12 +195,12 @@ static void zero_clears_only_what_was_written(void **state)
 
     (void)state;
     memset(page, 0xab, sizeof(page));
-    OK(ram_write(b, PAGE, page, PAGE, &err), err, "write");
+    OK(page_place_write(b, PAGE, page, PAGE, &err), err, "write");
     CHECK(ram_page_present(b, 1) && b->host[PAGE] == 0xab, "not there");
-    OK(ram_zero_page(b, PAGE, &err), err, "zero");
+    OK(page_place_zero(b, PAGE, &err), err, "zero");
     CHECK(!ram_page_present(b, 1) && b->host[PAGE] == 0 && b->host[2 * PAGE - 1] == 0, "not zero");
     b->host[2 * PAGE] = 1; /* never written by us: fresh memory is left alone */
-    OK(ram_zero_page(b, 2 * PAGE, &err), err, "fresh");
+    OK(page_place_zero(b, 2 * PAGE, &err), err, "fresh");
     CHECK(b->host[2 * PAGE] == 1, "fresh memory was touched");
     ram_map_done(&map);
 }
@@ -243,10 +244,10 @@ static void pages_go_to_the_store(void **state)
     b->store = &counting;
     OK(ram_block_track(b, &err), err, "track");
     memset(pages, 0xcd, sizeof(pages));
-    OK(ram_write(b, PAGE, pages, 2 * PAGE, &err), err, "write");
-    OK(ram_zero_page(b, 2 * PAGE, &err), err, "zero");
-    OK(ram_zero_page(b, 2 * PAGE, &err), err, "zero again");
-    OK(ram_zero_page(b, 0, &err), err, "zero what was never written");
+    OK(page_place_write(b, PAGE, pages, 2 * PAGE, &err), err, "write");
+    OK(page_place_zero(b, 2 * PAGE, &err), err, "zero");
+    OK(page_place_zero(b, 2 * PAGE, &err), err, "zero again");
+    OK(page_place_zero(b, 0, &err), err, "zero what was never written");
     CHECK(store.writes == 1 && store.clears == 1, "%u writes, %u clears", store.writes,
           store.clears);
     CHECK(store.bytes[0] == 0 && store.bytes[PAGE] == 0xcd && store.bytes[2 * PAGE] == 0,

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
+#include "ram/page_place.h"
 #include "ram/resident.h"
 #include "stream/description.h"
 #include "stream/stream_format.h"
@@ -77,10 +78,11 @@ static void land(struct landing *l, const struct source *s)
 
             if (page % 3 == 1 && page % 2)
                 continue; /* never comes */
-            OK(ram_write(&map.blocks[i], at, s->map.blocks[i].host + at, RAM_PAGE_SIZE, &err), err,
-               "write");
+            OK(page_place_write(&map.blocks[i], at, s->map.blocks[i].host + at, RAM_PAGE_SIZE,
+                                &err),
+               err, "write");
             if (page % 3 == 1)
-                OK(ram_zero_page(&map.blocks[i], at, &err), err, "zero");
+                OK(page_place_zero(&map.blocks[i], at, &err), err, "zero");
         }
     }
     OK(landing_prepare(l, &config, &map, &s->devices, &err), err, "prepare");
@@ -193,8 +195,8 @@ static void land_without(struct landing *l, const struct source *s)
         if (i == LEFT_OUT)
             map.blocks[i].travel = RAM_IGNORED; /* as it is found at the end */
         else
-            OK(ram_write(&map.blocks[i], 0, s->map.blocks[i].host, blocks[i].pages * RAM_PAGE_SIZE,
-                         &err),
+            OK(page_place_write(&map.blocks[i], 0, s->map.blocks[i].host,
+                                blocks[i].pages * RAM_PAGE_SIZE, &err),
                err, "write");
     }
     OK(landing_prepare(l, &config, &map, &s->devices, &err), err, "prepare");
