@@ -5,8 +5,10 @@ peer closing at the end or holding its connections open, into null:, file: and r
 """
 
 import concurrent.futures
+import contextlib
 import os
 import re
+import resource
 import socket
 import struct
 import subprocess
@@ -24,6 +26,7 @@ RAMJET = os.environ.get("RAMJET") or str(
 SLOWNESS = float(os.environ.get("TEST_SLOWNESS") or 1)
 CONNECT_S = 3 * SLOWNESS  # what a row waits for that is missed when the source had its time
 STALL_S = 4 * SLOWNESS    # what a row waits for that is found by silence alone
+SOON_S = 60 * SLOWNESS    # "at once", however busy the machine is
 STUCK_S = 600            # a hang, whatever the machine is busy with
 
 
@@ -109,6 +112,71 @@ def send(s, data):
         s.sendall(data)
     except (BrokenPipeError, ConnectionResetError):
         pass  # it has seen enough
+
+
+def few_descriptors():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 128), hard))
+
+
+class Receiver:
+    """One `ramjet recv null:`, which is ended with the block."""
+
+    def __init__(self, *options, target="null:"):
+        self._child = subprocess.Popen(
+            [RAMJET, "recv", *options, "tcp:127.0.0.1:0", target], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=few_descriptors)
+        line = self._child.stdout.readline().strip()
+        check(line.startswith("listening "), f"first line {line!r}")
+        self.address = line.removeprefix("listening ")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._child.poll() is None:
+            self._child.kill()
+        self._child.communicate()
+
+    def running(self):
+        return self._child.poll() is None
+
+    def _end(self):
+        try:
+            _, errors = self._child.communicate(timeout=SOON_S)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"still waits after {SOON_S} s") from None
+        return self._child.returncode, errors.strip()
+
+    def completes(self):
+        code, errors = self._end()
+        check(code == 0, f"refused: {errors}")
+
+    def fails(self, *words):
+        code, errors = self._end()
+        check(code == 1, f"exit code {code}: {errors}")
+        for word in words:
+            check(word in errors, f"no {word!r} in: {errors}")
+
+
+class Connections:
+    """Sockets that close with the block. `wrap` is what each goes through once it is connected."""
+
+    def __init__(self, wrap=lambda s: s):
+        self._all = contextlib.ExitStack()
+        self._wrap = wrap
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._all.close()
+
+    def open(self, address, data=b""):
+        s = self._all.enter_context(self._wrap(connect(address)))
+        send(s, data)
+        return s
 
 
 def read_rest(s, deadline):

@@ -3,83 +3,15 @@
 docs/architecture.md for each case. No case decides by a short time: what must end at once is given limits
 of minutes, and what must end by a limit is only asked for the words."""
 
-import contextlib
 import os
 import resource
-import subprocess
 import sys
 import time
 
-from harness import (CONNECT_S, Failed, RAMJET, SLOWNESS, STALL_S, check, connect, run_cases,
-                     send)
+from harness import CONNECT_S, STALL_S, Connections, Failed, Receiver, check, run_cases, send
 from wire import Session, configuration, description, header, hello, u8, u32
 
 LONG = "600s"  # a limit that nobody waits for
-SOON_S = 60 * SLOWNESS  # "at once", however busy the machine is
-
-
-def few_descriptors():
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 128), hard))
-
-
-class Receiver:
-    """One `ramjet recv null:`, which is ended with the block."""
-
-    def __init__(self, *options, target="null:"):
-        self._child = subprocess.Popen(
-            [RAMJET, "recv", *options, "tcp:127.0.0.1:0", target], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=few_descriptors)
-        line = self._child.stdout.readline().strip()
-        check(line.startswith("listening "), f"first line {line!r}")
-        self.address = line.removeprefix("listening ")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self._child.poll() is None:
-            self._child.kill()
-        self._child.communicate()
-
-    def running(self):
-        return self._child.poll() is None
-
-    def _end(self):
-        try:
-            _, errors = self._child.communicate(timeout=SOON_S)
-        except subprocess.TimeoutExpired:
-            raise Failed(f"still waits after {SOON_S} s") from None
-        return self._child.returncode, errors.strip()
-
-    def completes(self):
-        code, errors = self._end()
-        check(code == 0, f"refused: {errors}")
-
-    def fails(self, *words):
-        code, errors = self._end()
-        check(code == 1, f"exit code {code}: {errors}")
-        for word in words:
-            check(word in errors, f"no {word!r} in: {errors}")
-
-
-class Connections:
-    """Sockets that close with the block."""
-
-    def __init__(self):
-        self._all = contextlib.ExitStack()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._all.close()
-
-    def open(self, address, data=b""):
-        s = self._all.enter_context(connect(address))
-        send(s, data)
-        return s
 
 
 def channels_far_apart():
