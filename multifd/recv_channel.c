@@ -1,5 +1,6 @@
 #include "multifd/recv_channel.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,13 +20,28 @@ static int receive(struct recv_channel *c, size_t min, unsigned flags, struct er
     return 0;
 }
 
-int recv_channel_next(struct recv_channel *c, bool *ret_end, struct error *err)
+/*
+ * Only a channel without pages since its last SYNC can be recalled: with some the main stream's end
+ * is a failure anyway.
+ */
+static int receive_prefix(struct recv_channel *c, enum recv_next *ret, struct error *err)
+{
+    unsigned recall = c->covered_by <= c->syncs ? CHANNEL_RECALL : 0;
+    int rc = receive(c, MULTIFD_PREFIX_LEN, c->have == 0 ? CHANNEL_MAY_IDLE | recall : 0, err);
+
+    *ret = c->have > 0 ? RECV_PACKET : RECV_CLOSED;
+    if (rc == 0 || err->kind != ERR_SYSTEM || err->sys != ECANCELED)
+        return rc;
+    *ret = RECV_NOTHING;
+    return 0;
+}
+
+int recv_channel_next(struct recv_channel *c, enum recv_next *ret, struct error *err)
 {
     /* The prefix first: a packet of another kind may be shorter than ours. */
-    if (receive(c, MULTIFD_PREFIX_LEN, c->have == 0 ? CHANNEL_MAY_IDLE : 0, err) < 0)
+    if (receive_prefix(c, ret, err) < 0)
         return -1;
-    *ret_end = c->have == 0;
-    if (*ret_end)
+    if (*ret != RECV_PACKET)
         return 0;
     if (multifd_prefix_check(c->wire, err) < 0 || receive(c, sizeof(c->wire), 0, err) < 0)
         return -1;

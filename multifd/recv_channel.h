@@ -21,18 +21,23 @@ struct recv_channel {
     uint8_t *pages; /* MULTIFD_PAYLOAD_MAX bytes, for blocks without memory; made when needed */
 
     /* Under the group's lock. */
-    uint64_t syncs;   /* SYNC packets consumed */
-    bool ended;       /* nothing more comes from it */
-    bool outstanding; /* pages were applied since the last SYNC */
+    uint64_t syncs;      /* SYNC packets consumed */
+    bool ended;          /* nothing more comes from it */
+    uint64_t covered_by; /* the number of the flush that its last pages need; 0: none came */
+    bool quiet;          /* what had come before the main stream's end is read */
 
     /* Written by the thread, read by any. */
     struct channel_stats stats;
 };
 
-/*
- * Reads the next packet's layout into c->packet. *ret_end: the peer closed instead, in order.
- */
-MUST_USE int recv_channel_next(struct recv_channel *c, bool *ret_end, struct error *err);
+enum recv_next {
+    RECV_PACKET,  /* its layout is in c->packet */
+    RECV_CLOSED,  /* by the peer, in order */
+    RECV_NOTHING, /* the channel was recalled, and nothing had come before that */
+};
+
+/* Waits for the next packet, and reads its layout. */
+MUST_USE int recv_channel_next(struct recv_channel *c, enum recv_next *ret, struct error *err);
 /* Applies the packet: reads its pages to their places, clears its zero pages. */
 MUST_USE int recv_channel_apply(struct recv_channel *c, const struct ram_map *map,
                                 struct populate *populate, struct error *err);

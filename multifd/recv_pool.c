@@ -18,12 +18,15 @@ struct recv_pool {
     struct uuid uuid;  /* of the first hello; the others must have the same */
     uint64_t flushes;  /* how many the main stream has reached */
     uint64_t released; /* channels go on behind their SYNC of this number */
-    bool over;         /* the main stream is complete */
+    bool complete;     /* the main stream is; the channels' threads read what has come by now */
+    bool over;         /* they have read it, and no page was among it */
     uint64_t missing;  /* packets at the last flush that others' numbers speak of */
     bool goodbyes;     /* an end without the protocol's goodbye is a failure */
     const struct channel *main;
     const struct ram_map *map; /* NULL: the list is not known yet */
     struct populate *populate;
+
+    struct cancel recall; /* wakes channels that wait for a packet, once main is complete */
 };
 
 int recv_pool_new(const struct recv_pool_config *config, struct recv_pool **ret, struct error *err)
@@ -32,6 +35,10 @@ int recv_pool_new(const struct recv_pool_config *config, struct recv_pool **ret,
 
     if (!pool)
         return err_sys(err, "memory for receiving channels");
+    if (cancel_init(&pool->recall, err) < 0) {
+        free(pool);
+        return -1;
+    }
     pool->config = *config;
     pool->group = config->group;
     pool->method = config->method;
@@ -55,6 +62,7 @@ void recv_pool_free(struct recv_pool *pool)
         return;
     for (size_t i = 0; i < ARRAY_LEN(pool->channels); i++)
         recv_channel_free(pool->group, pool->channels[i]);
+    cancel_done(&pool->recall);
     free(pool);
 }
 
@@ -70,7 +78,7 @@ static int check_join(struct recv_pool *pool, const struct multifd_hello *hello,
     if (pool->channels[hello->id])
         return err_set(err, ERR_PEER, "multifd hello: channel id %u a second time, expected once",
                        hello->id);
-    if (pool->over)
+    if (pool->complete)
         return err_set(err, ERR_PEER, "multifd hello: the main stream is complete");
     /* The first flush is the setup's and carries no page: missing that one is harmless. */
     if (pool->flushes > 1)
@@ -91,6 +99,7 @@ int recv_pool_join(struct recv_pool *pool, struct channel *channel,
         return err_sys(err, "memory for a channel");
     }
     c->channel = channel;
+    channel->recall = &pool->recall;
     c->id = hello->id;
     c->method = &pool->method;
     pthread_mutex_lock(&pool->group->lock);
@@ -148,7 +157,7 @@ static uint64_t bytes_of_all(const struct recv_pool *pool, bool *ret_busy)
 }
 
 /*
- * Under the lock: waits until the main stream has come to flush `number`, or all is over. False: it
+ * Under the lock: waits until the main stream has come to flush `number`, or to its end. False: it
  * never will. A flush's word is written with its SYNC packets, so while one of these is here, main
  * and the channels that lack theirs may not all be silent.
  */
@@ -157,7 +166,7 @@ static bool wait_released(struct recv_pool *pool, uint64_t number)
     uint64_t stall_ns = pool->config.stall_timeout_ms * NS_PER_MS, before = 0;
     unsigned looks = 0;
 
-    while (pool->released < number && !pool->over && !pool->group->failed) {
+    while (pool->released < number && !pool->complete && !pool->group->failed) {
         uint64_t look = clock_ns() + stall_ns / SILENCE_LOOKS;
         bool busy;
 
@@ -188,7 +197,6 @@ static int stop_at_sync(struct recv_pool *pool, struct recv_channel *c, bool *re
     uint64_t since = clock_ns();
 
     pthread_mutex_lock(&pool->group->lock);
-    c->outstanding = false;
     c->syncs++;
     if (all_came(pool, c->syncs))
         pthread_cond_broadcast(&pool->group->changed);
@@ -199,37 +207,72 @@ static int stop_at_sync(struct recv_pool *pool, struct recv_channel *c, bool *re
     return rc;
 }
 
-/* Pages may come before the main thread has read the list: they wait for it. */
-static bool wait_for_map(struct recv_pool *pool, struct recv_channel *c)
+static int refuse_late_pages(struct error *err)
+{
+    return err_set(err, ERR_PEER, "pages behind the main stream's last flush, expected none");
+}
+
+/*
+ * The first pages since the last SYNC. They may come before the main thread has read the list: then
+ * they wait for it. After the main stream's end they are refused before any reaches guest memory.
+ */
+static int admit_pages(struct recv_pool *pool, struct recv_channel *c, bool *ret_go,
+                       struct error *err)
 {
     pthread_mutex_lock(&pool->group->lock);
-    while (!pool->map && !pool->over && !pool->group->failed)
+    while (!pool->map && !pool->complete && !pool->group->failed)
         channel_group_wait(pool->group, DEADLINE_NEVER);
-    bool go = pool->map && !pool->over && !pool->group->failed;
-    c->outstanding = true;
+    int rc = pool->complete ? refuse_late_pages(err) : 0;
+    *ret_go = rc == 0 && !pool->group->failed;
+    c->covered_by = c->syncs + 1;
     pthread_mutex_unlock(&pool->group->lock);
-    return go;
+    return rc;
+}
+
+/* Under the lock: what had come on any channel before the main stream's end is read. */
+static bool all_quiet(const struct recv_pool *pool)
+{
+    for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
+        const struct recv_channel *c = pool->channels[i];
+
+        if (c && !c->quiet && !c->ended)
+            return false;
+    }
+    return true;
+}
+
+/* All that had come before the recall is read. What comes now is waited for as before: the end. */
+static void fall_quiet(struct recv_pool *pool, struct recv_channel *c)
+{
+    c->channel->recall = NULL;
+    pthread_mutex_lock(&pool->group->lock);
+    c->quiet = true;
+    if (all_quiet(pool))
+        pthread_cond_broadcast(&pool->group->changed);
+    pthread_mutex_unlock(&pool->group->lock);
 }
 
 /* One packet; *ret_go: there may be more. */
 static int serve_packet(struct recv_pool *pool, struct recv_channel *c, bool *ret_go,
                         struct error *err)
 {
-    bool end;
+    enum recv_next next;
 
-    if (recv_channel_next(c, &end, err) < 0)
+    if (recv_channel_next(c, &next, err) < 0)
         return -1;
-    *ret_go = !end;
-    if (end)
+    *ret_go = next != RECV_CLOSED;
+    if (next == RECV_NOTHING)
+        fall_quiet(pool, c);
+    if (next != RECV_PACKET)
         return 0;
     atomic_fetch_add_explicit(&c->stats.packets, 1, memory_order_relaxed);
     c->highest = MAX(c->highest, c->packet.number);
     if (c->packet.n_normal + c->packet.n_zero > 0) {
-        /* `outstanding` is only cleared by this thread: it needs no lock to be seen set. */
-        if (!c->outstanding && !wait_for_map(pool, c)) {
-            *ret_go = false;
+        /* Only this thread writes the two: it needs no lock to read them. */
+        if (c->covered_by <= c->syncs && admit_pages(pool, c, ret_go, err) < 0)
+            return -1;
+        if (!*ret_go)
             return 0;
-        }
         if (recv_channel_apply(c, pool->map, pool->populate, err) < 0)
             return -1;
     }
@@ -295,9 +338,10 @@ static void end_channel(struct recv_pool *pool, struct recv_channel *c)
 
     pthread_mutex_lock(&pool->group->lock);
     c->ended = true;
-    if (c->syncs < pool->flushes || !pool->main) /* its SYNC is waited for, or main */
+    bool awaited = c->syncs < pool->flushes || (pool->complete && all_quiet(pool));
+    if (awaited || !pool->main) /* who waits for main waits for this as well */
         pthread_cond_broadcast(&pool->group->changed);
-    bool cut = c->channel->cut && pool->goodbyes && !pool->over;
+    bool cut = c->channel->cut && pool->goodbyes && !pool->complete;
     bool completes = !cut && main_completes(pool);
     pthread_mutex_unlock(&pool->group->lock);
     if (completes)
@@ -513,13 +557,31 @@ int recv_pool_flush(struct recv_pool *pool, struct error *err)
 static int check_finished(const struct recv_pool *pool, const struct recv_channel *c,
                           struct error *err)
 {
-    if (c->outstanding)
-        return err_set(err, ERR_PEER,
-                       "channel %u: pages behind the main stream's last flush, expected none",
-                       c->id);
+    if (c->covered_by > pool->flushes) {
+        refuse_late_pages(err);
+        return err_in(err, "channel %u", c->id);
+    }
     if (pool->flushes == 0)
         return err_set(err, ERR_PEER, "channel %u: the main stream held no flush, expected some",
                        c->id);
+    return 0;
+}
+
+/*
+ * Under the lock. Each channel's own thread reads what has come by now, as it may have received
+ * some of it already. It waits for the rest of a packet that has begun.
+ */
+static int await_quiet(struct recv_pool *pool, struct error *err)
+{
+    pool->complete = true;
+    cancel_request(&pool->recall);
+    pthread_cond_broadcast(&pool->group->changed); /* those that wait at a SYNC of no flush */
+    while (!all_quiet(pool) && !pool->group->failed)
+        channel_group_wait(pool->group, DEADLINE_NEVER);
+    if (pool->group->failed) {
+        *err = pool->group->err;
+        return -1;
+    }
     return 0;
 }
 
@@ -528,14 +590,16 @@ int recv_pool_finish(struct recv_pool *pool, struct error *err)
     int rc = 0;
 
     pthread_mutex_lock(&pool->group->lock);
-    if (pool->group->failed) {
-        *err = pool->group->err;
-        rc = -1;
-    }
     for (size_t i = 0; i < MULTIFD_CHANNELS_MAX && rc == 0; i++) {
         if (pool->channels[i])
             rc = check_finished(pool, pool->channels[i], err);
     }
+    if (pool->group->failed) {
+        *err = pool->group->err;
+        rc = -1;
+    }
+    if (rc == 0)
+        rc = await_quiet(pool, err);
     pool->over = rc == 0;
     pthread_cond_broadcast(&pool->group->changed);
     pthread_mutex_unlock(&pool->group->lock);

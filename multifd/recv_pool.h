@@ -69,8 +69,9 @@ bool recv_pool_is_abandoned(const struct recv_pool *pool);
 MUST_USE int recv_pool_flush(struct recv_pool *pool, struct error *err);
 
 /*
- * The main stream is complete: fails if a page came behind the last flush. From here on no channel
- * touches guest memory.
+ * The main stream is complete. From here on no channel writes guest memory. Fails if a page has
+ * come after the last flush: all that the kernel has received on the channels by now is looked at,
+ * and the rest of a packet that has begun is waited for.
  */
 MUST_USE int recv_pool_finish(struct recv_pool *pool, struct error *err);
 /*

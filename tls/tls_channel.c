@@ -150,6 +150,7 @@ static int await_more(struct tls_channel *t, enum arrival arrival, size_t missin
         return err_set(err, ERR_PEER, "the peer closed the connection, %zu more bytes expected",
                        missing);
     tls_state_pass_patience(t);
+    t->below->recall = t->base.recall;
     int rc = tls_wire_fill(&t->wire, arrival == INSIDE_RECORD ? flags & ~CHANNEL_MAY_IDLE : flags,
                            &len, err);
     tls_state_count_received(t);

@@ -107,13 +107,13 @@ static bool is_closed(struct channel *below)
 
 int tls_wire_fill(struct tls_wire *w, unsigned flags, size_t *ret_len, struct error *err)
 {
+    const unsigned passed_on = CHANNEL_NOWAIT | CHANNEL_MAY_IDLE | CHANNEL_RECALL;
     struct iovec iov = {w->in, TLS_WIRE_IN};
     size_t len = 0;
 
     w->in_at = w->in_end = 0;
     /* Below, a close that was not to be is one error, silence another: only a second look tells. */
-    if (channel_recvv(w->below, &iov, 1, 1, flags & (CHANNEL_NOWAIT | CHANNEL_MAY_IDLE), &len,
-                      err) < 0 &&
+    if (channel_recvv(w->below, &iov, 1, 1, flags & passed_on, &len, err) < 0 &&
         !(err->kind == ERR_PEER && is_closed(w->below)))
         return -1;
     w->in_end = len;

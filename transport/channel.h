@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "transport/throttle.h"
 
@@ -22,6 +23,7 @@
 /* Flags of channel_recvv(). */
 #define CHANNEL_MAY_IDLE 8U  /* we are between records: the first byte may take its time */
 #define CHANNEL_PEEK     16U /* what is received stays, to be received again */
+#define CHANNEL_RECALL   32U /* with CHANNEL_MAY_IDLE: `recall` ends the wait, by ECANCELED */
 
 struct channel;
 
@@ -83,6 +85,7 @@ struct channel {
     /* The receiver's. */
     bool cut;     /* the end that it was told of came without the protocol's goodbye */
     bool refused; /* the error that it was told of is the peer's own word: it will not have us */
+    const struct cancel *recall; /* of CHANNEL_RECALL; NULL: there is none; not owned */
 };
 
 /*
@@ -115,6 +118,8 @@ MUST_USE int channel_send_file(struct channel *c, int fd, uint64_t offset, size_
  * Receives at least `min` bytes and at most what iov holds. The array is consumed.
  * The peer's close before `min` is ERR_PEER, or where nothing came and CHANNEL_MAY_IDLE is set:
  * success with *ret_len 0.
+ * Once `recall` is requested, CHANNEL_RECALL waits for the rest of a record that has begun, and for
+ * nothing else. What had come before the request is received.
  */
 MUST_USE int channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min,
                            unsigned flags, size_t *ret_len, struct error *err);

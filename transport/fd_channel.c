@@ -1,6 +1,7 @@
 #include "transport/fd_channel.h"
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -215,6 +216,26 @@ static int receive_failed(struct fd_channel *f, unsigned flags, bool idle, uint6
     return check_receiving(f, *since, idle || atomic_load(&f->base.may_rest), err);
 }
 
+/*
+ * The engine only receives what is there: the wait is here, for the recall as well. ECANCELED: when
+ * it was requested, nothing had come that was not received.
+ */
+static ssize_t receive_unless_recalled(struct fd_channel *f, struct iovec *iov, size_t n,
+                                       size_t min, unsigned flags)
+{
+    struct pollfd p[] = {{.fd = f->base.fd, .events = POLLIN},
+                         {.fd = f->base.recall->fd, .events = POLLIN}};
+    bool recalled = cancel_requested(f->base.recall); /* asked before poll() looks */
+    int ready = poll(p, recalled ? 1 : ARRAY_LEN(p), recalled ? 0 : (int)f->tick_ms);
+
+    if (ready < 0)
+        return -1;
+    if (p[0].revents)
+        return f->moves->receive(f, iov, n, min, flags);
+    errno = recalled ? ECANCELED : ready > 0 ? EINTR : EAGAIN;
+    return -1;
+}
+
 int fd_channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min, unsigned flags,
                      size_t *ret_len, struct error *err)
 {
@@ -224,8 +245,10 @@ int fd_channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min,
 
     n = iov_advance(&iov, n, 0);
     while (done < min && n > 0) {
-        ssize_t len = f->moves->receive(f, iov, n, min - done, flags);
         bool idle = done == 0 && flags & CHANNEL_MAY_IDLE;
+        bool recallable = idle && flags & CHANNEL_RECALL && c->recall;
+        ssize_t len = recallable ? receive_unless_recalled(f, iov, n, min - done, flags)
+                                 : f->moves->receive(f, iov, n, min - done, flags);
 
         /* What had come before the interrupt is still handed out: it may be a verdict. */
         if (len <= 0 && check_interrupted(f, err) < 0)

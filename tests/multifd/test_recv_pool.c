@@ -508,6 +508,120 @@ static void pages_behind_the_last_flush(void **state)
     finish();
 }
 
+/* What a channel holds behind its last SYNC when the main stream ends. */
+struct late {
+    bool sync;
+    unsigned n_normal, n_zero;
+};
+
+static const struct late_case {
+    const char *label;
+    bool refused;
+    struct late packets[3];
+    size_t n;
+} late_cases[] = {
+    {"a page", true, {{false, 1, 0}}, 1},
+    {"a zero page", true, {{false, 0, 1}}, 1},
+    {"a page in a SYNC", true, {{true, 1, 0}}, 1},
+    {"a page, a SYNC", true, {{false, 1, 0}, {true, 0, 0}}, 2},
+    {"a SYNC, a page", true, {{true, 0, 0}, {false, 1, 0}}, 2},
+    {"two SYNCs, a page", true, {{true, 0, 0}, {true, 0, 0}, {false, 1, 0}}, 3},
+    {"an empty packet, a zero page", true, {{false, 0, 0}, {false, 0, 1}}, 2},
+    {"nothing", false, {{0}}, 0},
+    {"an empty packet", false, {{false, 0, 0}}, 1},
+    {"two SYNCs and an empty packet", false, {{true, 0, 0}, {false, 0, 0}, {true, 0, 0}}, 3},
+};
+
+/* `n` channels that have come to the last flush; `behind` is there behind the SYNC of the last. */
+static void come_to_the_end(size_t n, const struct late *behind, size_t n_behind)
+{
+    start();
+    join_all(n);
+    for (size_t i = 0; i < n; i++)
+        send_packet(i, true, 0, 0, 0, 0);
+    for (size_t i = 0; i < n_behind; i++)
+        send_packet(n - 1, behind[i].sync, behind[i].n_normal, behind[i].n_zero, 7, 0x77);
+    flush("the last one");
+}
+
+/* However far each channel's thread has come by then: many times, as it is different each time. */
+static void what_had_come_by_the_end_is_read(void **state)
+{
+    struct error err;
+
+    (void)state;
+    for (size_t i = 0; i < 200 * ARRAY_LEN(late_cases); i++) {
+        const struct late_case *c = &late_cases[i % ARRAY_LEN(late_cases)];
+        size_t n = 1 + i % CHANNELS_MAX;
+        bool hangs_up = i / ARRAY_LEN(late_cases) % 2;
+        char late[80];
+
+        come_to_the_end(n, c->packets, c->n);
+        if (hangs_up)
+            hang_up(n - 1);
+        int rc = recv_pool_finish(w.pool, &err);
+        snprintf(late, sizeof(late), "channel %zu: pages behind the main stream's last flush",
+                 n - 1);
+        if (c->refused)
+            check_refused(c->label, rc, &err, ERR_PEER, late);
+        else
+            OK(rc, err, c->label);
+        if (rc < 0)
+            channel_group_fail(&w.group, &err);
+        finish();
+    }
+}
+
+static void *send_the_rest(void *arg)
+{
+    send_wire(0, arg);
+    return NULL;
+}
+
+static void what_has_begun_to_come_is_waited_for(void **state)
+{
+    const size_t begun[] = {1, 11, 12, 700, MULTIFD_PACKET_LEN - 1};
+    struct error err;
+    pthread_t thread;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(begun); i++) {
+        struct wire head = packet(false, 1, 0, 7, 0x77), rest = head;
+
+        memmove(rest.bytes, rest.bytes + begun[i], rest.len - begun[i]);
+        rest.len -= begun[i];
+        head.len = begun[i];
+        come_to_the_end(1, NULL, 0);
+        send_wire(0, &head);
+        pthread_create(&thread, NULL, send_the_rest, &rest);
+        check_refused("begun", recv_pool_finish(w.pool, &err), &err, ERR_PEER,
+                      "channel 0: pages behind the main stream's last flush");
+        pthread_join(thread, NULL);
+        channel_group_fail(&w.group, &err);
+        finish();
+    }
+}
+
+static void what_comes_after_the_end_changes_nothing(void **state)
+{
+    struct error err;
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        come_to_the_end(2, NULL, 0);
+        OK(recv_pool_finish(w.pool, &err), err, "finish");
+        send_packet(i % 2, false, 1, 0, 7, 0x77);
+        hang_up(0);
+        hang_up(1);
+        for (size_t k = 0; k < w.n; k++)
+            pthread_join(w.threads[k], NULL);
+        w.n = 0;
+        check_page("after the end", 7, 0);
+        OK(channel_group_check(&w.group, &err), err, "after the end");
+        finish();
+    }
+}
+
 /* --- joining --------------------------------------------------------------------------------- */
 
 static void joins(void **state)
@@ -576,6 +690,9 @@ int main(void)
         cmocka_unit_test(flush_without_sync),
         cmocka_unit_test(closed_before_its_sync),
         cmocka_unit_test(pages_behind_the_last_flush),
+        cmocka_unit_test(what_had_come_by_the_end_is_read),
+        cmocka_unit_test(what_has_begun_to_come_is_waited_for),
+        cmocka_unit_test(what_comes_after_the_end_changes_nothing),
         cmocka_unit_test(joins),
         cmocka_unit_test(ids_have_no_gap),
     };

@@ -762,6 +762,43 @@ static void silence_between_records_is_borne(void **state)
     raw_close(&peer);
 }
 
+/* What is decrypted already, and what is in the socket; and the rest of a record is waited for. */
+static void a_recall_takes_what_had_come(void **state)
+{
+    struct raw_peer peer;
+    struct cancel recall;
+    struct error err;
+    char bytes[4], records[26 + 24]; /* four bytes and two, each with its header and tag */
+    size_t got = 0;
+
+    (void)state;
+    struct channel *c = channel_and_raw(3, &peer);
+    OK(cancel_init(&recall, &err), err, "recall");
+    c->recall = &recall;
+    CHECK(SSL_write(peer.ssl, "abcd", 4) == 4 && SSL_write(peer.ssl, "ef", 2) == 2, "write");
+    while (recv(c->fd, records, sizeof(records), MSG_PEEK | MSG_WAITALL) < (ssize_t)sizeof(records))
+        ; /* until the kernel has brought both: each wait is a tick */
+    cancel_request(&recall);
+    for (const char *want = "abcdef"; *want; want += got) {
+        struct iovec iov = {bytes, 3};
+
+        OK(channel_recvv(c, &iov, 1, 1, CHANNEL_MAY_IDLE | CHANNEL_RECALL, &got, &err), err, want);
+        CHECK(got > 0 && memcmp(bytes, want, got) == 0, "%zu bytes of %s", got, want);
+    }
+    struct iovec iov = {bytes, 1};
+    check_refused("nothing had come",
+                  channel_recvv(c, &iov, 1, 1, CHANNEL_MAY_IDLE | CHANNEL_RECALL, &got, &err), &err,
+                  ERR_SYSTEM, "receive");
+    CHECK(err.sys == ECANCELED, "errno %d", err.sys);
+    CHECK(write(peer.fd, PART_OF_RECORD, 9) == 9, "write");
+    check_refused("a record begun",
+                  channel_recvv(c, &iov, 1, 1, CHANNEL_MAY_IDLE | CHANNEL_RECALL, &got, &err), &err,
+                  ERR_PEER, "sent nothing for 0.0 s");
+    channel_free(c);
+    cancel_done(&recall);
+    raw_close(&peer);
+}
+
 /* What a test that failed has left behind. */
 static int setup(void **state)
 {
@@ -796,6 +833,7 @@ int main(void)
         TEST(silence_ends_in_an_error),
         TEST(silence_inside_a_record_too),
         TEST(silence_between_records_is_borne),
+        TEST(a_recall_takes_what_had_come),
     };
 
     signal(SIGPIPE, SIG_IGN);

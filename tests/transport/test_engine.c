@@ -358,6 +358,94 @@ static void peeks_and_does_not_wait(void **state)
     channel_free(c);
 }
 
+static int receive_recallable(struct channel *c, char bytes[static 8], size_t *ret_got,
+                              struct error *err)
+{
+    struct iovec iov = {bytes, 4};
+
+    return channel_recvv(c, &iov, 1, 4, CHANNEL_MAY_IDLE | CHANNEL_RECALL, ret_got, err);
+}
+
+static void a_recall_takes_what_had_come(void **state)
+{
+    char bytes[8] = "";
+    struct cancel recall;
+    struct error err;
+    size_t got = 99;
+    int peer;
+    struct channel *c = way_and_fd(*state, 0, &peer);
+
+    OK(cancel_init(&recall, &err), err, "recall");
+    c->recall = &recall;
+    CHECK(write(peer, "abcdefgh", 8) == 8, "write");
+    OK(receive_recallable(c, bytes, &got, &err), err, "before the recall");
+    cancel_request(&recall);
+    OK(receive_recallable(c, bytes, &got, &err), err, "what had come");
+    CHECK(got == 4 && memcmp(bytes, "efgh", 4) == 0, "%zu bytes", got);
+    for (int i = 0; i < 2; i++) {
+        check_refused("nothing had come", receive_recallable(c, bytes, &got, &err), &err,
+                      ERR_SYSTEM, "receive");
+        CHECK(err.sys == ECANCELED, "errno %d", err.sys);
+    }
+    close(peer);
+    OK(receive_recallable(c, bytes, &got, &err), err, "the end");
+    CHECK(got == 0, "%zu bytes", got);
+    channel_free(c);
+    cancel_done(&recall);
+}
+
+struct recallable {
+    struct channel *channel;
+    int rc;
+    size_t got;
+    char bytes[8];
+    struct error err;
+};
+
+static void *receive_until_recalled(void *arg)
+{
+    struct recallable *r = arg;
+
+    r->rc = receive_recallable(r->channel, r->bytes, &r->got, &r->err);
+    return NULL;
+}
+
+/* `sent` before the recall; the rest of a record of four bytes after it. */
+static void recall_one_that_waits(const struct way *way, size_t sent, struct recallable *ret)
+{
+    const char *record = "wxyz";
+    struct cancel recall;
+    struct error err;
+    pthread_t thread;
+    int peer;
+
+    ret->channel = way_and_fd(way, 0, &peer);
+    OK(cancel_init(&recall, &err), err, "recall");
+    ret->channel->recall = &recall;
+    CHECK(write(peer, record, sent) == (ssize_t)sent, "write");
+    pthread_create(&thread, NULL, receive_until_recalled, ret);
+    cancel_request(&recall);
+    CHECK(sent == 0 || write(peer, record + sent, 4 - sent) == (ssize_t)(4 - sent), "write");
+    pthread_join(thread, NULL);
+    channel_free(ret->channel);
+    close(peer);
+    cancel_done(&recall);
+}
+
+static void a_recall_wakes_who_waits(void **state)
+{
+    for (int i = 0; i < 100; i++) {
+        struct recallable r = {0};
+
+        recall_one_that_waits(*state, 0, &r);
+        check_refused("recalled", r.rc, &r.err, ERR_SYSTEM, "receive");
+        CHECK(r.err.sys == ECANCELED, "errno %d", r.err.sys);
+        recall_one_that_waits(*state, 1 + i % 3, &r);
+        OK(r.rc, r.err, "a record that has begun");
+        CHECK(r.got == 4 && memcmp(r.bytes, "wxyz", 4) == 0, "%zu bytes", r.got);
+    }
+}
+
 static void send_to_a_closed_peer_fails(void **state)
 {
     struct error err;
@@ -953,6 +1041,8 @@ static const struct body {
     {"empty_transfers_are_fine", empty_transfers_are_fine, false, false},
     {"tells_how_the_peer_closed", tells_how_the_peer_closed, false, true},
     {"peeks_and_does_not_wait", peeks_and_does_not_wait, false, false},
+    {"a_recall_takes_what_had_come", a_recall_takes_what_had_come, false, true},
+    {"a_recall_wakes_who_waits", a_recall_wakes_who_waits, false, true},
     {"send_to_a_closed_peer_fails", send_to_a_closed_peer_fails, false, false},
     {"interrupt_wakes_a_receiver", interrupt_wakes_a_receiver, false, false},
     {"interrupt_wakes_a_sender", interrupt_wakes_a_sender, false, false},

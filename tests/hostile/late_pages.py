@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Pages behind the last flush: whatever has come on a channel when the main stream ends is read, and
+pages among it are refused, every time. Here all of it has come before main's last bytes are sent."""
+
+import fcntl
+import json
+import ssl
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from harness import RAMJET, STUCK_S, Connections, Receiver, Skip, check, run_cases, send
+from wire import PAGE, SYNC, Session, packet
+
+sys.path.append(str(Path(__file__).parents[1] / "e2e"))
+from lib import certs, table  # pylint: disable=wrong-import-position
+
+LIMITS = ("--connect-timeout", "600s", "--stall-timeout", "600s")  # nobody waits for them
+
+A_PAGE, A_ZERO_PAGE = packet(0, [10 * PAGE]), packet(0, [], [10 * PAGE])
+
+LATE = {
+    "a page": A_PAGE,
+    "a zero page": A_ZERO_PAGE,
+    "a page in a SYNC": packet(SYNC, [10 * PAGE]),
+    "a page, a SYNC": A_PAGE + packet(SYNC),
+    "a SYNC, a page": packet(SYNC) + A_PAGE,
+    "two SYNCs, a zero page": 2 * packet(SYNC) + A_ZERO_PAGE,
+    "an empty packet, a page": packet() + A_PAGE,
+    "a page without its last byte": A_PAGE[:-1],
+    "pages, pages": 2 * packet(0, [(10 + n) * PAGE for n in range(4)]),
+}
+
+HARMLESS = {
+    "nothing": b"",
+    "an empty packet": packet(),
+    "two SYNCs and an empty packet": 2 * packet(SYNC) + packet(),
+}
+
+
+@dataclass
+class Way:
+    """How the bytes travel."""
+    options: tuple = ()
+    wrap: Callable = lambda s: s
+    styles: tuple = ("word",)
+    channels: tuple = (2,)
+
+
+def probed(what):
+    done = subprocess.run([RAMJET, "probe", "--json"], capture_output=True, timeout=STUCK_S,
+                          check=True)
+    return json.loads(done.stdout).get(what, "no")
+
+
+def demand(what):
+    found = probed(what)
+    if found.startswith("no"):
+        raise Skip(f"{what}: {found}")
+
+
+def wrapping(client):
+    """As a source does: a certificate of its own, and no name asked for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(client.folder / "ca-cert.pem")
+    context.load_cert_chain(client.folder / "client-cert.pem", client.folder / "client-key.pem")
+    return context.wrap_socket
+
+
+def arrived(s):
+    """Waits until the other end's kernel has all that was sent."""
+    deadline = time.monotonic() + STUCK_S
+    while struct.unpack("i", fcntl.ioctl(s, termios.TIOCOUTQ, bytes(4)))[0]:
+        check(time.monotonic() < deadline, "bytes do not arrive")
+        time.sleep(0.001)
+
+
+def migrate(way, style, n, late, *refused):
+    """The last of `n` channels holds `late` behind its last SYNC."""
+    session = Session(style, n)
+    before, end = session.main().split(session.end, 1)
+    with Receiver(*LIMITS, *way.options) as receiver, Connections(way.wrap) as peer:
+        main = peer.open(receiver.address)
+        channels = [peer.open(receiver.address) for _ in range(n)]
+        for i, s in enumerate(channels):
+            send(s, session.channel(i))
+        send(main, before)
+        send(channels[-1], late)
+        for s in channels:
+            arrived(s)
+        send(main, session.end + end)
+        if refused:
+            receiver.fails(*refused)
+        else:
+            receiver.completes()
+
+
+def all_of(way):
+    for style in way.styles:
+        for n in way.channels:
+            late = f"channel {n - 1}: pages behind the main stream's last flush, expected none"
+            for label, data in (LATE | HARMLESS).items():
+                try:
+                    migrate(way, style, n, data, *([late] if label in LATE else []))
+                except Exception as why:
+                    raise type(why)(f"{label}, {n} channels, {style}: {why}") from why
+
+
+def by_socket():
+    all_of(Way(styles=("word", "section"), channels=(1, 2, 8)))
+
+
+def by_uring():
+    demand("io-uring")
+    all_of(Way(("--engine", "uring")))
+
+
+def by_tls(*options):
+    demand("tls")
+    with tempfile.TemporaryDirectory(prefix="ramjet-hostile-") as folder:
+        try:
+            server, client = certs.pair(Path(folder), "X.509")
+        except table.Skip as why:
+            raise Skip(str(why)) from None
+        all_of(Way((*server.ramjet(), *options), wrapping(client)))
+
+
+def by_tls_over_uring():
+    demand("io-uring")
+    by_tls("--engine", "uring")
+
+
+def without_channels():
+    """Main has an order of its own: behind RAM's last section a part is none of a description's."""
+    session = Session(channels=0)
+    session.devices = session.part + session.records + session.part_end + session.devices
+    with Receiver(*LIMITS) as receiver, Connections() as peer:
+        peer.open(receiver.address, session.main())
+        receiver.fails("main channel: ", "description")
+
+
+CASES = [by_socket, by_uring, by_tls, by_tls_over_uring, without_channels]
+
+if __name__ == "__main__":
+    sys.exit(run_cases((case.__name__, case) for case in CASES))
