@@ -13,7 +13,11 @@ static const char *const names[] = {
 _Static_assert(ARRAY_LEN(names) == CODEC_N, "a name for each method");
 
 /* The best of a method first. */
-static const struct codec_ops *const implementations[] = {&codec_igzip, &codec_zlib, &codec_zstd};
+static const struct codec_ops *const implementations[] = {
+#ifdef RAMJET_HAVE_ISAL
+    &codec_igzip,
+#endif
+    &codec_zlib, &codec_zstd};
 
 const char *codec_name(enum codec_method method)
 {
@@ -27,8 +31,7 @@ bool codec_built(enum codec_method method)
 
 const struct codec_ops *const *codec_implementations(size_t *ret_n)
 {
-    /* igzip is worth having with vectors only; without them zlib is as fast, and better tried. */
-    size_t skip = __builtin_cpu_supports("sse4.2") ? 0 : 1;
+    size_t skip = implementations[0]->worth_it && !implementations[0]->worth_it() ? 1 : 0;
 
     *ret_n = ARRAY_LEN(implementations) - skip;
     return implementations + skip;

@@ -43,6 +43,7 @@ struct codec_ops {
     const char *name;
     enum codec_method method;
     int level_min, level_max; /* at which it packs; it unpacks whatever the level was */
+    bool (*worth_it)(void);   /* on this CPU; NULL: on any. For the first row only. */
     int (*packer_new)(int level, struct packer **ret, struct error *err);
     int (*unpacker_new)(struct unpacker **ret, struct error *err);
 };

@@ -112,11 +112,18 @@ static int igzip_unpacker_new(struct unpacker **ret, struct error *err)
     return 0;
 }
 
+/* With vectors only: without them zlib is as fast, and better tried. */
+static bool worth_it(void)
+{
+    return __builtin_cpu_supports("sse4.2");
+}
+
 const struct codec_ops codec_igzip = {
     .name = "igzip",
     .method = CODEC_ZLIB,
     .level_min = 1,
     .level_max = 2,
+    .worth_it = worth_it,
     .packer_new = igzip_packer_new,
     .unpacker_new = igzip_unpacker_new,
 };
