@@ -229,16 +229,17 @@ static int admit_pages(struct recv_pool *pool, struct recv_channel *c, bool *ret
     return rc;
 }
 
-/* Under the lock: what had come on any channel before the main stream's end is read. */
-static bool all_quiet(const struct recv_pool *pool)
+/* Under the lock: a channel of which not all is read that had come before the main stream's end, or
+ * NULL. */
+static const struct recv_channel *first_loud(const struct recv_pool *pool)
 {
     for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
         const struct recv_channel *c = pool->channels[i];
 
         if (c && !c->quiet && !c->ended)
-            return false;
+            return c;
     }
-    return true;
+    return NULL;
 }
 
 /* All that had come before the recall is read. What comes now is waited for as before: the end. */
@@ -247,7 +248,7 @@ static void fall_quiet(struct recv_pool *pool, struct recv_channel *c)
     c->channel->recall = NULL;
     pthread_mutex_lock(&pool->group->lock);
     c->quiet = true;
-    if (all_quiet(pool))
+    if (!first_loud(pool))
         pthread_cond_broadcast(&pool->group->changed);
     pthread_mutex_unlock(&pool->group->lock);
 }
@@ -338,7 +339,7 @@ static void end_channel(struct recv_pool *pool, struct recv_channel *c)
 
     pthread_mutex_lock(&pool->group->lock);
     c->ended = true;
-    bool awaited = c->syncs < pool->flushes || (pool->complete && all_quiet(pool));
+    bool awaited = c->syncs < pool->flushes || (pool->complete && !first_loud(pool));
     if (awaited || !pool->main) /* who waits for main waits for this as well */
         pthread_cond_broadcast(&pool->group->changed);
     bool cut = c->channel->cut && pool->goodbyes && !pool->complete;
@@ -569,15 +570,24 @@ static int check_finished(const struct recv_pool *pool, const struct recv_channe
 
 /*
  * Under the lock. Each channel's own thread reads what has come by now, as it may have received
- * some of it already. It waits for the rest of a packet that has begun.
+ * some of it already. It waits for the rest of a packet that has begun, which the stall timeout
+ * bounds; twice that bounds a peer that sends packets without pages for ever.
  */
 static int await_quiet(struct recv_pool *pool, struct error *err)
 {
+    uint64_t limit_ms = 2 * pool->config.stall_timeout_ms, deadline = deadline_in_ms(limit_ms);
+    const struct recv_channel *c;
+
     pool->complete = true;
     cancel_request(&pool->recall);
     pthread_cond_broadcast(&pool->group->changed); /* those that wait at a SYNC of no flush */
-    while (!all_quiet(pool) && !pool->group->failed)
-        channel_group_wait(pool->group, DEADLINE_NEVER);
+    while (first_loud(pool) && !pool->group->failed) {
+        if (!channel_group_wait(pool->group, deadline) && (c = first_loud(pool)))
+            return err_set_with(
+                err, ERR_PEER, REMEDY_STALL_TIMEOUT,
+                "channel %u: still sends packets %.1f s after the main stream's end", c->id,
+                (double)limit_ms / 1000);
+    }
     if (pool->group->failed) {
         *err = pool->group->err;
         return -1;

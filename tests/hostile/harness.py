@@ -153,6 +153,12 @@ class Receiver:
         code, errors = self._end()
         check(code == 0, f"refused: {errors}")
 
+    def ends(self, *words):
+        """It completes, or fails with these words: which of them is up to the machine."""
+        code, errors = self._end()
+        check(code == 0 or (code == 1 and all(word in errors for word in words)),
+              f"exit code {code}: {errors}")
+
     def fails(self, *words):
         code, errors = self._end()
         check(code == 1, f"exit code {code}: {errors}")

@@ -2,14 +2,17 @@
 """Pages behind the last flush: whatever has come on a channel when the main stream ends is read, and
 pages among it are refused, every time. Here all of it has come before main's last bytes are sent."""
 
+import contextlib
 import fcntl
 import json
+import socket
 import ssl
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,8 @@ sys.path.append(str(Path(__file__).parents[1] / "e2e"))
 from lib import certs, table  # pylint: disable=wrong-import-position
 
 LIMITS = ("--connect-timeout", "600s", "--stall-timeout", "600s")  # nobody waits for them
+
+MANY = 65536  # packets: more than a socket takes
 
 A_PAGE, A_ZERO_PAGE = packet(0, [10 * PAGE]), packet(0, [], [10 * PAGE])
 
@@ -137,6 +142,46 @@ def by_tls_over_uring():
     by_tls("--engine", "uring")
 
 
+def flood(s, data):
+    """Sends `data` again and again, in the background, until the socket is shut down."""
+    begun = threading.Event()
+    much = MANY * data
+
+    def run():
+        with contextlib.suppress(OSError):
+            s.sendall(data)
+            begun.set()
+            while True:
+                s.sendall(much)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    check(begun.wait(STUCK_S), "nobody takes the packets")
+    return thread
+
+
+def without_end():
+    """Packets without pages that never end. A sender that is slower than the receiver leaves the
+    channel empty for a moment, which is enough."""
+    for label, data in (("empty packets", packet()), ("SYNCs", packet(SYNC))):
+        session = Session("word", 2)
+        with Receiver("--connect-timeout", "600s", "--stall-timeout", "5s") as receiver, \
+             Connections() as peer:
+            main = peer.open(receiver.address)
+            channels = [peer.open(receiver.address) for _ in range(2)]
+            for i, s in enumerate(channels):
+                send(s, session.channel(i))
+            sender = flood(channels[-1], data)
+            send(main, session.main())
+            try:
+                receiver.ends("channel 1: still sends packets 10.0 s after the main stream's end")
+            except Exception as why:
+                raise type(why)(f"{label}: {why}") from why
+            with contextlib.suppress(OSError):
+                channels[-1].shutdown(socket.SHUT_RDWR)  # a reset may be lost on a full socket
+            sender.join()
+
+
 def without_channels():
     """Main has an order of its own: behind RAM's last section a part is none of a description's."""
     session = Session(channels=0)
@@ -146,7 +191,7 @@ def without_channels():
         receiver.fails("main channel: ", "description")
 
 
-CASES = [by_socket, by_uring, by_tls, by_tls_over_uring, without_channels]
+CASES = [by_socket, by_uring, by_tls, by_tls_over_uring, without_end, without_channels]
 
 if __name__ == "__main__":
     sys.exit(run_cases((case.__name__, case) for case in CASES))
