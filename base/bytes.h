@@ -1,9 +1,9 @@
 /*
  * base/bytes.h: two cursors over a buffer, for layouts of big-endian integers.
  *
- * Neither cursor leaves its buffer. A read past the end yields zeros and marks the reader, a write
- * past the end is dropped and marks the writer: one check after the last field is enough, and a
- * parser reads as its schema.
+ * Neither cursor leaves its buffer. A read past the end yields zeros and marks the reader; a write
+ * past the end is dropped and marks the writer. So one check after the last field is enough, and
+ * the code of a parser looks like the layout that it reads.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 
 struct reader {
     const uint8_t *at, *end;
-    bool short_of; /* something past the end was asked for */
+    bool short_of; /* a read went past the end */
 };
 
 struct writer {
@@ -24,7 +24,7 @@ struct writer {
 
 static inline struct reader reader_of(const void *buf, size_t len)
 {
-    /* An empty buffer may be NULL, to which nothing may be added, not even 0. */
+    /* An empty buffer may be NULL, and C does not allow NULL + 0. */
     return (struct reader){.at = buf, .end = len ? (const uint8_t *)buf + len : buf};
 }
 
@@ -33,7 +33,7 @@ static inline size_t reader_left(const struct reader *r)
     return (size_t)(r->end - r->at);
 }
 
-/* The next `len` bytes where they lie, or NULL if there are fewer. */
+/* A pointer to the next `len` bytes in the buffer, or NULL if there are fewer. */
 static inline const uint8_t *get_bytes(struct reader *r, size_t len)
 {
     if (reader_left(r) < len) {
@@ -46,7 +46,7 @@ static inline const uint8_t *get_bytes(struct reader *r, size_t len)
     return bytes;
 }
 
-/* An integer of 1 to 8 bytes; without a loop where `len` is a constant. */
+/* An integer of 1 to 8 bytes. Compiles to code without a loop if `len` is a constant. */
 static inline uint64_t get_be(struct reader *r, size_t len)
 {
     const uint8_t *bytes = get_bytes(r, len);

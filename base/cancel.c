@@ -25,7 +25,7 @@ void cancel_request(struct cancel *c)
     int saved = errno;
 
     atomic_store(&c->requested, true);
-    /* Can only fail when the counter is full, and then the request stands already. */
+    /* Fails only if the counter is full; then the descriptor is readable already. */
     (void)!eventfd_write(c->fd, 1);
     errno = saved;
 }

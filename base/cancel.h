@@ -1,8 +1,9 @@
 /*
- * base/cancel.h: one request to stop that any thread, or a signal, can make and any wait can see.
+ * base/cancel.h: a request to stop. Any thread or signal handler can make it, and any wait can see
+ * it.
  *
- * The descriptor becomes readable at the request and stays so: put it beside the descriptors that
- * poll(2) waits for.
+ * The descriptor becomes readable at the request and stays readable: add it to the descriptors
+ * that poll(2) waits for.
  */
 #pragma once
 
@@ -20,7 +21,7 @@ struct cancel {
 MUST_USE int cancel_init(struct cancel *c, struct error *err);
 void cancel_done(struct cancel *c);
 
-/* Any thread; safe in a signal handler. Asking twice is asking once. */
+/* Any thread; safe in a signal handler. A second request changes nothing. */
 void cancel_request(struct cancel *c);
 bool cancel_requested(const struct cancel *c);
 

@@ -1,5 +1,5 @@
 /*
- * base/clock.h: monotonic time in nanoseconds, and deadlines made of it.
+ * base/clock.h: monotonic time in nanoseconds, and deadlines in that time.
  */
 #pragma once
 
@@ -26,7 +26,7 @@ static inline uint64_t deadline_in_ms(uint64_t ms)
                                                       : clock_ns() + ms * NS_PER_MS;
 }
 
-/* What is left until `deadline`, as poll(2) wants it: rounded up, -1 for ever. */
+/* The time left until `deadline`, as a timeout for poll(2): ms, rounded up; -1 = no limit. */
 static inline int deadline_poll_ms(uint64_t deadline)
 {
     uint64_t now = clock_ns();

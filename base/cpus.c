@@ -22,7 +22,7 @@ struct cpu_places {
     cpu_set_t sets[];
 };
 
-/* A small file of the kernel's as text; "" where there is none. */
+/* The text of a small kernel file; "" if the file does not exist. */
 static void read_text(const char *path, char *ret, size_t room)
 {
     AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -36,7 +36,7 @@ static void read_text(const char *path, char *ret, size_t room)
 unsigned cpus_of_quota(const char *cpu_max)
 {
     char *end;
-    uint64_t quota = strtoull(cpu_max, &end, 10); /* "max" is 0 */
+    uint64_t quota = strtoull(cpu_max, &end, 10); /* "max" yields 0 */
     uint64_t period = strtoull(end, &end, 10);
 
     if (period == 0 || quota == 0)
@@ -45,7 +45,7 @@ unsigned cpus_of_quota(const char *cpu_max)
     return cpus > UINT_MAX ? UINT_MAX : (unsigned)cpus;
 }
 
-/* The least of the cgroup's own and of those above it. `path`: "/a/b", which is used up. */
+/* The lowest quota of the cgroup and its ancestors. Overwrites `path`, which is like "/a/b". */
 static unsigned quota_of_cgroup(char *path)
 {
     char name[PATH_MAX + 32], text[64];
@@ -89,14 +89,14 @@ unsigned cpus_usable(void)
 
 /* --- which ----------------------------------------------------------------------------------- */
 
-/* While places are made. */
+/* The state while places are built. */
 struct making {
     cpu_set_t allowed;
-    struct cpu_places *places; /* with room for one more than it has */
-    unsigned long refused;     /* the CPU that is not there; CPU_SETSIZE: none */
+    struct cpu_places *places; /* has room for one more than n: the set being built */
+    unsigned long refused;     /* the CPU that we may not use; CPU_SETSIZE: none */
 };
 
-/* Behind the set at places->n, which is now one of them. */
+/* Adds the set at places->n to the places, and makes room for the next set after it. */
 static bool keep_place(struct making *m)
 {
     size_t n = m->places->n + 1;
@@ -186,6 +186,6 @@ void cpu_places_free(struct cpu_places *p)
 
 void cpu_places_take(const struct cpu_places *p, size_t id)
 {
-    if (p) /* a CPU that has gone meanwhile: it runs where it did */
+    if (p) /* fails if the CPU has since gone offline: the thread then stays where it is */
         sched_setaffinity(0, sizeof(p->sets[0]), &p->sets[id % p->n]);
 }

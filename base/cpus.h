@@ -8,26 +8,26 @@
 #include "base/error.h"
 
 /*
- * As many as the affinity of the calling thread allows, but no more than the quota of its cgroups
- * (cpu.max, version 2) is worth; at least 1.
+ * The number of CPUs in the affinity of the calling thread, limited by the CPU quota of its cgroups
+ * (cpu.max, cgroup version 2); at least 1.
  */
 unsigned cpus_usable(void);
-/* What a line of cpu.max is worth, rounded up: "150000 100000" is 2; "max 100000", or anything
- * else, is no limit: UINT_MAX. */
+/* The CPUs that a line of cpu.max allows, rounded up: "150000 100000" is 2. "max 100000", or
+ * anything else, is no limit: UINT_MAX. */
 unsigned cpus_of_quota(const char *cpu_max);
 
-/* Where threads are put, each on one place: a CPU, or those of a NUMA node. */
+/* Where threads run. Each thread gets one place: a CPU, or all CPUs of a NUMA node. */
 struct cpu_places;
 
 #define CPU_PLACES_SYNTAX "auto|numa|LIST"
 
 /*
- * "auto": nowhere in particular, *ret is NULL; "numa": the nodes that this process has CPUs of;
- * "0-3,8": these CPUs, in this order. ERR_USAGE: not such a list, or a CPU that is not there for
- * this process. For cpu_places_free().
+ * "auto": no places, *ret is NULL. "numa": the nodes on which this process may use CPUs.
+ * "0-3,8": these CPUs, in this order. ERR_USAGE: none of these forms, or a CPU that does not exist
+ * or that this process may not use. The caller frees *ret with cpu_places_free().
  */
 MUST_USE int cpu_places_parse(const char *text, struct cpu_places **ret, struct error *err);
 /* NULL is fine. */
 void cpu_places_free(struct cpu_places *p);
-/* The calling thread runs on place `id`, modulo their number, from here on. NULL: it stays. */
+/* Moves the calling thread to place `id` modulo the number of places. NULL: it stays. */
 void cpu_places_take(const struct cpu_places *p, size_t id);

@@ -11,8 +11,8 @@
 #include "base/printable.h"
 
 /*
- * What a limit's errno does not say itself: which limit that was, and how it is raised. A limit of
- * this process is told with its number.
+ * Which limit an errno stands for, and how to raise it. For a limit of this process, the text also
+ * has the present value.
  */
 static const struct {
     int sys, resource; /* resource: RLIMIT_…, or -1 */
@@ -31,7 +31,7 @@ static const struct {
     "the user has as many threads as RLIMIT_NPROC allows, or the control group as many as its "    \
     "pids.max; raise it (ulimit -u)"
 
-/* EFBIG, for one, may also be the file system's own. */
+/* Without a limit, the errno has another cause: EFBIG may also be the file system's limit. */
 static bool is_limited(int resource)
 {
     struct rlimit limit;
@@ -40,7 +40,7 @@ static bool is_limited(int resource)
                             limit.rlim_cur != RLIM_INFINITY);
 }
 
-/* Appends what raises the limit. */
+/* Appends how to raise the limit. */
 static void add_cure(char *text, size_t size, int resource, const char *cure)
 {
     struct rlimit limit;
@@ -54,7 +54,7 @@ static void add_cure(char *text, size_t size, int resource, const char *cure)
         snprintf(text + len, size - len, ": %s", cure);
 }
 
-/* As a system call hands it on: negated. */
+/* The positive errno; some interfaces return it negated. */
 static int number_of(int sys)
 {
     return sys < 0 && sys > -INT_MAX ? -sys : sys;
@@ -83,7 +83,7 @@ void err_reason(int sys, char ret[static ERR_REASON_LEN])
     }
 }
 
-/* What an error is before it has a text. */
+/* Sets everything but the text. */
 static void begin(struct error *err, enum err_kind kind, int sys)
 {
     err->kind = kind;
@@ -119,7 +119,7 @@ int err_set_with(struct error *err, enum err_kind kind, enum remedy remedy, cons
     return err_remedy(err, remedy);
 }
 
-/* `text` as printf() has it, then the reason. */
+/* The formatted text, then the reason. */
 static int fail(struct error *err, int sys, const char *reason, const char *fmt, va_list args)
 {
     begin(err, ERR_SYSTEM, sys);

@@ -1,6 +1,6 @@
 /*
- * base/fd.h: file descriptors that close themselves, and whose handing over is visible; and writes
- * that end.
+ * base/fd.h: file descriptors that close themselves, with an explicit call to hand one over; and
+ * writes that cannot loop forever.
  */
 #pragma once
 
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
-/* Closes *fd unless it is negative, and makes it so. errno survives: this runs on error paths. */
+/* Closes *fd unless it is negative, and sets it to -1. Keeps errno: this runs on error paths. */
 static inline void fd_close(int *fd)
 {
     int saved = errno;
@@ -30,8 +30,8 @@ static inline int fd_take(int *fd)
 #define AUTO_FD __attribute__((cleanup(fd_close)))
 
 /*
- * What a write of more than nothing has answered. Nothing taken and no error is one: whoever tried
- * again would do so for ever.
+ * Takes the result of a write of at least one byte. Turns 0 into -1 with EIO: a caller that tried
+ * again after 0 could loop forever.
  */
 static inline ssize_t fd_took(ssize_t n)
 {
@@ -41,7 +41,7 @@ static inline ssize_t fd_took(ssize_t n)
     return -1;
 }
 
-/* All of it, at its place; -1 with errno. */
+/* Writes all `len` bytes at offset `at`; -1 with errno. */
 static inline int fd_pwrite_all(int fd, const void *bytes, size_t len, off_t at)
 {
     while (len > 0) {

@@ -1,13 +1,13 @@
 /*
- * base/json_memory.h: whether memory has run out while JSON was made. jansson says it call by
- * call, and a member that could not be made is simply not there: what is told of it would be cut.
+ * base/json_memory.h: whether memory ran out while JSON was built. jansson reports it only per
+ * call, and a member that could not be built is simply missing: the output would be incomplete.
  */
 #pragma once
 
 #include <stdbool.h>
 
-/* Before any JSON is made: from here on it is noticed. */
+/* Call before any JSON is built: failures are noticed from then on. */
 void json_memory_watch(void);
 
-/* Whether any JSON that this thread has made since it was last asked may lack something. */
+/* Whether JSON that this thread has built since its last call of this may lack something. */
 bool json_memory_ran_out(void);

@@ -1,5 +1,5 @@
 /*
- * base/macros.h: the few words C lacks.
+ * base/macros.h: the few language features that C lacks.
  */
 #pragma once
 
@@ -18,8 +18,8 @@
 #define ALIGN_UP(n, to)   (((n) + (to)-1) & ~((__typeof__(n))(to)-1))
 #define IS_ALIGNED(n, to) (((n) & ((__typeof__(n))(to)-1)) == 0)
 
-/* Without const and _Atomic, for an interface that has no word for them and does what they promise:
- * an iovec to send, free, jansson's iterators. */
+/* Removes const and _Atomic, for an interface that cannot express them but respects them: an iovec
+ * to send, free(), jansson's iterators. */
 #define UNQUALIFIED(ptr) ((void *)(uintptr_t)(ptr))
 
 /* The object of `type` whose `member` is at `ptr`. */

@@ -7,8 +7,8 @@
 #include "base/macros.h"
 
 /*
- * Not to be printed: Unicode 16.0's categories Cc, Cf, Cs, Zl and Zp, the specials, and the planes
- * from 14 on, which hold tags and private use.
+ * Characters that are not printed: Unicode 16.0's categories Cc, Cf, Cs, Zl and Zp, the specials,
+ * and the planes from 14 on, which contain tags and private use characters.
  */
 static const struct {
     uint32_t first, last;
@@ -30,13 +30,13 @@ static bool is_hidden(uint32_t c)
     return false;
 }
 
-/* Bytes of the character that starts with this byte, and the lowest that needs so many. */
+/* Row i: the first byte of a character of i + 1 bytes, and the lowest character of that length. */
 static const struct form {
     uint8_t mask, lead;
     uint32_t lowest;
 } forms[] = {{0x80, 0x00, 0x0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
 
-/* Bytes of the visible character that starts at `text`; 0: no visible character starts there. */
+/* The length in bytes of the visible character at `text`; 0: there is none. */
 static size_t visible(const unsigned char *text)
 {
     size_t form = 0;
@@ -47,7 +47,7 @@ static size_t visible(const unsigned char *text)
         return 0;
     uint32_t c = text[0] & (uint8_t)~forms[form].mask;
     for (size_t i = 1; i <= form; i++) {
-        if ((text[i] & 0xc0) != 0x80) /* the terminator, too */
+        if ((text[i] & 0xc0) != 0x80) /* also true for the terminator */
             return 0;
         c = c << 6 | (text[i] & 0x3f);
     }

@@ -1,14 +1,15 @@
 /*
- * base/printable.h: the one place that makes text fit for a terminal and a log. Text that a peer, a
- * file, a guest or a user chose may hold a second line, a cursor's movement or a change of the
- * writing direction: whoever prints such text sends it through here. Error texts have been through.
+ * base/printable.h: makes text safe for a terminal and a log; no other place does. Text from a
+ * peer, a file, a guest or a user may contain line breaks, cursor movements or a change of the
+ * writing direction. Code that prints such text must call printable() first. Error texts have been
+ * through it.
  */
 #pragma once
 
 /*
- * Keeps UTF-8 of visible characters as it is. Each byte of anything else becomes '?': control
- * characters (C0, DEL, C1), line and paragraph separators, characters that are invisible or that
- * govern the writing direction, and what is no UTF-8. So the text is valid UTF-8 afterwards, on one
- * line, and as long as before.
+ * Keeps visible characters in UTF-8. Replaces each byte of anything else with '?': control
+ * characters (C0, DEL, C1), line and paragraph separators, invisible characters, characters that
+ * set the writing direction, and invalid UTF-8. Afterwards the text is valid UTF-8 on one line, as
+ * long as before.
  */
 void printable(char *text);

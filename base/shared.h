@@ -1,6 +1,6 @@
 /*
- * base/shared.h: atomic access to words that somebody else has laid out as plain ones: the kernel's
- * structs that it shares with us. What is our own is _Atomic where it is declared.
+ * base/shared.h: atomic access to plain words in structs that the kernel defines and shares with
+ * us. Our own shared words are declared _Atomic.
  */
 #pragma once
 

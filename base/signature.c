@@ -10,8 +10,8 @@
 #define AT_PEER SIGNATURE_PEER
 #define AT_BOTH (IN_FILE | AT_PEER)
 
-#define TEXT_MIN 5  /* bytes; fewer may be the beginning of anything, a migration's magic too */
-#define QUOTED   40 /* bytes of a text, for people to recognise */
+#define TEXT_MIN 5  /* bytes; fewer may begin anything, even a migration stream's magic */
+#define QUOTED   40 /* bytes of a text, so that people recognise it */
 
 #define PACKED(by, how) "what " by " has packed: unpack it first (" how ")"
 #define BYTES(text)     .bytes = text, .len = sizeof(text) - 1
@@ -22,7 +22,7 @@
 #define PROXY_HEADER "the PROXY protocol: tell the proxy to leave its header out"
 #define TLS          "TLS: give TLS credentials at both ends, or at none"
 
-/* The first row that fits. */
+/* The first row that matches counts. */
 static const struct row {
     unsigned where;
     unsigned offset;
@@ -96,7 +96,7 @@ static bool fits(const struct row *r, const uint8_t *bytes, size_t len, unsigned
            memcmp(bytes + r->offset, r->bytes, r->len) == 0;
 }
 
-/* What a text editor would show: all of it visible ASCII, UTF-8 or white space. */
+/* Whether it looks like text: no control characters but white space, and no DEL. */
 static bool is_text(const uint8_t *bytes, size_t len)
 {
     if (len < TEXT_MIN)
@@ -138,7 +138,7 @@ static bool is_zero(const uint8_t *bytes, size_t len)
     return len > 0 && bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
 }
 
-/* The row that tells what this is, or NULL. */
+/* The row that matches, or NULL. */
 static const struct row *find(const uint8_t *bytes, size_t len, unsigned where)
 {
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -1,7 +1,8 @@
 /*
- * base/signature.h: what it is that begins with these bytes, where a migration was expected. One
- * table for files and for connections: those who open either may be given the wrong one.
- * Formats: each one's own description, or the first bytes that its programs write; facts restated.
+ * base/signature.h: recognises other formats by their first bytes, where a migration stream was
+ * expected. One table serves files and connections: users name the wrong one of either kind.
+ * Sources: each format's own description, or the first bytes that its programs write; facts
+ * restated.
  */
 #pragma once
 
@@ -10,9 +11,9 @@
 
 #include "base/error.h"
 
-#define SIGNATURE_LEN 512 /* bytes that suffice for every row; fewer are looked at as they are */
+#define SIGNATURE_LEN 512 /* bytes; enough for every row. Fewer are compared as far as they go */
 
-/* Where the bytes come from: a row is about one or both. */
+/* Where the bytes come from. A row applies to one of these or to both. */
 #define SIGNATURE_FILE 1U
 #define SIGNATURE_PEER 2U
 
@@ -20,10 +21,10 @@
 
 /*
  * What starts with these bytes, as a clause: "this is …" or "the peer speaks …", and what to do
- * about it. False where nothing is known; `ret` is not written then. Text that has no name of its
- * own is quoted as it came: not printable yet.
+ * about it. False if the bytes are not recognised; `ret` is then unchanged. Text of no known format
+ * is quoted unchanged, so the clause may not be printable.
  */
 bool signature_name(const void *bytes, size_t len, unsigned where,
                     char ret[static SIGNATURE_TEXT_LEN]);
-/* The remedy of an error that has this clause. */
+/* The remedy for an error with this clause. */
 enum remedy signature_remedy(const void *bytes, size_t len, unsigned where);

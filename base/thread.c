@@ -7,7 +7,7 @@
 
 #define PREFIX "rj-"
 
-/* What a thread raises itself. Blocked, it would end the process without its handler. */
+/* Signals that a thread causes itself. If blocked, they kill the process and skip its handler. */
 static const int own_signals[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
 
 static void format_name(char ret[static THREAD_NAME_LEN], const char *fmt, va_list args)
@@ -27,7 +27,7 @@ static void *begin(void *arg)
     return run(run_arg); /* which may free *t */
 }
 
-/* A thread inherits the mask of the one that starts it. */
+/* A thread inherits the signal mask of the thread that starts it. */
 static int create(pthread_t *ret, struct thread *t, int state)
 {
     pthread_attr_t attr;

@@ -1,10 +1,10 @@
 /*
  * base/thread.h: the one place where threads start.
  *
- * Each has a name, which top -H and a debugger show, and it takes no signal that is sent to the
- * process: those are for the program's own threads. Open are only the four that a thread raises
- * itself by what it does: SIGBUS, SIGSEGV, SIGFPE and SIGILL. What a thread's function needs
- * beyond that (a vCPU its kick) the function unblocks itself.
+ * Each thread has a name, which top -H and a debugger show. It takes no signal that is sent to the
+ * process: those are for the program's own threads. Only the four signals that a thread causes by
+ * its own faults are not blocked: SIGBUS, SIGSEGV, SIGFPE and SIGILL. If a thread's function needs
+ * another signal (a vCPU needs its kick), it unblocks that signal itself.
  */
 #pragma once
 
@@ -13,31 +13,31 @@
 
 #include "base/error.h"
 
-#define THREAD_NAME_LEN 16 /* the kernel's, with the 0 */
+#define THREAD_NAME_LEN 16 /* the kernel's limit, with the terminator */
 
-/* A thread's owner. Zeroed, there is none. It stays where it is while the thread runs. */
+/* The owner's handle of a thread. Zeroed: no thread. It must not move while the thread runs. */
 struct thread {
     pthread_t id; /* valid while `running` */
     bool running; /* started, and not joined yet */
 
-    /* What the new thread reads before it calls its function. */
+    /* The new thread reads these before it calls its function. */
     char name[THREAD_NAME_LEN];
     void *(*run)(void *arg);
     void *arg;
 };
 
 /*
- * Starts run(arg) in a thread named "rj-" and the text, which is cut to fit: 12 characters. Fails
- * with "thread NAME: cannot be started: …", which tells a limit and what raises it.
+ * Starts run(arg) in a thread named "rj-" and the text, which is cut to 12 characters. Fails with
+ * "thread NAME: cannot be started: …"; if a limit is the cause, the text says how to raise it.
  */
 MUST_USE int thread_start(struct thread *t, void *(*run)(void *), void *arg, struct error *err,
                           const char *fmt, ...) PRINTF(5, 6);
-/* The same for a thread that nobody joins. *t is no longer touched once `run` is called: `run` may
- * free it. */
+/* The same for a thread that nobody joins. `run` may free *t: nothing touches *t once `run` is
+ * called. */
 MUST_USE int thread_start_detached(struct thread *t, void *(*run)(void *), void *arg,
                                    struct error *err, const char *fmt, ...) PRINTF(5, 6);
-/* Returns when the thread has ended; at once where there is none. */
+/* Returns when the thread has ended; at once if there is none. */
 void thread_join(struct thread *t);
 
-/* Gives the calling thread, one of ours, another name: its work is another from here on. */
+/* Renames the calling thread, which is one of ours, because its work changes. */
 void thread_rename(const char *fmt, ...) PRINTF(1, 2);

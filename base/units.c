@@ -48,7 +48,7 @@ static const struct unit *find_unit(const struct unit *units, const char *name)
     return NULL;
 }
 
-/* A number without sign, and where it ends. */
+/* A number without a sign; *ret_rest is where it ends. */
 static int leading_number(const char *text, double *ret, const char **ret_rest)
 {
     char *rest;
@@ -130,7 +130,7 @@ int parse_number(const char *text, uint64_t max, uint64_t *ret, struct error *er
 
 /* --- lists ----------------------------------------------------------------------------------- */
 
-/* Digits alone: strtoul takes signs and spaces, too. What follows them is at *at. */
+/* Digits only: strtoul() would accept signs and spaces, too. Moves *at past the digits. */
 static int parse_digits(const char **at, unsigned long max, unsigned long *ret)
 {
     char *end;

@@ -6,7 +6,7 @@
 
 #define SPACE " \t\n"
 
-/* What stands for itself. */
+/* Whether a word needs no quotes. */
 static bool is_plain(const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -36,7 +36,7 @@ char *words_join(const char *const *words, size_t n)
     size_t room = 1;
 
     for (size_t i = 0; i < n; i++)
-        room += 4 * strlen(words[i]) + 3; /* each byte a quote, quotes around it, and a space */
+        room += 4 * strlen(words[i]) + 3; /* if each byte is a quote; the quotes around; a space */
     char *line = malloc(room), *at = line;
     if (!line)
         return NULL;
@@ -51,7 +51,7 @@ char *words_join(const char *const *words, size_t n)
 
 /* --- splitting ------------------------------------------------------------------------------- */
 
-/* The bytes of one word, up to a space outside of quotes; *ret_end is behind it. */
+/* Copies one word, up to a space outside quotes. *ret_end points after the word. */
 static int take_word(const char *at, char *to, const char **ret_end, struct error *err)
 {
     char quote = 0;
