@@ -130,7 +130,7 @@ int ram_block_track(struct ram_block *b, struct error *err)
     return 0;
 }
 
-/* Aligned to a huge page: an unaligned start would cost the first and the last of them. */
+/* Aligned to a huge page: otherwise the block's two ends could not be huge pages. */
 static void *map_aligned(uint64_t len)
 {
     uint8_t *wide = mmap(NULL, len + HUGE_PAGE, PROT_READ | PROT_WRITE,
@@ -154,7 +154,7 @@ int ram_block_map_anonymous(struct ram_block *b, struct error *err)
                        b->used_bytes >> 20);
     b->host = host;
     b->mapped = true;
-    /* Advice: where the kernel has no huge pages the guest just runs on small ones. */
+    /* Only advice: if the kernel has no huge pages, the guest runs on small ones. */
     if (b->used_bytes >= HUGE_PAGE)
         madvise(host, b->used_bytes, MADV_HUGEPAGE);
     return 0;

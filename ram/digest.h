@@ -1,6 +1,6 @@
 /*
- * ram/digest.h: one number that says what a block holds: XXH64 over all its bytes. For comparing
- * two ends; no defence against anybody.
+ * ram/digest.h: one number for a block's content: XXH64 over all its bytes. It is for comparing the
+ * two ends; it does not protect against an attacker.
  */
 #pragma once
 
@@ -11,8 +11,8 @@
 #include "ram/block.h"
 
 /*
- * Nobody may be writing. Pages that are not present count as zeros and are not touched. Much memory
- * takes long: `cancel` ends it, unless it is NULL.
+ * Nothing may write the block meanwhile. Pages that are not present count as zeros and are not
+ * read. A large block takes long: `cancel`, if not NULL, ends the call.
  */
 MUST_USE int ram_digest(struct ram_block *b, const struct cancel *cancel, uint64_t *ret,
                         struct error *err);

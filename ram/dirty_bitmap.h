@@ -1,5 +1,6 @@
 /*
- * ram/dirty_bitmap.h: one bit per page of a block: it must be sent. Any thread, without locks.
+ * ram/dirty_bitmap.h: one bit per page of a block; a set bit means that the page must be sent. Any
+ * thread, without locks.
  */
 #pragma once
 
@@ -23,7 +24,7 @@ static inline uint64_t dirty_bitmap_words(const struct dirty_bitmap *d)
     return (d->n_pages + 63) / 64;
 }
 
-/* Release order: whoever takes the bit sees what was written to the page before. */
+/* Release order: a thread that takes the bit sees what was written to the page before. */
 static inline void dirty_bitmap_set(struct dirty_bitmap *d, uint64_t page)
 {
     atomic_fetch_or_explicit(&d->words[page / 64], UINT64_C(1) << page % 64, memory_order_release);
@@ -37,18 +38,18 @@ static inline void dirty_bitmap_clear(struct dirty_bitmap *d, uint64_t page)
         atomic_fetch_and_explicit(&d->words[page / 64], ~bit, memory_order_relaxed);
 }
 
-/* Adds a whole word of bits; those past the end are dropped. Returns how many were new. */
+/* Sets the given bits of a word; those past the end are dropped. Returns how many were new. */
 unsigned dirty_bitmap_merge(struct dirty_bitmap *d, uint64_t word, uint64_t bits);
-/* Adds pages first to end - 1, none of them past the end. Returns how many were new. */
+/* Sets pages first to end - 1, none of them past the bitmap's end. Returns how many were new. */
 uint64_t dirty_bitmap_set_range(struct dirty_bitmap *d, uint64_t first, uint64_t end);
-/* Reads a word and clears it, in one step: no bit that is set meanwhile is lost. */
+/* Reads and clears a word in one step: no bit that another thread sets meanwhile is lost. */
 static inline uint64_t dirty_bitmap_take(struct dirty_bitmap *d, uint64_t word)
 {
     if (!atomic_load_explicit(&d->words[word], memory_order_relaxed))
-        return 0; /* mostly so in later rounds; a locked exchange for nothing is dear */
+        return 0; /* the usual case in later rounds; this saves a costly atomic exchange */
     return atomic_exchange_explicit(&d->words[word], 0, memory_order_acquire);
 }
 
 void dirty_bitmap_set_all(struct dirty_bitmap *d);
-/* Pages; a snapshot that may be old when it is read. */
+/* In pages. Other threads may have changed the number by the time of the return. */
 uint64_t dirty_bitmap_count(const struct dirty_bitmap *d);

@@ -13,12 +13,12 @@
 
 #define HUGE_PAGE (UINT64_C(2) << 20)
 
-/* What is taken over at once: copied in a quarter of a millisecond. */
+/* How much is taken over in one step: copying it takes a quarter of a millisecond. */
 #define PIECE HUGE_PAGE
-/* What is made ready at once. */
+/* How much is prepared in advance. */
 #define AHEAD (8 * PIECE)
 
-/* Shorter ones are as well read at once: a process has some 65,000 mappings in all. */
+/* Shorter runs are read instead of mapped: a process can have only some 65,000 mappings. */
 #define RUN_PAGES_MIN 16
 #define RUNS_MAX      16384
 
@@ -50,13 +50,14 @@ bool file_mapping_is_left(const struct file_mapping *m)
     return m->at < m->n;
 }
 
-/* Up to the next huge page's start, so that what follows can be huge pages. */
+/* The piece ends at the next huge page's start, so that the pieces after it can be huge pages. */
 static uint64_t piece_of(const struct file_run *r)
 {
     return MIN(PIECE - (uintptr_t)r->host % PIECE, r->bytes);
 }
 
-/* As far from a huge page's start as the run itself: a piece is moved with the huge pages in it. */
+/* The spare memory has the same offset from a huge page's start as the run: so mremap() can move
+ * whole huge pages. */
 static int make_spare(struct file_run *r, struct error *err)
 {
     uint64_t len = r->bytes + 2 * HUGE_PAGE;
@@ -73,7 +74,8 @@ static int make_spare(struct file_run *r, struct error *err)
     return 0;
 }
 
-/* A kernel before 5.14 does not know how: then it is read, and built, when it is copied. */
+/* Kernels before 5.14 do not know this advice: there the memory is read and populated only when it
+ * is copied. */
 static int populate(uint8_t *at, uint64_t len, int how, struct error *err)
 {
     if (madvise(at, len, how) == 0 || errno == EINVAL)

@@ -1,20 +1,22 @@
 /*
- * ram/file_mapping.h: guest memory that is mapped off a file at first, so that the guest starts
- * before its pages are read, and becomes memory of its own piece by piece while it runs.
+ * ram/file_mapping.h: guest memory that is a mapping of a file at first, so that the guest starts
+ * before its pages are read. While the guest runs, it is replaced piece by piece by the guest's own
+ * memory.
  *
- * A mapping is private: what the guest writes never gets into the file. But what is done to the
- * file shows in pages that were not written, and of a file that is cut all are gone, by SIGBUS. So
- * it must stay as it is until the last piece is the guest's own. One thread at a time.
+ * A mapping is private: what the guest writes never gets into the file. But a change of the file
+ * shows in pages that the guest has not written, and access to a page of a truncated file raises
+ * SIGBUS. So the file must not change until the last piece is the guest's own. One thread at a
+ * time.
  */
 #pragma once
 
 #include "ram/block.h"
 
 struct file_run {
-    uint8_t *host; /* of its first byte that is the file's still */
-    uint64_t bytes;
-    uint64_t ready; /* of these, from the start on */
-    uint8_t *spare; /* as much fresh memory, or NULL where none was needed yet */
+    uint8_t *host;  /* its first byte that is still mapped from the file */
+    uint64_t bytes; /* from there to its end */
+    uint64_t ready; /* how many of these, from the first on, are prepared */
+    uint8_t *spare; /* the same amount of new memory, or NULL if not needed yet */
 };
 
 struct file_mapping {
@@ -22,7 +24,7 @@ struct file_mapping {
     size_t n, at;
 };
 
-/* Pages of a block that are neighbours in the file, from `offset` on. */
+/* Pages of a block that follow each other in the file, from `offset` on. */
 struct file_pages {
     int fd;
     uint64_t offset;
@@ -30,23 +32,23 @@ struct file_pages {
 };
 
 /*
- * Maps them in place of what is there, which nobody has written yet: anonymous memory of our own
- * (block->replaceable). False: that cannot be, or is not worth it; nothing has changed.
+ * Maps the pages in place of our own anonymous memory (block->replaceable), which must not have
+ * been written yet. False: it is not possible or not worth it; nothing has changed.
  */
 bool file_mapping_add(struct file_mapping *m, const struct ram_block *b,
                       const struct file_pages *pages);
 
-/* Whether any of it is the file's still. */
+/* Whether any piece is still mapped from the file. */
 bool file_mapping_is_left(const struct file_mapping *m);
 /*
- * Has the next pieces ready, so that taking them over waits for no disk; nobody has to stand still.
- * ERR_SYSTEM: they cannot be read.
+ * Prepares the next pieces, so that taking them over does not wait for the disk. The guest may run
+ * meanwhile. ERR_SYSTEM: they cannot be read.
  */
 MUST_USE int file_mapping_prepare(struct file_mapping *m, struct error *err);
 /* Whether a piece is ready. */
 bool file_mapping_is_ready(const struct file_mapping *m);
-/* The guest stands still, others may read: one becomes its own, all at once. Where none is ready,
- * this waits for the disk. */
+/* Makes one piece the guest's own memory, in one step. The guest is paused; other threads may read
+ * the memory. If no piece is ready, this waits for the disk. */
 MUST_USE int file_mapping_take_over(struct file_mapping *m, struct error *err);
-/* Forgets what is left: it stays mapped. Zeroed is fine. */
+/* Frees `m`; pieces that are left stay mapped from the file. A zeroed `m` is fine. */
 void file_mapping_done(struct file_mapping *m);

@@ -19,11 +19,11 @@ struct load {
     const struct mapped_file *file;
     const struct ram_map *map;
     const struct cancel *cancel;
-    struct ram_round round; /* its dirty pages are those that the file has */
+    struct ram_round round; /* its dirty pages are the pages that are still to be read */
 
     pthread_mutex_t lock;
-    atomic_bool failed; /* set under the lock, with the reason */
-    struct error err;   /* the first */
+    atomic_bool failed; /* set under the lock, together with `err` */
+    struct error err;   /* the first error */
 };
 
 /* --- what the file has ----------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ static int read_bitmaps(struct load *l, struct error *err)
 
 /* --- its pages, mapped ----------------------------------------------------------------------- */
 
-/* The first page from `page` on that the file has, or has not. */
+/* The first page from `page` on that the file has (`wanted`), or does not have. */
 static uint64_t next_page(const struct dirty_bitmap *d, uint64_t page, bool wanted)
 {
     while (page < d->n_pages) {
@@ -148,7 +148,8 @@ static void map_blocks(struct load *l, struct file_mapping *mapping)
 
 /* --- its pages, read ------------------------------------------------------------------------- */
 
-/* Into memory straight to its place; a store is written from `buffer`, of a stripe's size. */
+/* Reads a run of pages: into the block's memory directly, or through `buffer`, which holds a
+ * stripe, into its store. */
 static int load_run(const struct load *l, size_t block, uint64_t page, uint64_t n_pages,
                     uint8_t *buffer, struct error *err)
 {
@@ -172,7 +173,7 @@ static bool has(const uint64_t words[STRIPE_WORDS], unsigned page)
     return page < STRIPE_PAGES && words[page / 64] >> page % 64 & 1;
 }
 
-/* Neighbours together. */
+/* Reads pages that follow each other in one call. */
 static int load_stripe(struct load *l, const struct stripe *s, uint8_t *buffer, struct error *err)
 {
     uint64_t words[STRIPE_WORDS];
@@ -217,7 +218,7 @@ static int load_stripes(struct load *l, uint8_t *buffer, struct error *err)
 static void *load_main(void *arg)
 {
     struct load *l = arg;
-    uint8_t *buffer = aligned_alloc(RAM_PAGE_SIZE, BUFFER_SIZE); /* as O_DIRECT wants it */
+    uint8_t *buffer = aligned_alloc(RAM_PAGE_SIZE, BUFFER_SIZE); /* O_DIRECT needs aligned memory */
     struct error err;
 
     int rc = buffer ? load_stripes(l, buffer, &err) : err_sys(&err, "memory for pages");
@@ -227,7 +228,7 @@ static void *load_main(void *arg)
     return NULL;
 }
 
-/* The calling thread is one of them; fewer than were asked for do as well. */
+/* The calling thread is one of the `n_threads`. If some cannot be started, fewer do the work. */
 static int load_all(struct load *l, unsigned n_threads, struct error *err)
 {
     struct thread threads[THREADS_MAX];

@@ -9,10 +9,10 @@ struct page_inline {
     struct page_sink base;
     struct stream_out *out;
     struct page_walk walk;
-    struct channel_stats stats; /* normal and zero alone */
+    struct channel_stats stats; /* only normal and zero are counted */
 };
 
-/* The word that starts a page record, and the block's name where it is not the one before. */
+/* Writes the word that starts a page record, and the block's name if the block has changed. */
 static void record_out(struct stream_out *out, const struct ram_block *b, uint64_t page,
                        unsigned flags, const struct ram_block **last)
 {
@@ -53,7 +53,8 @@ static int walk_round(struct page_inline *in, struct ram_round *round, struct er
             zero_out(out, in->walk.block, page.page, &last);
             zero++;
         } else {
-            /* Once for each stripe: for each page it would cost as much as a zero page. */
+            /* Counted once for each stripe: counting each page would cost as much as sending a
+             * zero page. */
             atomic_fetch_add_explicit(&in->stats.normal, normal, memory_order_relaxed);
             atomic_fetch_add_explicit(&in->stats.zero, zero, memory_order_relaxed);
             normal = zero = 0;
@@ -64,7 +65,7 @@ static int walk_round(struct page_inline *in, struct ram_round *round, struct er
     return event < 0 ? -1 : 0;
 }
 
-/* On one connection order is kept anyway: `barrier` asks for nothing more. */
+/* One connection keeps the order anyway, so `barrier` needs nothing more. */
 static int inline_round(struct page_sink *sink, struct ram_round *round, bool barrier,
                         struct error *err)
 {
@@ -86,7 +87,7 @@ static void inline_free(struct page_sink *sink)
     free(in);
 }
 
-/* The bytes are the main stream's. */
+/* The main stream counts the bytes, so they are 0 here. */
 static const struct channel_stats *inline_stats(const struct page_sink *sink, size_t i,
                                                 struct channel_traffic *ret)
 {

@@ -14,11 +14,11 @@ int page_place_zero(struct ram_block *b, uint64_t offset, struct error *err)
 {
     uint64_t page = offset >> RAM_PAGE_BITS, bit = UINT64_C(1) << page % 64;
 
-    /* Written once: afterwards all threads have it in their caches. */
+    /* Written only once, so that later all threads can read it from their caches. */
     if (!atomic_load_explicit(&b->zeroed, memory_order_relaxed))
         atomic_store_explicit(&b->zeroed, true, memory_order_relaxed);
     if (!(atomic_fetch_and_explicit(&b->present[page / 64], ~bit, memory_order_relaxed) & bit))
-        return 0; /* fresh: it is zero already */
+        return 0; /* the page was never written: it is zero already */
     if (b->host) {
         memset(b->host + offset, 0, RAM_PAGE_SIZE);
         return 0;

@@ -16,7 +16,7 @@ void page_walk_done(struct page_walk *w)
     page_reader_done(&w->reader);
 }
 
-/* The next stripe with a dirty page; *ret_end: there is none. */
+/* Claims the next stripe that has a dirty page; *ret_end: there is none. */
 static int claim(struct page_walk *w, bool *ret_end, struct error *err)
 {
     bool any = false;
@@ -41,7 +41,7 @@ static void enter_block(struct page_walk *w, const struct ram_block *b)
     page_reader_clear(&w->reader);
 }
 
-/* PAGE_WALK_PAGE: there is a stripe, and no cut before it. */
+/* PAGE_WALK_PAGE: a stripe was claimed, and no cut is due before it. */
 static int next_stripe(struct page_walk *w, struct error *err)
 {
     bool end;
@@ -77,7 +77,7 @@ int page_walk_advance(struct page_walk *w, struct error *err)
     }
 }
 
-/* Read together with what follows it where that is dirty too. */
+/* Reads a page, together with the dirty pages that follow it directly. */
 int page_walk_read(struct page_walk *w, uint64_t page, struct error *err)
 {
     struct page_reader *r = &w->reader;
@@ -85,10 +85,10 @@ int page_walk_read(struct page_walk *w, uint64_t page, struct error *err)
     if (page_reader_room(r) == 0 || (w->flags & PAGE_WALK_PIECES && r->used > 0)) {
         page_reader_clear(r);
         w->lent = false;
-        w->bits |= UINT64_C(1) << page % 64; /* once more, after the cut */
+        w->bits |= UINT64_C(1) << page % 64; /* the page comes again after the cut */
         return PAGE_WALK_CUT;
     }
-    if (!w->lent) /* nothing that is yet to be sent is in the buffer */
+    if (!w->lent) /* the sink needs nothing that is in the buffer */
         page_reader_clear(r);
     size_t n = stripe_run_length(&w->stripe, w->words, w->block, page, page_reader_room(r));
     return page_reader_read(r, w->block, page, n, err) < 0 ? -1 : PAGE_WALK_PAGE;

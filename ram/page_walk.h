@@ -1,9 +1,9 @@
 /*
- * ram/page_walk.h: the one loop over a round's dirty pages. Every sink uses it; a sink of several
+ * ram/page_walk.h: the one loop over a round's dirty pages. Every sink uses it; a sink with several
  * threads has a walk for each, and together they claim the round's stripes.
  *
- * It knows which page is next, where its bytes are, and whether they are all zero. What becomes of
- * a page is the sink's affair. One thread for each walk.
+ * It knows which page is next, where its bytes are, and whether they are all zero. The sink decides
+ * what to do with a page. One thread for each walk.
  */
 #pragma once
 
@@ -13,24 +13,23 @@
 
 #define PAGE_WALK_PREFETCH 4 /* pages */
 
-/* What page_walk_next() has come to. */
+/* What page_walk_next() has found. */
 enum page_walk_event {
     PAGE_WALK_END, /* no stripe is left */
     PAGE_WALK_PAGE,
     /*
-     * The sink may keep the bytes of the pages before no longer: it sends or writes what it has
-     * collected of them. They are still good now, not after the next call. It comes before the
-     * first page of each block, with `block` set, where the buffer for pages of a file is full, and
-     * where PAGE_WALK_PIECES says.
+     * The sink must now send or write the pages that it has collected: their bytes are still valid,
+     * but not after the next call. A cut comes before the first page of each block, with `block`
+     * set; when the buffer for pages of a file is full; and where PAGE_WALK_PIECES asks for one.
      */
     PAGE_WALK_CUT,
 };
 
-/* How a sink wants it. */
+/* What a sink asks of its walk. */
 enum page_walk_flags {
-    /* Pages of a file that does not change are read, not looked at as mapped. */
+    /* Pages of a file that does not change are read into a buffer, not accessed as mapped. */
     PAGE_WALK_READS = 1,
-    /* A cut after each stripe, and before each run of pages that is read. */
+    /* A cut after each stripe, and before each run of pages that is read into the buffer. */
     PAGE_WALK_PIECES = 2,
 };
 
@@ -40,43 +39,45 @@ struct walked_page {
 };
 
 struct page_walk {
-    /* For the sink: of all pages from the latest cut to the next. */
+    /* For the sink: true of all pages from the latest cut to the next. */
     const struct ram_block *block;
-    bool stable; /* nobody writes them: their bytes will be the same when they are sent */
-    /* Of the page, or of the first one after a cut. */
+    bool stable; /* nothing writes them: their bytes will be the same when they are sent */
+    /* The stripe of the page, or after a cut of the next page. */
     struct stripe stripe;
 
     /* The walk's own. */
-    uint64_t bits;  /* dirty pages of the present word that are still to come, … */
-    uint64_t first; /* … bit 0's number in the block */
+    uint64_t bits;  /* the dirty pages of the present word that are still to come */
+    uint64_t first; /* the number in the block of the page of bit 0 */
     bool is_read;   /* the block's pages are read into the reader's buffer */
     bool lent;      /* the sink has bytes in that buffer */
-    bool cut;       /* after the present stripe a cut is due */
+    bool cut;       /* a cut is due after the present stripe */
     unsigned flags; /* enum page_walk_flags */
-    unsigned next;  /* word of the stripe */
+    unsigned next;  /* the next word of the stripe */
     struct ram_round *round;
     uint64_t words[STRIPE_WORDS];
     struct page_reader reader;
 };
 
-/* The next round, from any stripe on that nobody has. `w` was zeroed before its first round. */
+/* Starts the next round, with any stripe that is not claimed yet. `w` must be zeroed before its
+ * first round. */
 void page_walk_start(struct page_walk *w, struct ram_round *round, unsigned flags);
 void page_walk_done(struct page_walk *w);
 
-/* The sink has let go, before a cut asked for it, of all bytes that it was given: the buffer need
- * not fill up. */
+/* The sink no longer needs any bytes that it was given, and says so before a cut: the buffer can be
+ * used again early. */
 static inline void page_walk_release(struct page_walk *w)
 {
     w->lent = false;
 }
 
-/* page_walk.c, for page_walk_next() only: the next word with a dirty page, and a page of a file. */
+/* In page_walk.c, for page_walk_next() only: finds the next word with a dirty page; reads a page of
+ * a file. */
 MUST_USE int page_walk_advance(struct page_walk *w, struct error *err);
 MUST_USE int page_walk_read(struct page_walk *w, uint64_t page, struct error *err);
 
 /*
- * An event, or -1. A stripe is armed in the dirty source again before the first of its pages is
- * returned. In the header, as it is called for each page.
+ * Returns an event, or -1. A stripe is re-armed in the dirty source before the first of its pages
+ * is returned. Inline, because it is called for each page.
  */
 MUST_USE static inline int page_walk_next(struct page_walk *w, struct walked_page *ret,
                                           struct error *err)
@@ -108,7 +109,7 @@ MUST_USE static inline int page_walk_next(struct page_walk *w, struct walked_pag
         w->lent = true;
     } else {
         bytes = b->host + (page << RAM_PAGE_BITS);
-        /* The scan mostly ends at a page's first word, which the memory takes long to bring. */
+        /* The zero check mostly ends at a page's first word, and waits for memory to deliver it. */
         __builtin_prefetch(bytes + PAGE_WALK_PREFETCH * RAM_PAGE_SIZE);
         if (zero_page(bytes))
             return PAGE_WALK_PAGE;

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 
-/* A run of pages that are alike; addresses in bytes. */
+/* A run of pages with the same categories; addresses in bytes. */
 struct scan_region {
     uint64_t start, end, categories;
 };
@@ -20,11 +20,11 @@ struct scan_arg {
 #define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
 
 /* Flags. */
-#define SCAN_PROTECT       (1U << 0) /* write-protects what it finds, in one step with finding it */
+#define SCAN_PROTECT       (1U << 0) /* finds and write-protects pages in one atomic step */
 #define SCAN_CHECK_WPASYNC (1U << 1) /* fails on memory without userfaultfd's WP_ASYNC */
 
 /* Categories. */
 #define SCAN_WRITTEN (1U << 1) /* not write-protected by userfaultfd */
 #define SCAN_PRESENT (1U << 3)
 #define SCAN_SWAPPED (1U << 4)
-#define SCAN_ZERO    (1U << 5) /* the shared zero page: read, never written */
+#define SCAN_ZERO    (1U << 5) /* the shared zero page: the page was read, never written */

@@ -7,7 +7,7 @@
 #include "base/thread.h"
 
 #define CHUNK        (UINT64_C(2) << 20) /* bytes: a huge page */
-#define AHEAD_CHUNKS 24                  /* how far in front of the arriving pages */
+#define AHEAD_CHUNKS 24                  /* how far ahead of the arriving pages */
 #define THREADS_MAX  16
 
 #ifndef MADV_POPULATE_WRITE
@@ -15,7 +15,7 @@
 #endif
 
 struct block_front {
-    _Atomic uint64_t wanted; /* chunks below this number should be there */
+    _Atomic uint64_t wanted; /* chunks below this number should be populated */
     _Atomic uint64_t next;   /* the first chunk that no helper has claimed */
 };
 
@@ -24,7 +24,7 @@ struct populate {
     struct block_front *fronts; /* one per block */
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    uint64_t wakes; /* under lock: counts, so that each helper sees every one */
+    uint64_t wakes; /* under lock: a counter, so that no helper misses a wake-up */
     bool stop;      /* under lock */
     unsigned n_threads;
     struct thread threads[THREADS_MAX];
@@ -34,12 +34,12 @@ static void populate_chunk(const struct ram_block *b, uint64_t chunk)
 {
     uint64_t at = chunk * CHUNK;
 
-    /* Advice: what fails here is faulted in, or fails with its error, where the page arrives. */
+    /* If this fails, the page is faulted in on arrival, or the failure is reported there. */
     if (at < b->used_bytes)
         madvise(b->host + at, MIN(CHUNK, b->used_bytes - at), MADV_POPULATE_WRITE);
 }
 
-/* Claims one chunk of any block; false when all that is wanted is claimed. */
+/* Claims one chunk of any block; false when all wanted chunks are claimed. */
 static bool claim_chunk(struct populate *p, const struct ram_block **ret, uint64_t *ret_chunk)
 {
     for (size_t i = 0; i < p->map->n; i++) {
@@ -48,7 +48,7 @@ static bool claim_chunk(struct populate *p, const struct ram_block **ret, uint64
 
         while (chunk < atomic_load(&f->wanted)) {
             if (!atomic_compare_exchange_weak(&f->next, &chunk, chunk + 1))
-                continue; /* `chunk` is now what somebody else made of it */
+                continue; /* another thread was faster; `chunk` is now the present value */
             *ret = &p->map->blocks[i];
             *ret_chunk = chunk;
             return true;
@@ -81,7 +81,7 @@ static void *populate_main(void *arg)
     return NULL;
 }
 
-/* Is there memory to build? A capture into files has none. */
+/* Is there memory to populate? A capture into files has none. */
 static bool has_memory(const struct ram_map *map)
 {
     for (size_t i = 0; i < map->n; i++) {
@@ -109,7 +109,7 @@ int populate_new(const struct ram_map *map, unsigned n_threads, struct populate 
         rc = thread_start(&p->threads[p->n_threads], populate_main, p, err, "populate-%u",
                           p->n_threads);
         if (rc < 0)
-            break; /* some do as well */
+            break; /* fewer threads are enough */
     }
     if (!p->fronts)
         rc = err_sys(err, "memory for populate");
@@ -153,10 +153,10 @@ void populate_ahead(struct populate *p, const struct ram_block *b, uint64_t offs
     uint64_t here = offset / CHUNK, want = here + AHEAD_CHUNKS;
     uint64_t before = atomic_load_explicit(&f->wanted, memory_order_relaxed);
 
-    /* Half a lead is still there: not worth a wake-up. */
+    /* More than half of the lead is left: a wake-up is not worth it. */
     if (want < before + AHEAD_CHUNKS / 2)
         return;
-    /* Chunks that were jumped over hold nothing that comes: start where the pages are. */
+    /* Chunks that the source has skipped need no memory: start where the pages are. */
     uint64_t next = atomic_load(&f->next);
     while (next < here + 1 && !atomic_compare_exchange_weak(&f->next, &next, here + 1))
         ;

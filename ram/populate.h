@@ -1,9 +1,9 @@
 /*
- * ram/populate.h: helper threads that build a destination's memory ahead of the pages that come.
+ * ram/populate.h: helper threads that populate a destination's memory ahead of the arriving pages.
  *
- * Building a huge page costs about as much as filling it from a socket: where there are idle
- * cores, doing it ahead takes it off the channels. Only memory close in front of arriving pages is
- * built: large areas that the source never sends stay untouched.
+ * The kernel needs about as long to make a huge page as a channel needs to fill it from a socket:
+ * if there are idle cores, helpers take this work off the channels. They populate only memory
+ * shortly ahead of arriving pages: large areas that the source never sends stay untouched.
  */
 #pragma once
 
@@ -15,12 +15,12 @@
 struct populate;
 
 /*
- * `n_threads` 0, or no block with `host`: a populate that does nothing, without threads. The map
- * must outlive it, and its blocks have what they get of memory.
+ * With `n_threads` 0, or no block with `host`, it has no threads and does nothing. The map must
+ * outlive it, and its blocks must have their memory already.
  */
 MUST_USE int populate_new(const struct ram_map *map, unsigned n_threads, struct populate **ret,
                           struct error *err);
 /* Ends the threads. NULL is fine. */
 void populate_free(struct populate *p);
-/* Pages around `offset` are arriving: what follows will be wanted soon. Any thread, cheap. */
+/* Pages around `offset` are arriving: the memory after them is needed soon. Any thread, cheap. */
 void populate_ahead(struct populate *p, const struct ram_block *b, uint64_t offset);

@@ -3,7 +3,7 @@
  * Format: QEMU, migration/ram.c; facts restated, the golden bytes in tests/golden/ decide.
  *
  * A record starts with a big-endian u64: flags in the low 12 bits, an offset inside a RAM block in
- * the others. Without CONTINUE a page record names its block (str8) behind that word.
+ * the others. Without CONTINUE, the name of a page record's block (str8) follows that word.
  */
 #pragma once
 
@@ -21,7 +21,7 @@
 #define RAM_RECORD_FLUSH    0x200U /* wait for SYNC on every multifd channel; QEMU ≥ 8.1 */
 #define RAM_RECORD_FLAGS    0xfffU
 
-/* The header of each block in the list of a mapped-ram file: 28 bytes, and how pages are laid. */
+/* The header of each block in the list of a mapped-ram file, and the alignment of its pages. */
 #define MAPPED_RAM_VERSION    1U
 #define MAPPED_RAM_HEADER_LEN 28U
 #define MAPPED_RAM_ALIGN      (UINT64_C(1) << 20) /* of a block's pages in the file */

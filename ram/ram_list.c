@@ -9,10 +9,10 @@
 /* --- where a mapped-ram file has its pages -----------------------------------------------------
  */
 
-/* A block's name, its length, its address and its header: no entry of the list is longer. */
+/* An upper limit for an entry of the list: name, length, address, mapped-ram header. */
 #define ENTRY_MAX (RAM_BLOCK_NAME + 8 + 8 + MAPPED_RAM_HEADER_LEN)
 
-#define BITMAP_ALIGN 64 /* no reader needs it; a bitmap that is looked at in place likes it */
+#define BITMAP_ALIGN 64 /* no reader needs it; it helps a reader that maps the bitmap */
 
 uint64_t mapped_ram_layout(const struct ram_map *map, uint64_t at, struct mapped_ram *ret)
 {
@@ -35,7 +35,7 @@ uint64_t mapped_ram_layout(const struct ram_map *map, uint64_t at, struct mapped
 
 /* --- one block's mapped-ram header ------------------------------------------------------------ */
 
-/* `words` of its pages; NULL: it has none. */
+/* Writes the block's bitmap; `words` NULL: all bits are 0. */
 static void bitmap_out(struct stream_out *out, const struct ram_block *b,
                        const _Atomic uint64_t *words)
 {
@@ -67,15 +67,15 @@ static bool in_file(uint64_t file_bytes, uint64_t offset, uint64_t len)
     return len <= file_bytes && offset <= file_bytes - len;
 }
 
-/* An ignored block has no place in the file. */
+/* True for an ignored block, which has no place in the file. */
 static bool is_nowhere(const struct mapped_ram *m)
 {
     return m->bitmap_offset == 0 && m->pages_offset == 0;
 }
 
 /*
- * Header, bitmap, pages, the next block's: in this order no two of a file's parts can be in one
- * place. Behind the last pages the stream goes on: all of them are inside the file.
+ * Refuses any order in the file but this one: a block's header, its bitmap, its pages, then the
+ * next block. So no two parts can overlap. Also refuses a bitmap or pages that leave the file.
  */
 static void check_places(struct stream_in *in, const struct ram_block *b,
                          const struct mapped_ram *m, uint64_t file_bytes)
@@ -182,7 +182,8 @@ static int block_in(struct stream_in *in, struct ram_map *map, bool addresses, s
     return 0;
 }
 
-/* Appends what is said of the map's latest block to the array, which is the caller's all along. */
+/* Reads the mapped-ram header of the map's latest block and appends it to the caller's array. The
+ * caller frees the array, after a failure too. */
 static int append_mapped(struct stream_in *in, const struct ram_map *map, bool may_ignore,
                          uint64_t file_bytes, struct mapped_ram **array, struct error *err)
 {

@@ -14,7 +14,7 @@ static int list_in(struct ram_load *load, uint64_t total_bytes, struct error *er
     return load->ops->listed(load, err);
 }
 
-/* The block that a page record means, and the door into it. */
+/* Finds the block of a page record, and checks the offset with ram_span(). */
 static int record_span(struct ram_load *load, uint64_t offset, bool same, uint8_t **ret_host,
                        struct error *err)
 {
@@ -69,8 +69,11 @@ static int barrier(struct ram_load *load, bool word, struct error *err)
     return load->ops->barrier(load, word, err);
 }
 
-/* The last section is written while the guest stands still: there silence has its limit, but where
- * the channel says that the peer may rest. False: the stream ends. */
+/*
+ * Waits for a record without a time limit while the guest may be running. The end section is
+ * written while the guest is paused: there the limit on silence applies, unless the channel says
+ * that the peer may rest. False: the stream ends.
+ */
 static bool wait_for_record(struct ram_load *load)
 {
     bool live = load->section != STREAM_SECTION_END || atomic_load(&load->in->channel->may_rest);
@@ -78,11 +81,11 @@ static bool wait_for_record(struct ram_load *load)
 
     if (live)
         return stream_in_wait(load->in);
-    stream_in_peek(load->in, 1, &len); /* where it fails, it says itself */
+    stream_in_peek(load->in, 1, &len); /* a failure is kept in load->in */
     return true;
 }
 
-/* One record; *ret_end at EOS. */
+/* Reads one record; sets *ret_end at EOS. */
 static int record_in(struct ram_load *load, const struct section *s, bool *ret_end,
                      struct error *err)
 {

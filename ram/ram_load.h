@@ -13,13 +13,13 @@
 
 struct ram_load;
 
-/* What the destination around it provides. Called by the thread that reads the main stream. */
+/* What the destination provides. Called by the thread that reads the main stream. */
 struct ram_load_ops {
-    /* The list is complete: give every block of load->map its memory or store. */
+    /* The list is complete: gives every block of load->map its memory or store. */
     int (*listed)(struct ram_load *load, struct error *err);
     /*
-     * A place where all pages before it may have to be in place: behind a FLUSH word (`word`), or
-     * at the end of a section's body. load->section and load->flush_words tell which.
+     * A point of the stream at which all earlier pages may have to be in place: after a FLUSH word
+     * (`word`), or at the end of a section's body. load->section and load->flush_words say more.
      */
     int (*barrier)(struct ram_load *load, bool word, struct error *err);
 };
@@ -28,18 +28,18 @@ struct ram_load {
     const struct ram_load_ops *ops;
     struct stream_in *in;
     struct ram_map *map;         /* filled from the list */
-    bool addresses;              /* x-ignore-shared: the list has each block's */
-    bool from_file;              /* mapped-ram: the list says where pages are, records carry none */
+    bool addresses;              /* x-ignore-shared: the list has each block's address */
+    bool from_file;              /* mapped-ram: the list says where pages are; no page records */
     uint64_t file_bytes;         /* mapped-ram: the file's size, which offsets must not leave */
-    struct mapped_ram *mapped;   /* mapped-ram: one per block, ours */
-    uint32_t section_id;         /* that the source chose */
+    struct mapped_ram *mapped;   /* mapped-ram: one per block; ram_load_done() frees it */
+    uint32_t section_id;         /* the source chose it */
     bool started;                /* a start section came */
     enum stream_element section; /* the present section: START, PART or END */
-    unsigned flush_words;        /* in the present section, so far */
+    unsigned flush_words;        /* how many the present section has had so far */
     struct ram_block *last;      /* the block that CONTINUE means; survives sections */
     uint64_t normal, zero;       /* pages that came in records */
 };
 
 void ram_load_done(struct ram_load *load);
-/* Reads the body of a RAM section whose header was read, and its footer. */
+/* Reads the body and the footer of a RAM section; the caller has read its header. */
 MUST_USE int ram_load_section(struct ram_load *load, const struct section *s, struct error *err);

@@ -14,7 +14,7 @@ static struct section section_of(const struct ram_save *rs, enum stream_element 
     };
 }
 
-/* FLUSH where it is due, EOS, footer; then it leaves: the destination is waiting for it. */
+/* Writes FLUSH if needed, EOS and the footer. Sends them at once: the destination waits for it. */
 static int end_section(struct ram_save *rs, const struct section *s, struct error *err)
 {
     if (rs->flush == RAM_FLUSH_WORD)

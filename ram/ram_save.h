@@ -14,7 +14,7 @@
 enum ram_flush {
     RAM_FLUSH_NONE,    /* pages are in the main stream itself */
     RAM_FLUSH_WORD,    /* a FLUSH word at the start and the end of each round */
-    RAM_FLUSH_SECTION, /* the end of each section is one: machine types ≤ 8.0 */
+    RAM_FLUSH_SECTION, /* the end of each section says it: machine types ≤ 8.0 */
 };
 
 struct ram_save {
@@ -22,18 +22,19 @@ struct ram_save {
     const struct ram_map *map;
     struct page_sink *sink;
     enum ram_flush flush;
-    bool addresses; /* x-ignore-shared: the list has each block's */
-    /* Of a mapped-ram file, one per block: where the sink puts pages, and which it has put there.
-     * NULL: it is none. */
+    bool addresses; /* x-ignore-shared: the list has each block's address */
+    /* For a mapped-ram file, one per block: where the sink puts pages, and which pages it has
+     * written. NULL: not a mapped-ram file. */
     const struct mapped_ram *mapped;
     const struct dirty_bitmap *written;
     uint32_t section_id;
 };
 
-/* Section start: the block list and the first barrier. */
+/* Writes the start section: the block list and the first barrier. */
 MUST_USE int ram_save_start(struct ram_save *rs, struct error *err);
 /*
- * One section with one round in it: a part, or the end with what a stopped guest left dirty.
+ * Writes one section with one round: a part section, or with `last` the end section, which has the
+ * pages that the paused guest left dirty.
  */
 MUST_USE int ram_save_round(struct ram_save *rs, struct ram_round *round, bool last,
                             struct error *err);

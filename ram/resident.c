@@ -23,7 +23,7 @@ static int scan_once(int fd, struct scan_arg *arg, struct scan_region *regions)
         .vec = (uintptr_t)regions,
         .vec_len = SCAN_REGIONS,
         .category_inverted = SCAN_ZERO,
-        .category_mask = SCAN_ZERO, /* not the zero page, and … */
+        .category_mask = SCAN_ZERO, /* inverted: not the zero page */
         .category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
         .return_mask = SCAN_PRESENT,
     };
@@ -68,7 +68,7 @@ static int scan_pagemap(int fd, const struct ram_block *b, struct dirty_bitmap *
     return 0;
 }
 
-/* Holes of a file read as zeros: everything else may be data. */
+/* Holes of a file read as zeros; everything else may be data. */
 static int scan_file(const struct ram_block *b, struct dirty_bitmap *ret)
 {
     off_t at = (off_t)b->fd_offset, end = at + (off_t)b->used_bytes;

@@ -1,6 +1,6 @@
 /*
- * ram/resident.h: which pages of a block exist at all. Never-touched memory is zero, and reading
- * it to find that out would make the kernel build it.
+ * ram/resident.h: which pages of a block exist at all. Memory that was never touched is zero, and
+ * reading it to find that out would make the kernel map pages for it.
  */
 #pragma once
 
@@ -9,12 +9,12 @@
 #include "ram/dirty_bitmap.h"
 
 /*
- * Sets in `ret` every page of the block that may hold anything but zeros: asks the file behind the
- * block for its data, the kernel for what is mapped (PAGEMAP_SCAN, or /proc/self/pagemap), or the
- * block's own present bits. Where nobody can tell, all pages. Writes from the start of the call on
- * may be missed: start the dirty source first.
+ * Sets in `ret` every page of the block that may hold something other than zeros. It uses the
+ * block's own present bits; else the data areas of the block's file; else what the kernel says is
+ * mapped (PAGEMAP_SCAN, or /proc/self/pagemap). If none of them can tell, it sets all pages. Writes
+ * after the start of the call may be missed: start the dirty source first.
  */
 MUST_USE int ram_resident(const struct ram_block *b, struct dirty_bitmap *ret, struct error *err);
 
-/* "pagemap-scan", "pagemap" or "none": how this kernel tells of anonymous memory. */
+/* "pagemap-scan", "pagemap" or "none": how this kernel says which anonymous pages exist. */
 const char *ram_resident_method(void);

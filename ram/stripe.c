@@ -79,7 +79,7 @@ uint64_t ram_round_dirty_pages(const struct ram_round *r)
     return n;
 }
 
-/* The last block whose first stripe is not behind `number`: of those without any, none is. */
+/* The block that stripe `number` belongs to: the last one whose first stripe is not after it. */
 static size_t block_of(const struct ram_round *r, uint64_t number)
 {
     size_t low = 0, high = r->map->n;

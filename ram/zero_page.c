@@ -6,7 +6,7 @@
 
 #include "ram/block.h"
 
-/* Most pages that are not zero show it at once. */
+/* Most pages that are not zero differ in their first word already. */
 static inline bool first_word_zero(const void *page)
 {
     return *(const volatile uint64_t *)page == 0;
@@ -64,7 +64,7 @@ __attribute__((target("avx512f"))) static bool zero_avx512(const void *page)
 }
 #endif
 
-/* The widest first. */
+/* The widest vectors first. */
 static struct zero_page_method methods[] = {
 #ifdef __x86_64__
     {"avx512", zero_avx512},
