@@ -23,7 +23,7 @@ static const struct qmp_argument file_members[] = {{"transport", QMP_STRING, fal
                                                    {"filename", QMP_STRING, false},
                                                    {"offset", QMP_INTEGER, false}};
 
-/* A type of socket, and the URI that says the same. */
+/* The types of sockets, and the URI of each. */
 static const struct {
     const char *type;
     const struct qmp_argument *members;
@@ -42,7 +42,7 @@ static const char *text_of(const json_t *object, const char *member)
     return text ? text : "";
 }
 
-/* An IPv6 number stands in brackets in a URI, and without in JSON. */
+/* An IPv6 address has brackets in a URI, and none in JSON. */
 static int uri_of(const json_t *addr, size_t i, char *ret, size_t room, struct error *err)
 {
     const char *first = text_of(addr, sockets[i].first), *second = text_of(addr, sockets[i].second);
@@ -71,7 +71,7 @@ static int read_socket(const json_t *addr, struct address *ret, struct error *er
     return err_set(err, ERR_USAGE, "Parameter 'type': '%.40s': expected inet, unix or vsock", type);
 }
 
-/* A name that holds the word of a URI's offset is refused there. */
+/* address_parse() refuses a file name that contains a URI's word for the offset. */
 static int read_file(const json_t *addr, struct address *ret, struct error *err)
 {
     char uri[sizeof(ret->text)];
@@ -129,7 +129,7 @@ static int read_channel(const json_t *channel, struct address ret[static CHANNEL
     return err_set(err, ERR_USAGE, "Parameter 'channel-type': '%.40s': expected main or cpr", type);
 }
 
-/* One of each at most: else it is no list of channels. */
+/* At most one channel of each type; with more, no channel counts as there. */
 static int read_channels(const json_t *list, struct address ret[static CHANNEL_TYPES],
                          bool ret_there[static CHANNEL_TYPES], struct error *err)
 {
@@ -178,7 +178,7 @@ int address_of_json(const json_t *arguments, struct address *ret, bool *ret_one,
     return *ret_one ? read_uri(json_string_value(uri), ret, err) : 0;
 }
 
-/* Every interface, which a URI says by no host. */
+/* Every interface; in a URI the host is left out. */
 #define ANYWHERE "0.0.0.0"
 
 /* --- out ------------------------------------------------------------------------------------- */

@@ -30,7 +30,7 @@ static const char *const status_names[] = {
     [DIRTY_RATE_FAILED] = "unstarted",
 };
 
-/* NULL, not said, is the first one. */
+/* NULL, where the user named no mode, is the first one. */
 static int read_mode(const char *name, enum dirty_rate_mode *ret, struct error *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(mode_names); i++) {

@@ -61,7 +61,7 @@ static int query_parameters(void *arg, const json_t *arguments, json_t **ret, st
 
 /* --- starting -------------------------------------------------------------------------------- */
 
-/* detach changes nothing, in QEMU neither, which had it up to 10.x; clients still say it. */
+/* detach has no effect, as in QEMU, which had it up to 10.x; clients still send it. */
 static const struct qmp_argument migrate_arguments[] = {
     {"uri", QMP_STRING, true},
     {"channels", QMP_LIST, true},
@@ -82,7 +82,7 @@ static int migrate(void *arg, const json_t *arguments, json_t **ret, struct erro
     return vm_migrate(arg, one ? &to : NULL, beside ? &cpr : NULL, world, err);
 }
 
-/* Other clients wait meanwhile. A slower look-up goes on after the answer. */
+/* All clients wait for it. A look-up that takes longer goes on after the answer. */
 #define LISTEN_PATIENCE_MS 500
 
 static const struct qmp_argument incoming_arguments[] = {
@@ -99,7 +99,7 @@ static int migrate_incoming(void *arg, const json_t *arguments, json_t **ret, st
     (void)ret;
     if (address_of_json(arguments, &at, &one, &cpr, &beside, err) < 0)
         return -1;
-    one &= !beside; /* memory comes when the VM is made: --cpr */
+    one &= !beside; /* memory is handed over when the VM is made: --cpr */
     return vm_incoming(arg, one ? &at : NULL, one ? 0 : IN_SET(FACT_BAD_CHANNELS), exit_on_error,
                        LISTEN_PATIENCE_MS, err);
 }
@@ -117,7 +117,7 @@ static int migrate_cancel(void *arg, const json_t *arguments, json_t **ret, stru
 
 static const struct qmp_argument continue_arguments[] = {{"state", QMP_STRING, false}};
 
-/* There is one status that it can leave. */
+/* It can leave one status only. */
 static int migrate_continue(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
     const char *state = json_string_value(json_object_get(arguments, "state"));

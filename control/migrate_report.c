@@ -55,7 +55,7 @@ static json_t *channels_json(const struct migration_snapshot *s)
     return list;
 }
 
-/* What each status shows of a source. */
+/* What a source's report has in each status. */
 enum {
     TIMES = 1 << 0,  /* total-time, setup-time, ram */
     AHEAD = 1 << 1,  /* what is still to come */
@@ -75,7 +75,7 @@ static const unsigned shown[] = {
 };
 _Static_assert(ARRAY_LEN(shown) == MIGRATION_STATUS_N, "a row for each status");
 
-/* Only where a rate is known is there an end in sight. */
+/* The downtime can be estimated only after a rate has been measured. */
 static void add_ahead(json_t *root, const struct migration_snapshot *s)
 {
     json_object_set_new(root, "remaining", number(s->remaining_bytes));

@@ -5,5 +5,5 @@
 
 #include "control/vm.h"
 
-/* Members as QEMU has them, and `channels`; the caller's. */
+/* QEMU's members, and `channels`; the caller owns it. */
 json_t *migrate_report(const struct vm_migration *m);

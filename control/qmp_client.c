@@ -17,7 +17,7 @@ struct qmp_client {
     char text[sizeof(((struct address *)0)->text)]; /* the address, for messages */
     uint64_t deadline;
     const struct cancel *cancel;
-    bool broken; /* no more is said or heard */
+    bool broken; /* nothing more is sent or received */
     uint64_t last_id;
     char refusal[64];
     void (*on_event)(void *arg, const char *name, const json_t *message);
@@ -35,8 +35,8 @@ struct qmp_client {
 /* --- bytes ----------------------------------------------------------------------------------- */
 
 /*
- * A socket that is always ready must meet the deadline, too: a monitor that never stops talking is
- * no better than a silent one.
+ * Checks the deadline first, as poll() would not on a socket that is always ready: a monitor that
+ * never stops talking is no better than a silent one.
  */
 static int wait_for(struct qmp_client *c, short events, struct error *err)
 {
@@ -63,7 +63,7 @@ static int send_all(struct qmp_client *c, const char *bytes, size_t len, struct 
     return 0;
 }
 
-/* The end of the connection is an error: no message may end there. */
+/* The end of the connection is an error: receive() is called only while a message is awaited. */
 static int receive(struct qmp_client *c, struct error *err)
 {
     ssize_t n;
@@ -86,8 +86,8 @@ static int receive(struct qmp_client *c, struct error *err)
 /* --- messages -------------------------------------------------------------------------------- */
 
 /*
- * A byte at a time: the parser keeps what it has been given, and what follows the message's last
- * byte is the next message's.
+ * One byte at a time: the parser keeps all that it was given, and the bytes after a message belong
+ * to the next one.
  */
 static size_t feed(void *to, size_t room, void *arg)
 {
@@ -110,9 +110,7 @@ static size_t feed(void *to, size_t room, void *arg)
     return 1;
 }
 
-/*
- * The next message, whether it is on one line or on many. An object, or NULL.
- */
+/* The next message, on one line or on many: an object, or NULL. */
 static json_t *next_message(struct qmp_client *c, struct error *err)
 {
     json_error_t why;
@@ -133,7 +131,8 @@ static json_t *next_message(struct qmp_client *c, struct error *err)
     return message;
 }
 
-/* Whether something else answers there: all that it has said stands at the buffer's start. */
+/* Whether a program that does not speak QMP answers there. Works only while all that it has sent is
+ * in the buffer. */
 static bool speaks_otherwise(const struct qmp_client *c, char ret[static SIGNATURE_TEXT_LEN])
 {
     return c->begun && c->message_len <= c->at && !memchr("{[", c->in[0], 2) &&
@@ -165,7 +164,7 @@ static int ask(struct qmp_client *c, const char *command, json_t *arguments, str
     if (!text)
         return err_set(err, ERR_USAGE, "the command or its arguments are not UTF-8");
     size_t len = strlen(text);
-    text[len] = '\n'; /* in the place of the terminator: QEMU reads lines when a person types */
+    text[len] = '\n'; /* replaces the terminator: a line, as a person would type it */
     int rc = send_all(c, text, len + 1, err);
     free(text);
     return rc;
@@ -174,8 +173,8 @@ static int ask(struct qmp_client *c, const char *command, json_t *arguments, str
 enum message_kind { MESSAGE_OURS, MESSAGE_OTHER, MESSAGE_EVENT, MESSAGE_WRONG };
 
 /*
- * An error without id is an answer to what could not be parsed as a command, and only ours was
- * sent. Every other answer has its command's id.
+ * An error without id answers a message that could not be parsed as a command; it is ours, as only
+ * ours was sent. Every other answer has its command's id.
  */
 static enum message_kind kind_of(const struct qmp_client *c, const json_t *message)
 {
@@ -281,7 +280,7 @@ int qmp_client_await_event(struct qmp_client *c, struct error *err)
         if (message && kind == MESSAGE_WRONG)
             err_set(err, ERR_PEER, "what the monitor sent is neither an answer nor an event");
         if (kind == MESSAGE_WRONG) {
-            /* Where no message has begun, giving up leaves nothing half read. */
+            /* A timeout before a message has begun leaves nothing half read. */
             c->broken = message || c->begun || err->sys != ETIMEDOUT;
             return err_in(err, "%s: waiting for an event", c->text);
         }
@@ -303,7 +302,7 @@ static int dial(struct qmp_client *c, const struct address *to, struct error *er
     uint64_t now = clock_ns();
     struct transport_config config = {.cancel = c->cancel};
 
-    if (c->deadline <= now) { /* 0 ms would be no limit */
+    if (c->deadline <= now) { /* a connect timeout of 0 ms would mean no limit */
         errno = ETIMEDOUT;
         return err_sys(err, "connect to %s", c->text);
     }

@@ -1,14 +1,14 @@
 /*
- * control/qmp_client.h: one connection to a VM's monitor that speaks QMP, QEMU's or ours, from the
- * side that asks. What the commands mean is for the caller to know.
+ * control/qmp_client.h: the client's side of one QMP connection to a VM's monitor, QEMU's or ours.
+ * It does not know what the commands mean.
  *
  * Protocol: QEMU, docs/interop/qmp-spec.rst. The monitor may be anyone: what it sends is parsed
  * with limits on size and depth, and nothing waits past the deadline.
  *
  * A client belongs to one thread at a time.
  *
- * Integers are int64_t: of one past 2^63 - 1 the parser makes an error, and the connection is of no
- * use behind it. A QEMU has such a figure only where it was set so (max-bandwidth).
+ * Integers are int64_t. A larger one, past 2^63 - 1, is a parse error, and the connection is of no
+ * use after it. QEMU sends one only where a user has set it (max-bandwidth).
  */
 #pragma once
 
@@ -19,8 +19,8 @@
 #include "transport/address.h"
 
 /*
- * Bytes of one message. QEMU's longest answers (query-qmp-schema) have a few hundred thousand;
- * parsed, a hostile message takes up to a hundred times its length.
+ * Bytes of one message. QEMU's longest answers (query-qmp-schema) have a few hundred thousand.
+ * A hostile message takes up to a hundred times its length in memory once it is parsed.
  */
 #define QMP_MESSAGE_MAX ((size_t)4 << 20)
 
@@ -30,7 +30,7 @@ struct qmp_client;
  * Connects, reads the greeting and leaves negotiation mode. The deadline (base/clock.h) is for
  * this and for all that follows, until another one is set. `cancel` outlives the client.
  * Errors name the address: ERR_SYSTEM, with ETIMEDOUT at the deadline; ERR_PEER for a
- * monitor that is none; ERR_CANCELLED.
+ * peer that is no monitor; ERR_CANCELLED.
  */
 MUST_USE int qmp_client_open(const struct address *to, uint64_t deadline,
                              const struct cancel *cancel, struct qmp_client **ret,
@@ -38,19 +38,20 @@ MUST_USE int qmp_client_open(const struct address *to, uint64_t deadline,
 /* NULL is fine. */
 void qmp_client_close(struct qmp_client *c);
 
-/* For the commands from here on. */
+/* For all later commands. */
 void qmp_client_set_deadline(struct qmp_client *c, uint64_t deadline);
 
 /*
- * What the monitor tells unasked: whole messages, which stay the client's; on_event is called by
- * the thread that executes or waits, and must not use the client. NULL, as at the start: dropped.
+ * Where the monitor's events go: whole messages, which stay the client's. on_event is called by
+ * the thread that executes or waits, and must not use the client. NULL, as at the start: events
+ * are dropped.
  */
 void qmp_client_set_events(struct qmp_client *c,
                            void (*on_event)(void *arg, const char *name, const json_t *message),
                            void *arg);
 /*
- * Waits for one event, which on_event gets, before the deadline. ERR_SYSTEM with ETIMEDOUT where
- * none has come; the next call may follow, unless the monitor is in the middle of a message.
+ * Waits for one event, which on_event gets, until the deadline. ERR_SYSTEM with ETIMEDOUT where
+ * none has come; then another call may follow, unless the monitor is in the middle of a message.
  */
 MUST_USE int qmp_client_await_event(struct qmp_client *c, struct error *err);
 
@@ -59,11 +60,11 @@ MUST_USE int qmp_client_await_event(struct qmp_client *c, struct error *err);
  * or an object, stay the caller's. *ret is what the monitor returned, the caller's to
  * json_decref(); `ret` may be NULL.
  *
- * A refusal by the monitor is ERR_PEER, "COMMAND: CLASS: description", and the next command may
- * follow: qmp_client_refusal() tells it from all other failures, after which the connection is of
- * no use and every further command fails.
+ * A refusal by the monitor is ERR_PEER, "COMMAND: CLASS: description", and other commands may
+ * follow; qmp_client_refusal() tells it from all other failures. After any other failure the
+ * connection is of no use and every further command fails.
  */
 MUST_USE int qmp_client_execute(struct qmp_client *c, const char *command, json_t *arguments,
                                 json_t **ret, struct error *err);
-/* The class ("GenericError") of the error that the last command was refused with, or NULL. */
+/* The class, such as "GenericError", of the refusal of the last command, or NULL. */
 const char *qmp_client_refusal(const struct qmp_client *c);

@@ -6,7 +6,7 @@
 
 static const struct {
     const char *name;
-    int types[2]; /* jansson's, the second one for booleans */
+    int types[2]; /* jansson's; two, because true and false are different types there */
 } types[] = {
     [QMP_STRING] = {"string", {JSON_STRING, JSON_STRING}},
     [QMP_BOOL] = {"boolean", {JSON_TRUE, JSON_FALSE}},

@@ -1,5 +1,5 @@
 /*
- * control/qmp_command.h: a monitor's commands are rows of tables, which their owners bring.
+ * control/qmp_command.h: a monitor's commands: rows of tables, which the monitor's owner supplies.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 enum qmp_type {
     QMP_STRING,
     QMP_BOOL,
-    QMP_INTEGER, /* that fits an int64_t: it is all that the parser takes */
+    QMP_INTEGER, /* fits an int64_t: the parser takes no other */
     QMP_OBJECT,
     QMP_LIST,
     QMP_TYPE_N,
@@ -29,13 +29,13 @@ struct qmp_argument {
 struct qmp_command {
     const char *name;
     /*
-     * By the monitor's thread, on which all clients wait: it must not take long. `arguments` is an
-     * object, never NULL, whose members are those of the list below, with their types. *ret is the
-     * monitor's to json_decref(); left NULL, the client is answered {}. An error's text is what the
-     * client is told.
+     * Called by the monitor's thread, and all clients wait for it: it must not take long.
+     * `arguments` is an object, never NULL; it has members of the list below only, with their
+     * types. The monitor owns *ret; where it is left NULL, the answer is {}. The client is told the
+     * error's text.
      */
     int (*run)(void *arg, const json_t *arguments, json_t **ret, struct error *err);
-    /* When the answer is on its way. NULL: nothing. */
+    /* Called after the answer is queued. NULL: nothing. */
     void (*after)(void *arg);
     const struct qmp_argument *arguments;
     size_t n_arguments;
@@ -48,16 +48,16 @@ struct qmp_table {
     void *arg; /* for run() and after() */
 };
 
-/* All that a monitor knows. The tables live longer than the monitor. */
+/* A monitor's commands, beside the session's own. The tables live longer than the monitor. */
 struct qmp_registry {
     const struct qmp_table *tables;
     size_t n;
-    const char *package; /* in the greeting and for query-version: who this is */
+    const char *package; /* this program's name, in the greeting and for query-version */
 };
 
-/* Of a table, for lists: "string", "boolean", … */
+/* "string", "boolean", … */
 const char *qmp_type_name(enum qmp_type type);
 bool qmp_type_is(enum qmp_type type, const json_t *value);
-/* 0 where an object has these members and no others; the error names the first that is wrong. */
+/* 0 where an object has these members and no others. The error names the first that is wrong. */
 MUST_USE int qmp_check(const json_t *object, const struct qmp_argument *members, size_t n,
                        struct error *err);

@@ -17,32 +17,32 @@
 #include "control/qmp_session.h"
 #include "transport/transport.h"
 
-#define UNREAD_MAX  ((size_t)4 << 20)   /* more of it, and the client is dropped */
-#define UNREAD_FULL ((size_t)256 << 10) /* no more commands are read from it meanwhile */
+#define UNREAD_MAX  ((size_t)4 << 20)   /* a client with more unread bytes is dropped */
+#define UNREAD_FULL ((size_t)256 << 10) /* no commands are taken from a client with so many */
 #define FAREWELL_MS 1000
 #define FLUSH_MS    100
-#define MUTE_MS     500 /* after an accept that failed for want of something */
-#define NAP_MS      20  /* after a poll that failed: who looks all the time would be no better */
-#define ACCEPTS_MAX 4   /* at a turn: a newcomer is heard before others can take its place */
+#define MUTE_MS     500 /* without accepts, after one that failed for lack of a resource */
+#define NAP_MS      20  /* after a poll that failed, so that the thread does not spin */
+#define ACCEPTS_MAX 4   /* in a turn: a new client is heard before others can push it out */
 #define SOCKETS_MAX (QMP_ADDRESSES_MAX * LISTENER_MAX)
 
 struct client {
     struct qmp_server *server;
     int fd;
 
-    /* The server's thread's alone. */
+    /* For the server's thread only. */
     struct qmp_session session;
-    uint8_t in[16384]; /* received, and heard up to `at` */
+    uint8_t in[16384]; /* received, and given to the session up to `at` */
     size_t at, len;
-    uint64_t heard_ns; /* when it last said something, or came */
-    bool leaving;      /* it says no more, or has said too much: it goes when it has read all */
+    uint64_t heard_ns; /* when it last sent something, or connected */
+    bool leaving;      /* nothing more is taken from it: it is closed when it has read all */
     uint64_t leave_by;
 
     /* Under the server's lock. */
     struct buf out; /* sent up to `sent` */
     size_t sent;
     bool ready;   /* for events */
-    bool dropped; /* it is to go as it is */
+    bool dropped; /* it is closed at once, whatever is unsent */
 };
 
 struct qmp_server {
@@ -50,17 +50,17 @@ struct qmp_server {
     struct qmp_registry registry;
     struct listener listeners[QMP_ADDRESSES_MAX];
     size_t n_listeners;
-    int wake; /* an eventfd: there is something new for the thread */
+    int wake; /* an eventfd: there is something to do for the thread */
     struct thread thread;
 
     uint64_t muted_until; /* the thread's */
 
-    /* Only the thread adds and removes; others look, under the lock. */
+    /* Under the lock; only the thread adds and removes clients, and may look without it. */
     pthread_mutex_t lock;
     struct client *clients[QMP_CLIENTS_MAX];
     size_t n_clients;
     bool stopping;
-    uint64_t flush_wanted, flushed; /* turns of the thread, by the number of who has asked */
+    uint64_t flush_wanted, flushed; /* numbers of flush requests: the last made, the last served */
     pthread_cond_t turned;
 };
 
@@ -87,7 +87,7 @@ static void on_say(void *arg, const json_t *message)
     if (text && !json_memory_ran_out())
         queue(c, text, strlen(text));
     else
-        c->dropped = true; /* a part of an answer, or none, would deceive it */
+        c->dropped = true; /* a part of an answer, or none, would mislead it */
     pthread_mutex_unlock(&c->server->lock);
     free(text);
 }
@@ -103,7 +103,7 @@ static void on_ready(void *arg)
 
 static const struct qmp_session_ops session_ops = {.say = on_say, .ready = on_ready};
 
-/* What the socket takes without waiting. */
+/* Sends what the socket takes without a wait. */
 static void send_queued(struct client *c)
 {
     pthread_mutex_lock(&c->server->lock);
@@ -124,7 +124,7 @@ static void send_queued(struct client *c)
     pthread_mutex_unlock(&c->server->lock);
 }
 
-/* Makes room at the front, when most of what is there was sent. */
+/* Removes what was sent from the buffer's front, when it is more than half. */
 static void compact(struct client *c)
 {
     pthread_mutex_lock(&c->server->lock);
@@ -146,7 +146,7 @@ static size_t unread(struct client *c)
 
 static void wake(struct qmp_server *s)
 {
-    (void)!eventfd_write(s->wake, 1); /* full, it is awake already */
+    (void)!eventfd_write(s->wake, 1); /* fails only when full: then the thread is awake already */
 }
 
 void qmp_server_event(struct qmp_server *s, const char *name, json_t *data)
@@ -183,7 +183,7 @@ static void leave(struct client *c)
     c->leaving = true;
 }
 
-/* Nothing more comes when it has closed its end; what it said before counts. */
+/* A client that has closed its end leaves; what it sent before is still answered. */
 static void receive(struct client *c)
 {
     ssize_t n = recv(c->fd, c->in, sizeof(c->in), MSG_DONTWAIT);
@@ -196,7 +196,7 @@ static void receive(struct client *c)
         c->heard_ns = clock_ns();
 }
 
-/* Until the client has more to read than it should. */
+/* Runs what has come, until the client has too much to read. */
 static void hear(struct client *c)
 {
     while (c->at < c->len && !c->session.over && unread(c) < UNREAD_FULL)
@@ -244,7 +244,7 @@ static void remove_gone(struct qmp_server *s)
     }
 }
 
-/* Whether `a` is to make room rather than `b`. */
+/* Whether `a` should make room rather than `b`. */
 static bool is_idler(const struct client *a, const struct client *b)
 {
     if (a->leaving != b->leaving)
@@ -255,8 +255,8 @@ static bool is_idler(const struct client *a, const struct client *b)
 }
 
 /*
- * Clients that were left open must not lock everybody out. The oldest that has not negotiated goes;
- * where all have, the one that has said nothing for longest.
+ * Forgotten clients must not keep others out. The first to go is one that is leaving anyway, then
+ * one that has not negotiated, then any; among equals the one that has been silent for longest.
  */
 static void make_room(struct qmp_server *s)
 {
@@ -284,7 +284,7 @@ static void add_client(struct qmp_server *s, int *fd)
     struct client *c = calloc(1, sizeof(*c));
 
     if (!c)
-        return; /* it finds its connection closed */
+        return; /* the caller closes the connection */
     if (s->n_clients == QMP_CLIENTS_MAX)
         make_room(s);
     c->server = s;
@@ -292,7 +292,7 @@ static void add_client(struct qmp_server *s, int *fd)
     c->heard_ns = clock_ns();
     qmp_session_init(&c->session, &s->registry, &session_ops, c);
     qmp_session_greet(&c->session);
-    if (is_gone(c)) { /* for want of memory: without the greeting it would wait for ever */
+    if (is_gone(c)) { /* no memory for the greeting: the client would wait for it for ever */
         client_free(c);
         return;
     }
@@ -301,7 +301,7 @@ static void add_client(struct qmp_server *s, int *fd)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* A flood of them must neither keep others from being heard, nor push out a newcomer. */
+/* Few in a turn: a flood of connections must not starve the clients, nor push out a new one. */
 static void accept_clients(struct qmp_server *s, struct listener *l)
 {
     const struct transport_config config = {0};
@@ -311,7 +311,7 @@ static void accept_clients(struct qmp_server *s, struct listener *l)
         AUTO_FD int fd = -1;
 
         if (listener_accept(l, &config, &fd, &ignored) < 0) {
-            s->muted_until = deadline_in_ms(MUTE_MS); /* the connection still waits there */
+            s->muted_until = deadline_in_ms(MUTE_MS); /* the connection stays in the queue */
             return;
         }
         if (fd < 0)
@@ -333,14 +333,14 @@ static void serve(struct client *c, short events)
 
 /* --- the thread ------------------------------------------------------------------------------ */
 
-/* What the thread waits for: the wake, then listeners, then clients. */
+/* What the thread waits for: the wake eventfd, then listeners, then clients. */
 struct wait {
     struct pollfd fds[1 + SOCKETS_MAX + QMP_CLIENTS_MAX];
     size_t n, first_client, n_clients;
     uint64_t until;
 };
 
-/* Where poll(2) itself fails, everything is taken for ready: nothing here waits for a socket. */
+/* Where poll(2) itself fails, all descriptors count as ready: no call here blocks on a socket. */
 static void wait_for_some(struct pollfd *fds, size_t n, uint64_t until)
 {
     static const struct timespec nap = {.tv_nsec = NAP_MS * (long)NS_PER_MS};
@@ -381,14 +381,14 @@ static void prepare(struct qmp_server *s, struct wait *w)
     }
 }
 
-/* *ret_flush: the turn that follows is what those have asked for who came up to this number. */
+/* *ret_flush: the turn that follows serves the flush requests up to this number. */
 static bool is_stopping(struct qmp_server *s, uint64_t *ret_flush)
 {
     pthread_mutex_lock(&s->lock);
     bool stopping = s->stopping, asked = s->flushed < s->flush_wanted;
     *ret_flush = s->flush_wanted;
     pthread_mutex_unlock(&s->lock);
-    if (asked) /* the last turn may have been woken by who asked, and was too early for that */
+    if (asked) /* the wake-up for a request may have been used by the turn before it */
         wake(s);
     return stopping;
 }
@@ -414,7 +414,7 @@ static void serve_all(struct qmp_server *s, const struct wait *w)
         accept_clients(s, &s->listeners[i]);
 }
 
-/* What was said before the end is worth a moment: the answer to quit is among it. */
+/* Gives clients a moment to read what is queued: it may be the answer to quit. */
 static void take_leave(struct qmp_server *s)
 {
     struct wait w;

@@ -6,7 +6,7 @@
 #include "base/macros.h"
 #include "control/remedy.h"
 
-#define RESET_BYTE 0xff /* in no UTF-8: by it a client gets a monitor out of whatever it began */
+#define RESET_BYTE 0xff /* never in UTF-8: a client sends it to end any message it has begun */
 
 void qmp_session_init(struct qmp_session *s, const struct qmp_registry *registry,
                       const struct qmp_session_ops *ops, void *arg)
@@ -22,7 +22,7 @@ void qmp_session_done(struct qmp_session *s)
 
 /* --- saying ---------------------------------------------------------------------------------- */
 
-/* Takes the message. `id`: as the client gave it, or NULL. */
+/* Takes ownership of the message. `id`: the client's, or NULL. */
 static void say(struct qmp_session *s, json_t *message, json_t *id)
 {
     if (id)
@@ -165,7 +165,7 @@ static void run(struct qmp_session *s, const struct qmp_command *c, void *arg,
         c->after(arg);
 }
 
-/* Until it has negotiated, a client may do nothing else, and that only once. */
+/* A client must negotiate before all other commands, and only once. */
 static bool may_run(struct qmp_session *s, const char *name, json_t *id)
 {
     bool negotiation = strcmp(name, own_commands[0].name) == 0;
@@ -182,7 +182,7 @@ static const struct qmp_argument members[] = {
     {"arguments", QMP_OBJECT, true},
 };
 
-/* What may be of any type is taken out before the others are checked. */
+/* `id` may be of any type: it is removed before the other members are checked. */
 static void execute(struct qmp_session *s, json_t *message)
 {
     json_auto_t *id = json_incref(json_object_get(message, "id")), *none = NULL;
@@ -216,7 +216,7 @@ static void begin_anew(struct qmp_session *s)
     s->in_string = s->escaped = false;
 }
 
-/* A whole message, or what was cut where it could not go on. */
+/* Answers a whole message, or text that was cut where it could not be one. */
 static void hear(struct qmp_session *s)
 {
     json_error_t why;
@@ -243,7 +243,7 @@ static void give_up(struct qmp_session *s, const char *why)
     s->over = true;
 }
 
-/* One byte further; true where the message ends behind it. */
+/* Takes one byte; true where the message ends after it. */
 static bool step(struct qmp_session *s, uint8_t byte)
 {
     if (byte == RESET_BYTE)
@@ -253,7 +253,7 @@ static bool step(struct qmp_session *s, uint8_t byte)
 
         s->escaped = !plain && byte == '\\';
         s->in_string = plain || byte != '"';
-        return byte == '\n'; /* no string has a bare one: its end was forgotten */
+        return byte == '\n'; /* a JSON string has no bare newline: its closing quote is missing */
     }
     s->in_string = byte == '"' && s->depth > 0;
     if (byte == '{' || byte == '[')
@@ -274,8 +274,8 @@ static bool opens(uint8_t byte)
 }
 
 /*
- * How far the present message goes in these bytes; *ret_ended: it ends there. What stands outside
- * all braces ends where the next message begins, too.
+ * How many of these bytes belong to the present message; *ret_ended: it ends there. Text outside
+ * all braces also ends where the next message begins.
  */
 static size_t measure(struct qmp_session *s, const uint8_t *bytes, size_t len, bool *ret_ended)
 {

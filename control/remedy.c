@@ -2,7 +2,7 @@
 
 #include "base/macros.h"
 
-/* What a VM is given when it starts has no name at its monitor, and is described. */
+/* Options that a VM gets at its start have no name at its monitor: they are described. */
 static const char *const words[] = {
     [REMEDY_NONE] = "",
     [REMEDY_ANSWER_TIMEOUT] = " (the VM's answer timeout)",

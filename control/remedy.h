@@ -1,10 +1,10 @@
 /*
- * control/remedy.h: an error as a monitor tells it: what its user can do about it is said by the
- * names of capabilities and parameters.
+ * control/remedy.h: an error as a monitor tells it: its remedy, what the user can do about it,
+ * names capabilities and parameters.
  */
 #pragma once
 
 #include "base/error.h"
 
-/* The error's text and its remedy's words, on one line. */
+/* The error's text and its remedy, on one line. */
 void monitor_line(const struct error *err, char ret[static ERR_LINE_LEN]);

@@ -43,10 +43,10 @@ int capabilities_of_json(const json_t *list, struct settings *change, struct err
     return 0;
 }
 
-/* A list that none here takes: the gate refuses any but the empty one. */
+/* Stands for a list with members: the gate refuses all lists but the empty one. */
 #define SOME_LIST "a list"
 
-/* How each kind stands in JSON. */
+/* The JSON type of each kind of parameter. */
 static const enum qmp_type json_types[] = {
     [KIND_NUMBER] = QMP_INTEGER, [KIND_SIZE] = QMP_INTEGER, [KIND_LEVEL] = QMP_INTEGER,
     [KIND_BOOL] = QMP_BOOL,      [KIND_ENUM] = QMP_STRING,  [KIND_TEXT] = QMP_STRING,
@@ -54,7 +54,7 @@ static const enum qmp_type json_types[] = {
 };
 _Static_assert(ARRAY_LEN(json_types) == KIND_N, "a type for each kind");
 
-/* Of texts; there is one parameter that takes them. */
+/* Reads a list of texts. Only one parameter takes one: so one *ret is enough. */
 static int read_words(const char *name, const json_t *list, char **ret, struct error *err)
 {
     const char *words[WORDS_MAX];
@@ -71,7 +71,7 @@ static int read_words(const char *name, const json_t *list, char **ret, struct e
     return *ret ? 0 : err_sys(err, "memory for a list");
 }
 
-/* The value has its kind's type. */
+/* The value's type has been checked. */
 static int read_value(enum parameter id, const json_t *json, union parameter_value *ret,
                       char **ret_words, struct error *err)
 {
@@ -105,7 +105,7 @@ static int read_value(enum parameter id, const json_t *json, union parameter_val
     }
 }
 
-/* null says no text. */
+/* null stands for an empty text. */
 static int read_parameter(const char *name, const json_t *json, struct settings *change,
                           char **ret_words, struct error *err)
 {
@@ -158,8 +158,7 @@ json_t *capabilities_json(const struct settings *s)
     return list;
 }
 
-/* What an integer of the JSON library does not hold is there all the same, if not to the last
- * digit. */
+/* A number that the JSON library's integer cannot hold is shown as a real, which may round it. */
 static json_t *number_json(uint64_t n)
 {
     return n <= INT64_MAX ? json_integer((json_int_t)n) : json_real((double)n);

@@ -1,6 +1,6 @@
 /*
- * control/settings_json.h: capabilities and parameters as QMP has them. What may be set is for the
- * gate to say.
+ * control/settings_json.h: capabilities and parameters as QMP writes them. The gate decides what
+ * may be set.
  */
 #pragma once
 
@@ -8,14 +8,14 @@
 
 #include "migration/settings.h"
 
-/* Texts of the settings are the JSON's: they go with it. But for one, which is made of a list:
- * *ret_words, the caller's to free() behind the settings; NULL where there is none. */
+/* Texts in the settings point into the JSON and live as long as it. One text is made from a list:
+ * it is *ret_words, which the caller frees after the settings; NULL where there is none. */
 MUST_USE int capabilities_of_json(const json_t *list, struct settings *change, struct error *err);
 MUST_USE int parameters_of_json(const json_t *object, struct settings *change, char **ret_words,
                                 struct error *err);
 
-/* Those that the present QEMU has; the caller's. */
+/* Those that the present QEMU has; the caller owns the result. */
 json_t *capabilities_json(const struct settings *s);
 json_t *parameters_json(const struct settings *s);
-/* A list of texts out of the value of a KIND_WORDS, which has been checked; the caller's. */
+/* The value of a KIND_WORDS, which has been checked, as a list of texts; the caller owns it. */
 json_t *words_json(const char *line);

@@ -12,11 +12,11 @@
 #include "migration/outgoing.h"
 #include "migration/plan.h"
 
-/* A migration and its thread; either engine's. */
+/* A migration, outgoing or incoming, and its thread. */
 struct job {
     /* Set before the thread starts. */
     struct vm *vm;
-    struct outgoing *outgoing; /* one of the two */
+    struct outgoing *outgoing; /* one of these two; the other is NULL */
     struct incoming *incoming;
     struct landing *landing;
     struct tls_creds *tls;
@@ -25,15 +25,15 @@ struct job {
 
     /* Under the VM's lock. */
     bool alive;                   /* until the engine is freed */
-    bool open;                    /* others may call the engine, */
-    unsigned users;               /* and so many do */
-    bool asked;                   /* incoming: who began it waits until it listens, */
-    bool refused;                 /* and is told of a failure, nobody else */
+    bool open;                    /* other threads may call the engine */
+    unsigned users;               /* threads that have borrowed the engine */
+    bool asked;                   /* incoming: vm_incoming() waits until it listens */
+    bool refused;                 /* incoming: it failed meanwhile; only vm_incoming() tells it */
     bool listens;                 /* incoming: or has its file open */
     bool arrived;                 /* incoming: the source is there */
     bool landed;                  /* incoming: the guest is here, some of its memory is not */
     bool held;                    /* incoming: it is here, and nobody knows whether it may run */
-    enum migration_status status; /* the last that was told */
+    enum migration_status status; /* the last one that the engine told */
     struct error failure;         /* ERR_NONE: it has not failed */
     struct migration_snapshot last;
 };
@@ -48,15 +48,15 @@ struct vm {
     pthread_cond_t changed;
 
     /* Under the lock. */
-    struct settings settings; /* its texts its own */
+    struct settings settings; /* owns its texts */
     bool started;             /* the guest has run, here or elsewhere */
     bool paused;              /* by its user */
     bool moving;              /* stopped by a migration, or not arrived yet */
     bool waiting;             /* for a migration */
     bool moved;               /* its guest was migrated away, or may have been */
-    bool runs;                /* as the last event has told */
+    bool runs;                /* as the last event said */
     bool quitting, told_shutdown, told_over;
-    struct error fatal;   /* what it ends by; ERR_NONE: nothing has failed */
+    struct error fatal;   /* the failure that ends the VM; ERR_NONE: there is none */
     struct job *out, *in; /* NULL: there was none */
     struct dirty_rate *rate;
     struct vm_dirty_rate rate_asked;
@@ -66,7 +66,7 @@ struct vm {
 
 /* --- events ---------------------------------------------------------------------------------- */
 
-/* Under the lock, which keeps them in the order of what they tell. */
+/* Under the lock, which keeps events in the order of what happened. */
 static void tell(struct vm *vm, const char *name, json_t *data)
 {
     if (vm->event)
@@ -88,7 +88,7 @@ static void tell_status(struct vm *vm, enum migration_status status)
     tell_migration(vm, "MIGRATION", json_pack("{s:s}", "status", migration_status_name(status)));
 }
 
-/* After any change of what keeps the guest from running. */
+/* To be called after any change of the reasons that keep the guest paused. */
 static void tell_whether_it_runs(struct vm *vm)
 {
     bool runs = !vm->paused && !vm->moving;
@@ -162,7 +162,7 @@ int vm_stop(struct vm *vm, struct error *err)
 /* Under the lock. */
 static void let_run(struct vm *vm)
 {
-    if (vm->moved) { /* what has gone runs there; who asks for it here must know why */
+    if (vm->moved) { /* it may run elsewhere: a user who says cont here is expected to know */
         vm->moved = vm->moving = false;
         machine_resume(vm->config.machine, MACHINE_MOVING);
     }
@@ -171,8 +171,8 @@ static void let_run(struct vm *vm)
     tell_whether_it_runs(vm);
 }
 
-/* Under the lock. Two guests may be on two hosts, if their user wants that, but not in one memory.
- */
+/* Under the lock. If the user wants it, two copies of the guest may run on two hosts, but never in
+ * the same memory. */
 static int take_back(struct vm *vm, struct error *err)
 {
     return machine_claim(vm->config.machine, err);
@@ -191,8 +191,8 @@ int vm_cont(struct vm *vm, struct error *err)
 /* --- a migration's engine -------------------------------------------------------------------- */
 
 /*
- * From here to give_back() the engine stays. It is not called under our lock, since it has its own
- * and calls us. NULL where there is none, or no longer.
+ * Keeps the engine from being freed until give_back(). The engine must not be called under our
+ * lock, since it has its own and calls us. NULL where there is none, or no longer.
  */
 static struct job *borrow(struct vm *vm, struct job *const *which)
 {
@@ -245,7 +245,7 @@ static void free_engine(struct job *job)
     job->landing = NULL;
 }
 
-/* The thread has not started, or was joined, and nobody has borrowed it. NULL is fine. */
+/* Only before its thread starts or after the join, while nobody has borrowed it. NULL is fine. */
 static void job_free(struct job *job)
 {
     if (!job)
@@ -261,14 +261,15 @@ static bool is_final(enum migration_status status)
            status == MIGRATION_CANCELLED;
 }
 
-/* Under the lock: who has heard that a migration is over shall find that it is. */
+/* Under the lock. A client that was told that a migration is over must find it over: waits until
+ * the job has ended. */
 static void settle(struct vm *vm, struct job *const *which)
 {
     while (*which && (*which)->alive && is_final((*which)->status))
         pthread_cond_wait(&vm->changed, &vm->lock);
 }
 
-/* Under the lock: in the place of one that is no longer alive, whose thread needs no lock. */
+/* Under the lock. The old job is no longer alive: its thread takes no lock any more. */
 static void job_replace(struct job **which, struct job *by)
 {
     if (*which)
@@ -287,7 +288,7 @@ static bool is_over(struct vm *vm)
     return over;
 }
 
-/* Nobody calls the engine when this returns, and nobody will. */
+/* When this returns no other thread is in the engine, and none can enter it. */
 static void shut_out(struct job *job)
 {
     pthread_mutex_lock(&job->vm->lock);
@@ -298,14 +299,14 @@ static void shut_out(struct job *job)
 }
 
 /*
- * The thread's last: after it the job is only what is remembered of it. Behind the lock's release
- * the thread needs nothing of the VM: whoever has the lock may join it.
+ * The thread's last step: what stays of the job is its result. After its last release of the lock
+ * the thread does not take it again, so a thread that holds the lock may join it.
  */
 static void job_end(struct job *job, int rc, const struct error *err)
 {
     struct vm *vm = job->vm;
     bool failed = rc < 0 && err->kind != ERR_CANCELLED && !job->refused;
-    /* A guest part of whose memory stays a file's is none to go on with. */
+    /* A guest that landed, but whose memory could not all be read from the file, cannot go on. */
     bool fatal = failed && !job->held && (job->exit_on_error || job->landed);
 
     job_stats(job, &job->last);
@@ -342,7 +343,7 @@ static struct job *job_new(struct vm *vm, struct error *err)
     return job;
 }
 
-/* What both ends need to connect; a notice about the engine has no place to go. */
+/* What both ends need to connect. A notice about the engine is dropped. */
 static void configure_connections(const struct vm *vm, const struct job *job,
                                   const struct address *address, struct connect_config *ret)
 {
@@ -430,8 +431,8 @@ static void out_guest(void *arg, bool running)
     pthread_mutex_unlock(&job->vm->lock);
 }
 
-/* Memory that is a file's still is no source's: it becomes the guest's own by and by. False: that
- * has failed, and is the VM's end. */
+/* Waits until no memory of the guest is left in the file that it was loaded from; before that it
+ * cannot be migrated. False: that has failed, and ends the VM. */
 static bool await_memory(struct vm *vm)
 {
     pthread_mutex_lock(&vm->lock);
@@ -455,7 +456,7 @@ static void *out_main(void *arg)
     return NULL;
 }
 
-/* Who has said quit wants no guest to go on, in another program neither. */
+/* After quit the guest must not continue, not in a new program either. */
 static int out_replace(void *arg, struct error *err)
 {
     const struct job *job = arg;
@@ -474,7 +475,8 @@ static int out_replace(void *arg, struct error *err)
     return rc;
 }
 
-/* What the next program could not make again, before anything stops: the file holds data. */
+/* Refuses a block that the next program could not make again, because its file holds data. Called
+ * before anything stops. */
 static int check_stays(const struct ram_map *ram, struct error *err)
 {
     for (size_t i = 0; i < ram->n; i++) {
@@ -489,7 +491,8 @@ static int check_stays(const struct ram_map *ram, struct error *err)
     return 0;
 }
 
-/* Under the lock. What is set goes along; of the machine, only what its stream says of it. */
+/* Under the lock. The settings go into the engine's config; in the machine only what the stream
+ * says about it, its UUID, is set. */
 static int out_prepare(struct vm *vm, struct job *job, const struct address *to,
                        const struct address *cpr, struct error *err)
 {
@@ -528,9 +531,9 @@ int vm_migrate(struct vm *vm, const struct address *to, const struct address *cp
     else if (cpr && settings_number(&vm->settings, PARAM_MODE) != MODE_CPR_TRANSFER)
         world |= IN_SET(FACT_BAD_CHANNELS);
     settle(vm, &vm->out);
-    settle(vm, &vm->in); /* who has just come may go on at once */
+    settle(vm, &vm->in); /* a guest that has just come may be sent on at once */
     int rc = may_start(vm, AT_MIGRATE, to, world, err);
-    if (rc == 0 && vm->rate) /* it may have the dirty log */
+    if (rc == 0 && vm->rate) /* the measurement may be using the dirty log */
         dirty_rate_stop(vm->rate);
     if (rc == 0)
         rc = (job = job_new(vm, err)) ? 0 : -1;
@@ -566,7 +569,7 @@ int vm_continue(struct vm *vm, struct error *err)
 
 /* --- in -------------------------------------------------------------------------------------- */
 
-/* The guest is here: it runs, unless its user does not want it to, here or where it was. */
+/* The guest is here: it runs, unless its user paused it, here or at the source. */
 static void arrive(struct vm *vm)
 {
     vm->paused = machine_is_held(vm->config.machine, MACHINE_PAUSED);
@@ -576,7 +579,7 @@ static void arrive(struct vm *vm)
     tell_whether_it_runs(vm);
 }
 
-/* The guest is here, and stands still as one does that has gone: cont lets it run. */
+/* The guest is here, but stays paused like one that was migrated away: cont lets it run. */
 static void hold_back(struct job *job)
 {
     job->held = true;
@@ -584,7 +587,7 @@ static void hold_back(struct job *job)
     job->vm->moved = true;
 }
 
-/* It comes from a file, part of which is its memory still. */
+/* The guest was loaded from a file, and some of its memory is still in that file. */
 static void in_guest(void *arg, bool running)
 {
     struct job *job = arg;
@@ -597,7 +600,8 @@ static void in_guest(void *arg, bool running)
     pthread_mutex_unlock(&job->vm->lock);
 }
 
-/* That it listens was told as setup, as QEMU does; the engine says so when the source is there. */
+/* The engine reports setup when the source is there. That is not told again: setup was told when
+ * the migration began to listen, as in QEMU. */
 static void in_status(void *arg, enum migration_status status)
 {
     struct job *job = arg;
@@ -615,7 +619,7 @@ static void in_status(void *arg, enum migration_status status)
     pthread_mutex_unlock(&vm->lock);
 }
 
-/* It listens, or who began it waits no longer. Under the lock. */
+/* Under the lock. The migration listens, or vm_incoming() waits for that no longer. */
 static void tell_begun(struct job *job)
 {
     if (job->asked)
@@ -632,7 +636,7 @@ static void in_listens(struct job *job)
     pthread_mutex_unlock(&job->vm->lock);
 }
 
-/* False where nobody waits for it any more: then it has failed as any migration does. */
+/* False where vm_incoming() no longer waits: then this is an ordinary failure of a migration. */
 static bool in_refused(struct job *job, const struct error *err)
 {
     pthread_mutex_lock(&job->vm->lock);
@@ -667,7 +671,8 @@ static void *in_main(void *arg)
     return NULL;
 }
 
-/* Under the lock. The job is the VM's from here on, unless it fails to listen in time. */
+/* Under the lock. Waits until the job listens, for `patience_ms` at most. The VM owns the job after
+ * this; one that fails to listen while it waits is freed. */
 static int await_listening(struct vm *vm, struct job *job, uint64_t patience_ms, struct error *err)
 {
     struct timespec until = deadline_timespec(deadline_in_ms(patience_ms));
@@ -822,7 +827,7 @@ int vm_set(struct vm *vm, const struct settings *change, struct error *err)
 
 /* --- its RAM blocks --------------------------------------------------------------------------- */
 
-/* Under the lock, as `migratable` is: a migration has a copy. */
+/* Under the lock, which also guards `migratable`; a migration has its own copy of that. */
 static struct ram_block *find_block(const struct vm *vm, const char *name, struct error *err)
 {
     struct ram_block *b = ram_map_find(&vm->config.machine->ram, name);
@@ -859,7 +864,7 @@ int vm_set_migratable(struct vm *vm, const char *block, bool migratable, struct 
 
 /* --- what is known --------------------------------------------------------------------------- */
 
-/* Under the lock; false where the engine itself has to be asked. */
+/* Under the lock. False where the engine itself has to be asked. */
 static bool remember(struct vm *vm, struct vm_migration *ret)
 {
     const struct job *job = vm->out ? vm->out : vm->in;
@@ -876,7 +881,7 @@ static bool remember(struct vm *vm, struct vm_migration *ret)
     return true;
 }
 
-/* False where its engine has just gone. What it says is newer than what it has told. */
+/* False where the engine has just gone. Its statistics are newer than the last status it told. */
 static bool look(struct vm *vm, struct vm_migration *ret)
 {
     struct job *job = borrow(vm, ret->outgoing ? &vm->out : &vm->in);
@@ -1029,7 +1034,7 @@ bool vm_is_quitting(struct vm *vm)
 void vm_quit(struct vm *vm, const char *reason)
 {
     pthread_mutex_lock(&vm->lock);
-    bool first = !vm->told_shutdown; /* a migration's failure may have been the end already */
+    bool first = !vm->told_shutdown; /* not vm->quitting: a failed migration may have set that */
     vm->quitting = vm->told_shutdown = true;
     if (first)
         tell(vm, "SHUTDOWN",

@@ -1,12 +1,12 @@
 /*
- * control/vm.h: a VM and its migrations: who may run when, and what is told of it. It owns the
+ * control/vm.h: a VM and its migrations: what may run when, and the events about it. It owns the
  * settings, at most one migration out and one in, each on a thread of its own, and the guest's run
- * state. No JSON but in its events; the commands that lead here are rows in vm_commands.c,
+ * state. No JSON except in its events; the commands that call it are rows in vm_commands.c,
  * migrate_commands.c and dirty_rate_commands.c.
  *
- * All functions but vm_new(), vm_start() and vm_free(): any thread but the guest's
- * own and the ones that make callbacks. None but vm_incoming_wait() waits for a migration's
- * progress, only for the last moments of one that has just ended.
+ * All functions but vm_new(), vm_start() and vm_free(): any thread except the guest's own and those
+ * that make callbacks. Only vm_incoming_wait() waits for a migration's progress; the others wait at
+ * most for the last moments of a migration that has just ended.
  */
 #pragma once
 
@@ -28,66 +28,68 @@ struct vm_config {
     const char *name;        /* NULL: none */
     const struct uuid *uuid; /* NULL: none; copied */
     /* Outlives the VM. Between vm_new() and vm_free() only the VM, its migrations and the landing
-     * stop and resume it. */
+     * may stop and resume it. */
     struct machine *machine;
     bool waiting; /* for a migration: nothing runs until one has come */
     /*
-     * With `waiting`: a place for the next one to land, which the VM frees. Called for each that is
-     * to come in, since one that failed may be followed by another: memory has to be zero again, or
-     * this has to fail. Its commit() may resume MACHINE_MOVING; if not, the VM does soon after.
-     * Called with a lock held: it must not call the VM.
+     * With `waiting`: makes the landing of the next migration; the VM frees it. Called for each
+     * incoming migration, since another may follow one that failed: memory has to be zero again, or
+     * this has to fail. The landing's commit() may resume MACHINE_MOVING; if not, the VM does soon
+     * after. Called with a lock held: it must not call the VM.
      */
     int (*land)(void *arg, const struct ram_set_rules *rules, struct landing **ret,
                 struct error *err);
     /*
-     * A migration in mode cpr-exec: all is written, and the guest stands still. Runs the command,
-     * words as of base/words.h, in this process's place, and does not return; or fails, and leaves
-     * all as it was. By the migration's thread, with no lock held. NULL: this program cannot.
+     * For a migration in mode cpr-exec, when all is written and the guest is paused: replaces this
+     * process by the command, a line of words (base/words.h), and does not return; or fails, and
+     * leaves all as it was. Called by the migration's thread, with no lock held. NULL: this program
+     * cannot be replaced.
      */
     int (*replace)(void *arg, const char *command, struct error *err);
-    /* STREAM_CAP_… that the source of a guest decides, not our settings. */
+    /* STREAM_CAP_… that a guest's source decides, not our settings. */
     uint32_t open_capabilities;
-    uint64_t host_facts;         /* IN_SET(FACT_NO_…): what host and machine lack */
-    const struct engine *engine; /* NULL: the first */
+    uint64_t host_facts;         /* IN_SET(FACT_NO_…): what the host and the machine lack */
+    const struct engine *engine; /* NULL: engine_standard() */
     uint64_t connect_timeout_ms, stall_timeout_ms; /* as in incoming.h */
     uint64_t answer_timeout_ms;                    /* as in connect.h */
-    /* A line for people about what does no harm. Any thread, with a lock held: it must not call
-     * back. NULL: nobody reads them. */
+    /* A notice for people, about something harmless. Called by any thread, with a lock held: it
+     * must not call the VM. NULL: notices are dropped. */
     void (*notice)(void *arg, const char *text);
-    /* Somebody can say cont. Then a guest that has come whole and may not run, because the source
-     * was lost before it confirmed, is kept; else that is a failure like any other. */
+    /* A user can say cont. Then a guest that has come whole, but may not run because the source was
+     * lost before it confirmed, is kept paused. Otherwise that is a failure like any other. */
     bool attended;
     unsigned populate_threads;
     /*
-     * It is over: quit, and no migration runs any more; or the incoming one that the VM was made
-     * for has failed, which `failure` tells, else NULL. Once, by any thread, perhaps the one that
-     * called vm_quit(); the owner goes on elsewhere and ends with vm_free().
+     * The VM has ended: after quit, when no migration runs any more; or because an incoming
+     * migration has failed in a way that ends it. `failure` says why, else NULL. Called once, by
+     * any thread, perhaps by the one that called vm_quit(): the owner calls vm_free() on another.
      */
     void (*over)(void *arg, const struct error *failure);
     /*
-     * A migration has failed, and the guest stands still until cont: only its user can know whether
-     * it runs at the other end. By the migration's thread. NULL: nobody listens.
+     * A migration has failed, and the guest stays paused until cont: only its user can know whether
+     * it runs at the other end. Called by the migration's thread. NULL: nobody is told.
      */
     void (*undecided)(void *arg, const struct error *why);
-    /* An incoming migration has not let in a connection, and waits on. As observer.h. NULL: nobody
-     * is told. */
+    /* An incoming migration has refused a connection, and goes on waiting: see
+     * migration/observer.h. NULL: nobody is told. */
     void (*refused)(void *arg, const struct error *why);
     void *arg; /* for land(), replace(), over(), undecided() and refused() */
 };
 
 /*
- * Stops the guest, wherever it was. The order of an owner's calls: vm_new(), a server over its
- * tables, vm_set_events(), vm_start() (or earlier: what is told before is not heard); when it is
- * over qmp_server_stop(), vm_free(), qmp_server_free(), and then the machine.
+ * Pauses the guest. The order of an owner's calls: vm_new(), a server with its command tables,
+ * vm_set_events(), vm_start(); events before vm_set_events() are dropped. At the end:
+ * qmp_server_stop(), vm_free(), qmp_server_free(), and then the machine.
  */
 MUST_USE int vm_new(const struct vm_config *config, struct vm **ret, struct error *err);
-/* Once: the guest runs, or, waiting, will when it has come; unless `paused`. */
+/* To be called once. Unless `paused`, the guest runs, or will run when it has come. */
 void vm_start(struct vm *vm, bool paused);
-/* Cancels what runs and waits for its end. The guest is left as it is. NULL is fine. */
+/* Cancels running migrations and waits for their end. The guest is left as it is. NULL is fine. */
 void vm_free(struct vm *vm);
 
-/* Where events go, from here on; the callee takes `data`, NULL where there is none. Called with a
- * lock held: it must not call back. NULL: nowhere; when this returns no call is under way. */
+/* Sets where events go; event() owns `data`, NULL where there is none. It is called with a lock
+ * held and must not call the VM. NULL: nowhere. When this returns no call to the old one is under
+ * way. */
 void vm_set_events(struct vm *vm, void (*event)(void *arg, const char *name, json_t *data),
                    void *arg);
 
@@ -99,65 +101,67 @@ const char *vm_name(const struct vm *vm);        /* NULL: none */
 const struct uuid *vm_uuid(const struct vm *vm); /* all zero: none */
 struct machine *vm_machine(const struct vm *vm);
 
-/* The user's stop and cont, at any time: while a migration runs, or one is waited for, they say
- * what is to be when it is over. cont behind a migration that took the guest away lets it run here
- * again, unless its memory is now another's. */
+/* The user's stop and cont, at any time. While a migration runs, or is waited for, they decide
+ * whether the guest runs after it. cont after a migration that took the guest away lets it run here
+ * again, unless another process now uses its memory. */
 MUST_USE int vm_stop(struct vm *vm, struct error *err);
 MUST_USE int vm_cont(struct vm *vm, struct error *err);
-/* The first call cancels what runs; over() follows, unless it was called. `reason`: as in QEMU's
- * event SHUTDOWN, "host-qmp-quit", "host-signal", "host-error", "guest-shutdown", "guest-panic". */
+/* The first call cancels running migrations; over() follows, unless it was called before. `reason`,
+ * as in QEMU's event SHUTDOWN: "host-qmp-quit", "host-signal", "host-error", "guest-shutdown",
+ * "guest-panic". */
 void vm_quit(struct vm *vm, const char *reason);
 bool vm_is_quitting(struct vm *vm);
 
 /* --- migrations ------------------------------------------------------------------------------ */
 
-/* Through the gate. Takes effect at once in a migration that runs, where the gate lets it. */
+/* Changes settings that the gate allows, at once also in a migration that runs. */
 MUST_USE int vm_set(struct vm *vm, const struct settings *change, struct error *err);
 /* A copy, the caller's to settings_copy_done(). */
 MUST_USE int vm_settings(struct vm *vm, struct settings *ret, struct error *err);
 
 /*
- * Starts one, through the gate, and returns: how it goes is told by events and vm_migration().
- * `world`: what only the caller knows, IN_SET(FACT_RESUME) or IN_SET(FACT_BAD_CHANNELS); with the
- * latter `to` may be NULL. `cpr`: where memory is handed over first; NULL: nowhere.
+ * Starts a migration, if the gate allows it, and returns; events and vm_migration() tell how it
+ * goes. `world`: facts that only the caller knows, IN_SET(FACT_RESUME) or
+ * IN_SET(FACT_BAD_CHANNELS); with the latter `to` may be NULL. `cpr`: where memory is handed over
+ * first; NULL: nowhere.
  */
 MUST_USE int vm_migrate(struct vm *vm, const struct address *to, const struct address *cpr,
                         uint64_t world, struct error *err);
 /*
- * The same for one that is to come in. It listens when this returns, unless the address is a name
+ * The same for an incoming migration. It listens when this returns, unless the address is a name
  * that cannot be looked up within `patience_ms` (0: no limit but the connect timeout): then the
- * migration goes on with that, and may fail by it. With `exit_on_error`, a failure is the VM's end:
- * over(). Without, and where this fails, the VM waits on, and may listen again.
+ * look-up goes on, and the migration may fail by it. With `exit_on_error`, a later failure ends the
+ * VM: over(). Without it, and where this call fails, the VM goes on waiting, and may listen again.
  */
 MUST_USE int vm_incoming(struct vm *vm, const struct address *at, uint64_t world,
                          bool exit_on_error, uint64_t patience_ms, struct error *err);
-/* Waits until the incoming migration has ended, or its guest is here, and fails as it has. One that
- * was never started, or whose end was told by over(), is none. */
+/* Waits until the incoming migration has ended, or its guest is here, and fails if it has failed. 0
+ * where none was started. */
 MUST_USE int vm_incoming_wait(struct vm *vm, struct error *err);
-/* The address it listens at, with the real port; "" where it does not, or no longer. */
+/* The address at which the incoming migration listens, with the real port; "" where it does not
+ * listen yet, or no longer. */
 #define VM_ADDRESS_LEN 320
 void vm_listening(struct vm *vm, char ret[static VM_ADDRESS_LEN]);
-/* Of the outgoing one. Where none runs, nothing happens. */
+/* Cancels the outgoing migration. Where none runs, nothing happens. */
 void vm_cancel(struct vm *vm);
-/* Leaves pre-switchover; refused in any other state. */
+/* Lets the outgoing migration leave pre-switchover; refused in any other state. */
 MUST_USE int vm_continue(struct vm *vm, struct error *err);
 
-/* What is known of the present migration, or the last. */
+/* The present migration, or the last. */
 struct vm_migration {
     enum migration_status status; /* MIGRATION_NONE: there was none */
     bool outgoing;
     struct migration_snapshot now;
     char failure[ERR_LINE_LEN];     /* in a monitor's words; "": it has not failed */
-    char listening[VM_ADDRESS_LEN]; /* "": it does not */
+    char listening[VM_ADDRESS_LEN]; /* as of vm_listening() */
 };
 void vm_migration(struct vm *vm, struct vm_migration *ret);
 
 /* --- its RAM blocks --------------------------------------------------------------------------- */
 
-/* Whether migrations are about this block of the machine's. ERR_USAGE: there is none of that name.
- */
+/* Whether migrations include this RAM block. ERR_USAGE: there is none of that name. */
 MUST_USE int vm_migratable(struct vm *vm, const char *block, bool *ret, struct error *err);
-/* Through the gate: not while a migration runs, in either direction, or is waited for. */
+/* The gate refuses it while a migration runs, in either direction, or is waited for. */
 MUST_USE int vm_set_migratable(struct vm *vm, const char *block, bool migratable,
                                struct error *err);
 
@@ -167,11 +171,11 @@ MUST_USE int vm_set_migratable(struct vm *vm, const char *block, bool migratable
 struct vm_dirty_rate {
     bool started;
     enum dirty_rate_status status;
-    uint64_t bytes_per_s, start_s, calc_ms; /* start_s: since this host has started */
+    uint64_t bytes_per_s, start_s, calc_ms; /* start_s: seconds since the host's start */
     enum dirty_rate_mode mode;
     unsigned sample_pages;
 };
-/* One at a time. By the log it ends, early, where a migration starts. */
+/* One measurement at a time. One that uses the dirty log ends early when a migration starts. */
 MUST_USE int vm_measure(struct vm *vm, enum dirty_rate_mode mode, uint64_t calc_ms,
                         unsigned sample_pages, struct error *err);
 void vm_dirty_rate(struct vm *vm, struct vm_dirty_rate *ret);

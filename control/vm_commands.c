@@ -54,7 +54,7 @@ static int cont(void *arg, const json_t *arguments, json_t **ret, struct error *
     return vm_cont(arg, err);
 }
 
-/* The answer goes first: there may be nobody left to send it. */
+/* The work is in after_quit(): before it the answer is sent, as the monitor may end with the VM. */
 static int quit(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
     (void)arg;
