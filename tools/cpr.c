@@ -16,12 +16,12 @@
 #include "tools/line.h"
 #include "tools/linger.h"
 
-/* Nobody has changed the list since it was written, and it is no other memfd. */
+/* They prove that the list has not changed since it was written, and tell it from other memfds. */
 #define SEALS (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK)
 
 /* --- from what ran here before --------------------------------------------------------------- */
 
-/* A number as we write it, of a descriptor that is not one of the standard ones. */
+/* Accepts a number only as we write it, and no standard descriptor. */
 static int parse_descriptor(const char *text, int *ret)
 {
     char *end;
@@ -33,7 +33,7 @@ static int parse_descriptor(const char *text, int *ret)
     return 0;
 }
 
-/* What a memfd of ours holds. */
+/* Reads the list from our memfd. */
 static int read_list(int fd, uint8_t bytes[static CPR_STATE_MAX], size_t *ret_len,
                      struct error *err)
 {
@@ -65,7 +65,7 @@ static bool is_open_before(const struct cpr_state *s, size_t i)
     return false;
 }
 
-/* Each is open, and nobody else's; none goes to yet another program. */
+/* Checks that each descriptor is open and is used once. They close at exec from now on. */
 static int adopt(const struct cpr_state *s, int list, struct error *err)
 {
     for (size_t i = 0; i < s->n; i++) {
@@ -109,7 +109,7 @@ int cpr_inherit(struct cpr *ret, struct error *err)
     if (rc == 0)
         close(list);
     else
-        ret->state.n = 0; /* whose they are is not known */
+        ret->state.n = 0; /* do not close them: they may be something else */
     ret->mode = rc == 0 ? MODE_CPR_EXEC : MODE_NORMAL;
     return rc < 0 ? err_in(err, CPR_ENVIRONMENT) : 0;
 }
@@ -142,7 +142,7 @@ static int receive(struct listener *l, uint64_t stall_timeout_ms, struct cpr *re
 int cpr_await(const char *at, uint64_t stall_timeout_ms, struct cpr *ret, struct error *err)
 {
     static const struct cancel never = {.fd = -1};
-    const struct transport_config config = {.cancel = &never}; /* a path is no name to look up */
+    const struct transport_config config = {.cancel = &never}; /* a path needs no lookup */
     struct listener listener;
     struct address address;
 
@@ -213,7 +213,7 @@ static int write_list(int fd, const struct cpr_state *s, struct error *err)
     return rc;
 }
 
-/* What stays open: the list, and what is on it. */
+/* For all that stays open: the list, and the descriptors on it. */
 static int set_close_on_exec(const struct cpr_state *s, int list, bool on, struct error *err)
 {
     int rc = fcntl(list, F_SETFD, on ? FD_CLOEXEC : 0);
@@ -223,7 +223,7 @@ static int set_close_on_exec(const struct cpr_state *s, int list, bool on, struc
     return rc < 0 ? err_sys(err, "keep descriptors open") : 0;
 }
 
-/* This program's environment and one more: its own stays as it is. Borrows `more`; for free(). */
+/* A copy of this program's environment with `more`, which is borrowed. The caller frees it. */
 static char **environment_with(char *more)
 {
     size_t n = 0, len = strlen(CPR_ENVIRONMENT "=");
@@ -240,7 +240,7 @@ static char **environment_with(char *more)
     return all;
 }
 
-/* Returns where it fails, with errno. Not execvpe(): to that, rubbish is a script for a shell. */
+/* Returns on failure, with errno. Not execvpe(): it gives a file that is no program to a shell. */
 static void exec_in_folder(const char *folder, size_t len, char **words, char **environment)
 {
     char path[PATH_MAX];
@@ -252,8 +252,8 @@ static void exec_in_folder(const char *folder, size_t len, char **words, char **
         execve(path, words, environment);
 }
 
-/* The same by PATH, where the program's name is no path; a folder where it may not be run is what
- * is told, if there is no other. */
+/* The same; a name without '/' is searched for in PATH. If no folder has the program, an error
+ * other than its absence, such as EACCES, is the one that is reported. */
 static void exec_by_name(char **words, char **environment)
 {
     const char *folder = getenv("PATH");
@@ -271,7 +271,7 @@ static void exec_by_name(char **words, char **environment)
     errno = denied ? denied : ENOENT;
 }
 
-/* A program inherits the thread's mask, and this one's has every signal in it. */
+/* A program inherits the thread's signal mask, and this thread blocks every signal. */
 static int replace(char **words, char **environment, struct error *err)
 {
     sigset_t own;

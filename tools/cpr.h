@@ -1,7 +1,7 @@
 /*
- * tools/cpr.h: memory that outlives the program it was made by. One `ramjet vm` takes it over from
- * another: from what ran in this process before (mode cpr-exec), or from another process (mode
- * cpr-transfer); and hands it to the next program in this process.
+ * tools/cpr.h: guest memory that outlives the program that made it. A `ramjet vm` takes it over
+ * from the program that ran in this process before (mode cpr-exec) or from another process (mode
+ * cpr-transfer), and can hand it to the next program in this process.
  */
 #pragma once
 
@@ -16,27 +16,27 @@
 struct cpr {
     enum migration_mode mode; /* MODE_NORMAL: no memory was handed over */
     struct cpr_state state;
-    int source; /* the connection to who has handed it over, or -1 */
+    int source; /* the connection to the VM that handed memory over, or -1 */
 };
 #define CPR_NONE ((struct cpr){.source = -1})
 
-/* What a program that ran here before has left, if there was one. Before any thread is started: the
- * environment is cleared of it. ERR_PEER: it cannot be so. */
+/* Takes over what the previous program in this process left, if there was one. Call it before any
+ * thread starts: it changes the environment. ERR_PEER: what was left is not valid. */
 MUST_USE int cpr_inherit(struct cpr *ret, struct error *err);
 /*
  * Listens at a UNIX socket, says so on standard output, and waits for a VM that hands its memory
- * over; a signal ends the wait. Between interrupt_block() and interrupt_start().
+ * over; a signal ends the wait. Call it between interrupt_block() and interrupt_start().
  */
 MUST_USE int cpr_await(const char *at, uint64_t stall_timeout_ms, struct cpr *ret,
                        struct error *err);
-/* We listen for the guest itself: its source may come. */
+/* Tells the source that we now listen for the guest itself. */
 void cpr_listening(struct cpr *c);
-/* ERR_PEER where memory was handed over that this VM has no block for. */
+/* ERR_PEER if memory was handed over for a block that this VM does not have. */
 MUST_USE int cpr_all_taken(const struct cpr *c, struct error *err);
 void cpr_done(struct cpr *c);
 
 /*
  * Runs `command` (base/words.h) in this process, with the descriptors of all shared memory. Returns
- * where that fails: then everything is as it was.
+ * only on failure; then everything is as it was.
  */
 MUST_USE int cpr_exec(const char *command, const struct ram_map *ram, struct error *err);

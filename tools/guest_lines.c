@@ -7,8 +7,7 @@
 
 #define PATIENCE_MS 100
 
-/* Whoever reads there and does not go on is waited for once: a vCPU that stands in here cannot be
- * stopped. */
+/* Waits once for a reader that has stopped reading: a vCPU that waits here cannot be stopped. */
 static void show(struct guest_lines *l)
 {
     struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};

@@ -7,10 +7,10 @@
 
 #include "base/thread.h"
 
-/* Wakes the watcher for its end; from anyone else it means nothing. */
+/* Tells the watcher to end; ignored if it comes from outside. */
 #define SIGNAL_END SIGUSR1
 
-/* A signal's thread belongs to the process: there is one. */
+/* Signals are sent to the process, so there is one watcher. */
 static struct {
     void (*cancel)(void *arg);
     void *arg;
@@ -20,8 +20,8 @@ static struct {
 
 static sigset_t mask_before; /* interrupt_block() */
 
-/* Who was started with a signal ignored (nohup, a shell's `&`) is not to hear it: sigwaitinfo()
- * would, as a signal that is blocked waits even where it is ignored. */
+/* A program that was started with a signal ignored (nohup, a shell's `&`) must not react to it.
+ * sigwaitinfo() would return it: a blocked signal stays pending even if it is ignored. */
 static void add_unless_ignored(sigset_t *set, int number)
 {
     struct sigaction now;
@@ -50,8 +50,8 @@ void interrupt_block(void)
 }
 
 /*
- * The next signal that is meant for the program, or SIGNAL_END if it is our own. Who has sent a
- * signal the kernel forgets, where the user has as many of them pending as he may.
+ * The next signal that is meant for the program, or SIGNAL_END if `ending` says that it is ours.
+ * The sender cannot tell: the kernel drops its identity when the pending-signal limit is reached.
  */
 static int next_signal(const sigset_t *set)
 {

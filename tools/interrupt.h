@@ -6,13 +6,14 @@
 #include "base/error.h"
 
 /*
- * From here on SIGINT, SIGTERM and SIGHUP, unless the program was started with them ignored, wait,
- * in threads that are started later, too; one that was started before must block them by itself.
+ * From here on SIGINT, SIGTERM and SIGHUP stay pending, here and in threads that start later,
+ * unless the program was started with them ignored. A thread that started earlier must block them
+ * itself.
  */
 void interrupt_block(void);
-/* They now call cancel(arg), on a thread of their own; those that waited, at once. */
+/* From here on a signal calls cancel(arg) on a thread of its own; a pending one does so at once. */
 MUST_USE int interrupt_start(void (*cancel)(void *arg), void *arg, struct error *err);
-/* No call is under way or will come; they wait again. */
+/* After this no call of cancel() is under way or will come; signals stay pending again. */
 void interrupt_stop(void);
-/* They do what they did before interrupt_block(), as do those that waited. */
+/* Signals, pending ones too, do again what they did before interrupt_block(). */
 void interrupt_unblock(void);

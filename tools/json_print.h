@@ -1,5 +1,6 @@
 /*
- * tools/json_print.h: a result for programs, on standard output; and a member of one for people.
+ * tools/json_print.h: prints a JSON result on standard output, and gets a member ready to be
+ * printed for people.
  */
 #pragma once
 
@@ -8,13 +9,13 @@
 #include "base/error.h"
 
 /*
- * Writes the value and a line feed, and flushes. `flags`: jansson's layout, JSON_COMPACT or so. The
- * text is ASCII: what is not printable, or is none of ASCII, stands as \uXXXX, so that nothing is
- * lost and no foreign text reaches a terminal as it is. Nothing is written where memory runs out
- * or has run out for any member (tools/output.h); a NULL `json` is where it has for the whole.
+ * Writes the value and a line feed, and flushes. `flags`: jansson's layout, such as JSON_COMPACT.
+ * The text is ASCII: any other character, or an unprintable one, is written as \uXXXX, so nothing
+ * is lost and no foreign text reaches a terminal unescaped. Nothing is written if memory has run
+ * out: for this text, for any member (tools/output.h), or for the whole, when `json` is NULL.
  */
 MUST_USE int json_print(const json_t *json, size_t flags, struct error *err);
 
-/* A member that is a string, as far as it fits, fit to be printed; else `otherwise`. */
+/* Copies a member that is a string, else `otherwise`; cut to `size` and made printable. */
 void json_word(const json_t *object, const char *member, const char *otherwise, char *ret,
                size_t size);

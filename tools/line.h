@@ -1,6 +1,6 @@
 /*
- * tools/line.h: a line for people or scripts that holds an address, a path or another text that is
- * not ours.
+ * tools/line.h: prints a line, for people or scripts, that holds text from outside, such as an
+ * address or a path.
  */
 #pragma once
 
@@ -8,5 +8,5 @@
 
 #include "base/macros.h"
 
-/* The text made printable, and a line feed; flushed. */
+/* Makes the text printable, writes it and a line feed, and flushes. */
 void line_print(FILE *to, const char *fmt, ...) PRINTF(2, 3);

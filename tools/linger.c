@@ -15,7 +15,7 @@
 
 #define STACK_BYTES 16384
 
-/* It takes a process that shares our memory for one with a copy of it, and us for that one. */
+/* The sanitizer mistakes a process that shares our memory for one with a copy of it. */
 #ifdef __SANITIZE_THREAD__
 #define CAN_LINGER false
 #else
@@ -23,19 +23,19 @@
 #endif
 
 struct lingerer {
-    int pipe[2];         /* the second end goes with the exec */
-    _Atomic pid_t there; /* the kernel's: 0 when it has gone */
+    int pipe[2];         /* the exec closes the second end */
+    _Atomic pid_t there; /* set by the kernel; 0 after the process has gone */
     _Alignas(64) char middle_stack[STACK_BYTES];
     _Alignas(64) char stack[STACK_BYTES];
 };
 
 /*
- * What follows runs in processes that share this one's memory, the thread's own included: nothing
- * that keeps state there may be called, and no sanitizer knows of these stacks.
+ * For functions that run in processes that share our memory, thread-local memory included: they
+ * call nothing that keeps state there, and the sanitizers do not know their stacks.
  */
 #define BARE __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
 
-/* Until nobody holds the other end any more: the exec is done, or given up. */
+/* Waits until the pipe's other end is closed: the exec is done, or was given up. */
 BARE static int linger(void *arg)
 {
     const struct lingerer *l = arg;
@@ -47,9 +47,9 @@ BARE static int linger(void *arg)
 }
 
 /*
- * The process in the middle, so that the one that stays is nobody's here to wait for. Its
- * descriptors are its own: of a copy of ours it keeps the pipe's end, so that no socket is held
- * open that the next program wants to listen on.
+ * The process in the middle: it exits at once, so that the one that stays is not our child and we
+ * need not wait for it. It has a copy of our descriptors and closes all but the pipe's end: an open
+ * socket would keep the next program from listening on it.
  */
 BARE static int leave_one(void *arg)
 {
@@ -58,14 +58,14 @@ BARE static int leave_one(void *arg)
 
     syscall(SYS_close_range, 0UL, kept - 1, 0L);
     syscall(SYS_close_range, kept + 1, (unsigned long)UINT32_MAX, 0L);
-    /* It is there when this returns, whether or not it has run. */
+    /* The process exists when this returns, whether or not it has run yet. */
     clone(linger, l->stack + STACK_BYTES, CLONE_VM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, l,
           &l->there, NULL, &l->there);
     syscall(SYS_exit, 0L);
     return 0;
 }
 
-/* The pipe's end is none of the standard descriptors: below it there is something to close. */
+/* The pipe's ends are above the standard descriptors: leave_one() needs a range below to close. */
 static int make_pipe(struct lingerer *l)
 {
     int fds[2];
@@ -93,7 +93,7 @@ struct lingerer *linger_start(void)
     if (!l)
         return NULL;
     l->pipe[0] = l->pipe[1] = -1;
-    /* With CLONE_VFORK this thread goes on when the one in the middle has gone. */
+    /* CLONE_VFORK: this thread continues when the process in the middle has gone. */
     pid_t middle = make_pipe(l) < 0
                        ? -1
                        : clone(leave_one, l->middle_stack + STACK_BYTES, CLONE_VM | CLONE_VFORK, l);

@@ -1,20 +1,20 @@
 /*
- * tools/linger.h: an exec that does not wait for the old program's memory to be taken apart.
+ * tools/linger.h: an exec that does not wait until the old program's memory is unmapped.
  *
- * exec(2) gives a process new memory, and the last user of the old one unmaps it, page by page, and
- * ends the VM that KVM has around it: for a guest of gigabytes that is longer than all the rest,
- * and its guest stands still meanwhile. Here a second user of the memory, a process of a few
- * instructions with no descriptor but a pipe, stays until the exec is done, and is the last one.
+ * exec(2) gives a process new memory. The last user of the old memory unmaps it page by page and
+ * destroys KVM's VM. For a guest of gigabytes this takes longer than all the rest, and the guest is
+ * paused meanwhile. So a second user of the memory, a process of a few instructions with no
+ * descriptor but a pipe, stays until the exec is done: it is then the last user.
  */
 #pragma once
 
 struct lingerer;
 
-/* Starts it; NULL where that cannot be: then exec takes as long as it takes. The calling thread has
- * all signals blocked. */
+/* Starts that process. NULL if it cannot: the exec then works, but takes longer. The calling thread
+ * must block all signals. */
 struct lingerer *linger_start(void);
-/* The next program's: where nobody else takes in processes that are left alone, as in a container
- * without an init, those of earlier execs are its own. */
+/* For the next program: reaps the processes of earlier execs, which are its children where orphans
+ * have no other parent, as in a container without an init. */
 void linger_reap(void);
-/* There was no exec: ends it, and waits until it has. NULL is fine. */
+/* After an exec that failed: ends the process and waits for its end. NULL is fine. */
 void linger_stop(struct lingerer *l);

@@ -96,7 +96,7 @@ static void help_verb(const struct verb *v, FILE *to)
     options_help(v->bit, to);
 }
 
-/* The table of settings is long, and no verb's alone. */
+/* The table of settings is long and belongs to no single verb. */
 static int help_settings(int argc, char **argv)
 {
     if (argc == 0) {
@@ -158,10 +158,10 @@ static int run_verb(const struct verb *v, int argc, char **argv)
 }
 
 /*
- * Who was started without one of the standard descriptors opens something else under its number,
- * and writes its words into that: a snapshot, a guest's memory, the stream. So there is something
- * under each before anything else is opened, and reading or writing it fails with EBADF, as if it
- * were still closed: what is lost must not look as if it had been said.
+ * A program that is started without a standard descriptor would open another file under its number
+ * and write its messages into that: a snapshot, a guest's memory, the stream. So each closed number
+ * is filled before anything else is opened. Reading or writing it fails with EBADF, as if it were
+ * still closed: output that is lost must not look as if it had been written.
  */
 static int fill_standard_descriptors(void)
 {
@@ -172,7 +172,7 @@ static int fill_standard_descriptors(void)
     return 0;
 }
 
-/* Both are errors of the call, too, which says them, and puts in order what is half-made. */
+/* The call that raises one fails, too: then we report the error and clean up. */
 static void ignore_deadly_signals(void)
 {
     signal(SIGPIPE, SIG_IGN); /* a reader of our output has gone away */
@@ -204,7 +204,7 @@ int main(int argc, char **argv)
     struct error err;
 
     if (fill_standard_descriptors() < 0)
-        return EXIT_FAILED; /* nobody can be told */
+        return EXIT_FAILED; /* there is nowhere to report it */
     ignore_deadly_signals();
     json_memory_watch();
     int code = run(argc, argv);

@@ -54,7 +54,7 @@ static const enum qmp_type types[] = {
     [MEMORY_NODES] = QMP_LIST,
 };
 
-/* Against the table of properties, by QEMU's names. */
+/* Checks them against the table of properties, by QEMU's names. */
 static int check_properties(const json_t *arguments, struct error *err)
 {
     struct qmp_argument members[32];
@@ -118,7 +118,7 @@ static int object_del(void *arg, const json_t *arguments, json_t **ret, struct e
 
 /* --- what there is --------------------------------------------------------------------------- */
 
-/* The machine's, where the guest has it. */
+/* The machine's block if the backend is mapped into the guest, else the backend's own. */
 static const struct ram_block *block_of(const struct memory_commands *c, size_t i)
 {
     const struct ram_block *b = memory_backends_block(c->backends, i);
@@ -126,7 +126,7 @@ static const struct ram_block *block_of(const struct memory_commands *c, size_t 
     return b ? b : ram_map_find(&vm_machine(c->vm)->ram, memory_backends_at(c->backends, i)->id);
 }
 
-/* Of any backend, without a side effect. */
+/* For any backend; unlike vm_migratable() alone, it knows those that are not mapped. */
 static int is_migratable(const struct memory_commands *c, const char *name, bool *ret,
                          struct error *err)
 {
@@ -179,7 +179,7 @@ static json_t *nodes_of(const struct memory_backend_config *config)
 {
     json_t *list = json_array();
     struct numa_nodes nodes;
-    struct error ignored; /* it was bound by these words */
+    struct error ignored; /* the text was parsed before, when the memory was bound */
 
     if (!config->numa[0] || numa_nodes_parse(config->numa, &nodes, &ignored) < 0)
         return list;
@@ -190,7 +190,7 @@ static json_t *nodes_of(const struct memory_backend_config *config)
     return list;
 }
 
-/* The same in QEMU's form, which has less. */
+/* The same in QEMU's form, which has fewer members. */
 static int query_memdev(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
     const struct memory_commands *c = arg;

@@ -1,6 +1,6 @@
 /*
  * tools/memory_commands.h: the monitor's commands about memory backends, and about which RAM blocks
- * migrations are about: docs/qmp.md.
+ * migrate: docs/qmp.md.
  */
 #pragma once
 
@@ -10,8 +10,8 @@
 
 struct memory_commands {
     struct vm *vm;
-    struct memory_backends *backends; /* the monitor's thread's, while it lives */
+    struct memory_backends *backends; /* used by the monitor's thread alone while it runs */
 };
 
-/* `about` is used while the monitor lives. */
+/* `about` must live as long as the monitor. */
 struct qmp_table memory_commands(struct memory_commands *about);

@@ -18,7 +18,7 @@
 #include "tools/verbs.h"
 
 #define TICK_MS   50   /* between two looks at a migration: QEMU sends no events unless asked to */
-#define SETTLE_MS 2000 /* for a VM to be done with a migration that has failed */
+#define SETTLE_MS 2000 /* for a VM to settle after a migration has ended */
 
 /* A migration from one VM into another, by their monitors. */
 struct drive {
@@ -26,7 +26,7 @@ struct drive {
     struct settings settings;
     struct monitor from, to;
     char uri[MIGRATE_URI_MAX]; /* where FROM connects */
-    bool heard;                /* TO listened already */
+    bool heard;                /* TO already listened when we came */
     struct cancel cancel;      /* a signal came */
     bool gone_on;              /* FROM was told to leave pre-switchover */
     json_t *migration;         /* FROM's query-migrate as last seen; NULL: none was started */
@@ -37,7 +37,7 @@ struct drive {
 
 enum outcome { UNDER_WAY, COMPLETED, FAILED, CANCELLED };
 
-/* Of query-migrate's `status`; what is not here is under way, postcopy, too. */
+/* By query-migrate's `status`; any other status, postcopy included, is under way. */
 static const struct {
     const char *status;
     enum outcome outcome;
@@ -68,7 +68,7 @@ static bool is_status(const json_t *migration, const char *status)
 
 /* --- waiting --------------------------------------------------------------------------------- */
 
-/* A signal ends the wait, unless one has been heeded: `interrupts` is then NULL. */
+/* A signal ends the wait. `interrupts` is NULL after one has been acted on. */
 static void tick(const struct cancel *interrupts)
 {
     static const struct cancel never = {.fd = -1};
@@ -80,7 +80,7 @@ static void tick(const struct cancel *interrupts)
 
 /* --- before: are these two what they should be? ---------------------------------------------- */
 
-/* A VM's run state that no migration starts from, and what to do. */
+/* Run states from which a VM cannot migrate, and what to do. */
 static const struct {
     const char *state, *why;
 } not_a_source[] = {
@@ -89,7 +89,7 @@ static const struct {
     {"finish-migrate", "is being migrated"},
 };
 
-/* What not every VM can be asked: *ret is NULL then. */
+/* Runs a command that not every VM has; *ret is NULL if the VM refuses it. */
 static int ask_perhaps(struct monitor *m, const char *command, json_t *arguments, json_t **ret,
                        struct error *err)
 {
@@ -118,8 +118,8 @@ static int holds_on(struct monitor *m, bool *ret, struct error *err)
 }
 
 /*
- * QEMU says that a migration has failed a moment before it lets go of its connections, and after a
- * destination's sudden end its thread may hang in multifd for ever. Another one that is started
+ * QEMU reports a failed migration a moment before it closes its connections, and after a
+ * destination's sudden end its thread may hang in multifd for ever. A migration that is started
  * meanwhile is refused, and leaves the VM in status "setup" for good.
  */
 static int await_tidy(struct monitor *m, struct error *err)
@@ -156,7 +156,7 @@ static int check_from(struct monitor *from, struct error *err)
     return await_tidy(from, err);
 }
 
-/* `ret_heard`: where it listens already, or NULL. */
+/* *ret_heard: where TO already listens, or NULL. */
 static int check_to(struct monitor *to, json_t **ret_heard, struct error *err)
 {
     char state[MONITOR_WORD_MAX];
@@ -176,7 +176,7 @@ static int check_to(struct monitor *to, json_t **ret_heard, struct error *err)
     return 0;
 }
 
-/* MiB; 0: it does not say. */
+/* In MiB; 0: the VM does not tell. */
 static int memory_of(struct monitor *m, uint64_t *ret, struct error *err)
 {
     json_auto_t *size = NULL;
@@ -187,7 +187,7 @@ static int memory_of(struct monitor *m, uint64_t *ret, struct error *err)
     return 0;
 }
 
-/* "pc-q35-7.2-machine"; "": it does not say. */
+/* Such as "pc-q35-7.2-machine"; "": the VM does not tell. */
 static int machine_of(struct monitor *m, char *ret, size_t size, struct error *err)
 {
     json_auto_t *type = NULL;
@@ -200,7 +200,7 @@ static int machine_of(struct monitor *m, char *ret, size_t size, struct error *e
     return 0;
 }
 
-/* What would only come out at the destination, when much has been sent. */
+/* Finds differences that the destination would only notice after much has been sent. */
 static int check_same(struct drive *d, struct error *err)
 {
     char from_type[80], to_type[80];
@@ -218,7 +218,8 @@ static int check_same(struct drive *d, struct error *err)
     return 0;
 }
 
-/* A monitor may serve only one connection: the second to the same one would wait for its end. */
+/* FROM and TO must differ: a monitor may serve one client at a time, and our second connection
+ * would wait for the end of the first. */
 static int check_two(const char *from, const char *to, struct error *err)
 {
     struct stat one, two;
@@ -303,7 +304,7 @@ static const char *tls_creds_of(const struct drive *d, enum migrate_end end)
                : NULL;
 }
 
-/* Nothing is said to either before it is known what is said to both. */
+/* Works out the changes for both VMs before it sends any. */
 static int set_both(struct drive *d, struct error *err)
 {
     struct migrate_changes from = {0}, to = {0};
@@ -323,7 +324,7 @@ static int set_both(struct drive *d, struct error *err)
 
 /* --- start ----------------------------------------------------------------------------------- */
 
-/* A destination that fails had better stay, with its reason, where it can. */
+/* A destination that fails should stay and tell the reason, if it can. */
 static int begin_to_listen(struct drive *d, struct error *err)
 {
     json_t *arguments = json_pack("{s:s}", "uri", d->uri);
@@ -333,7 +334,7 @@ static int begin_to_listen(struct drive *d, struct error *err)
     return monitor_ask(&d->to, "migrate-incoming", arguments, NULL, err);
 }
 
-/* It has taken the command, and still looks up the name that it is to listen at. */
+/* TO has taken the command and still looks up the host's name. */
 static bool looks_up(const struct drive *d, const json_t *migration)
 {
     const char *port = strrchr(d->uri, ':');
@@ -344,7 +345,7 @@ static bool looks_up(const struct drive *d, const json_t *migration)
            json_array_size(json_object_get(migration, "socket-address")) == 0;
 }
 
-/* What TO says of itself when it listens, or when that takes too long. */
+/* TO's query-migrate when it listens, when that takes too long, or after a signal. */
 static int await_listening(struct drive *d, json_t **ret, struct error *err)
 {
     uint64_t deadline = deadline_in_ms(d->options->connect_timeout_ms);
@@ -360,7 +361,7 @@ static int await_listening(struct drive *d, json_t **ret, struct error *err)
     }
 }
 
-/* Unless it does already; then d->uri is where it really is. */
+/* Makes TO listen if it does not yet, and sets d->uri to where it really listens. */
 static int listen_at(struct drive *d, struct error *err)
 {
     json_auto_t *migration = NULL;
@@ -424,9 +425,9 @@ static int look(struct drive *d, struct error *err)
     return 0;
 }
 
-/* Why it is being cancelled, once it is. */
+/* Why the migration is being cancelled, if it is. */
 struct stop {
-    const char *why; /* NULL: it is not */
+    const char *why; /* NULL: not cancelled */
     uint64_t deadline;
 };
 
@@ -440,7 +441,8 @@ static int cancel(struct drive *d, struct stop *stop, const char *why, struct er
     return -1;
 }
 
-/* Once: it may be seen there still when it is about to leave. Another may have been quicker. */
+/* Asks only once: FROM may show pre-switchover a little longer. A refusal is no error if FROM has
+ * left that state: another client may have asked first. */
 static int go_on(struct drive *d, struct error *err)
 {
     if (d->gone_on)
@@ -458,7 +460,7 @@ static int go_on(struct drive *d, struct error *err)
     return waits ? -1 : 0;
 }
 
-/* Cancels where that is due, and goes on where the VM waits for us. */
+/* Cancels if it is time to, or continues if FROM waits for us. */
 static int act(struct drive *d, uint64_t give_up, struct stop *stop, struct error *err)
 {
     if (stop->why && clock_ns() >= stop->deadline)
@@ -472,7 +474,7 @@ static int act(struct drive *d, uint64_t give_up, struct stop *stop, struct erro
     return 0;
 }
 
-/* Until FROM is done, one way or the other. `stop` says whether somebody wanted it to end. */
+/* Follows the migration until it is over at FROM. `stop` tells whether it was cancelled. */
 static int follow(struct drive *d, struct stop *stop, struct error *err)
 {
     uint64_t now = clock_ns(), give_up = deadline_in_ms(d->options->cancel_after_ms);
@@ -501,7 +503,7 @@ static const char *reason(const json_t *migration, char *ret, size_t size)
     return ret;
 }
 
-/* FROM is done; TO has yet to load what came last. */
+/* FROM is done; waits until TO has loaded the rest. */
 static int arrive(struct drive *d, struct error *err)
 {
     uint64_t deadline = deadline_in_ms(d->options->stall_timeout_ms);
@@ -524,7 +526,7 @@ static int arrive(struct drive *d, struct error *err)
     }
 }
 
-/* How often the guest has noticed that it was moved; 0 where it does not tell. */
+/* How often the guest has noticed that it was moved; 0 if it does not tell. */
 static uint64_t moves_of(struct monitor *m, json_t **ret)
 {
     struct error ignored;
@@ -535,7 +537,7 @@ static uint64_t moves_of(struct monitor *m, json_t **ret)
                                                                      : 0;
 }
 
-/* A guest that is paused, or that stands still, says nothing more. */
+/* Only a guest that runs can still report. */
 static bool may_tell(struct drive *d, uint64_t deadline)
 {
     char state[MONITOR_WORD_MAX];
@@ -546,8 +548,8 @@ static bool may_tell(struct drive *d, uint64_t deadline)
 }
 
 /*
- * The guest's own account, where there is one: it measures how long it stood still once it runs
- * again, a moment after TO has taken over.
+ * The guest's own report, if there is one. The guest measures its downtime when it runs again, a
+ * moment after TO has taken over.
  */
 static int ask_guest(struct drive *d, struct error *err)
 {
@@ -564,7 +566,7 @@ static int ask_guest(struct drive *d, struct error *err)
     return 0;
 }
 
-/* A destination learns of a failure from its connections: its last word comes a little later. */
+/* A destination learns of a failure from its connections: its final state comes a bit later. */
 static void add_to(struct drive *d, struct error *err)
 {
     uint64_t deadline = deadline_in_ms(SETTLE_MS);
@@ -602,7 +604,7 @@ static void add_from(struct drive *d, struct error *err)
         err_add(err, "; the guest is %s at FROM", state);
 }
 
-/* Where the guest is now: what an operator has to know first after a failure. */
+/* Adds where the guest is now: after a failure an operator needs to know that first. */
 static int with_states(struct drive *d, struct error *err)
 {
     add_from(d, err);
@@ -615,7 +617,7 @@ static int conclude(struct drive *d, const struct stop *stop, struct error *err)
     char why[200];
 
     switch (outcome_of(d->migration)) {
-    case COMPLETED: /* a cancel that came too late is none */
+    case COMPLETED: /* even if a cancel came too late */
         return arrive(d, err) < 0 ? with_states(d, err) : ask_guest(d, err);
     case CANCELLED:
         err_set(err, ERR_CANCELLED, "%s", stop->why ? stop->why : "cancelled by somebody else");
@@ -671,7 +673,7 @@ static int migrate(struct drive *d, struct error *err)
     return conclude(d, &stop, err);
 }
 
-/* From here on a signal is an orderly cancel; before, there is nothing that must be undone. */
+/* From here on a signal is an orderly cancel; before this, there is nothing to undo. */
 static int migrate_interruptibly(struct drive *d, struct error *err)
 {
     struct error print_err;

@@ -11,7 +11,7 @@ bool migrate_is_local(const struct address *monitor)
     return monitor->scheme == ADDRESS_UNIX || monitor->scheme == ADDRESS_FD;
 }
 
-/* An address that a program can be given is one that we can read. */
+/* Only an address that we can parse is given to a VM. */
 static int check(const char *uri, struct error *err)
 {
     struct address ignored;

@@ -13,17 +13,17 @@
 
 #define MIGRATE_URI_MAX 320
 
-/* A monitor there is on this host: by a path, a descriptor, or the loopback. */
+/* Whether that monitor is on this host: its address is a path, a descriptor, or the loopback. */
 bool migrate_is_local(const struct address *monitor);
 
-/* Any port of a host's. */
+/* The URI to listen at any free port of `host`. */
 MUST_USE int migrate_listen_uri(const char *host, char ret[static MIGRATE_URI_MAX],
                                 struct error *err);
 
 /*
- * The first address of query-migrate's socket-address. Where that is every interface, it is the
- * loopback for a source that is `local`, and an error for any other: which one it reaches, only
- * the user knows.
+ * The URI of the first address in query-migrate's socket-address. If that address means every
+ * interface, the URI is the loopback for a `local` source; for any other source it is an error,
+ * since only the user knows which interface the source reaches.
  */
 MUST_USE int migrate_heard_uri(const json_t *socket_addresses, bool local,
                                char ret[static MIGRATE_URI_MAX], struct error *err);

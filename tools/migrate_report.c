@@ -12,7 +12,7 @@
 
 /* --- while it runs --------------------------------------------------------------------------- */
 
-/* Adds to a line as much as there is room for. */
+/* Appends to a line; what does not fit is cut. */
 static void PRINTF(2, 3) more(char line[static MIGRATE_LINE_MAX], const char *format, ...)
 {
     size_t len = strlen(line);
@@ -71,7 +71,7 @@ static json_t *vm_json(const char *address, const char *state)
     return json_pack("{s:s, s:s?}", "address", address, "run-state", state);
 }
 
-/* query-migrate's members as they are, and beside them what this program knows. */
+/* query-migrate's members as they are, and what this program knows in addition. */
 static int print_json(const struct migrate_result *r, struct error *err)
 {
     json_t *root = json_copy(r->migration);

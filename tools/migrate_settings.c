@@ -5,7 +5,7 @@
 #include "control/settings_json.h"
 #include "tools/json_print.h"
 
-/* Said by default: with these the way that memory travels is the same whatever was there before. */
+/* Set by default, so that the way memory travels does not depend on what was set before. */
 #define DEFAULT_CAPABILITIES                                                                       \
     (IN_SET(CAP_MULTIFD) | IN_SET(CAP_RETURN_PATH) | IN_SET(CAP_ZERO_COPY_SEND))
 #define DEFAULT_PARAMETERS                                                                         \
@@ -19,8 +19,8 @@ static bool concerns(enum side side, enum migrate_end end)
 }
 
 /*
- * The source decides on the return path, but QEMU asks for the capability at the destination, too,
- * before it takes others that need it (switchover-ack), and under TLS.
+ * The source decides on the return path, but QEMU wants the capability at the destination, too:
+ * under TLS, and before it takes a capability that needs it (switchover-ack).
  */
 static bool capability_concerns(enum capability id, enum migrate_end end)
 {
@@ -75,7 +75,7 @@ static int say_capabilities(const struct settings *s, enum migrate_end end, cons
 
 /* --- parameters ------------------------------------------------------------------------------ */
 
-/* NULL for what JSON here has no number for, and for a list, of which only "none" can be said. */
+/* NULL for a number that does not fit JSON's here, and for a list: only "none" could be sent. */
 static json_t *value_json(enum parameter id, union parameter_value value)
 {
     const struct parameter_info *p = &parameters[id];
@@ -111,7 +111,7 @@ static int add_parameter(json_t **arguments, const char *name, json_t *value, st
     return 0;
 }
 
-/* Texts and lists may be absent from the answer while nothing is set. */
+/* Texts and lists may be absent from the VM's answer while they are not set. */
 static bool is_known(const struct monitor *m, const struct parameter_info *p)
 {
     return parameter_is_text((enum parameter)(p - parameters)) ||
@@ -212,7 +212,7 @@ static int alike_capabilities(const struct monitor *from, const struct monitor *
     return 0;
 }
 
-/* Each VM has its own name for its credentials: what counts is whether there are any. */
+/* Each VM has its own name for its credentials, so only their presence is compared. */
 static bool alike(enum parameter id, const json_t *from, const json_t *to)
 {
     if (id == PARAM_TLS_CREDS)

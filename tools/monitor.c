@@ -7,7 +7,7 @@
 #include "tools/json_print.h"
 #include "tools/output.h"
 
-/* A signal is waited for between commands: an answer that was cut off would end the connection. */
+/* Signals are looked at between commands: an answer that is cut off would end the connection. */
 static const struct cancel never = {.fd = -1};
 
 /* --- what answers hold ----------------------------------------------------------------------- */
@@ -89,7 +89,7 @@ int monitor_migration(struct monitor *m, json_t **ret, struct error *err)
     return ask_for_object(m, "query-migrate", ret, err);
 }
 
-/* Who it is, for people, and for the one thing that cannot be asked for in a cheaper way. */
+/* The version, for people, and for `can_stay`, which no simpler question tells. */
 static int learn_version(struct monitor *m, struct error *err)
 {
     json_auto_t *answer = NULL;

@@ -1,6 +1,6 @@
 /*
  * tools/monitor.h: one of the two VMs that `ramjet migrate` drives, seen through its monitor. It
- * may be a QEMU of any age or one of ours: what it answers is looked at before it is believed.
+ * may be a QEMU of any version or one of ours: its answers are checked before they are used.
  *
  * A monitor belongs to one thread. Every error begins with its name.
  */
@@ -28,15 +28,16 @@ struct monitor {
     json_t *parameters;             /* {"downtime-limit": 300, …} */
 };
 
-/* `connect_timeout_ms` is for connecting and for the greeting; 0: for ever. monitor_close() it. */
+/* `connect_timeout_ms` is for connecting and for the greeting; 0: for ever. End it with
+ * monitor_close(). */
 MUST_USE int monitor_open(struct monitor *m, const char *name, const char *address,
                           uint64_t connect_timeout_ms, uint64_t patience_ms, struct error *err);
-/* One that is all zeros is fine. */
+/* A monitor that is all zeros is fine. */
 void monitor_close(struct monitor *m);
 
 /*
- * Executes a command. `arguments`, NULL or an object, is taken over. *ret, unless `ret` is NULL,
- * is the caller's. What the monitor refuses is ERR_PEER; monitor_refused() tells that from a
+ * Executes a command. `arguments`, NULL or an object, is taken over. The caller owns *ret; `ret`
+ * may be NULL. A command that the monitor refuses is ERR_PEER; monitor_refused() tells that from a
  * connection that has failed.
  */
 MUST_USE int monitor_ask(struct monitor *m, const char *command, json_t *arguments, json_t **ret,
@@ -46,10 +47,10 @@ bool monitor_refused(const struct monitor *m);
 /* query-status: "running", "inmigrate", … */
 MUST_USE int monitor_run_state(struct monitor *m, char ret[static MONITOR_WORD_MAX],
                                struct error *err);
-/* query-migrate, always an object. The caller's. */
+/* query-migrate's answer, always an object; the caller owns it. */
 MUST_USE int monitor_migration(struct monitor *m, json_t **ret, struct error *err);
-/* Asks for version, capabilities and parameters; once more for their present values. */
+/* Asks for version, capabilities and parameters. Call it again for their present values. */
 MUST_USE int monitor_learn(struct monitor *m, struct error *err);
 
-/* A member that is a number that is not negative; else 0. */
+/* The member's value if it is a number and not negative; else 0. */
 uint64_t json_count(const json_t *object, const char *member);

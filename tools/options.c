@@ -14,7 +14,7 @@
 
 /* --- QEMU's settings in other words ---------------------------------------------------------- */
 
-/* What is said of a setting is gathered; the gate is asked when all is. */
+/* Collects the settings; the gate checks them when all are known. */
 static int say(struct options *o, const char *name, const char *value, struct error *err)
 {
     struct refusal ignored;
@@ -30,8 +30,8 @@ static int say_number(struct options *o, enum parameter id, uint64_t number, str
                                   &ignored, err);
 }
 
-/* A channel is a thread at both ends: more than the CPUs that this process may use are of no use,
- * and beyond some a link is full. */
+/* A channel is a thread at both ends. More channels than CPUs that this process may use do not
+ * help, and a certain number of them fills the link. */
 #define CHANNELS_AUTO_MIN 2U
 #define CHANNELS_AUTO_MAX 16U
 
@@ -61,7 +61,7 @@ static int set_channels_or_auto(struct options *o, const char *value, struct err
     return set_channels(o, value, err);
 }
 
-/* METHOD[:LEVEL]; which parameter the level is, is in the method's name. */
+/* METHOD[:LEVEL]; the method's name tells which parameter holds the level. */
 static int set_method(struct options *o, const char *value, struct error *err)
 {
     char method[24], level_name[48];
@@ -118,7 +118,7 @@ static int set_tls_authz(struct options *o, const char *value, struct error *err
     return say(o, "tls-authz", value, err);
 }
 
-/* NAME=VALUE: the name is copied, the value may be kept. */
+/* NAME=VALUE; the value may be kept by reference. */
 static int set_setting(struct options *o, const char *value, struct error *err)
 {
     const char *equals = strchr(value, '=');
@@ -413,7 +413,7 @@ static int set_numa(struct options *o, const char *value, struct error *err)
     return 0;
 }
 
-/* Read when all are there: whether they go together shows only then. */
+/* Parsed when all backends are known: only then can they be checked together. */
 static int set_memory_backend(struct options *o, const char *value, struct error *err)
 {
     if (o->n_backends == ARRAY_LEN(o->backends))
@@ -428,7 +428,7 @@ static int set_dirty_source(struct options *o, const char *value, struct error *
     return dirty_kind_find(value, &o->dirty, err);
 }
 
-/* Alone it says what the source is, too; with another one the machine refuses it. */
+/* Alone it chooses the ring as the dirty source, too; with another the machine refuses it. */
 static int set_dirty_ring(struct options *o, const char *value, struct error *err)
 {
     uint64_t n;
@@ -579,7 +579,7 @@ static const struct option *find_option(enum verb_bit verb, const char *word, si
     return NULL;
 }
 
-/* One option at argv[*at], its value behind '=' or in the next word. */
+/* One option at argv[*at]; its value is after '=' or in the next word. */
 static int parse_option(enum verb_bit verb, int argc, char **argv, int *at, struct options *o,
                         struct error *err)
 {
@@ -632,8 +632,8 @@ const struct own_default own_defaults[] = {
 };
 const size_t n_own_defaults = ARRAY_LEN(own_defaults);
 
-/* The defaults of this program. Who sets both ends alike may choose the number of channels; else it
- * is what a QEMU has, which must be told the same. */
+/* The defaults of this program. `migrate` sets both ends, so it can choose the number of channels;
+ * other verbs use QEMU's default, since the other end must be told the same number. */
 static void settings_own(enum verb_bit verb, struct settings *ret)
 {
     struct refusal refusal;
@@ -660,8 +660,8 @@ static uint64_t world_of(enum verb_bit verb, const struct options *o)
 }
 
 /*
- * Two VMs, perhaps of another make, know by themselves what they have. Here only what goes together
- * nowhere is refused.
+ * `migrate` drives two VMs that may not be ours and that check their own settings. For it, only
+ * combinations that are wrong everywhere are refused here.
  */
 static bool is_for_all(enum verb_bit verb, const struct refusal *refusal)
 {
@@ -670,8 +670,8 @@ static bool is_for_all(enum verb_bit verb, const struct refusal *refusal)
 }
 
 /*
- * What was said, over the defaults. Where it clashes with capabilities that are only our defaults,
- * these give way: it is as if they were off unless said.
+ * The user's settings over the defaults. If they clash with capabilities that are only our
+ * defaults, all of those defaults are switched off.
  */
 static int check_settings(enum verb_bit verb, struct options *o, struct error *err)
 {
@@ -715,7 +715,7 @@ int options_parse(enum verb_bit verb, int argc, char **argv, struct options *ret
     return check_settings(verb, ret, err);
 }
 
-/* Nothing that was said needs or counts its channels. */
+/* No setting of the user's needs multifd or counts its channels. */
 static bool multifd_is_default(const struct settings *s)
 {
     return !settings_said_capability(s, CAP_MULTIFD) && !settings_said(s, PARAM_MULTIFD_CHANNELS) &&

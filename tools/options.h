@@ -27,14 +27,14 @@ enum verb_bit {
 
 #define QMP_MONITORS_MAX 8 /* as many as a monitor serves */
 
-/* Who runs a guest's vCPUs. ACCEL_BEST: KVM, and threads of ours where there is none. */
+/* What runs a guest's vCPUs. ACCEL_BEST: KVM, or our own threads where there is no KVM. */
 enum accel { ACCEL_BEST, ACCEL_KVM, ACCEL_SYNTH };
 
 enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
 
 struct options {
-    /* QEMU's settings: those that were said over the defaults of this program; the gate has let
-     * them in. --channels, --compress and others are some of them in shorter words. */
+    /* QEMU's settings: what the user set, over the defaults of this program; the gate has allowed
+     * them. --channels, --compress and others are short forms of some. */
     struct settings settings;
     const char *tls_psk;      /* a file of PSKs; NULL: not said */
     const char *tls_username; /* whose PSK; NULL: not said */
@@ -51,11 +51,11 @@ struct options {
     bool pretty;         /* qmp: the answer over many lines */
     /* migrate; NULL: not said */
     const char *listen_host, *uri;
-    const char *tls_creds_from, *tls_creds_to; /* of one end only, over the setting tls-creds */
+    const char *tls_creds_from, *tls_creds_to; /* for one end; instead of the setting tls-creds */
     uint64_t cancel_after_ms;                  /* 0: never */
     /* vm */
     const char *name, *guest; /* NULL: not said */
-    const char *payload;      /* the same */
+    const char *payload;      /* NULL: not said */
     enum accel accel;
     const char *incoming; /* "defer", a URI, or file:PATH; NULL: not said */
     const char *cpr;      /* where its memory is handed over; NULL: not said */
@@ -65,7 +65,7 @@ struct options {
     uint64_t memory_bytes, run_for_ms;
     unsigned cpus;
     struct memory_backing_config backing;
-    bool memory_said;                          /* one of the three above */
+    bool memory_said;                          /* --memory, --backend or --numa was given */
     const char *backends[MEMORY_BACKENDS_MAX]; /* each a MEMORY_BACKEND_SYNTAX */
     size_t n_backends;
     enum dirty_kind dirty;
@@ -75,22 +75,22 @@ struct options {
 };
 
 /*
- * Reads what stands behind the verb. Words that are no options go to args[], at most `max_args`;
- * "--" ends the options. Settings are checked as a whole, behind the last word: their order does
- * not matter. Fails with ERR_USAGE.
+ * Reads the words after the verb. Words that are not options go to args[], at most `max_args`; "--"
+ * ends the options. Settings are checked as a whole after the last word, so their order does not
+ * matter. Fails with ERR_USAGE.
  */
 MUST_USE int options_parse(enum verb_bit verb, int argc, char **argv, struct options *ret,
                            const char **args, size_t max_args, size_t *ret_n_args,
                            struct error *err);
 /*
- * Lets a migration start, AT_MIGRATE or AT_INCOMING, at an address of these facts: the rules about
- * addresses, and what this build does not act on yet. Where multifd is only a default, an address
- * that is one connection switches it off.
+ * Checks that a migration may start, AT_MIGRATE or AT_INCOMING, at an address with these facts: by
+ * the rules about addresses, and by what this build does not support yet. If multifd is only a
+ * default, an address with room for a single stream switches it off.
  */
 MUST_USE int options_start(struct options *o, enum moment moment, uint64_t address_facts,
                            struct error *err);
 
-/* Where this program's defaults are not QEMU's. */
+/* Defaults of this program that differ from QEMU's. */
 struct own_default {
     const char *name, *value, *why;
 };

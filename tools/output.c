@@ -29,7 +29,7 @@ int output_flush(struct error *err)
 {
     if (fflush(stdout) != 0)
         err_sys(err, "standard output");
-    else if (ferror(stdout)) /* stdio does not keep why */
+    else if (ferror(stdout)) /* stdio does not keep the reason */
         err_set(err, ERR_REPORT, "standard output: not all of it was written");
     else
         return 0;

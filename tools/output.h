@@ -1,8 +1,8 @@
 /*
- * tools/output.h: standard output, and whether what was said there has arrived.
+ * tools/output.h: standard output, and whether all of it was written.
  *
- * Whoever reads it may go away, a disk may be full: ERR_REPORT, as what the program was for is done
- * by then. And whether JSON, printed or sent, has all of its members.
+ * Its reader may go away, or a disk may be full. That is ERR_REPORT, since the program has done its
+ * work by then. Also here: whether JSON that is printed or sent has all of its members.
  */
 #pragma once
 
@@ -12,21 +12,21 @@
 #include "transport/address.h"
 
 /*
- * Whether all JSON that this thread has made since it was last asked has all of its members, so
- * that nobody has to look at each of them: before it is printed or sent.
+ * Fails if memory ran out for any JSON that this thread has made since the last call. Call it
+ * before JSON is printed or sent; then no caller has to check each member.
  */
 MUST_USE int output_has_memory(struct error *err);
-int output_no_memory(struct error *err); /* it has not; returns -1 */
-/* Fails if something that was ever printed has not arrived. */
+int output_no_memory(struct error *err); /* the error for that; returns -1 */
+/* Fails if anything that was printed so far could not be written. */
 MUST_USE int output_flush(struct error *err);
-/* The same for the last time: some file systems only say at a close what they could not do. */
+/* The same at the end, with a close: some file systems report a failed write only then. */
 MUST_USE int output_close(struct error *err);
 
 /*
- * Refuses an address (ERR_USAGE) that is where standard output or standard error goes: words would
- * stand in the stream.
+ * Refuses (ERR_USAGE) an address that is also our standard output or standard error: our text would
+ * get into the stream.
  */
 MUST_USE int output_is_apart(const struct address *at, struct error *err);
 
-/* `done` ("the migration has succeeded") is true; what has failed is only to tell of it. */
+/* Makes *err an ERR_REPORT: `done` ("the migration has succeeded") is true, the report is lost. */
 int output_lost(struct error *err, const char *done);

@@ -31,7 +31,7 @@
 
 #define TCP_ULP_KTLS "tls"
 
-/* Each answers with a text: "yes", or what there is, or "no: " and why. */
+/* Each probe answers with a text: "yes", or what there is, or "no: " and the reason. */
 #define ANSWER_LEN (ERR_REASON_LEN + 8)
 
 static void yes_or_errno(bool ok, char *ret)
@@ -50,7 +50,7 @@ static void probe_zero_copy(char *ret)
                  ret);
 }
 
-/* One answer out of a ring. */
+/* Makes a ring and asks it one question. */
 static void ask_ring(bool (*ask)(struct uring *u), char *ret)
 {
     struct uring u = {0};
@@ -100,7 +100,7 @@ static void probe_engine_auto(char *ret)
         snprintf(ret, ANSWER_LEN, "%s: %s", engine->name, engine_auto_reason());
 }
 
-/* Who packs and unpacks a method, by the levels that it packs at. */
+/* Which implementations pack a method, with their levels, and which one unpacks it. */
 static void probe_method(enum codec_method method, char *ret)
 {
     size_t n, len = 0;
@@ -131,7 +131,7 @@ static void probe_tls(char *ret)
     snprintf(ret, ANSWER_LEN, "%s", tls_library());
 }
 
-/* The protocol must be attached to a connected socket: one to ourselves will do. */
+/* The protocol can be attached to a connected socket only, so we connect to ourselves. */
 static void probe_ktls(char *ret)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -192,7 +192,7 @@ static void probe_dirty_uffd(char *ret)
     probe_source(DIRTY_UFFD, ret);
 }
 
-/* The word in brackets is what is in force. */
+/* The word in brackets is the active choice. */
 static void probe_thp(char *ret)
 {
     char text[128] = "";

@@ -11,7 +11,7 @@
 
 #define RATES_SHOWN 4 /* channels whose own rate fits on the line */
 
-/* One per process, as its terminal is. */
+/* One per process: there is one terminal. */
 static struct {
     bool stop;
     progress_read *read;
@@ -19,7 +19,7 @@ static struct {
     struct thread thread;
     pthread_mutex_t lock;
     pthread_cond_t stop_cond;
-    struct migration_snapshot before, now; /* the thread's */
+    struct migration_snapshot before, now; /* the thread's alone */
 } progress = {.lock = PTHREAD_MUTEX_INITIALIZER, .stop_cond = PTHREAD_COND_INITIALIZER};
 
 /* --- a line ---------------------------------------------------------------------------------- */

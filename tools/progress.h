@@ -1,6 +1,6 @@
 /*
- * tools/progress.h: a line per second while a migration runs: on a terminal it rewrites itself,
- * elsewhere it is printed plainly, and only when asked for.
+ * tools/progress.h: prints a line per second while a migration runs. On a terminal the line is
+ * rewritten in place; elsewhere lines are printed plainly, and only when asked for.
  */
 #pragma once
 
@@ -16,8 +16,7 @@ MUST_USE int progress_start(enum progress_mode mode, progress_read *read, void *
 /* Leaves the terminal's line clean. */
 void progress_stop(void);
 
-/* The same line by hand, for whoever reads figures by itself: of one thread, as the terminal is
- * one. */
+/* The same line for a caller that reads the figures itself. For one thread only. */
 bool progress_wanted(enum progress_mode mode);
 void progress_show(const char *line);
 void progress_clear(void);

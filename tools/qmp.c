@@ -21,7 +21,7 @@ static int print(const json_t *value, bool pretty, struct error *err)
 static int exchange(const struct address *to, const char *command, json_t *arguments,
                     const struct options *options, struct error *err)
 {
-    struct cancel never = {.fd = -1}; /* nothing to put in order: a signal ends the program */
+    struct cancel never = {.fd = -1}; /* nothing to clean up: a signal ends the program */
     struct qmp_client *client;
     json_auto_t *answer = NULL;
 

@@ -15,7 +15,7 @@ static int whole_object(const char *word, json_t **ret, struct error *err)
     return 0;
 }
 
-/* NULL where it is not UTF-8. */
+/* NULL if the text is not UTF-8. */
 static json_t *value_of(const char *text)
 {
     json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
@@ -23,7 +23,7 @@ static json_t *value_of(const char *text)
     return value ? value : json_string(text);
 }
 
-/* The object that `key` is in, made where it is not there yet; *key becomes its last part. */
+/* The object that `key` is in; missing ones are made. *key becomes its last part. */
 static json_t *object_for(json_t *object, const char **key, const char *end, const char *word,
                           struct error *err)
 {

@@ -16,7 +16,7 @@
 #include "tools/verbs.h"
 #include "vmm/landing.h"
 
-/* Helpers only where cores would be idle beside the channels and a source on the same host. */
+/* Helper threads only if cores are left idle by the channels and by a source on the same host. */
 static unsigned populate_threads(void)
 {
     cpu_set_t cpus;
@@ -26,7 +26,7 @@ static unsigned populate_threads(void)
     return (unsigned)CPU_COUNT(&cpus) / 4;
 }
 
-/* Beside those of landing.h: what is asked of a target that has it not. */
+/* Checks that landing.h does not make: options that the target does not support. */
 static int check_target(const char *target, const struct landing_config *config, struct error *err)
 {
     if (config->sync && strcmp(target, "null:") == 0)
@@ -115,7 +115,7 @@ static const struct session_ops ops = {
     .ram = ram,
 };
 
-/* A name's address may take long to come. */
+/* Looking up a host's name may take long. */
 static int listen_interruptibly(struct reception *r, struct error *err)
 {
     if (interrupt_start(cancel, r, err) < 0)
@@ -144,7 +144,7 @@ static int receive(const struct incoming_config *config, struct landing *landing
 
 /* --- the command line ------------------------------------------------------------------------ */
 
-/* A descriptor that listens hands out many connections; one that is connected is one. */
+/* A listening descriptor accepts many connections; a connected one is a single connection. */
 static uint64_t address_facts(const struct address *at)
 {
     int listening = 0;
@@ -155,7 +155,7 @@ static uint64_t address_facts(const struct address *at)
     return gate_address_facts(at);
 }
 
-/* From options to what the engine takes. */
+/* Fills the engine's config from the options. */
 static int configure(struct options *options, const char *listen, struct incoming_config *ret,
                      struct error *err)
 {
@@ -198,7 +198,7 @@ int verb_recv(int argc, char **argv, struct error *err)
     config.connect.tls = tls;
     int rc = cpu_places_parse(options.places, &places, err);
     config.places = places;
-    interrupt_block(); /* from here on there is a target to be removed */
+    interrupt_block(); /* from here on there is a target that may have to be removed */
     if (rc == 0)
         rc = open_landing(args[1], &options, &landing, err);
     if (rc == 0)

@@ -15,7 +15,7 @@ static json_t *number(uint64_t n)
     return json_integer((json_int_t)n);
 }
 
-/* Members as query-migrate has them. */
+/* Named as query-migrate's members are. */
 static json_t *ram_json(const struct migration_snapshot *s)
 {
     uint64_t ms = s->total_ms ? s->total_ms : 1;
@@ -37,7 +37,7 @@ static json_t *ram_json(const struct migration_snapshot *s)
     return ram;
 }
 
-/* Which implementation packs or unpacks is the host's choice, by what its CPU can do. */
+/* The host's CPU decides which implementation packs or unpacks. */
 static void path_json(enum verb_bit verb, const struct path_snapshot *p, json_t *root)
 {
     enum codec_method method = p->method < 0 ? CODEC_NONE : (enum codec_method)p->method;
@@ -85,7 +85,7 @@ static int digest_json(const struct ram_map *ram, const struct cancel *stop, jso
         uint64_t digest;
 
         if (ram->blocks[i].travel != RAM_TRAVELS || !ram_block_is_here(&ram->blocks[i]))
-            continue; /* its memory is elsewhere */
+            continue; /* its memory is not in this process */
         if (ram_digest(&ram->blocks[i], stop, &digest, err) < 0)
             return -1;
         snprintf(text, sizeof(text), "%016llx", (unsigned long long)digest);
@@ -108,7 +108,7 @@ static int print_json(enum verb_bit verb, const struct migration_snapshot *s, ui
     }
     json_object_set_new(root, "total-time", number(s->total_ms));
     json_object_set_new(root, "downtime", number(s->downtime_ms));
-    /* Only the source looks ahead, and where it knows no rate, it sees no end. */
+    /* Only the source has an estimate, and none while it knows no rate. */
     if (verb == VERB_SEND && s->expected_downtime_ms != UINT64_MAX)
         json_object_set_new(root, "expected-downtime", number(s->expected_downtime_ms));
     json_object_set_new(root, "setup-time", number(s->setup_ms));

@@ -10,8 +10,8 @@
 #include "tools/options.h"
 
 /*
- * Prints the result on standard output. `failure` is NULL after success. `ram`, where not NULL,
- * is digested (--digest), until `stop`; `cpu_ms` is what the process used for the migration.
+ * Prints the result on standard output. `failure` is NULL after success. `ram`, if not NULL, is
+ * digested for --digest; `stop` can end that. `cpu_ms` is the process's CPU time for the migration.
  */
 MUST_USE int report(const struct options *options, enum verb_bit verb,
                     const struct migration_snapshot *snap, uint64_t cpu_ms,

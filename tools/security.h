@@ -1,5 +1,5 @@
 /*
- * tools/security.h: from what the user said about TLS to the credentials of one end.
+ * tools/security.h: makes the TLS credentials of one end from the user's options.
  */
 #pragma once
 
@@ -9,8 +9,8 @@
 #include "transport/address.h"
 
 /*
- * *ret is NULL where no TLS was asked for. A source checks the destination's certificate against
- * --tls-hostname, or the host of the address.
+ * *ret is NULL if no TLS was asked for. A source checks the destination's certificate against
+ * --tls-hostname, or else the host of the address.
  */
 MUST_USE int security_open(enum verb_bit verb, const struct options *options,
                            const struct address *address, struct tls_creds **ret,

@@ -14,7 +14,7 @@
 #include "tools/source.h"
 #include "tools/verbs.h"
 
-/* A mapped file that somebody cuts while it is sent: there is nothing to go on with. */
+/* Another program has cut the mapped source file while it is sent: we cannot continue. */
 static void on_sigbus(int number)
 {
     static const char text[] = "ramjet send: the source file was cut or failed while it was read\n";
@@ -74,7 +74,7 @@ static int send_machine(const struct outgoing_config *config, struct machine *ma
 
     if (outgoing_new(config, machine, &d.outgoing, err) < 0)
         return -1;
-    interrupt_block(); /* not before: opening a source leaves nothing behind, and may take long */
+    interrupt_block(); /* not earlier: opening a source may take long and needs no cleanup */
     int rc = session_run(&ops, &d, options, err);
     outgoing_free(d.outgoing);
     return rc;
@@ -82,7 +82,7 @@ static int send_machine(const struct outgoing_config *config, struct machine *ma
 
 /* --- the command line ------------------------------------------------------------------------ */
 
-/* What the user says of the machine stands over what the source says. */
+/* The user's options for the machine replace what the source says. */
 static int override(struct machine *machine, const struct options *options, struct error *err)
 {
     const struct settings *s = &options->settings;
@@ -101,7 +101,7 @@ static int override(struct machine *machine, const struct options *options, stru
     return 0;
 }
 
-/* From options to what the engine takes. */
+/* Fills the engine's config from the options. */
 static int configure(struct options *options, const char *dest, struct outgoing_config *ret,
                      struct error *err)
 {

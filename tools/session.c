@@ -60,8 +60,9 @@ static void on_signal(void *arg)
 }
 
 /*
- * Digests take long, and the guest is where it belongs: a signal may end that. Without them what is
- * left is short, and the exit code had better tell how the migration ended.
+ * Digests take long, and the migration has succeeded: a signal may end them. A result without
+ * digests is printed quickly and no signal ends that, so that the exit code tells how the migration
+ * ended.
  */
 static int print_digests(const struct session_ops *ops, void *arg, const struct options *options,
                          uint64_t cpu_ms, struct error *err)
@@ -83,7 +84,7 @@ int session_run(const struct session_ops *ops, void *arg, const struct options *
                 struct error *err)
 {
     struct error report_err;
-    uint64_t cpu_before_ms = process_cpu_ms(); /* making a source may have cost much more */
+    uint64_t cpu_before_ms = process_cpu_ms(); /* without the time to make a source */
     int rc = run(ops, arg, options, err);
     uint64_t cpu_ms = process_cpu_ms() - cpu_before_ms;
 

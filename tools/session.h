@@ -1,6 +1,6 @@
 /*
- * tools/session.h: what recv and send do alike: a migration with its signals, its line of progress
- * and its result. Which end it is stays behind the ops.
+ * tools/session.h: what recv and send have in common: a migration with its signals, its line of
+ * progress and its result. The ops hold what differs between the two ends.
  */
 #pragma once
 
@@ -12,21 +12,22 @@
 struct session_ops {
     enum verb_bit verb;
     int (*run)(void *arg, struct error *err);
-    /* Both from threads of their own while run() is under way. */
+    /* Both are called from other threads while run() is under way. */
     void (*cancel)(void *arg);
     void (*stats)(void *arg, struct migration_snapshot *ret);
-    /* What --digest is of; after run() has succeeded. */
+    /* The memory for --digest; called after run() has succeeded. */
     const struct ram_map *(*ram)(void *arg);
 };
 
-/* The engine that was asked for, or what this host allows, with a line on standard error. */
+/* The engine that was asked for, or else one that this host allows, perhaps with a line on standard
+ * error. */
 const struct engine *session_engine(const struct session_ops *ops, const struct options *options,
                                     bool zero_copy);
 /*
- * Runs the migration and prints its result; the first of the two that fails is the error, the
- * second as ERR_REPORT.
- * The caller has called interrupt_block(). After a failure signals still wait, so that what must be
- * undone is.
+ * Runs the migration and prints its result. If the migration fails, that is the error; if only the
+ * printing fails, the error is ERR_REPORT.
+ * The caller has called interrupt_block(). After a failure signals stay pending, so that the caller
+ * can clean up.
  */
 MUST_USE int session_run(const struct session_ops *ops, void *arg, const struct options *options,
                          struct error *err);

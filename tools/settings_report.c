@@ -128,7 +128,7 @@ void rules_print(FILE *to)
         print_rule(&rules[i], to);
 }
 
-/* What the rules know a parameter by, where it is not a fact of its own name. */
+/* Parameters that the rules know by facts of other names. */
 static const struct {
     enum parameter id;
     uint64_t facts;
@@ -185,7 +185,7 @@ static json_t *capability_json(const struct capability_info *c)
                      "built", !c->unbuilt, "unbuilt", c->unbuilt);
 }
 
-/* The values that an enum has, and of which kinds it can be here. */
+/* The values of an enum, and whether this build has each. */
 static json_t *names_json(const struct parameter_info *p)
 {
     json_t *names = json_array();

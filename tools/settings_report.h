@@ -9,12 +9,12 @@
 
 /* Every capability and parameter. */
 void settings_print(FILE *to);
-/* One of them, with the rules about it. -1: there is none of that name. */
+/* One of them, with the rules about it. -1: no setting has that name. */
 int settings_print_one(const char *name, FILE *to);
 /* Every rule, a line each. */
 void rules_print(FILE *to);
 /*
  * All of it: {"capabilities": […], "parameters": […], "defaults": […], "rules": […]}. Numbers of 64
- * bits are strings, since not every reader of JSON has those.
+ * bits are strings, since not every JSON reader can hold them.
  */
 json_t *rules_json(void);

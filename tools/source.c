@@ -8,7 +8,7 @@
 #include "vmm/machine_snapshot.h"
 #include "vmm/machine_synth.h"
 
-/* A mix like a guest's, where the user leaves room for it. */
+/* The default mix, like a guest's, within the percentages that the user left free. */
 #define UNSAID         101U
 #define ZERO_PERCENT   30U
 #define RANDOM_PERCENT 15U

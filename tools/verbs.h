@@ -1,12 +1,11 @@
 /*
- * tools/verbs.h: one function per verb. argv is what stands behind it.
+ * tools/verbs.h: one function per verb. argv holds the words after the verb.
  */
 #pragma once
 
 #include "base/error.h"
 
-/* 0, or -1 with what the user is told: ERR_USAGE exits with 2, ERR_REPORT with 4, anything else
- * with 1. */
+/* 0, or -1 with the error for the user. Exit code: 2 for ERR_USAGE, 4 for ERR_REPORT, else 1. */
 int verb_recv(int argc, char **argv, struct error *err);
 int verb_send(int argc, char **argv, struct error *err);
 int verb_info(int argc, char **argv, struct error *err);

@@ -29,21 +29,21 @@ struct runner {
     const struct options *options;
     struct machine *machine;
     struct guest_report *report;
-    struct cpr cpr; /* what its memory came by */
+    struct cpr cpr; /* how its memory was handed over */
     struct vm *vm;
     struct vm_commands commands;
     struct memory_commands memory;
-    struct qmp_table tables[5]; /* what the monitor knows: for as long as there is one */
+    struct qmp_table tables[5]; /* the monitor's commands; they must live as long as it */
     struct qmp_registry registry;
-    struct qmp_server *server; /* NULL: nobody listens */
+    struct qmp_server *server; /* NULL: no monitor */
     struct cancel cancel;      /* a signal has come */
-    /* Of the migration that was to bring the guest. Written before the report is interrupted. */
+    /* Whether the incoming migration failed, and why. Written before the report is interrupted. */
     bool has_failed;
     struct error failure;
     struct guest_lines serial;
 };
 
-/* A file that somebody cuts while memory is mapped off it: there is nothing to go on with. */
+/* Another program has cut a file that guest memory is mapped from: we cannot continue. */
 static void on_sigbus(int number)
 {
     static const char text[] =
@@ -56,7 +56,7 @@ static void on_sigbus(int number)
 
 /* --- a guest that comes in ------------------------------------------------------------------- */
 
-/* Memory that a migration has begun to fill is no place for another. */
+/* Refuses memory that an earlier migration has begun to fill. */
 static int land(void *arg, const struct ram_set_rules *ram, struct landing **ret, struct error *err)
 {
     struct runner *r = arg;
@@ -65,7 +65,7 @@ static int land(void *arg, const struct ram_set_rules *ram, struct landing **ret
     if (r->machine->filled)
         return err_set(err, ERR_USAGE,
                        "a migration into this VM has failed: end it and start another");
-    here.mode = r->cpr.mode; /* what is set here is for going out */
+    here.mode = r->cpr.mode; /* the parameter `mode` is for outgoing migrations */
     return landing_machine_new(r->machine, &here, ret, err);
 }
 
@@ -78,7 +78,7 @@ static int read_incoming(const struct options *o, struct address *ret, bool *ret
     return 0;
 }
 
-/* It runs on, or is paused, as it was when it was saved; or as the user says here. */
+/* The guest runs or is paused as when it was saved, or as the user says here. */
 static int load_guest(struct runner *r, const struct address *from, struct error *err)
 {
     if (vm_incoming(r->vm, from, 0, true, 0, err) < 0)
@@ -164,7 +164,7 @@ static int replace(void *arg, const char *command, struct error *err)
     struct runner *r = arg;
 
     qmp_server_flush(r->server);
-    if (vm_is_quitting(r->vm)) /* said since the engine looked */
+    if (vm_is_quitting(r->vm)) /* quit came after the engine had looked */
         return err_set(err, ERR_CANCELLED, "cancelled");
     guest_lines_end(&r->serial);
     memory_backends_yield(r->memory.backends);
@@ -181,7 +181,7 @@ static void on_signal(void *arg)
     vm_quit(r->vm, "host-signal");
 }
 
-/* Who starts us knows from this line that the guest runs here: every vCPU has been heard. */
+/* The line tells the program that started us that the guest runs: every vCPU has been heard. */
 static void print_running(const struct runner *r)
 {
     const struct options *o = r->options;
@@ -191,7 +191,8 @@ static void print_running(const struct runner *r)
                r->machine->ram.blocks[0].used_bytes >> 20, o->cpus, o->cpus == 1 ? "" : "s");
 }
 
-/* Why, as in QEMU's event SHUTDOWN; who has said quit, or sent a signal, was first to say. */
+/* The reason, as in QEMU's event SHUTDOWN. A quit or a signal has given its own reason before, and
+ * the first one counts. */
 static const char *end_reason(const struct runner *r)
 {
     struct error ignored;
@@ -204,12 +205,12 @@ static const char *end_reason(const struct runner *r)
     return guest_report_ended(r->report, &code) ? "guest-shutdown" : "host-signal";
 }
 
-/* Until quit, a signal, the time that was asked for, or the guest's own end. */
+/* Waits until quit, a signal, the end of --run-for, or the guest's own end. */
 static void await_end(struct runner *r)
 {
     uint64_t deadline = deadline_in_ms(r->options->run_for_ms);
 
-    /* Whether a user's own will ever say anything is not known. */
+    /* A user's own payload may never say anything, so it is not waited for. */
     if (guest_report_wait(r->report, r->options->payload ? 0 : 1, 0, deadline)) {
         print_running(r);
         guest_report_wait(r->report, UINT64_MAX, 0, deadline);
@@ -227,7 +228,7 @@ static int start(struct runner *r, struct error *err)
         return -1;
     bool loads = comes && from.scheme == ADDRESS_FILE;
     vm_start(r->vm, r->options->paused);
-    /* Loaded first: who asks the monitor finds the guest of a file there. */
+    /* Loaded before the monitor starts: its clients then find the guest from the file. */
     if ((loads && load_guest(r, &from, err) < 0) || serve(r, err) < 0)
         return -1;
     return comes && !loads ? listen_for_guest(r, &from, err) : 0;
@@ -338,7 +339,7 @@ static int check(const struct options *o, struct error *err)
     return 0;
 }
 
-/* A program of one's own is for KVM: without it, its absence is the error. */
+/* A user's own payload needs KVM: without KVM it fails with that as the error. */
 static bool use_kvm(const struct runner *r)
 {
     const struct options *o = r->options;
@@ -346,7 +347,7 @@ static bool use_kvm(const struct runner *r)
 
     if (o->accel != ACCEL_BEST)
         return o->accel == ACCEL_KVM;
-    if (r->cpr.mode == MODE_CPR_EXEC) /* its guest stands still, and was here before */
+    if (r->cpr.mode == MODE_CPR_EXEC) /* its guest is paused, and ran here before */
         return machine_kvm_present();
     if (o->payload || machine_kvm_usable(&why) == 0)
         return true;
@@ -357,7 +358,7 @@ static bool use_kvm(const struct runner *r)
     return false;
 }
 
-/* Memory from elsewhere: what this process ran before, or another. */
+/* Takes memory over from the program that this process ran before, or from another process. */
 static int take_memory(struct runner *r, const struct options *o, struct error *err)
 {
     if (cpr_inherit(&r->cpr, err) < 0)
@@ -380,7 +381,7 @@ static int make_machine(struct runner *r, const struct vm_memory *memory, struct
         .bytes = memory->main.bytes,
         .cpus = o->cpus,
         .incoming = o->incoming != NULL,
-        /* The guest that comes left its memory in the source's own files. */
+        /* The memory of the guest that comes is in the source's own files. */
         .keep_files = o->incoming && settings_on(&o->settings, CAP_X_IGNORE_SHARED),
         .eager = o->eager,
         .backing = memory_backend_backing(&memory->main),

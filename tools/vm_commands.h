@@ -1,5 +1,5 @@
 /*
- * tools/vm_commands.h: the monitor's commands that are about our own guests: docs/qmp.md.
+ * tools/vm_commands.h: the monitor's commands about our own guests: docs/qmp.md.
  */
 #pragma once
 
@@ -12,5 +12,5 @@ struct vm_commands {
     struct guest_report *report;
 };
 
-/* `about` is used while the monitor lives. */
+/* `about` must live as long as the monitor. */
 struct qmp_table vm_guest_commands(struct vm_commands *about);

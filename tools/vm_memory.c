@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* In the words of the short options. */
+/* Main memory, from the short options. */
 static int short_form(const struct options *o, struct memory_backend_config *ret, struct error *err)
 {
     const struct memory_backing_config *b = &o->backing;
@@ -22,7 +22,7 @@ static int short_form(const struct options *o, struct memory_backend_config *ret
     return 0;
 }
 
-/* Instead of the short options. */
+/* Main memory, from a --memory-backend instead of the short options. */
 static int set_main(const struct options *o, const struct memory_backend_config *c,
                     struct vm_memory *ret, struct error *err)
 {

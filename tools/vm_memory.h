@@ -1,5 +1,5 @@
 /*
- * tools/vm_memory.h: what the command line says of a VM's memory, in its short and its long form.
+ * tools/vm_memory.h: reads a VM's memory from the command line, in its short and its long form.
  */
 #pragma once
 
@@ -13,8 +13,8 @@ struct vm_memory {
 };
 
 /*
- * Adds all backends that were said, main memory among them, to `all`: those that are not mapped
- * have their memory then, the others are for the machine to make.
+ * Adds all backends from the command line, main memory included, to `all`. Those that are not
+ * mapped into the guest get their memory here; the machine makes the memory of the others.
  */
 MUST_USE int vm_memory_read(const struct options *o, struct memory_backends *all,
                             struct vm_memory *ret, struct error *err);
