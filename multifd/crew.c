@@ -11,7 +11,7 @@ struct crew_member {
     struct thread thread;
 };
 
-/* Waits for an order behind `seen`; NULL: the crew ends. */
+/* Waits for an order after number `seen`; NULL: the crew ends, or the group has failed. */
 static void *next_order(struct crew_member *m, uint64_t *seen)
 {
     struct crew *c = m->crew;
@@ -71,8 +71,8 @@ int crew_carry_out(struct crew *c, void *order, struct error *err)
         c->pending = c->n;
         c->number++;
         pthread_cond_broadcast(&g->changed);
-        /* After a failure nobody starts any more, but the order is our caller's: wait for those
-         * who are still in it. They have been interrupted. */
+        /* After a failure no thread starts the order any more. But `order` is our caller's: wait
+         * for the threads that still use it. They have been interrupted. */
         while ((c->pending > 0 && !g->failed) || c->working > 0)
             channel_group_wait(g, DEADLINE_NEVER);
     }

@@ -1,8 +1,8 @@
 /*
- * multifd/crew.h: threads that all carry out the same order, and who waits for them: the round's
- * barrier. What an order is about is known to those who give it and those who do it.
+ * multifd/crew.h: worker threads that all carry out the same order while its giver waits for them:
+ * the round's barrier. Only the giver and the workers know what an order means.
  *
- * A failure is the group's: it ends the order for everyone, and no other is begun.
+ * A failure is the group's: it ends the order for all threads, and no other order is begun.
  */
 #pragma once
 
@@ -14,20 +14,20 @@
 #include "transport/channel_group.h"
 
 struct crew_ops {
-    /* By thread `i`: its part of the order. An error becomes the group's. */
+    /* Called by thread `i`: does its part of the order. An error becomes the group's. */
     int (*work)(void *arg, size_t i, void *order, struct error *err);
-    /* By thread `i`: it has waited for an order, or for the end. */
+    /* Called by thread `i` after it has waited for an order, or for the end. */
     void (*waited)(void *arg, size_t i, uint64_t ns);
-    /* Under the group's lock, when all have carried an order out. NULL: nothing is to be done. */
+    /* Called under the group's lock, when all threads have carried out an order. May be NULL. */
     void (*done)(void *arg, void *order);
 };
 
 struct crew_config {
     const struct crew_ops *ops;
-    const char *name; /* of the threads, before their number; lives as long as they */
+    const char *name; /* of the threads, before their number; must outlive them */
     struct channel_group *group;
     void *arg;
-    const struct cpu_places *places; /* where the threads run, by turns; NULL: anywhere */
+    const struct cpu_places *places; /* where the threads run, in turn; NULL: anywhere */
     size_t n;
 };
 
@@ -38,23 +38,23 @@ struct crew {
     struct crew_config config;
     struct crew_member *members;
 
-    /* Who gives orders: threads that run. */
+    /* Only for the thread that gives orders: how many threads run. */
     size_t n;
 
     /* Under the group's lock: one order at a time, numbered. */
-    uint64_t number; /* of the latest; a thread that has seen less has work */
+    uint64_t number; /* of the latest order; a thread that has seen a lower number has work */
     void *order;
     bool stop;
     size_t pending; /* threads that have not finished the latest order */
-    size_t working; /* threads that are in it now: they hold on to it */
+    size_t working; /* threads that are carrying it out now: they use `order` */
 };
 
-/* Starts the threads; when that fails, none is left and the crew is fit for crew_stop() only. */
+/* Starts the threads. After a failure no thread is left, and only crew_stop() may be called. */
 MUST_USE int crew_start(struct crew *c, const struct crew_config *config, struct error *err);
 /*
- * Gives the order, and returns when all have carried it out, or with the group's error when nobody
- * is in it any more. One thread at a time.
+ * Gives the order, and returns when all threads have carried it out; or with the group's error,
+ * when no thread uses `order` any more. One thread at a time.
  */
 MUST_USE int crew_carry_out(struct crew *c, void *order, struct error *err);
-/* Ends and joins the threads; a zeroed one, or a stopped one, is fine. */
+/* Ends and joins the threads. A zeroed or stopped crew is fine. */
 void crew_stop(struct crew *c);

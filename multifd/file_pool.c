@@ -8,7 +8,7 @@
 #include "ram/page_walk.h"
 #include "transport/file_channel.h"
 
-/* Of one call: more is not faster, and keeps a cancel waiting. */
+/* The limit of one write: more is not faster, and delays a cancel. */
 #define PIECE_PAGES 256
 
 struct file_writer {
@@ -20,8 +20,8 @@ struct file_writer {
     const struct ram_block *block; /* of the piece */
     uint64_t pages_offset;         /* where its first page is in the file */
     struct dirty_bitmap *written;
-    uint64_t first; /* page of the piece that is collected: neighbours in the file and in memory */
-    size_t n;
+    uint64_t first; /* page of the piece, whose pages are contiguous in the file and in memory */
+    size_t n;       /* pages in the piece */
     const uint8_t *bytes;
 
     /* Written by the thread, read by any. */
@@ -31,7 +31,7 @@ struct file_writer {
 struct file_pool {
     struct page_sink base;
     struct channel_group *group;
-    struct crew crew; /* not started: there are no threads */
+    struct crew crew; /* not started if there are no threads */
     const struct mapped_ram *mapped;
     struct dirty_bitmap *written;
     size_t n;
@@ -61,8 +61,8 @@ static int write_piece(struct file_writer *w, struct error *err)
     return 0;
 }
 
-/* Neighbours lie together in memory, too: a reader's buffer is written before it is filled again.
- */
+/* Pages that follow each other in the file do so in memory, too: the reader's buffer is written
+ * before it is filled again. */
 static int add_page(struct file_writer *w, uint64_t page, const uint8_t *bytes, struct error *err)
 {
     if (page != w->first + w->n || w->n == PIECE_PAGES) {
@@ -133,7 +133,7 @@ static const struct crew_ops crew_ops = {.work = work, .waited = waited};
 
 /* --- the sink --------------------------------------------------------------------------------- */
 
-/* What the round's end waits for has been written: `barrier` asks for nothing more. */
+/* At the round's end all its pages have been written: `barrier` needs nothing more. */
 static int pool_round(struct page_sink *sink, struct ram_round *round, bool barrier,
                       struct error *err)
 {
@@ -161,7 +161,7 @@ static void pool_free(struct page_sink *sink)
     free(pool);
 }
 
-/* Packets are calls that wrote. */
+/* `packets` counts write calls. */
 static const struct channel_stats *pool_stats(const struct page_sink *sink, size_t i,
                                               struct channel_traffic *ret)
 {

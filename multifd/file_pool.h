@@ -1,9 +1,10 @@
 /*
  * multifd/file_pool.h: a page_sink that puts every page at its place in a mapped-ram file.
  *
- * Rounds are claimed as by a send_pool, but there is no packet and no peer: what a page was before
- * is written over, so that the file has each page once. Which pages it has is noted; a page that
- * has become zero is only noted, and its old bytes stay.
+ * Threads claim a round's stripes as in a send_pool, but there is no packet and no peer: a new
+ * version of a page overwrites the old one, so that the file has each page once. `written` notes
+ * which pages the file has. A page that has become zero is only taken out of it: its old bytes stay
+ * in the file.
  */
 #pragma once
 
@@ -18,12 +19,12 @@ struct file_pool_config {
     const struct mapped_ram *mapped; /* where its pages go */
     struct dirty_bitmap *written;    /* which of them the file has */
     struct channel **channels;       /* file_channel_open(), of the group; they become the pool's */
-    const struct cpu_places *places; /* where the threads run, by turns; NULL: anywhere */
+    const struct cpu_places *places; /* where the threads run, in turn; NULL: anywhere */
     size_t n;                        /* 1 … MULTIFD_CHANNELS_MAX */
-    bool threads;                    /* one for each channel; without, whoever asks for a round
-                                        writes it, on the one channel */
+    bool threads;                    /* one for each channel; false: the thread that asks for a
+                                        round writes it, on the only channel */
 };
 
-/* Starts the threads. Takes the channels, also when it fails; fails as a send_pool does. */
+/* Starts the threads. Takes the channels, also when it fails. Errors are as in a send_pool. */
 MUST_USE int file_pool_new(const struct file_pool_config *config, struct page_sink **ret,
                            struct error *err);

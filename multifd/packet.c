@@ -86,7 +86,7 @@ int multifd_prefix_check(const uint8_t in[static MULTIFD_PREFIX_LEN], struct err
     return 0;
 }
 
-/* False where the bits are no method, or several. */
+/* False if the bits are not exactly one method. */
 static bool method_of(uint32_t flags, enum codec_method *ret)
 {
     for (size_t i = 0; i < ARRAY_LEN(method_flags); i++) {
@@ -103,7 +103,7 @@ int multifd_packet_decode(const uint8_t in[static MULTIFD_PACKET_LEN], struct mu
 {
     struct reader r = reader_of(in, MULTIFD_PACKET_LEN);
 
-    get_bytes(&r, 8); /* judged with the prefix */
+    get_bytes(&r, 8); /* multifd_prefix_check() has checked them */
     uint32_t flags = get_u32(&r), capacity = get_u32(&r), n_normal = get_u32(&r);
     ret->sync = flags & MULTIFD_SYNC;
     ret->n_normal = n_normal;
@@ -124,7 +124,7 @@ int multifd_packet_decode(const uint8_t in[static MULTIFD_PACKET_LEN], struct mu
                        "most %u together",
                        ret->n_zero, n_normal, capacity);
     if (n_normal + ret->n_zero == 0)
-        return 0; /* name, method and size mean nothing then, and old sources leave stale ones */
+        return 0; /* name, method and size mean nothing then; old sources leave stale values */
     if (!method_of(flags, &ret->method))
         return err_set(err, ERR_PEER, "multifd packet: flags 0x%x, not one method", flags);
     if (!memchr(name, 0, PACKET_NAME_LEN))

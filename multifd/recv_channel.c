@@ -21,8 +21,8 @@ static int receive(struct recv_channel *c, size_t min, unsigned flags, struct er
 }
 
 /*
- * Only a channel without pages since its last SYNC can be recalled: with some the main stream's end
- * is a failure anyway.
+ * Only a channel without pages since its last SYNC can be recalled: if there are such pages, the
+ * main stream's end is a failure anyway.
  */
 static int receive_prefix(struct recv_channel *c, enum recv_next *ret, struct error *err)
 {
@@ -38,7 +38,7 @@ static int receive_prefix(struct recv_channel *c, enum recv_next *ret, struct er
 
 int recv_channel_next(struct recv_channel *c, enum recv_next *ret, struct error *err)
 {
-    /* The prefix first: a packet of another kind may be shorter than ours. */
+    /* Reads the prefix first: a packet of another kind may be shorter than ours. */
     if (receive_prefix(c, ret, err) < 0)
         return -1;
     if (*ret != RECV_PACKET)
@@ -64,8 +64,8 @@ static int find_block(const struct recv_channel *c, const struct ram_map *map,
 }
 
 /*
- * Every offset of the packet, through the one door. iov[0…] become room for the normal pages,
- * neighbours as one piece; starts[i] is the offset of iov[i].
+ * Checks every offset of the packet with ram_span(). iov[0…] become the room for the normal pages;
+ * pages that follow each other are one piece. starts[i] is the offset of iov[i].
  */
 static int find_pages(struct recv_channel *c, const struct ram_block *b,
                       uint64_t starts[MULTIFD_PAGES], size_t *ret_n, struct error *err)
@@ -73,7 +73,7 @@ static int find_pages(struct recv_channel *c, const struct ram_block *b,
     const struct multifd_packet *p = &c->packet;
     size_t n_normal = p->n_normal, n_all = n_normal + p->n_zero;
     struct iovec *next = c->iov;
-    uint64_t end = 1; /* of the page before; no page's beginning */
+    uint64_t end = 1; /* of the previous page; at first 1, where no page begins */
 
     for (size_t i = 0; i < n_all; i++) {
         uint64_t offset = p->offsets[i];
@@ -97,7 +97,7 @@ static int find_pages(struct recv_channel *c, const struct ram_block *b,
     return 0;
 }
 
-/* The payload into iov[0…n), and as much of the next packet's layout as has come with it. */
+/* Receives the payload into iov[0…n), and the part of the next packet that has come with it. */
 static int receive_payload(struct recv_channel *c, size_t n, size_t payload, struct error *err)
 {
     size_t len;
@@ -130,13 +130,13 @@ static int unpack_pages(struct recv_channel *c, const struct iovec *places, size
     return 0;
 }
 
-/* The packet's normal pages into `places`, which hold as much. */
+/* Receives the packet's normal pages into `places`, which have exactly this size. */
 static int bring_pages(struct recv_channel *c, const struct iovec *places, size_t n,
                        struct error *err)
 {
     if (c->packet.method != CODEC_NONE)
         return unpack_pages(c, places, n, err);
-    memmove(c->iov, places, n * sizeof(places[0])); /* receiving consumes them */
+    memmove(c->iov, places, n * sizeof(places[0])); /* receiving changes them */
     return receive_payload(c, n, c->packet.n_normal * RAM_PAGE_SIZE, err);
 }
 
@@ -159,7 +159,7 @@ static int make_buffer(struct recv_channel *c, const struct ram_block *b, struct
 {
     if (c->pages || !page_place_is_buffered(b))
         return 0;
-    c->pages = aligned_alloc(RAM_PAGE_SIZE, MULTIFD_PAYLOAD_MAX); /* as a disk likes it */
+    c->pages = aligned_alloc(RAM_PAGE_SIZE, MULTIFD_PAYLOAD_MAX); /* aligned: better for disks */
     return c->pages ? 0 : err_sys(err, "memory for a packet's pages");
 }
 
@@ -175,8 +175,8 @@ static int zero_pages(struct recv_channel *c, struct ram_block *b, struct error 
 }
 
 /*
- * The first packet with pages, on whichever channel, tells the method where it is not pinned; all
- * others must have it.
+ * If no method was agreed, the first packet with pages on any channel decides it. All other packets
+ * must have the same method.
  */
 static int check_method(struct recv_channel *c, struct error *err)
 {

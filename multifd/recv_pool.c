@@ -17,11 +17,11 @@ struct recv_pool {
     bool gap_awaited;  /* the main thread waits for channels to join */
     struct uuid uuid;  /* of the first hello; the others must have the same */
     uint64_t flushes;  /* how many the main stream has reached */
-    uint64_t released; /* channels go on behind their SYNC of this number */
+    uint64_t released; /* channels may go on after their SYNC of this number */
     bool complete;     /* the main stream is; the channels' threads read what has come by now */
-    bool over;         /* they have read it, and no page was among it */
-    uint64_t missing;  /* packets at the last flush that others' numbers speak of */
-    bool goodbyes;     /* an end without the protocol's goodbye is a failure */
+    bool over;         /* they have read it, and it had no page */
+    uint64_t missing;  /* at the last flush: packets that have not come, by the others' numbers */
+    bool goodbyes;     /* an end without the protocol's close message is a failure */
     const struct channel *main;
     const struct ram_map *map; /* NULL: the list is not known yet */
     struct populate *populate;
@@ -80,7 +80,7 @@ static int check_join(struct recv_pool *pool, const struct multifd_hello *hello,
                        hello->id);
     if (pool->complete)
         return err_set(err, ERR_PEER, "multifd hello: the main stream is complete");
-    /* The first flush is the setup's and carries no page: missing that one is harmless. */
+    /* No pages come before the first flush, which belongs to the setup: missing it is harmless. */
     if (pool->flushes > 1)
         return err_set(err, ERR_PEER, "multifd hello: channel joined behind a round's end");
     if (pool->n > 0)
@@ -120,7 +120,7 @@ int recv_pool_join(struct recv_pool *pool, struct channel *channel,
     return 0;
 }
 
-/* Under the lock: no channel can still come to the SYNC of this number. */
+/* Under the lock: every channel has consumed the SYNC of this number, or has ended. */
 static bool all_came(const struct recv_pool *pool, uint64_t number)
 {
     for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
@@ -132,12 +132,12 @@ static bool all_came(const struct recv_pool *pool, uint64_t number)
     return true;
 }
 
-/* Looks that make up a limit: counted, not timed, so that a process that was stopped for a while
- * does not take its own absence for the peer's silence. */
+/* How many looks make up a time limit. Looks are counted, so that a process that was stopped for a
+ * while does not take its own pause for the peer's silence. */
 #define SILENCE_LOOKS 8
 
-/* Under the lock: bytes that have come on any connection. *ret_busy: somebody is at work on some,
- * or main's path is gone, which main's own reader ends when it lasts too long. */
+/* Under the lock: bytes that have come on all connections. *ret_busy: a thread is working on what
+ * has come, or main's path is lost; main's own reader fails if that lasts too long. */
 static uint64_t bytes_of_all(const struct recv_pool *pool, bool *ret_busy)
 {
     uint64_t bytes = atomic_load_explicit(&pool->main->bytes_received, memory_order_relaxed);
@@ -157,9 +157,9 @@ static uint64_t bytes_of_all(const struct recv_pool *pool, bool *ret_busy)
 }
 
 /*
- * Under the lock: waits until the main stream has come to flush `number`, or to its end. False: it
- * never will. A flush's word is written with its SYNC packets, so while one of these is here, main
- * and the channels that lack theirs may not all be silent.
+ * Under the lock: waits until the main stream has passed flush `number`, or is complete. False: it
+ * never will. The source writes a flush's word together with its SYNC packets: once one of them has
+ * come, main and the channels that lack theirs must not all be silent.
  */
 static bool wait_released(struct recv_pool *pool, uint64_t number)
 {
@@ -190,7 +190,7 @@ static int silent_main(const struct recv_pool *pool, const struct recv_channel *
                    (unsigned long long)c->syncs);
 }
 
-/* Stops at a SYNC until the main stream has come to the flush of the same number. */
+/* Stops at a SYNC until the main stream has passed the flush of the same number. */
 static int stop_at_sync(struct recv_pool *pool, struct recv_channel *c, bool *ret_go,
                         struct error *err)
 {
@@ -213,8 +213,9 @@ static int refuse_late_pages(struct error *err)
 }
 
 /*
- * The first pages since the last SYNC. They may come before the main thread has read the list: then
- * they wait for it. After the main stream's end they are refused before any reaches guest memory.
+ * For the first pages since the last SYNC. If they come before the main thread has read the block
+ * list, waits for the list. After the main stream's end, refuses them before any reaches guest
+ * memory.
  */
 static int admit_pages(struct recv_pool *pool, struct recv_channel *c, bool *ret_go,
                        struct error *err)
@@ -229,8 +230,8 @@ static int admit_pages(struct recv_pool *pool, struct recv_channel *c, bool *ret
     return rc;
 }
 
-/* Under the lock: a channel of which not all is read that had come before the main stream's end, or
- * NULL. */
+/* Under the lock: a channel that has not yet read all that had come before the main stream's end,
+ * or NULL. */
 static const struct recv_channel *first_loud(const struct recv_pool *pool)
 {
     for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
@@ -242,7 +243,8 @@ static const struct recv_channel *first_loud(const struct recv_pool *pool)
     return NULL;
 }
 
-/* All that had come before the recall is read. What comes now is waited for as before: the end. */
+/* All that had come before the recall has been read. From now on the thread waits without recall:
+ * only the channel's end should come. */
 static void fall_quiet(struct recv_pool *pool, struct recv_channel *c)
 {
     c->channel->recall = NULL;
@@ -269,7 +271,7 @@ static int serve_packet(struct recv_pool *pool, struct recv_channel *c, bool *re
     atomic_fetch_add_explicit(&c->stats.packets, 1, memory_order_relaxed);
     c->highest = MAX(c->highest, c->packet.number);
     if (c->packet.n_normal + c->packet.n_zero > 0) {
-        /* Only this thread writes the two: it needs no lock to read them. */
+        /* Only this thread writes covered_by and syncs: it needs no lock to read them. */
         if (c->covered_by <= c->syncs && admit_pages(pool, c, ret_go, err) < 0)
             return -1;
         if (!*ret_go)
@@ -280,11 +282,11 @@ static int serve_packet(struct recv_pool *pool, struct recv_channel *c, bool *re
     return c->packet.sync ? stop_at_sync(pool, c, ret_go, err) : 0;
 }
 
-/* How long whoever reads a channel has been waiting for its peer in vain. */
+/* How long a channel's reader has been waiting for its peer without receiving anything. */
 struct silence {
     const struct channel *channel;
-    uint64_t bytes, limit_ns; /* limit 0: for ever */
-    unsigned looks;           /* at which nothing had come since the one before */
+    uint64_t bytes, limit_ns; /* limit_ns 0: no limit */
+    unsigned looks;           /* in a row at which nothing new had come */
 };
 
 static struct silence silence_of(const struct channel *c, uint64_t limit_ms)
@@ -297,9 +299,9 @@ static struct silence silence_of(const struct channel *c, uint64_t limit_ms)
 }
 
 /*
- * Under the lock: waits for a change in the group, until the next look at most. False: the channel
- * has been silent for the whole limit. Being busy with what has come is not silence, and an outage
- * is the network's: the channel's own receiver ends it when it has lasted too long.
+ * Under the lock: waits for a change in the group, at most until the next look. False: the channel
+ * has been silent for the whole limit. It is not silent while its thread works on what has come,
+ * or while the network's path is lost: the channel's own receiver fails if that lasts too long.
  */
 static bool wait_unless_silent(struct channel_group *g, struct silence *s)
 {
@@ -316,13 +318,13 @@ static bool wait_unless_silent(struct channel_group *g, struct silence *s)
 }
 
 /*
- * Under the lock. A source closes its channels when the main stream is written: what is left of
- * that must be on its way. False: the main stream is silent too.
+ * Under the lock: waits for the main stream's end. A source closes its channels only after it has
+ * written the main stream, so the rest of that must be on its way. False: main is silent too.
  */
 static bool main_completes(struct recv_pool *pool)
 {
     while (!pool->main && !pool->over && !pool->group->failed)
-        channel_group_wait(pool->group, DEADLINE_NEVER); /* its coming has a deadline elsewhere */
+        channel_group_wait(pool->group, DEADLINE_NEVER); /* main's arrival has its own deadline */
     if (!pool->main)
         return true;
     struct silence silence = silence_of(pool->main, pool->config.stall_timeout_ms);
@@ -340,7 +342,7 @@ static void end_channel(struct recv_pool *pool, struct recv_channel *c)
     pthread_mutex_lock(&pool->group->lock);
     c->ended = true;
     bool awaited = c->syncs < pool->flushes || (pool->complete && !first_loud(pool));
-    if (awaited || !pool->main) /* who waits for main waits for this as well */
+    if (awaited || !pool->main) /* a thread that waits for main waits for this as well */
         pthread_cond_broadcast(&pool->group->changed);
     bool cut = c->channel->cut && pool->goodbyes && !pool->complete;
     bool completes = !cut && main_completes(pool);
@@ -362,7 +364,7 @@ void recv_pool_serve(struct recv_pool *pool, struct recv_channel *c)
     while (go) {
         if (serve_packet(pool, c, &go, &err) < 0) {
             err_in(&err, "channel %u", c->id);
-            /* Behind the end of the main stream nothing that a channel says matters. */
+            /* After the end of the main stream nothing that a channel sends matters. */
             pthread_mutex_lock(&pool->group->lock);
             bool over = pool->over;
             pthread_mutex_unlock(&pool->group->lock);
@@ -398,7 +400,7 @@ void recv_pool_open(struct recv_pool *pool, const struct ram_map *map, struct po
     pthread_mutex_unlock(&pool->group->lock);
 }
 
-/* Under the lock. The id that is missing, or -1. */
+/* Under the lock. The lowest id that is missing, or -1. */
 static int first_gap(const struct recv_pool *pool, bool some)
 {
     size_t want = MAX(pool->config.n_expected, some ? 1U : 0U);
@@ -436,7 +438,7 @@ int recv_pool_complete(struct recv_pool *pool, bool some, const bool *left, stru
     int gap, rc = 0;
 
     pthread_mutex_lock(&g->lock);
-    /* The source connects all channels before main's first byte. */
+    /* From now on: the source connects all channels before it sends main's first byte. */
     uint64_t deadline = deadline_in_ms(pool->config.join_timeout_ms);
     pool->gap_awaited = true;
     while ((gap = first_gap(pool, some)) >= 0 && !g->failed && !(left && *left)) {
@@ -461,7 +463,7 @@ int recv_pool_complete(struct recv_pool *pool, bool some, const bool *left, stru
     return rc;
 }
 
-/* Under the lock. The first channel that has not consumed `syncs` of them, or NULL. */
+/* Under the lock. The first channel that has consumed fewer than `syncs` SYNCs, or NULL. */
 static struct recv_channel *behind(struct recv_pool *pool, uint64_t syncs)
 {
     for (size_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
@@ -472,8 +474,8 @@ static struct recv_channel *behind(struct recv_pool *pool, uint64_t syncs)
 }
 
 /*
- * Under the lock. 0 when all have come to the flush. A flush's SYNC packets were written before its
- * word: a channel that stays silent in front of one never will bring it.
+ * Under the lock. 0 when all channels have come to the flush. The source writes a flush's SYNC
+ * packets before its word: a channel that stays silent until the limit will never bring its SYNC.
  */
 static int await_syncs(struct recv_pool *pool, struct error *err)
 {
@@ -503,8 +505,8 @@ static int await_syncs(struct recv_pool *pool, struct error *err)
 }
 
 /*
- * Under the lock, at a flush, where no channel reads on. A source numbers its packets from 0, over
- * all channels, whichever of them it is that we do not know.
+ * Under the lock, at a flush, while no channel reads on. A source numbers its packets from 0, over
+ * all its channels: a gap shows packets of a channel that we do not know.
  */
 static uint64_t count_missing(const struct recv_pool *pool)
 {
@@ -540,7 +542,7 @@ int recv_pool_check_numbers(struct recv_pool *pool, bool expected, struct error 
 
 int recv_pool_flush(struct recv_pool *pool, struct error *err)
 {
-    if (recv_pool_complete(pool, false, NULL, err) < 0) /* a late channel may have left a gap */
+    if (recv_pool_complete(pool, false, NULL, err) < 0) /* a late channel may leave a gap */
         return -1;
     pthread_mutex_lock(&pool->group->lock);
     pool->flushes++;
@@ -554,7 +556,7 @@ int recv_pool_flush(struct recv_pool *pool, struct error *err)
     return rc;
 }
 
-/* Under the lock. The source's last flush must have covered all that this channel brought. */
+/* Under the lock. The source's last flush must come after all pages that this channel brought. */
 static int check_finished(const struct recv_pool *pool, const struct recv_channel *c,
                           struct error *err)
 {
@@ -569,9 +571,9 @@ static int check_finished(const struct recv_pool *pool, const struct recv_channe
 }
 
 /*
- * Under the lock. Each channel's own thread reads what has come by now, as it may have received
- * some of it already. It waits for the rest of a packet that has begun, which the stall timeout
- * bounds; twice that bounds a peer that sends packets without pages for ever.
+ * Under the lock. Each channel's own thread reads what has come by now, because it may have
+ * received a part of it already. It waits for the rest of a packet that has begun, at most for the
+ * stall timeout. Twice that is the limit for a peer that keeps sending packets without pages.
  */
 static int await_quiet(struct recv_pool *pool, struct error *err)
 {
@@ -580,7 +582,7 @@ static int await_quiet(struct recv_pool *pool, struct error *err)
 
     pool->complete = true;
     cancel_request(&pool->recall);
-    pthread_cond_broadcast(&pool->group->changed); /* those that wait at a SYNC of no flush */
+    pthread_cond_broadcast(&pool->group->changed); /* for channels at a SYNC without a flush */
     while (first_loud(pool) && !pool->group->failed) {
         if (!channel_group_wait(pool->group, deadline) && (c = first_loud(pool)))
             return err_set_with(

@@ -4,17 +4,18 @@
 
 #include "base/clock.h"
 
-/* Pieces of a packet up to which a call for each is cheaper than copying them in one. */
+/* Up to this many pieces of a packet, a call for each is cheaper than one call that copies them. */
 #define FILE_PIECES_MAX 16
 
-#define OFFERED_MAX 64 /* blocks; a machine's large ones come first */
+#define OFFERED_MAX 64 /* blocks; a machine's large blocks come first */
 
 static void count(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-/* iov[1…] become the normal pages where they are, neighbours as one piece. Returns how many. */
+/* iov[1…] become the places of the normal pages; pages that follow each other in memory are one
+ * piece. Returns how many pieces. */
 static size_t gather_pages(struct send_channel *c)
 {
     struct iovec *last = &c->iov[0];
@@ -49,8 +50,8 @@ static bool lie_together(const uint64_t *offsets, size_t n_normal)
 }
 
 /*
- * The page cache's own pages go out, uncopied: most of what sending costs. A call for each piece,
- * so it is for pages that lie together.
+ * Sends the page cache's own pages without the copy, which is most of what sending costs. It takes
+ * a call for each piece, so it is only for pages that form few pieces.
  */
 static int send_from_file(struct send_channel *c, size_t n_normal, struct error *err)
 {
@@ -68,7 +69,7 @@ static int send_from_file(struct send_channel *c, size_t n_normal, struct error 
     return 0;
 }
 
-/* Copied first: the guest may write a page while it is packed. */
+/* The pages are copied first: the guest may write a page while it is packed. */
 static int pack_pages(struct send_channel *c, size_t n_pieces, struct error *err)
 {
     uint64_t since = clock_ns();
@@ -88,7 +89,7 @@ static int pack_pages(struct send_channel *c, size_t n_pieces, struct error *err
     return 0;
 }
 
-/* iov[1…] becomes the packet's payload, of *ret_n pieces. */
+/* iov[1…] become the packet's payload, of *ret_n pieces. */
 static int make_payload(struct send_channel *c, size_t *ret_n, struct error *err)
 {
     size_t n = gather_pages(c);
@@ -115,7 +116,7 @@ static void encode_packet(struct send_channel *c)
     p->n_normal = p->n_zero = 0;
 }
 
-/* iov[0] is soon written again: only the pages can be borrowed. */
+/* The header in iov[0] is soon overwritten: only the pages can be borrowed. */
 static int send_borrowed(struct send_channel *c, size_t n_pieces, struct error *err)
 {
     channel_reserve(c->channel, iov_total(c->iov, 1 + n_pieces));
@@ -128,7 +129,7 @@ static int send_packet(struct send_channel *c, struct error *err)
 {
     size_t n, n_normal = c->packet.n_normal;
 
-    page_walk_release(&c->walk); /* they are gone before the next page is asked for */
+    page_walk_release(&c->walk); /* its pages are sent before the walk goes on */
     if (make_payload(c, &n, err) < 0)
         return -1;
     encode_packet(c);
@@ -147,9 +148,9 @@ static int send_collected(struct send_channel *c, struct error *err)
 }
 
 /*
- * To another host, and uncompressed. On this one the receiver copies out of the page cache what the
- * sender has just looked at, page by page: dearer for both than one more copy that is still in the
- * cache when it is read.
+ * True for pages that go to another host uncompressed. On the same host the receiver would copy
+ * them out of the page cache page by page, after the sender has read them for the zero check: for
+ * both that costs more than one more copy that is still in the CPU's cache when it is read.
  */
 static bool goes_from_file(const struct send_channel *c)
 {
@@ -157,7 +158,7 @@ static bool goes_from_file(const struct send_channel *c)
            channel_sends_files(c->channel);
 }
 
-/* What is collected is sent, and what comes next is of the walk's block. */
+/* Sends what is collected, and prepares the packet for the walk's block. */
 static int begin_packet(struct send_channel *c, struct ram_round *round, struct error *err)
 {
     if (send_collected(c, err) < 0)
@@ -172,7 +173,7 @@ static int begin_packet(struct send_channel *c, struct ram_round *round, struct 
     return 0;
 }
 
-/* Sorts the walk's page into the packet, which is sent when it is full. */
+/* Adds the walk's page to the packet, and sends the packet when it is full. */
 static int collect(struct send_channel *c, const struct walked_page *page, struct error *err)
 {
     uint64_t offset = page->page << RAM_PAGE_BITS;
@@ -190,7 +191,7 @@ static int collect(struct send_channel *c, const struct walked_page *page, struc
     return c->packet.n_normal + c->packet.n_zero == MULTIFD_PAGES ? send_packet(c, err) : 0;
 }
 
-/* What is not offered is sent all the same. */
+/* Only helps: memory that is not offered can be sent as well. */
 static void offer_memory(struct send_channel *c, const struct ram_map *map)
 {
     struct iovec pieces[OFFERED_MAX];
@@ -206,7 +207,8 @@ static void offer_memory(struct send_channel *c, const struct ram_map *map)
 
 int send_channel_round(struct send_channel *c, struct ram_round *round, struct error *err)
 {
-    /* Lent pages stay the kernel's: they cannot be in a buffer that is soon filled again. */
+    /* The kernel may read borrowed pages later: they must not be in a buffer that is soon refilled.
+     */
     unsigned flags = c->channel->borrows ? 0 : PAGE_WALK_READS;
     struct walked_page page;
     int event, rc;

@@ -5,11 +5,11 @@
 #include "multifd/crew.h"
 #include "multifd/send_channel.h"
 
-/* What all workers do together. */
+/* What all worker threads do together. */
 struct order {
     struct ram_round *round; /* NULL: none */
     bool barrier;
-    uint64_t finish_ms; /* not 0: the last order, with patience for the peer */
+    uint64_t finish_ms; /* not 0: close the channels, and wait at most so long for the peer */
 };
 
 struct send_pool {
@@ -20,7 +20,7 @@ struct send_pool {
     enum codec_method method;
     uint64_t copied_sends; /* of all channels, at the latest barrier; under the lock */
     size_t n;
-    struct send_channel channels[]; /* a thread each */
+    struct send_channel channels[]; /* one thread for each */
 };
 
 /* --- the threads ------------------------------------------------------------------------------ */
@@ -44,7 +44,7 @@ static void waited(void *arg, size_t i, uint64_t ns)
     atomic_fetch_add_explicit(&pool->channels[i].stats.wait_ns, ns, memory_order_relaxed);
 }
 
-/* Behind a barrier every send is done, and known to have been copied or not. */
+/* After a barrier every send is complete, and it is known whether the kernel copied it. */
 static void count_missed(void *arg, void *given)
 {
     struct send_pool *pool = arg;
