@@ -77,7 +77,7 @@ uint8_t *bench_memory(size_t len)
     return p;
 }
 
-/* In a process of its own: its peak is not ours, and what it does not get is no failure. */
+/* In another process: our peak memory stays as it is, and running out of memory is no error. */
 void bench_warm(size_t len)
 {
     pid_t pid = fork();
@@ -175,7 +175,7 @@ struct figure {
 struct verdict {
     double gb_per_s, gb_per_cpu_s;
     bool limited;
-    double of_limit, of_limit_cpu; /* parts of the limits' rate */
+    double of_limit, of_limit_cpu; /* as parts of the limits' rate */
 };
 
 static const struct figure *figure_of(const struct bench *b, const struct figure *figures,
@@ -282,7 +282,7 @@ void bench_run(const struct bench *b, const struct bench_options *o)
         err(1, "memory");
     for (int rep = 0; rep < o->reps; rep++) {
         for (size_t k = 0; k < b->n_rows; k++) {
-            size_t i = (k + (size_t)rep) % b->n_rows; /* nobody always has the same neighbour */
+            size_t i = (k + (size_t)rep) % b->n_rows; /* no row always starts a repetition */
 
             if (b->warm_bytes > 0)
                 bench_warm(b->warm_bytes);

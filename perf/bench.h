@@ -1,7 +1,7 @@
 /*
- * perf/bench.h: what the micro-benchmarks have in common: their options, rows that take turns with
- * memory warmed before each, medians, a table, JSON. A program of rows that are measured beside the
- * physical limit of each is bench_main() and its table. What fails ends the program.
+ * perf/bench.h: what the micro-benchmarks have in common: their options, rows that are measured by
+ * turns, medians, a table, JSON. A program that compares each row with its physical limit fills a
+ * struct bench and calls bench_run(). Any failure ends the program.
  */
 #pragma once
 
@@ -21,15 +21,16 @@ struct bench_options {
     const char *argument; /* or NULL */
 };
 
-/* `reps` and `quick_reps` where --reps is not given. Ends the program on --help and mistakes. */
+/* `reps`, or with --quick `quick_reps`, is the default of --reps. Ends the program after --help and
+ * on a usage error. */
 struct bench_options bench_options(int argc, char **argv, const char *usage, int reps,
                                    int quick_reps);
 
-/* Ends the program where rc < 0. */
+/* Ends the program if rc < 0. */
 void bench_must(int rc, const struct error *err);
-/* With huge pages, as a guest's memory should have them, and touched. Never freed. */
+/* Memory with huge pages, as a guest's memory should have, and already touched. Never freed. */
 uint8_t *bench_memory(size_t len);
-/* Touches and frees so much: what a hypervisor took back is slow to touch for the first time. */
+/* Touches and frees `len` bytes: memory that a hypervisor took back is slow at the first touch. */
 void bench_warm(size_t len);
 void bench_stay_on_one_core(void);
 
@@ -37,7 +38,7 @@ uint64_t bench_thread_cpu_ns(void);
 uint64_t bench_process_cpu_ns(void);
 
 double bench_median(const double *samples, int n);
-/* The median of a/b, repetition by repetition: what else the machine did then was the same. */
+/* The median of a[i] / b[i]. Both values of a repetition were measured under the same load. */
 double bench_quotient(const double *a, const double *b, int n);
 json_t *bench_samples(const double *samples, int n);
 
@@ -52,13 +53,13 @@ struct bench_time bench_since(struct bench_time began);
 
 struct bench_row {
     const char *name;
-    /* Moves or looks at `bytes` bytes of *work. Only what is between bench_now() and bench_since()
+    /* Moves or reads `bytes` bytes of *work. Only the time between bench_now() and bench_since()
      * counts. */
     struct bench_time (*run)(const struct bench_row *row, void *work);
     const void *what; /* the row's own parameter */
-    /* Rows whose times together are the least that this one could take, by name; NULL: none. */
+    /* Names of the rows whose times add up to the least that this row could take; NULL: none. */
     const char *limits[2];
-    double wanted; /* part of that rate; 0: nothing is promised */
+    double wanted; /* the part of that limit's rate to reach; 0: nothing is promised */
 };
 
 struct bench {
@@ -66,8 +67,8 @@ struct bench {
     const struct bench_row *rows;
     size_t n_rows;
     void *work;
-    uint64_t bytes;      /* that every row handles */
-    uint64_t warm_bytes; /* that a row touches for the first time; 0: none */
+    uint64_t bytes;      /* how many every row handles */
+    uint64_t warm_bytes; /* how many a row touches for the first time; 0: none */
     const char *note;    /* a line under the table, or NULL */
 };
 

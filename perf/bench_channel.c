@@ -1,6 +1,7 @@
 /*
- * perf/bench_channel.c: how fast one channel moves packets of pages, through each engine, beside
- * the socket alone: sendmsg and recvmsg of the same buffers over a connection that is tuned alike.
+ * perf/bench_channel.c: how fast one channel moves packets of pages with each engine, compared with
+ * the socket alone: sendmsg and recvmsg of the same buffers over a connection with the same
+ * options.
  */
 #include <err.h>
 #include <limits.h>

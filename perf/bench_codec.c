@@ -1,9 +1,10 @@
 /*
  * perf/bench_codec.c: how fast pages are packed and unpacked on one core, and how small they get:
- * every implementation of compress/ beside the library it uses, on the same pages in the same run,
- * taking turns. Ours copies the pages first, as it must; a library gets them where they lie.
+ * every implementation of compress/ is compared with the library that it uses, on the same pages in
+ * the same run, by turns. Our code copies the pages first, as it must; a library gets them in
+ * place.
  *
- * Time is the thread's CPU time, so that neighbours on the core do not count.
+ * Time is the thread's CPU time, so that other programs on the core do not count.
  */
 #include <err.h>
 #include <libgen.h>
@@ -28,7 +29,7 @@
 #define PACKET       CODEC_INPUT_MAX
 #define PACKET_PAGES (PACKET / PAGE)
 
-static struct error error; /* of ours; whatever fails ends the program */
+static struct error error; /* for calls of our own code; any failure ends the program */
 
 static void ours(int rc)
 {
@@ -47,7 +48,7 @@ struct packing;
 
 struct pack_ops {
     void *(*open)(const struct packing *p);
-    /* One packet; what it becomes stands until the next call. */
+    /* Packs one packet; *ret is valid until the next call. */
     size_t (*pack)(void *state, const uint8_t *in, const uint8_t **ret);
     void (*close)(void *state);
 };
@@ -56,7 +57,7 @@ struct packing {
     const char *name;
     int level;
     const struct pack_ops *ops;
-    const char *codec; /* where it is ours */
+    const char *codec; /* if it is ours, else NULL */
     bool quick;        /* also in a quick run */
 };
 
@@ -180,7 +181,7 @@ static size_t zstd_pack(void *state, const uint8_t *in, const uint8_t **ret)
     return len;
 }
 
-/* As QEMU does it: one frame for ever. */
+/* As QEMU does it: one frame that never ends. */
 static size_t zstd_pack_endless(void *state, const uint8_t *in, const uint8_t **ret)
 {
     ZSTD_inBuffer from = {in, PACKET, 0};
@@ -245,10 +246,10 @@ struct unpack_ops {
 
 struct unpacking {
     const char *name;
-    size_t stream; /* of which packing */
+    size_t stream; /* the packing that made its input */
     const struct unpack_ops *ops;
-    const char *codec; /* where it is ours */
-    bool scattered;    /* into a place for each page */
+    const char *codec; /* if it is ours, else NULL */
+    bool scattered;    /* each page goes to a place of its own */
 };
 
 static void *ours_unpack_open(const struct unpacking *u)
@@ -417,7 +418,7 @@ static void load(struct work *w, const char *path, size_t max_packets)
         if (fread(page, PAGE, 1, f) != 1) {
             if (n == 0 || n >= PACKET_PAGES)
                 break;
-            rewind(f); /* too small for a packet: it comes again */
+            rewind(f); /* too small for a packet: read it again */
         } else if (memcmp(page, zeros, PAGE) != 0) {
             memcpy(w->pages + n++ * PAGE, page, PAGE);
         }
@@ -429,7 +430,7 @@ static void load(struct work *w, const char *path, size_t max_packets)
     w->places = bench_memory(w->n_packets * PACKET);
 }
 
-/* By the program beside us; the file goes when we do. */
+/* Runs make_image from our own folder; the file is removed when this program ends. */
 static const char *make_image(const char *size)
 {
     static char path[PATH_MAX] = "/tmp/ramjet-bench-XXXXXX";
@@ -456,7 +457,7 @@ static const char *make_image(const char *size)
 
 /* --- measuring ------------------------------------------------------------------------------- */
 
-/* What a packing has made, kept for unpacking. */
+/* The output of a packing, kept for unpacking. */
 struct stream {
     uint8_t *bytes;
     size_t *len; /* of each packet */
@@ -491,7 +492,7 @@ static double run_packing(const struct packing *p, const struct work *w, struct 
     return mb_per_s(w, ns);
 }
 
-/* Page `i` of a packet that is scattered: no two neighbours are together. */
+/* The place of page `i` in a scattered packet: no two neighbours stay together. */
 static size_t place_of(size_t i)
 {
     return i * 45 % PACKET_PAGES;
@@ -590,9 +591,9 @@ static double ratio(const struct results *r, size_t packing)
 static const struct promise {
     const char *what;
     bool unpacking;
-    size_t a, b; /* a is to be so many times as fast as b … */
+    size_t a, b; /* a must be `speed` times as fast as b … */
     double speed;
-    double smaller; /* … and to pack to this part of b's ratio; 0: no matter */
+    double smaller; /* … and reach this part of b's ratio; 0: any ratio will do */
 } promises[] = {
     {"igzip 1 against zlib 1, packing", false, IGZIP_1, ZLIB_1, 5, 0.95},
     {"zstd 1 against the library, packing", false, ZSTD_1, LIB_ZSTD_1, 0.9, 0},

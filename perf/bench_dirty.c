@@ -1,9 +1,9 @@
 /*
  * bench_dirty [MIB [RUNS [GUEST]]]: what it costs to know which pages a guest under KVM writes: all
- * dirty sources side by side, in one run and by turns. The guest has one vCPU; `counter`, if not
- * said, reads and writes every page one after the other. What it verifies per second, with and
- * without a source, is its own word. A round is 100 ms of the guest and a sync, and for the log the
- * arming of what was dirty.
+ * dirty sources compared, in one run and by turns. The guest has one vCPU. The default guest,
+ * `counter`, reads and writes every page one after the other. The guest itself reports how many
+ * pages it verifies per second, with and without a source. A round is 100 ms of the guest and a
+ * sync, and for the log the arming of the pages that were dirty.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@ struct figures {
     double before, during, after; /* pages/s that the guest verifies */
     double start_ms, stop_ms;
     double round_ms;      /* host's time for a round: sync, and arming */
-    double ns_per_page;   /* the same, for a dirty page */
+    double ns_per_page;   /* the same time for each dirty page */
     double dirty_percent; /* of memory, in a round */
 };
 
@@ -50,7 +50,7 @@ static uint64_t verified(struct machine *m)
     return verdict.pages_verified;
 }
 
-/* Lets it run for a second, and longer where it has not been through its memory. */
+/* Lets the guest run for a second, or longer until it has been through its memory. */
 static double rate(struct machine *m, uint64_t pages)
 {
     uint64_t first = verified(m), from = clock_ns();
@@ -93,7 +93,7 @@ static void rounds(struct machine *m, struct figures *f)
         if (m->dirty->ops->sync(m->dirty, &d, &n, &err) < 0)
             die(&err);
         arm(m->dirty, &d);
-        if (i == 0) { /* of KVM's log every page is dirty at first */
+        if (i == 0) { /* in KVM's log every page is dirty at first */
             first = verified(m);
             from = clock_ns();
         } else {
@@ -126,7 +126,7 @@ static struct figures measure(enum dirty_kind kind, enum memory_kind memory, uin
         die(&err);
     uint64_t pages = ram_block_pages(&m->ram.blocks[0]);
     machine_resume(m, MACHINE_PAUSED);
-    rate(m, pages); /* all of it is there now */
+    rate(m, pages); /* now every page has been touched */
     f.before = rate(m, pages);
     uint64_t from = clock_ns();
     if (m->dirty->ops->start(m->dirty, &err) < 0)

@@ -1,9 +1,10 @@
 /*
- * perf/bench_scan.c: how fast a round finds what it has to send, on one core: zero pages beside a
- * loop that only reads, the pages that exist beside the kernel's own list of them.
+ * perf/bench_scan.c: how fast a round finds what it has to send, on one core. Finding zero pages is
+ * compared with a loop that only reads, finding the pages that exist with the kernel's own list.
  *
- * Scanning ends at a page's first word where that is not zero: such pages cost one line each, and
- * their limit is a loop that touches that line. Rates are of guest memory, read or not.
+ * If a page's first word is not zero, its scan ends there. Such a page costs one cache line, and
+ * its limit is a loop that touches that line. Rates are of guest memory, whether it was read or
+ * not.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -25,10 +26,10 @@
 struct work {
     size_t bytes;
     uint8_t *zero, *full, *mixed, *copy; /* in huge pages */
-    struct ram_map huge, small;          /* every other 64 KiB, or huge page, was touched */
+    struct ram_map huge, small;          /* every other huge page, or 64 KiB, was touched */
 };
 
-static volatile uint64_t sink; /* so that what is only read is read */
+static volatile uint64_t sink; /* takes the results, so that the compiler keeps the reads */
 
 /* --- limits ----------------------------------------------------------------------------------- */
 
@@ -101,7 +102,7 @@ static struct bench_time kernel_list(const struct bench_row *row, void *work)
 enum pages { ZERO, FULL, MIXED };
 
 struct scan {
-    const char *method; /* NULL: as chosen */
+    const char *method; /* NULL: the one that ramjet chooses */
     enum pages pages;
 };
 

@@ -31,7 +31,7 @@ struct end {
     void *where;
 };
 
-/* A packet's pages as pieces that do not touch: every other run first, then those in between. */
+/* A packet's pages as pieces that do not touch: first every other run, then the runs between. */
 static size_t lay_out(const struct end *e, uint8_t *pages, struct iovec *iov)
 {
     size_t run = e->run_pages ? e->run_pages : PACKET_PAGES, n = 0;

@@ -1,6 +1,6 @@
 /*
  * perf/bench_streams.h: what bench_channel and bench_tls have in common: a connection within this
- * process, and packets of pages that go through it, a thread at each end.
+ * process, and packets of pages that go through it, with a thread at each end.
  */
 #pragma once
 
@@ -20,21 +20,22 @@ struct streams {
     size_t bytes;
 };
 
-/* Both are made and touched. */
+/* Allocates and touches both. */
 struct streams streams_new(size_t bytes);
 
-/* How one end moves a packet; iov is consumed. Ends the program where it fails. */
+/* How one end moves a packet; it may change iov. Ends the program on failure. */
 typedef void streams_move(void *end, struct iovec *iov, size_t n);
 
 /*
- * A head and the pages of `run_pages` pages each, with a gap of one between two (0: all in one),
- * for every packet: `send` on this thread, `receive` on another. Then compares what has come.
+ * Moves every packet: a header and the pages, in pieces of `run_pages` pages that do not touch in
+ * memory (0: all pages in one piece); `send` on this thread, `receive` on another. Then compares
+ * what has arrived.
  */
 struct bench_time streams_run(struct streams *s, unsigned run_pages, streams_move *send,
                               void *sender, streams_move *receive, void *receiver);
 
-/* Connected and tuned as ramjet does it: over loopback, or a unix socket. */
+/* Connects as ramjet does, with the same socket options: over loopback, or a unix socket. */
 void streams_connect(const char *address, int ret_fds[static 2]);
 
-/* A streams_move over a descriptor, and one over a channel. */
+/* The first two work over a descriptor, the last two over a channel. */
 streams_move streams_raw_send, streams_raw_receive, streams_send, streams_receive;

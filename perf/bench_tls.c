@@ -1,8 +1,8 @@
 /*
- * perf/bench_tls.c: how fast a TLS channel moves packets of pages, beside what it is made of: the
- * socket alone, and AES-GCM alone, in records as TLS has them, one thread that encrypts and one
- * that decrypts. Both do their work one after the other on the same bytes, so that their times add
- * up to the least that it could take.
+ * perf/bench_tls.c: how fast a TLS channel moves packets of pages, compared with its parts: the
+ * socket alone, and AES-GCM alone in TLS-sized records, one thread that encrypts and one that
+ * decrypts. A TLS channel does both on the same bytes one after the other, so the two times add up
+ * to the least that it could take.
  */
 #include <err.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "tls/tls_channel.h"
 #include "transport/engine.h"
 
-#define RECORD    16384 /* bytes: the most that one may hold */
+#define RECORD    16384 /* bytes: the most that a record may hold */
 #define TAG_BYTES 16
 #define IV_BYTES  12
 
@@ -30,8 +30,7 @@ struct work {
     struct channel_security info;
 };
 
-/* --- the socket alone --------------------------------------------------------------------------
- */
+/* --- the socket alone ------------------------------------------------------------------------- */
 
 static struct bench_time socket_alone(const struct bench_row *row, void *work)
 {
@@ -44,8 +43,7 @@ static struct bench_time socket_alone(const struct bench_row *row, void *work)
                        streams_raw_receive, &in);
 }
 
-/* --- AES-GCM alone -----------------------------------------------------------------------------
- */
+/* --- AES-GCM alone ---------------------------------------------------------------------------- */
 
 static const uint8_t key[32] = {1, 2, 3};
 
@@ -59,7 +57,7 @@ static void crypto(int ok)
         errx(1, "AES-GCM fails");
 }
 
-/* Of the size that the TLS channels have agreed on. */
+/* With the key size that the TLS channels have agreed on. */
 static const EVP_CIPHER *cipher(const struct work *w)
 {
     if (!strstr(w->info.cipher, "GCM"))
@@ -107,7 +105,7 @@ static void encrypt_all(const struct work *w)
     EVP_CIPHER_CTX_free(c);
 }
 
-/* One record, again and again: what has just been received is in the cache too. */
+/* Decrypts one record again and again: freshly received bytes are in the cache, too. */
 static void *decrypt_all(void *arg)
 {
     const struct work *w = arg;
@@ -136,8 +134,7 @@ static struct bench_time aes_alone(const struct bench_row *row, void *work)
     return bench_since(t);
 }
 
-/* --- TLS ---------------------------------------------------------------------------------------
- */
+/* --- TLS -------------------------------------------------------------------------------------- */
 
 struct end {
     int fd;
@@ -188,7 +185,7 @@ static struct bench_time by_tls(const struct bench_row *row, void *work)
     return t;
 }
 
-/* A key file that is gone when it has been read. */
+/* Loads a key from a file that is removed after it was read. */
 static void load_keys(struct work *w)
 {
     static const char line[] = "qemu:00112233445566778899aabbccddeeff\n";
@@ -207,7 +204,7 @@ static void load_keys(struct work *w)
     bench_must(rc, &e);
 }
 
-/* What the two agree on, and so what is to be measured beside it. */
+/* Finds the cipher that the two ends agree on, which is then measured alone. */
 static void look_at_tls(struct work *w)
 {
     struct end client, server;

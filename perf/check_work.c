@@ -1,6 +1,7 @@
 /*
- * perf/check_work.c: small fixed pieces of work, one a run, whose instructions perf/check counts.
- * The same input always, and the same way through our code wherever the CPU does not choose it.
+ * perf/check_work.c: small fixed pieces of work, one per run, whose instructions perf/check counts.
+ * The input is always the same, and so is the path through our code, except where the CPU chooses
+ * it.
  */
 #include <err.h>
 #include <string.h>
@@ -21,13 +22,12 @@
 struct piece {
     const char *name;
     void (*run)(const struct piece *p);
-    const char *method; /* of finding zero pages */
+    const char *method; /* for finding zero pages */
     struct pools_config pools;
-    bool file; /* the pages are a file's */
+    bool file; /* the pages are in a file */
 };
 
-/* --- zero pages --------------------------------------------------------------------------------
- */
+/* --- zero pages ------------------------------------------------------------------------------- */
 
 #define SCAN_PAGES 16384 /* 64 MiB, a third of it zero */
 
@@ -55,8 +55,7 @@ static void scan(const struct piece *p)
     ram_map_done(&map);
 }
 
-/* --- packets -----------------------------------------------------------------------------------
- */
+/* --- packets ---------------------------------------------------------------------------------- */
 
 static void packets(const struct piece *p)
 {
@@ -79,8 +78,7 @@ static void packets(const struct piece *p)
     assert_int_equal(back.offsets[MULTIFD_PAGES - 1], packet.offsets[MULTIFD_PAGES - 1]);
 }
 
-/* --- pages over channels -----------------------------------------------------------------------
- */
+/* --- pages over channels ---------------------------------------------------------------------- */
 
 #define MOVED_PAGES 4096 /* 16 MiB, a third of it zero */
 
@@ -91,7 +89,7 @@ static void into_file(struct ram_block *b)
     assert_int_equal(pwrite(b->fd, b->host, b->used_bytes, 0), (ssize_t)b->used_bytes);
 }
 
-/* From one end of socket pairs to the other, in this process. */
+/* Moves pages from one end of socket pairs to the other, in this process. */
 static void move(const struct piece *p)
 {
     struct pools w;
@@ -114,8 +112,7 @@ static void move(const struct piece *p)
     pools_finish(&w, p->name);
 }
 
-/* --- pages into a file --------------------------------------------------------------------------
- */
+/* --- pages into a file ------------------------------------------------------------------------ */
 
 struct written {
     struct ram_map map;
@@ -141,7 +138,7 @@ static void written_done(struct written *w)
     ram_map_done(&w->map);
 }
 
-/* As records of the main stream. */
+/* Writes pages as records of the main stream. */
 static void write_inline(const struct piece *p)
 {
     struct channel_traffic beside;
@@ -163,7 +160,7 @@ static void write_inline(const struct piece *p)
     written_done(&w);
 }
 
-/* To their places, by the caller. */
+/* Writes pages to their places in a file, on the caller's thread. */
 static void write_places(const struct piece *p)
 {
     struct channel_group group;
@@ -193,8 +190,7 @@ static void write_places(const struct piece *p)
     written_done(&w);
 }
 
-/* --- the main stream ---------------------------------------------------------------------------
- */
+/* --- the main stream -------------------------------------------------------------------------- */
 
 static int on_configured(struct main_stream *ms, struct error *err)
 {
@@ -216,7 +212,7 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
     return 0;
 }
 
-/* What a QEMU wrote: pages, zero pages, devices. */
+/* Parses a stream that a QEMU wrote: pages, zero pages, devices. */
 static void parse(const struct piece *p)
 {
     static const struct main_stream_ops stream_ops = {.configured = on_configured};
@@ -236,8 +232,7 @@ static void parse(const struct piece *p)
     buf_done(&bytes);
 }
 
-/* -----------------------------------------------------------------------------------------------
- */
+/* ---------------------------------------------------------------------------------------------- */
 
 static const struct piece pieces[] = {
     {"scan-portable", scan, .method = "portable"},

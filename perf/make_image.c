@@ -19,10 +19,10 @@
 #include <unistd.h>
 
 #define PAGE 4096
-/* Runs are spread evenly over the powers of two up to this: many short ones, a few of 4 MiB. */
+/* Run lengths spread evenly over the powers of two up to this: many short runs, a few of 4 MiB. */
 #define RUN_LOG2_MAX 10
 #define RUN_MAX      (1u << RUN_LOG2_MAX)
-/* A smaller file would give mostly its header. */
+/* A smaller file would be mostly its header. */
 #define FILE_BYTES_MIN (16u << 10)
 #define FILES_MAX      20000
 
@@ -36,7 +36,7 @@ struct source {
     uint64_t rng[4];
     struct pool elf;
     struct pool text;
-    uint64_t next_id; /* what the tables of integers count in */
+    uint64_t next_id; /* for the records in the tables of integers */
 };
 
 static uint64_t rotl(uint64_t x, int k)
@@ -65,7 +65,7 @@ static uint64_t below(struct source *s, uint64_t limit)
     return draw(s) % limit;
 }
 
-/* splitmix64, as xoshiro's authors ask for: a seed such as 1 must not give a state of zeros. */
+/* splitmix64, as xoshiro's authors advise: a seed such as 1 must not give a state of zeros. */
 static void seed(struct source *s, uint64_t x)
 {
     for (size_t i = 0; i < 4; i++) {
@@ -83,8 +83,8 @@ static bool is_zero(const uint8_t *page)
 }
 
 /*
- * Fills `n` pages with consecutive pages of a file, from a random one on and round its end. Its
- * zero pages are left out: how many of those the image holds is not for its files to decide.
+ * Fills `n` pages with consecutive pages of a file: it starts at a random page and wraps around at
+ * the end. The file's zero pages are left out: the mix decides how many of those an image has.
  */
 static void fill_from_file(struct source *s, const struct pool *p, uint8_t *out, size_t n)
 {
@@ -134,7 +134,7 @@ static void fill_text(struct source *s, uint8_t *out, size_t n)
     fill_from_file(s, &s->text, out, n);
 }
 
-/* What heaps are full of: records with an id, a pointer, a time and a few small numbers. */
+/* Typical heap contents: records with an id, a pointer, a time and a few small numbers. */
 static void fill_integers(struct source *s, uint8_t *out, size_t n)
 {
     struct record {
@@ -178,7 +178,7 @@ static void (*const fill[N_KINDS])(struct source *s, uint8_t *out, size_t n) = {
     [INTEGERS] = fill_integers, [RANDOM] = fill_random,
 };
 
-/* What is not said is zero pages. */
+/* The rest, up to 100 percent, is zero pages. */
 static const struct mix {
     const char *name;
     unsigned percent[N_KINDS];
@@ -218,7 +218,7 @@ static void pool_done(struct pool *p)
     free(p->paths);
 }
 
-/* Files that cannot be read are passed over: not all of a machine is for everyone. */
+/* Skips files that we may not read. */
 static void sort_in(struct source *s, const char *path)
 {
     uint8_t head[PAGE];
@@ -258,7 +258,7 @@ static void find_files(struct source *s)
         errx(1, "no programs or no text found under /usr to build the image from");
 }
 
-/* A kind is drawn by what is left of it, so that the shares come out exactly. */
+/* Draws a kind in proportion to what is left of each, so that the shares come out exactly. */
 static size_t draw_kind(struct source *s, const size_t left[static N_KINDS], size_t left_in_all)
 {
     uint64_t x = below(s, left_in_all);
@@ -320,7 +320,7 @@ static void write_image(struct source *s, const struct mix *mix, size_t n_pages,
         err(1, "close of %s", path);
 }
 
-/* "2G" → bytes; 0 where it is none. */
+/* "2G" → bytes; 0 if the text is not a size. */
 static uint64_t parse_size(const char *text)
 {
     static const char units[] = "KMGT";
@@ -367,7 +367,7 @@ int main(int argc, char **argv)
 
     if (size == 0 || size % (1 << 20) != 0)
         return fputs(usage, stderr), 2;
-    /* Under another name until it is whole: a cut image must not be found by the next run. */
+    /* Has another name until it is complete: the next run must not use a partial image. */
     if (asprintf(&part, "%s.part", path) < 0)
         err(1, "memory for a name");
 

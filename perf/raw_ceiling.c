@@ -1,11 +1,11 @@
 /*
  * perf/raw_ceiling.c: how fast this machine's sockets can move a guest's memory when nothing else
- * is in the way. Two processes, one thread per connection at each end, the pages that are not zero
- * written as a migration without compression would write them: up to 128 pages and the room of
- * their packet header in one sendmsg. No protocol: both ends know beforehand which pages there are,
- * and the header carries nothing but the number of the next piece.
+ * is in the way. There are two processes, with one thread per connection at each end. They move the
+ * pages that are not zero as a migration without compression would: up to 128 pages, and as many
+ * bytes as their packet header has, in one sendmsg. There is no protocol: both ends know beforehand
+ * which pages there are, and the header carries only the number of the next piece.
  *
- * One JSON line on stdout. Nothing of ramjet is linked: this is what ramjet is measured against.
+ * Prints one JSON line on stdout. No code of ramjet is linked: ramjet is compared with this.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Newer than the kernel headers this must build with. */
+/* Newer than the oldest kernel headers that this must build with. */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -51,7 +51,7 @@ struct run {
     uint32_t n_pages;
 };
 
-/* What goes out in one sendmsg: runs of one stripe. */
+/* What one sendmsg sends: runs of one stripe. */
 struct piece {
     uint32_t first_run;
     uint32_t n_runs;
@@ -75,7 +75,7 @@ struct plan {
 };
 
 struct side {
-    uint64_t cpu_ns; /* of the transfer: without connecting, populating beforehand and exiting */
+    uint64_t cpu_ns; /* of the transfer, without connecting, populating beforehand and exiting */
 };
 
 /* Shared between the two processes. */
@@ -92,7 +92,7 @@ struct board {
 struct channel {
     const struct plan *plan;
     struct board *board;
-    uint8_t *memory; /* the image, or where it goes */
+    uint8_t *memory; /* the image, or the memory that receives it */
     int fd;
     pthread_t thread;
     uint32_t piece; /* of the claimed stripe; the sender's alone */
@@ -206,7 +206,7 @@ static void plan_image(struct plan *p, const char *path)
         plan_stripe(p, s, image);
     p->stripe_first[p->n_stripes] = (uint32_t)p->n_pieces;
     p->wire_bytes += p->n_pieces * HEAD_LEN;
-    /* Unmapped again, so that the sender meets the image as fresh as ramjet's does. */
+    /* Unmapped again, so that the sender maps the image afresh, as ramjet's does. */
     munmap((void *)image, p->image_bytes);
 }
 
@@ -220,7 +220,8 @@ static void plan_done(struct plan *p)
 
 /* ---- Both ends ---- */
 
-/* The scattered bytes of a piece, in `memory` as at the other end; returns how many vectors. */
+/* Fills c->iov with the bytes of a piece, at the same places at both ends; returns how many
+ * vectors. */
 static size_t piece_iov(struct channel *c, uint32_t number)
 {
     const struct piece *piece = &c->plan->pieces[number];
@@ -306,7 +307,7 @@ static uint32_t claim_piece(struct channel *c)
     return c->piece++;
 }
 
-/* The first piece's number goes ahead, every later one's in the head of the piece before. */
+/* The first piece's number is sent before it; a later number is in the head of the piece before. */
 static void *send_pieces(void *arg)
 {
     struct channel *c = arg;
@@ -324,7 +325,7 @@ static void *send_pieces(void *arg)
     return NULL;
 }
 
-/* As ramjet's are on one host: not paced. What is accepted inherits it. */
+/* Without pacing, as ramjet's sockets on one host. Accepted connections inherit that. */
 static int local_socket(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -363,7 +364,7 @@ static uint8_t *guest_memory(const struct plan *p)
     if (m == MAP_FAILED)
         err(1, "mmap of %zu bytes of memory", len);
     m += -(uintptr_t)m & (STRIPE - 1);
-    /* A kernel without huge pages gives a lower ceiling, and that is then the right one. */
+    /* May fail: without huge pages the ceiling is lower, and then that is the right one. */
     (void)madvise(m, len, MADV_HUGEPAGE);
     if (p->populated && madvise(m, len, MADV_POPULATE_WRITE) < 0)
         err(1, "populate %zu bytes of memory", len);
@@ -447,7 +448,7 @@ static pid_t must_fork(void)
     return pid;
 }
 
-/* If one end fails the other would wait at the barrier or the socket for ever: it is ended too. */
+/* If one end fails, the other is ended, too: it would wait for ever at the barrier or socket. */
 static void reap(pid_t sender, pid_t receiver, struct rusage *ret_send, struct rusage *ret_recv)
 {
     for (int left = 2; left > 0; left--) {
