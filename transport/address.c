@@ -29,10 +29,10 @@ static int parse_u32(const char *text, size_t len, uint32_t *ret)
     return 0;
 }
 
-/* Each parser says in *err which part is wrong, or leaves that to the form. */
+/* A parser says in *err which part is wrong. If it leaves *err empty, parse_as() tells the form. */
 #define NOT_THE_FORM (-1)
 
-/* A link's own address means another host on each link. */
+/* Without a zone a link-local address is ambiguous: it means another host on each link. */
 static int check_zone(const char *host, struct error *err)
 {
     size_t len = strcspn(host, "%");
@@ -78,7 +78,7 @@ static int parse_tcp(const char *rest, struct address *a, struct error *err)
         host++;
         len -= 2;
     } else if (memchr(host, ':', len) || memchr(host, '[', len)) {
-        return NOT_THE_FORM; /* IPv6 without brackets: where the port begins would be a guess */
+        return NOT_THE_FORM; /* IPv6 without brackets: we could only guess where the port begins */
     }
     if (len >= sizeof(a->host))
         return err_set(err, ERR_USAGE, "HOST has %zu bytes, expected at most %zu", len,
@@ -144,7 +144,7 @@ static int parse_offset(const char *text, uint64_t *ret)
     return !text[2] || *end || errno || *ret > INT64_MAX ? -1 : 0;
 }
 
-/* As QEMU has it: a path may have commas, but not that word. N as "4096", "0x1000" or "1M". */
+/* As in QEMU: a path may contain commas, but not OFFSET. N is like "4096", "0x1000" or "1M". */
 static int parse_file(const char *rest, struct address *a, struct error *err)
 {
     const char *offset = strstr(rest, OFFSET);
@@ -166,7 +166,7 @@ static int parse_file(const char *rest, struct address *a, struct error *err)
 }
 
 static const struct {
-    const char *prefix, *form, *more; /* more: what else the form has to say */
+    const char *prefix, *form, *more; /* more: a remark on the form, for errors */
     int (*parse)(const char *rest, struct address *a, struct error *err);
 } schemes[] = {
     [ADDRESS_TCP] = {"tcp:", "tcp:HOST:PORT", ", an IPv6 HOST in brackets", parse_tcp},

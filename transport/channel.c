@@ -34,7 +34,7 @@ static bool is_limited(const struct channel *c)
     return c->throttle && c->throttle->bytes_per_s;
 }
 
-/* What was not reserved is waited for now. */
+/* Waits for the bytes that channel_reserve() has not waited for. */
 static void let_pass(struct channel *c, size_t bytes)
 {
     size_t passed = MIN(bytes, c->reserved);

@@ -1,6 +1,7 @@
 /*
- * transport/channel.h: one connection, as everybody above sees it: bytes in order, gathered and
- * scattered. Which engine moves them, and whether something wraps them, is not known here.
+ * transport/channel.h: one connection, as all layers above see it: bytes in order, sent from and
+ * received into lists of buffers. Which engine moves the bytes, and whether TLS wraps them, is not
+ * known here.
  */
 #pragma once
 
@@ -15,22 +16,22 @@
 
 /* Flags of channel_sendv(). */
 #define CHANNEL_BORROW 1U /* the bytes may be read after the return, until channel_drain() */
-#define CHANNEL_MORE   2U /* more follows at once: it need not leave before */
+#define CHANNEL_MORE   2U /* more follows at once: these bytes may wait for it */
 
-/* Of channel_sendv() and channel_recvv(): fail with EAGAIN rather than wait for the peer. */
+/* For channel_sendv() and channel_recvv(): fail with EAGAIN rather than wait for the peer. */
 #define CHANNEL_NOWAIT 4U
 
 /* Flags of channel_recvv(). */
-#define CHANNEL_MAY_IDLE 8U  /* we are between records: the first byte may take its time */
-#define CHANNEL_PEEK     16U /* what is received stays, to be received again */
-#define CHANNEL_RECALL   32U /* with CHANNEL_MAY_IDLE: `recall` ends the wait, by ECANCELED */
+#define CHANNEL_MAY_IDLE 8U  /* between records: the peer may be silent before the first byte */
+#define CHANNEL_PEEK     16U /* the bytes are not consumed: the next receive returns them again */
+#define CHANNEL_RECALL   32U /* with CHANNEL_MAY_IDLE: `recall` ends the wait with ECANCELED */
 
 struct channel;
 
-/* How what is sent is kept from others on its way. The texts live as long as the channel. */
+/* How the bytes are encrypted on their way. The texts live as long as the channel. */
 struct channel_security {
-    const char *version, *cipher; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256"; NULL: it is not */
-    bool by_kernel;               /* it encrypts what we send */
+    const char *version, *cipher; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256"; NULL: no encryption */
+    bool by_kernel;               /* the kernel encrypts what we send */
 };
 
 /* One way to move bytes. Implemented by each engine (over a descriptor) and by tls/ (over a
@@ -38,25 +39,25 @@ struct channel_security {
  */
 struct channel_ops {
     const char *name; /* as in --engine NAME and in statistics */
-    /* The channel's own thread has memory in which pages will lie from now on, `n` pieces: it may
-     * be registered with the kernel. NULL: nothing to be gained. */
+    /* Called by the channel's own thread: it will send pages from these `n` pieces of memory, and
+     * the channel may register them with the kernel. NULL: that would gain nothing. */
     void (*offer_memory)(struct channel *c, const struct iovec *iov, size_t n);
     /* Sends all of iov or fails. */
     int (*sendv)(struct channel *c, struct iovec *iov, size_t n, unsigned flags, struct error *err);
-    /* Sends a piece of a file that does not change, uncopied where the kernel can. NULL: this kind
-     * sends from memory only. */
+    /* Sends a piece of a file that does not change, without copying if the kernel can. NULL: this
+     * kind sends from memory only. */
     int (*send_file)(struct channel *c, int fd, uint64_t offset, size_t len, struct error *err);
-    /* Fills at least `min` bytes of iov, in order, or fails; *ret_len says how many it were. */
+    /* Fills at least `min` bytes of iov, in order, or fails; *ret_len is the number of bytes. */
     int (*recvv)(struct channel *c, struct iovec *iov, size_t n, size_t min, unsigned flags,
                  size_t *ret_len, struct error *err);
     /* Waits until nothing is borrowed any more. NULL: this kind never borrows. */
     int (*drain)(struct channel *c, struct error *err);
-    /* All is sent and well: says goodbye, where the protocol has a word for it, and waits until the
-     * peer has closed. NULL: closing is all there is to say. */
+    /* Called when all was sent without error: sends the protocol's close message, then waits until
+     * the peer has closed. NULL: the protocol has no close message. */
     int (*finish)(struct channel *c, struct error *err);
-    /* Any thread. NULL: what is sent can be read on its way. */
+    /* Any thread. NULL: no encryption. */
     struct channel_security (*security)(const struct channel *c);
-    /* Wakes anyone blocked above, from any thread; they fail with ERR_CANCELLED. */
+    /* Any thread. Wakes the threads that wait in the calls above; they fail with ERR_CANCELLED. */
     void (*interrupt)(struct channel *c);
     void (*free)(struct channel *c);
 };
@@ -66,44 +67,44 @@ struct channel {
     const struct channel_ops *ops;
     int fd;       /* the connected socket at the bottom, or -1; for options and poll(2) */
     bool local;   /* no network in between: see transport_is_local() */
-    bool borrows; /* CHANNEL_BORROW means what it says: send nothing else with it */
+    bool borrows; /* CHANNEL_BORROW has an effect: such a send must contain borrowed bytes only */
     struct throttle *throttle;   /* NULL: no limit; not owned */
-    const struct channel *below; /* NULL: this one has the socket itself */
+    const struct channel *below; /* NULL: this channel has the socket itself */
 
     /* The sender's. */
-    size_t reserved; /* bytes that the rate limit has let pass already */
+    size_t reserved; /* bytes that have already waited for the rate limit */
 
     /* Any thread. */
     _Atomic uint64_t stall_timeout_ms; /* the longest silence inside a record; 0 = no limit */
-    _Atomic bool may_rest; /* inside a record, too, as long as the peer's machine answers */
+    _Atomic bool may_rest; /* silence inside a record is fine while the peer's machine answers */
 
     /* Written by the thread that sends or receives, read by any. */
     _Atomic uint64_t bytes_sent, bytes_received;
-    _Atomic bool receiving; /* its receiver is waiting for the peer, not busy with what has come */
-    _Atomic bool path_lost; /* to be had by channel_path_lost() */
-    _Atomic uint64_t copied_sends; /* sends that asked to borrow and were copied after all */
+    _Atomic bool receiving; /* the receiver waits for the peer, not busy with received bytes */
+    _Atomic bool path_lost; /* read it with channel_path_lost() */
+    _Atomic uint64_t copied_sends; /* sends that asked to borrow but were copied */
     /* The receiver's. */
-    bool cut;     /* the end that it was told of came without the protocol's goodbye */
-    bool refused; /* the error that it was told of is the peer's own word: it will not have us */
-    const struct cancel *recall; /* of CHANNEL_RECALL; NULL: there is none; not owned */
+    bool cut;     /* the peer closed, as a receive reported, but sent no close message before */
+    bool refused; /* the error that a receive reported is the peer's own message: it refuses us */
+    const struct cancel *recall; /* for CHANNEL_RECALL; NULL: no recall; not owned */
 };
 
 /*
- * Before the first page is sent, by the thread that will. An offer: only what is wholly resident is
- * taken, and only by a channel that borrows. The pieces stay mapped, writable, and keep their
- * pages: if one is discarded (MADV_DONTNEED, a balloon), the old page would be sent and not what is
- * written there afterwards. So a private mapping of a file, which would be copied, is not to be
- * offered.
+ * Call it before the first page is sent, from the thread that will send. This is an offer: only a
+ * channel that borrows accepts it, and only pieces that are fully resident. The pieces must stay
+ * mapped and writable, and must keep their pages: after a page is discarded (MADV_DONTNEED, a
+ * balloon), the channel would still send the old page, not what is written there later. Do not
+ * offer a private mapping of a file: accepting it would copy the file's pages.
  */
 void channel_offer_memory(struct channel *c, const struct iovec *iov, size_t n);
 /*
- * Waits until the rate limit lets `bytes` pass, which the sends that follow then do without
- * waiting: for what is one to the peer and several sends here.
+ * Waits until the rate limit lets `bytes` pass; the next sends, up to that many bytes, then do not
+ * wait. For a packet that is one unit for the peer but several sends here.
  */
 void channel_reserve(struct channel *c, size_t bytes);
 /*
  * Sends all of iov. The array is consumed: its contents are undefined afterwards.
- * One thread at a time sends on a channel, one at a time receives.
+ * At any time one thread may send on a channel, and one may receive.
  */
 MUST_USE int channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned flags,
                            struct error *err);
@@ -116,25 +117,25 @@ MUST_USE int channel_send_file(struct channel *c, int fd, uint64_t offset, size_
                                struct error *err);
 /*
  * Receives at least `min` bytes and at most what iov holds. The array is consumed.
- * The peer's close before `min` is ERR_PEER, or where nothing came and CHANNEL_MAY_IDLE is set:
- * success with *ret_len 0.
- * Once `recall` is requested, CHANNEL_RECALL waits for the rest of a record that has begun, and for
- * nothing else. What had come before the request is received.
+ * If the peer closes before `min` bytes, that is ERR_PEER; but if no byte has come and
+ * CHANNEL_MAY_IDLE is set, it is success with *ret_len 0.
+ * With CHANNEL_RECALL, once `recall` is requested, a call waits only for the rest of a record that
+ * has begun. Bytes that came before the request are still received.
  */
 MUST_USE int channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min,
                            unsigned flags, size_t *ret_len, struct error *err);
 MUST_USE int channel_drain(struct channel *c, struct error *err);
 /*
- * By the thread that sends, after its last byte. `patience_ms`, not 0, is the stall timeout from
- * here on, and how long it waits for the peer to close.
+ * Called by the thread that sends, after its last byte. `patience_ms`, which is not 0, is the stall
+ * timeout from now on, and the longest wait for the peer to close.
  */
 MUST_USE int channel_finish(struct channel *c, uint64_t patience_ms, struct error *err);
-/* All of it NULL and false where it has none. */
+/* All members are NULL or false if the channel has no encryption. */
 struct channel_security channel_security(const struct channel *c);
 void channel_interrupt(struct channel *c);
-/* The receiver waits, and the peer's machine does not answer: its silence is no wonder. */
+/* The receiver waits, and the peer's machine does not answer: the network explains the silence. */
 bool channel_path_lost(const struct channel *c);
-/* NULL is fine. Nobody may use the channel any more. */
+/* NULL is fine. No thread may use the channel any more. */
 void channel_free(struct channel *c);
 
 /* Drops the first `len` bytes of an iovec array: returns how many entries are left, at *iov. */

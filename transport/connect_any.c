@@ -13,32 +13,32 @@
 #include "base/fd.h"
 #include "transport/scheme.h"
 
-#define AT_ONCE_MAX 16   /* connections under way; more addresses wait for one that fails */
-#define NEXT_MS     1000 /* a silent address keeps the next one waiting so long */
+#define AT_ONCE_MAX 16   /* attempts under way; further addresses wait until one has failed */
+#define NEXT_MS     1000 /* how long a silent address delays the next one */
 
 struct attempt {
     int fd;
     const struct addrinfo *ai;
-    int sys; /* why it has failed; 0: it has not */
+    int sys; /* the errno of a failed attempt, or 0 */
     bool connected;
 };
 
 struct race {
-    const struct addrinfo *next; /* to be tried; NULL: none is left */
+    const struct addrinfo *next; /* the next to try; NULL: none is left */
     struct attempt attempts[AT_ONCE_MAX];
     size_t n;
     uint64_t next_at, stagger_ms;
     void (*prepare)(int fd, const struct addrinfo *ai);
-    char text[320]; /* whom it is about, for messages */
+    char text[320]; /* the peer, for error texts */
 };
 
-/* errno says why. */
+/* Sets *err from errno. */
 static void failed(const struct addrinfo *ai, struct error *err)
 {
     address_failed("connect to", ai->ai_addr, ai->ai_addrlen, err);
 }
 
-/* With a limit everyone has a turn within it, the last one, too. */
+/* The delay between two attempts: short enough that every address is tried before the deadline. */
 static uint64_t stagger_ms(const struct addrinfo *list, uint64_t deadline)
 {
     uint64_t n = 0, now = clock_ns();
@@ -62,7 +62,7 @@ static void start_next(struct race *r, struct error *err)
     if (fd >= 0 && r->prepare)
         r->prepare(fd, ai);
     if (fd < 0 || (connect(fd, ai->ai_addr, ai->ai_addrlen) < 0 && errno != EINPROGRESS &&
-                   errno != EINTR)) { /* interrupted, it goes on as one in progress */
+                   errno != EINTR)) { /* after EINTR the attempt goes on, as after EINPROGRESS */
         failed(ai, err);
         return;
     }
@@ -77,17 +77,16 @@ static void drop(struct race *r, size_t i)
     r->n--;
 }
 
-/* Nobody may be tried, or it is not time yet. */
+/* Whether the next address may be tried now. */
 static bool may_start(const struct race *r)
 {
     return r->next && r->n < AT_ONCE_MAX && (r->n == 0 || clock_ns() >= r->next_at);
 }
 
-/* The first in order of those that poll() names and that are connected, or -1; who has failed goes.
- */
+/* Takes the first socket that is connected, in order, or -1. Drops attempts that have failed. */
 static int take_ready(struct race *r, const struct pollfd *fds, struct error *err)
 {
-    for (size_t i = r->n; i > 0; i--) { /* from the end: drop() moves what follows */
+    for (size_t i = r->n; i > 0; i--) { /* from the end: drop() moves the later attempts */
         struct attempt *a = &r->attempts[i - 1];
         socklen_t len = sizeof(a->sys);
 
@@ -109,7 +108,8 @@ static int take_ready(struct race *r, const struct pollfd *fds, struct error *er
     return -1;
 }
 
-/* Until one is connected or has failed, or the next may be tried; *ret_fd: -1 where none is. */
+/* Waits until an attempt is connected or has failed, or until the next may start. *ret_fd is the
+ * connected socket, or -1. */
 static int wait_a_turn(struct race *r, uint64_t deadline, const struct cancel *cancel, int *ret_fd,
                        struct error *err)
 {
@@ -141,7 +141,7 @@ static int run(struct race *r, uint64_t deadline, const struct cancel *cancel, s
         while (may_start(r))
             start_next(r, err);
         if (r->n == 0)
-            return -1; /* the last address's error stands */
+            return -1; /* *err is the last address's error */
         if (wait_a_turn(r, deadline, cancel, &fd, err) < 0)
             return -1;
     }

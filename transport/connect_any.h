@@ -1,11 +1,11 @@
 /*
- * transport/connect_any.h: a connection to whichever of several addresses takes one first. They
- * share one limit, and none keeps the others from being tried.
+ * transport/connect_any.h: connects to the first of several addresses that accepts. They share one
+ * time limit, and no address can keep the others from being tried.
  *
- * The addresses are tried in their order. An address that refuses is left at once; one that is
- * silent is given up to a second before the next is tried as well, and goes on being waited for. A
- * second is as long as a SYN waits before it is sent again: a peer that can be reached at two
- * addresses hardly ever sees a second connection, which is closed without a byte.
+ * The addresses are tried in order. If one refuses, the next is tried at once. If one is silent for
+ * up to a second, the next is tried as well, and we wait for both. After one second the kernel
+ * sends a lost SYN again, so a peer with two reachable addresses hardly ever sees a second
+ * connection; if it does, that one is closed without a byte.
  */
 #pragma once
 
@@ -14,8 +14,8 @@
 struct addrinfo;
 
 /*
- * *ret_fd is blocking. prepare(): of each socket, before it is connected; NULL: nothing to do.
- * text: the name, for messages where there are several addresses.
+ * *ret_fd is blocking. prepare() is called for each socket before it is connected; NULL: nothing to
+ * do. `text` is the name, for error texts if there are several addresses.
  */
 MUST_USE int connect_any(const struct addrinfo *list, const char *text,
                          void (*prepare)(int fd, const struct addrinfo *ai), uint64_t deadline,

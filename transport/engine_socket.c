@@ -1,6 +1,6 @@
 /*
- * The plain engine: blocking sendmsg and recvmsg. The kernel copies, or with --zero-copy sends from
- * where the pages lie (MSG_ZEROCOPY).
+ * The plain engine: blocking sendmsg and recvmsg. The kernel copies the pages, or with --zero-copy
+ * sends them without copying (MSG_ZEROCOPY).
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 #include "transport/fd_channel.h"
 
 /*
- * Borrowing sends after which reports are picked up by the way. Each takes 576 bytes of optmem_max
- * until it is read, and that is 20 KiB on older kernels.
+ * After this many borrowing sends we read the kernel's reports. Each report takes 576 bytes of
+ * optmem_max until it is read, and optmem_max is 20 KiB on older kernels.
  */
 #define COLLECT_AT 16
 

@@ -1,9 +1,9 @@
 /*
- * io_uring: a packet is one submission. With --zero-copy its pages are sent from where they lie
- * (SENDMSG_ZC, or SEND_ZC out of registered memory), linked behind the header; received, it is its
- * payload and, linked behind that, what has come of the next header.
+ * io_uring: a packet is one submission. With --zero-copy a send is the header, and linked after it
+ * the pages, which are not copied (SENDMSG_ZC, or SEND_ZC for registered memory). A receive is a
+ * packet's payload, and linked after it the part of the next header that has already come.
  *
- * A ring for each direction, because a channel's sender and its receiver are two threads.
+ * Each direction has its own ring, because a channel's sender and its receiver are two threads.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -17,9 +17,9 @@
 #include "transport/fd_channel.h"
 #include "transport/uring_memory.h"
 
-#define HEAD_MAX 2048 /* of what came with CHANNEL_MORE, to be sent with what follows */
+#define HEAD_MAX 2048 /* bytes kept from CHANNEL_MORE sends, to be sent with the next send */
 
-/* Less than the kernel moves at once: whoever asks for more gets a part. */
+/* The most bytes of one send or one MSG_WAITALL: less than the kernel's limit for one call. */
 #define LEN_MAX ((size_t)1 << 30)
 
 extern const struct engine engine_socket;
@@ -28,7 +28,7 @@ struct uring_channel {
     struct fd_channel f;
     /* The receiver's. */
     struct uring in;
-    size_t whole_max; /* bytes that MSG_WAITALL may be asked for */
+    size_t whole_max; /* the most bytes to receive with MSG_WAITALL */
     /* The sender's. */
     struct uring out;
     struct uring_memory *memory; /* registered with `out`, or NULL */
@@ -43,7 +43,7 @@ static struct uring_channel *uring_of(struct fd_channel *f)
 
 /* --- sending --------------------------------------------------------------------------------- */
 
-/* One operation's result as a system call would have it. */
+/* Turns an operation's result into that of a system call: -1 with errno. */
 static ssize_t as_call(int result)
 {
     if (result >= 0)
@@ -52,7 +52,7 @@ static ssize_t as_call(int result)
     return -1;
 }
 
-/* Some of the header has gone; the rest stays for the next time. */
+/* Part of the header was sent; the rest stays for the next send. */
 static void head_sent(struct uring_channel *u, size_t len)
 {
     u->head_len -= len;
@@ -68,7 +68,7 @@ static void prepare_head(struct uring_channel *u, int how)
     sqe->flags |= IOSQE_IO_LINK;
 }
 
-/* Out of registered memory where it is one piece, and that lies in it. */
+/* Sends from registered memory if there is one piece and it lies in that memory. */
 static void prepare_loan(struct uring_channel *u, struct msghdr *msg, int how)
 {
     struct io_uring_sqe *sqe = uring_op_lending(&u->out);
@@ -97,14 +97,14 @@ static void prepare_copy(struct uring_channel *u, struct msghdr *msg, int how)
         io_uring_prep_sendmsg(sqe, u->f.base.fd, msg, (unsigned)how);
 }
 
-/* Of the pages behind a header. The kernel may refuse both for what is wrong with the second. */
+/* The result for the pages after a header. The kernel may refuse both for a fault of the second. */
 static ssize_t linked_result(struct uring_channel *u)
 {
     const int *results = u->out.results;
 
     if (u->head_len == 0 || results[0] == -ECANCELED)
         return as_call(results[1]);
-    return as_call(results[0] > 0 ? -EINTR : results[0]); /* a part: the pages have not begun */
+    return as_call(results[0] > 0 ? -EINTR : results[0]); /* > 0: part of the header, no page */
 }
 
 static ssize_t uring_send(struct fd_channel *f, struct iovec *iov, size_t n, unsigned flags)
@@ -119,8 +119,8 @@ static ssize_t uring_send(struct fd_channel *f, struct iovec *iov, size_t n, uns
         errno = ENOBUFS;
         return -1;
     }
-    /* Whole, or the kernel would let what is linked go ahead of what is missing. Only then: a
-     * socket that encrypts (kTLS) does not know the flag. */
+    /* MSG_WAITALL: else, after a partial header, the kernel would go on with the linked pages. Only
+     * with a header, because a socket that encrypts (kTLS) does not know the flag. */
     if (with_head) {
         how |= MSG_WAITALL;
         prepare_head(u, how);
@@ -147,7 +147,7 @@ static int send_head(struct uring_channel *u, struct error *err)
     return fd_channel_sendv(&u->f.base, &iov, 1, 0, err);
 }
 
-/* More follows at once: what is short is kept, to be handed in with that. */
+/* With CHANNEL_MORE, short data is kept, and submitted together with the next send. */
 static bool keep_head(struct uring_channel *u, const struct iovec *iov, size_t n, unsigned flags)
 {
     if (flags != CHANNEL_MORE || u->head_len + iov_total(iov, n) > HEAD_MAX)
@@ -189,7 +189,7 @@ static int uring_loan_returned(struct fd_channel *f)
     return uring_await_returned(&uring_of(f)->out, f->base.fd, (int)f->tick_ms);
 }
 
-/* A copying send reads its pages once, registered or not. */
+/* Only for sends that borrow: a send that copies gains nothing from registration. */
 static void uring_offer_memory(struct channel *c, const struct iovec *iov, size_t n)
 {
     struct uring_channel *u = uring_of(fd_channel_of(c));
@@ -200,7 +200,7 @@ static void uring_offer_memory(struct channel *c, const struct iovec *iov, size_
 
 /* --- receiving ------------------------------------------------------------------------------- */
 
-/* Where the byte `at` lies: its piece, and the offset in that. n if there is none. */
+/* The index of the piece with byte `at`, and the byte's offset in it; n if no piece has it. */
 static size_t piece_of(const struct iovec *iov, size_t n, size_t at, size_t *ret_offset)
 {
     size_t i = 0;
@@ -221,8 +221,9 @@ static ssize_t receive_some(struct uring_channel *u, struct iovec *iov, size_t n
 }
 
 /*
- * The first `min` bytes whole, the last of which is in piece `i` or ends the one before it, and of
- * the rest of piece `i` what lies there then.
+ * Receives the first `min` bytes completely; they end in piece `i` at `offset`, or, if `offset` is
+ * 0, at the end of the piece before. Then, without waiting, as much of the rest of piece `i` as has
+ * come.
  */
 static ssize_t receive_whole(struct uring_channel *u, struct iovec *iov, size_t i, size_t offset)
 {
@@ -237,7 +238,8 @@ static ssize_t receive_whole(struct uring_channel *u, struct iovec *iov, size_t 
     io_uring_prep_recv(uring_op(&u->in), u->f.base.fd, rest.iov_base, rest.iov_len, MSG_DONTWAIT);
     uring_run(&u->in, u->f.tick_ms);
     iov[i] = piece;
-    /* The rest was only tried if the first part was whole; its end is met again. */
+    /* The rest was tried only if the first part was complete. If the rest failed or met the end of
+     * the stream, the next receive meets it again. */
     return as_call(u->in.results[0] + MAX(u->in.results[1], 0));
 }
 
@@ -266,7 +268,7 @@ static const struct fd_channel_moves uring_moves = {
     .await_returned = uring_loan_returned,
 };
 
-/* Unlike the socket's, the rings' users are gone by now: nothing is under way but lent memory. */
+/* No thread uses the rings any more: only sends of lent memory may still be under way. */
 static void uring_free(struct channel *c)
 {
     struct uring_channel *u = uring_of(fd_channel_of(c));
@@ -322,7 +324,7 @@ static bool uring_usable(bool zero_copy, char *ret_why, size_t len)
     return rc == 0;
 }
 
-/* A vsock refuses (ENOMEM) to wait for as much as its buffer holds. */
+/* The most bytes for MSG_WAITALL: less than a vsock's buffer holds, or the vsock fails (ENOMEM). */
 static size_t most_at_once(int fd)
 {
     uint64_t buffer = 0;
@@ -343,7 +345,7 @@ static int uring_open(int fd, const struct engine_config *config, struct channel
     if (!u)
         return err_sys(err, "memory for a channel");
     u->f.base.fd = -1;
-    /* A limit may be met at any channel: the bytes can go another way. */
+    /* A limit may be reached at any channel: then this one uses the socket engine. */
     if (open_rings(u, config->zero_copy, &why) < 0) {
         uring_free(&u->f.base);
         return engine_socket.open(fd_take(&own), config, ret, err);

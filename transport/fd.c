@@ -4,7 +4,7 @@
 #include "base/fd.h"
 #include "transport/scheme.h"
 
-/* Ours is a duplicate: whoever gave us the number may close it when they like. */
+/* We use a duplicate, so that the caller may close its descriptor at any time. */
 static int own_socket(const struct address *a, bool *ret_listening, int *ret_fd, struct error *err)
 {
     int type = 0, listening = 0;
@@ -18,7 +18,7 @@ static int own_socket(const struct address *a, bool *ret_listening, int *ret_fd,
     AUTO_FD int fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return err_sys(err, "%s", a->text);
-    /* Connections are read blocking, listeners asked without waiting, whatever they were before. */
+    /* Connections must block and listeners must not, whatever mode they had before. */
     if (fcntl(fd, F_SETFL, listening ? O_NONBLOCK : 0) < 0)
         return err_sys(err, "%s: fcntl", a->text);
     *ret_listening = listening;

@@ -12,7 +12,7 @@
 
 #define TICK_MS 500
 
-/* What the peer's machine has not acknowledged, in bytes. */
+/* The bytes that the peer's machine has not acknowledged. */
 static int unacknowledged(const struct fd_channel *f)
 {
     int bytes = 0;
@@ -27,7 +27,7 @@ struct sending {
     int left;       /* unacknowledged at the last tick */
 };
 
-/* Why a wait is over. Others than the user shorten the limit, too, and they have other names. */
+/* The error of a stalled wait. The remedy fits only the user's limit: our code also sets others. */
 static int stalled(const struct fd_channel *f, const char *what, uint64_t limit_ms,
                    struct error *err)
 {
@@ -36,13 +36,13 @@ static int stalled(const struct fd_channel *f, const char *what, uint64_t limit_
                         "%s for %.1f s", what, (double)limit_ms / 1000);
 }
 
-/* At a tick that has sent nothing, or has returned nothing of what is lent. */
+/* Called after a tick in which nothing was sent, or no lent memory came back. */
 static int check_sending(struct fd_channel *f, struct sending *s, struct error *err)
 {
     uint64_t limit_ms = atomic_load(&f->base.stall_timeout_ms);
     int left = unacknowledged(f);
 
-    /* A slow path makes no room for long while it moves bytes all the time: that is no silence. */
+    /* On a slow path there may long be no room to send, while bytes still move: no silence. */
     if (left < s->left)
         s->since = clock_ns();
     s->left = left;
@@ -58,7 +58,7 @@ static int check_sending(struct fd_channel *f, struct sending *s, struct error *
     }
 }
 
-/* At a tick that has brought nothing. */
+/* Called after a tick in which nothing came. */
 static int check_receiving(struct fd_channel *f, uint64_t since, bool idle, struct error *err)
 {
     uint64_t limit_ms = atomic_load(&f->base.stall_timeout_ms);
@@ -84,7 +84,7 @@ static int check_interrupted(struct fd_channel *f, struct error *err)
     return 0;
 }
 
-/* Nothing was sent, for the reason in errno. 0: it is to be tried again. */
+/* Nothing was sent, for the reason in errno. Returns 0 if the caller shall try again. */
 static int send_failed(struct fd_channel *f, unsigned flags, struct sending *s, const char *what,
                        struct error *err)
 {
@@ -101,8 +101,8 @@ static bool lends_no_more(unsigned flags, int error)
 }
 
 /*
- * Too much memory is locked, or too many reports wait to be read: both end when all that is lent
- * has come back. If that did not help, this packet is more than the limit allows: it is copied.
+ * Too much memory is locked, or too many reports wait to be read. Both end when all lent memory has
+ * come back. If that did not help, this packet alone is above the limit: it is copied.
  */
 static int lend_less(struct fd_channel *f, unsigned *flags, bool *drained, struct error *err)
 {
@@ -139,7 +139,7 @@ int fd_channel_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned fl
             sent(f, len);
             n = iov_advance(&iov, n, (size_t)len);
         }
-        if (n == 0) /* an interrupt comes too late: whoever asks is told that all has gone */
+        if (n == 0) /* all is sent: success, even after an interrupt */
             break;
         if (check_interrupted(f, err) < 0)
             return -1;
@@ -203,7 +203,7 @@ int fd_channel_drain(struct channel *c, struct error *err)
     return 0;
 }
 
-/* Nothing came, for the reason in errno. 0: it is to be tried again. */
+/* Nothing came, for the reason in errno. Returns 0 if the caller shall try again. */
 static int receive_failed(struct fd_channel *f, unsigned flags, bool idle, uint64_t *since,
                           struct error *err)
 {
@@ -217,15 +217,15 @@ static int receive_failed(struct fd_channel *f, unsigned flags, bool idle, uint6
 }
 
 /*
- * The engine only receives what is there: the wait is here, for the recall as well. ECANCELED: when
- * it was requested, nothing had come that was not received.
+ * Waits here, for bytes or the recall, so that the engine only receives bytes that have come.
+ * ECANCELED: the recall was requested, and all bytes that had come before are received.
  */
 static ssize_t receive_unless_recalled(struct fd_channel *f, struct iovec *iov, size_t n,
                                        size_t min, unsigned flags)
 {
     struct pollfd p[] = {{.fd = f->base.fd, .events = POLLIN},
                          {.fd = f->base.recall->fd, .events = POLLIN}};
-    bool recalled = cancel_requested(f->base.recall); /* asked before poll() looks */
+    bool recalled = cancel_requested(f->base.recall); /* read before poll() looks for bytes */
     int ready = poll(p, recalled ? 1 : ARRAY_LEN(p), recalled ? 0 : (int)f->tick_ms);
 
     if (ready < 0)
@@ -240,7 +240,7 @@ int fd_channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min,
                      size_t *ret_len, struct error *err)
 {
     struct fd_channel *f = fd_channel_of(c);
-    uint64_t since = 0; /* taken at the first empty tick: the clock is not read on the fast path */
+    uint64_t since = 0; /* set at the first empty tick: the fast path does not read the clock */
     size_t done = 0;
 
     n = iov_advance(&iov, n, 0);
@@ -250,7 +250,7 @@ int fd_channel_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min,
         ssize_t len = recallable ? receive_unless_recalled(f, iov, n, min - done, flags)
                                  : f->moves->receive(f, iov, n, min - done, flags);
 
-        /* What had come before the interrupt is still handed out: it may be a verdict. */
+        /* Bytes that came before the interrupt are still returned: they may be a verdict. */
         if (len <= 0 && check_interrupted(f, err) < 0)
             return -1;
         if (len == 0 && idle)

@@ -1,7 +1,7 @@
 /*
- * transport/fd_channel.h: what all engines do alike: the loop around partial transfers, silence
- * that lasts too long, interrupts, memory that is lent, counters, and the words for what went
- * wrong. An engine only moves bytes, once.
+ * transport/fd_channel.h: what all engines share: the loop around partial transfers, the stall
+ * timeout, interrupts, memory that is lent to the kernel, counters and error texts. An engine only
+ * makes a single transfer.
  */
 #pragma once
 
@@ -13,18 +13,18 @@
 struct fd_channel;
 
 /*
- * How one engine moves bytes. None waits longer than a tick, so that silence is noticed and an
- * interrupt never missed; shutdown(2) wakes them at once. All return -1 with errno: EAGAIN when the
- * tick, or with CHANNEL_NOWAIT the moment, brought nothing; EINTR to be called again.
+ * How one engine moves bytes. No call waits longer than a tick, so silence is noticed and no
+ * interrupt is missed; shutdown(2) wakes a call at once. All fail with -1 and errno: EAGAIN if
+ * nothing moved during the tick (with CHANNEL_NOWAIT: at once); EINTR to be called again.
  */
 struct fd_channel_moves {
-    /* Sends some of iov, at least a byte. With CHANNEL_BORROW out of the memory itself, counted in
-     * zero_copy.lent; ENOBUFS or ENOMEM when the kernel borrows no more. */
+    /* Sends some of iov, at least a byte. With CHANNEL_BORROW it sends without copying and counts
+     * the send in zero_copy.lent; ENOBUFS or ENOMEM if the kernel cannot borrow more. */
     ssize_t (*send)(struct fd_channel *f, struct iovec *iov, size_t n, unsigned flags);
-    /* Fills some of iov; 0 at the end. More than `min` bytes are not worth waiting for. */
+    /* Fills some of iov; 0 at the end. It need not wait for more than `min` bytes. */
     ssize_t (*receive)(struct fd_channel *f, struct iovec *iov, size_t n, size_t min,
                        unsigned flags);
-    /* Waits for some of what is lent; returns how many sends came back. */
+    /* Waits until lent memory comes back; returns the number of sends that no longer use theirs. */
     int (*await_returned)(struct fd_channel *f);
 };
 
@@ -32,7 +32,7 @@ struct fd_channel {
     struct channel base;
     const struct fd_channel_moves *moves;
     unsigned tick_ms;
-    uint64_t stall_timeout_ms; /* as the user has it; 0 = no limit */
+    uint64_t stall_timeout_ms; /* the user's setting; 0 = no limit */
     atomic_bool interrupted;
     struct path way_in; /* the receiver's */
     /* The sender's. */
@@ -45,7 +45,7 @@ static inline struct fd_channel *fd_channel_of(struct channel *c)
     return (struct fd_channel *)c;
 }
 
-/* `f` is zeroed memory. Takes the descriptor when it succeeds. */
+/* `f` is zeroed memory. On success it takes ownership of the descriptor. */
 MUST_USE int fd_channel_init(struct fd_channel *f, int fd, const struct channel_ops *ops,
                              const struct fd_channel_moves *moves,
                              const struct engine_config *config, struct error *err);

@@ -11,7 +11,7 @@
 #include "base/fd.h"
 #include "transport/scheme.h"
 
-/* Not waiting for a pipe's other end: it is no such file anyway. */
+/* O_NONBLOCK: do not wait for the other end of a pipe, which is refused anyway. */
 static int open_file(const struct address *a, int flags, struct stat *ret_st, int *ret_fd,
                      struct error *err)
 {
@@ -36,7 +36,7 @@ static int open_regular(const struct address *a, int flags, int *ret_fd, struct 
     return 0;
 }
 
-/* To be read: a block device will do, which has more bytes than the stream on it. */
+/* Opens a regular file, or a block device, which may be longer than the stream on it. */
 static int open_readable(const struct address *a, int *ret_fd, uint64_t *ret_bytes,
                          struct error *err)
 {
@@ -56,8 +56,8 @@ static int open_readable(const struct address *a, int *ret_fd, uint64_t *ret_byt
 }
 
 /*
- * Who writes it has it alone, who reads it has it with others. A file system that knows no locks
- * says something else than that it is locked: then there is none.
+ * A writer locks the file for itself, readers share their lock. A file system without locks fails
+ * with another errno than EWOULDBLOCK: then we go on without a lock.
  */
 static int lock(const struct address *a, int fd, int how, struct error *err)
 {
@@ -68,7 +68,7 @@ static int lock(const struct address *a, int fd, int how, struct error *err)
                                   : "another VM writes it");
 }
 
-/* By its descriptor: another file may have the name by now. */
+/* Opens by the descriptor: another file may have the name by now. */
 int file_direct_open(const char *name, int fd, int access, int *ret_fd, struct error *err)
 {
     char path[32];
@@ -118,7 +118,7 @@ void file_target_abandon(struct file_target *f)
     if (f->created)
         unlink(f->to->file);
     else if (ftruncate(f->fd, (off_t)f->to->offset) < 0)
-        return; /* no more can be done: no reader takes a stream without an end */
+        return; /* we can do no more; readers refuse a stream without an end */
 }
 
 void file_target_unlock(const struct file_target *f)
@@ -171,5 +171,5 @@ static int file_listen(const struct address *at, const struct transport_config *
     return refuse(at, err);
 }
 
-/* Nobody is at the other end: it is opened, and as often as one likes. */
+/* A file is not dialled. `many`, because it may be opened any number of times. */
 const struct scheme_ops scheme_file = {.many = true, .dial = file_dial, .listen = file_listen};

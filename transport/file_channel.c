@@ -19,7 +19,7 @@ static struct file_channel *file_of(struct channel *c)
     return (struct file_channel *)c;
 }
 
-/* A regular file keeps nobody waiting for somebody else, but there may be much of it. */
+/* A regular file never waits for a peer, but a long one takes time: it can be interrupted too. */
 static int check_interrupted(struct file_channel *f, struct error *err)
 {
     if (atomic_load_explicit(&f->interrupted, memory_order_relaxed))

@@ -56,7 +56,7 @@ int pass_fd_send(int socket, const void *bytes, size_t len, int fd, uint64_t dea
 
 /* --- in -------------------------------------------------------------------------------------- */
 
-/* All are taken or closed: none that has come is left open without an owner. */
+/* Stores or closes every descriptor that has come, so that none stays open without an owner. */
 static int adopt(const struct cmsghdr *c, struct passed_fds *fds)
 {
     size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);

@@ -1,5 +1,5 @@
 /*
- * transport/pass_fd.h: bytes and descriptors over a UNIX socket, to another process of this host.
+ * transport/pass_fd.h: bytes and descriptors over a UNIX socket, to another process on this host.
  */
 #pragma once
 
@@ -8,10 +8,10 @@
 
 #include "base/cancel.h"
 
-/* At most so many with one message: the kernel's limit is 253. */
+/* The most descriptors that we accept; the kernel's limit is 253 in one message. */
 #define PASS_FDS_MAX 64
 
-/* Sends all, and with the first byte the descriptor, which stays the caller's; -1: none. */
+/* Sends all bytes, and `fd` with the first one. `fd` stays the caller's; -1: no descriptor. */
 MUST_USE int pass_fd_send(int socket, const void *bytes, size_t len, int fd, uint64_t deadline,
                           const struct cancel *cancel, struct error *err);
 
@@ -21,11 +21,11 @@ struct passed_fds {
 };
 
 /*
- * What comes next, *ret_len bytes of it; 0: the peer has closed. Descriptors that came with it are
- * added to `fds` and close at exec; ERR_PEER where there is no room for them.
+ * Receives the next bytes, *ret_len of them; 0: the peer has closed. Adds the descriptors that came
+ * with them to `fds`, with close-on-exec set; ERR_PEER if they do not all fit.
  */
 MUST_USE int pass_fd_receive(int socket, void *bytes, size_t room, uint64_t deadline,
                              const struct cancel *cancel, struct passed_fds *fds, size_t *ret_len,
                              struct error *err);
-/* Closes those that are there. */
+/* Closes all descriptors in `fds`. */
 void passed_fds_close(struct passed_fds *fds);

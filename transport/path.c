@@ -10,9 +10,9 @@
 
 #define QUESTION_MIN_S 1U
 #define QUESTION_MAX_S 5U
-#define ANSWER_NS      (NS_PER_S / 2) /* and for us to look */
+#define ANSWER_NS      (NS_PER_S / 2) /* for an answer to come, and for us to look */
 
-/* A kernel that cannot be told to repeat itself often (before 6.15) doubles its pauses. */
+/* The longest pause that we wait for: a kernel before 6.15 doubles it with each retransmission. */
 #define PAUSE_MAX_NS (5 * NS_PER_S / 2)
 
 unsigned path_question_s(uint64_t limit_ms)
@@ -35,7 +35,7 @@ static int unacknowledged(int fd)
     return ioctl(fd, SIOCOUTQ, &bytes) < 0 ? -1 : bytes;
 }
 
-/* Two figures that belong together only if nothing was acknowledged meanwhile. */
+/* Attempts to read two numbers between which nothing is acknowledged: only then do they match. */
 #define TRIES 20
 
 bool path_position(int fd, uint64_t *ret)
@@ -66,10 +66,10 @@ static void look(struct path *p, const struct tcp_info *info, bool sending, uint
     }
     unsigned asked = info->tcpi_retransmits + (unsigned)info->tcpi_probes;
     bool was_lost = p->lost;
-    /* Nothing has moved since the last look, nor was any of it answered. */
+    /* The outage goes on: since the last look nothing has moved, and no question was answered. */
     bool goes_on = was_lost && since <= p->since_ns && asked >= p->asked;
     uint64_t silent = MAX(now - p->heard_ns, info->tcpi_probes * question_ns);
-    /* One way may be lost and the other not: then the peer's questions still arrive, and answers to
+    /* Only one direction may be lost: then the peer's questions still arrive, but the answers to
      * ours do not. */
     bool unacknowledged = sending && info->tcpi_retransmits > 0;
     p->lost = unacknowledged || (asked > 0 && silent >= 2 * question_ns);
@@ -97,7 +97,7 @@ enum silence path_judge(struct path *p, int fd, bool sending, uint64_t since, bo
         return now - p->since_ns >= limit_ns + p->grace_ns ? SILENCE_OF_PATH : SILENCE_BORNE;
     if (idle || now - since < limit_ns)
         return SILENCE_BORNE;
-    /* After an outage the peer has its time once more, but no second time. */
+    /* After an outage the peer has the whole limit again, but at most twice the limit in all. */
     if (now - MAX(since, p->back_ns) < limit_ns && now - since < 2 * limit_ns)
         return SILENCE_BORNE;
     return SILENCE_OF_PEER;

@@ -1,11 +1,11 @@
 /*
- * transport/path.h: whether a silence is the peer's or the network's. A network may be gone for a
- * while: as long as it is back within the stall timeout, a connection survives that. Of TCP only:
- * other kinds of connection have no path that comes and goes.
+ * transport/path.h: whether a silence comes from the peer or from the network. A network may fail
+ * for a while; if it is back within the stall timeout, the connection survives. For TCP only: other
+ * kinds of connection have no network path.
  *
- * While nothing moves the kernel asks the peer's machine for a sign of life: it sends again what is
- * not acknowledged, or probes a connection at rest. tcp.c sees to it that it does so often. See
- * docs/decisions/0015-outages.md.
+ * While nothing moves, the kernel asks the peer's machine for a sign of life: it retransmits what
+ * is not acknowledged, or probes an idle connection. Both are called questions here. tcp.c makes
+ * the kernel ask often. See docs/decisions/0015-outages.md.
  */
 #pragma once
 
@@ -14,31 +14,32 @@
 
 #include "base/error.h"
 
-/* One direction of a connection, used by the thread that waits there. Zeroed is fine. */
+/* One direction of a connection, used by the thread that waits for it. Zeroed is fine. */
 struct path {
-    uint32_t segments; /* that had come from the peer's machine at the last look */
-    uint64_t heard_ns; /* the look that found more of them than the one before */
-    uint64_t back_ns;  /* the same, after the path had been lost */
-    uint64_t since_ns; /* while lost: the last sign of what is missing */
-    uint64_t grace_ns; /* while lost: the kernel's next question has its answer by then */
+    uint32_t segments; /* segments that had come from the peer's machine at the last look */
+    uint64_t heard_ns; /* time of the last look that found new segments */
+    uint64_t back_ns;  /* time of the last look that found the path back after a loss */
+    uint64_t since_ns; /* while lost: when the path last worked */
+    uint64_t grace_ns; /* while lost: time for the kernel's next question and its answer */
     unsigned asked;    /* questions without an answer at the last look */
-    bool lost;         /* questions have been without an answer for too long */
+    bool lost;         /* questions have had no answer for too long */
 };
 
 enum silence { SILENCE_BORNE, SILENCE_OF_PEER, SILENCE_OF_PATH };
 
 /*
- * How far what we send has come in its connection: bytes, from an arbitrary point on. What a kernel
- * that encrypts adds is counted, too, once it has. False: no figure at the moment, or no TCP.
+ * How many bytes the socket has taken from us, counted from an arbitrary start. Bytes that the
+ * kernel adds when it encrypts count too, once it has added them. False: there is no number at the
+ * moment, or the socket is not TCP.
  */
 MUST_USE bool path_position(int fd, uint64_t *ret);
 
-/* Between two questions, for a stall timeout: what the kernel is told. */
+/* The time between two questions that we set in the kernel, for a given stall timeout. */
 unsigned path_question_s(uint64_t limit_ms);
 
 /*
- * At every tick of a wait in which nothing has moved since `since`. `limit_ns` is the longest
- * silence; `idle`: the peer may be silent as long as its machine answers.
+ * Called at every tick of a wait in which nothing has moved since `since`. `limit_ns` is the
+ * longest silence; `idle`: the peer may be silent as long as its machine answers.
  */
 MUST_USE enum silence path_judge(struct path *p, int fd, bool sending, uint64_t since, bool idle,
                                  uint64_t limit_ns);

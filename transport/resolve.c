@@ -11,26 +11,26 @@
 #include "base/fd.h"
 #include "base/thread.h"
 
-/* A monitor's client may ask again and again: it must not fill the process with threads. */
+/* A monitor's client may ask again and again, but must not fill the process with threads. */
 #define LOOKUPS_MAX 64
 
-static atomic_uint n_lookups; /* under way, whether still waited for or not */
+static atomic_uint n_lookups; /* under way, abandoned ones included */
 
-/* One look-up: what it is about, and what came of it. */
+/* One look-up: its request and its result. */
 struct lookup {
     /* Set before the thread starts, read-only after. */
     char host[sizeof(((struct address *)0)->host)], port[sizeof(((struct address *)0)->port)];
     struct addrinfo hints;
-    struct thread thread; /* what it is started with */
+    struct thread thread; /* for the start only: the thread is detached */
 
     /* The thread's until `finished`, then the caller's. */
-    int rc, sys; /* getaddrinfo()'s, and errno */
+    int rc, sys; /* getaddrinfo()'s result, and errno */
     struct addrinfo *list;
 
     /* Both's. */
     atomic_bool finished;
-    int wake;           /* an eventfd: it has finished */
-    atomic_uint owners; /* the caller and the thread: the last one frees it */
+    int wake;           /* an eventfd, readable once it has finished */
+    atomic_uint owners; /* the caller and the thread: the last to release it frees it */
 };
 
 static void lookup_release(struct lookup *l)
@@ -86,7 +86,7 @@ static struct lookup *lookup_new(const struct address *a, const struct addrinfo 
     return l;
 }
 
-/* Its thread, unless too many have had no answer. */
+/* Starts the thread, unless too many look-ups have had no answer yet. */
 static int start(struct lookup *l, struct error *err)
 {
     if (atomic_fetch_add(&n_lookups, 1) >= LOOKUPS_MAX) {
@@ -103,7 +103,7 @@ static int start(struct lookup *l, struct error *err)
     return -1;
 }
 
-/* Until it has finished, the deadline, or the cancel: then the thread goes on alone. */
+/* Waits until the look-up has finished. After the deadline or a cancel the thread goes on alone. */
 static int lookup_run(struct lookup *l, uint64_t deadline, const struct cancel *cancel,
                       struct error *err)
 {
@@ -116,7 +116,7 @@ static int lookup_run(struct lookup *l, uint64_t deadline, const struct cancel *
     return 0;
 }
 
-/* What getaddrinfo() said, in words. */
+/* The error for getaddrinfo()'s result `rc`. */
 static int failed(const struct address *a, int rc, int sys, struct error *err)
 {
     const char *zone = strchr(a->host, '%');
@@ -130,7 +130,8 @@ static int failed(const struct address *a, int rc, int sys, struct error *err)
     return err_set(err, ERR_SYSTEM, "look up %s: %s", a->text, gai_strerror(rc));
 }
 
-/* Where a number is not one: what is left to look up. A host with a colon is no name. */
+/* Whether the host or the port is a name, after they failed as numbers; then `hints` allow names.
+ * A host with a colon is not a name. */
 static bool needs_lookup(const struct address *a, int rc, struct addrinfo *hints)
 {
     if (rc != EAI_NONAME)

@@ -21,9 +21,9 @@
 #define LAST_RESORT_MS (UINT64_C(120) * 1000)
 
 /*
- * A host is no congested path to itself, and pacing it (BBR) costs timers and waits. Before the
- * connect: a connection that began with pacing keeps it. Advice: reno is in every kernel and open
- * to everyone; where it is refused, the host's own choice stays.
+ * Loopback is never congested, and pacing there (BBR) costs timers and waits. Set before the
+ * connect, because a connection that began with pacing keeps it. Every kernel has reno and lets
+ * every user choose it; if it is refused nevertheless, the host's own choice stays.
  */
 static void do_not_pace(int fd, const struct addrinfo *ai)
 {
@@ -64,8 +64,8 @@ static void set_port(struct sockaddr *sa, uint16_t port)
 }
 
 /*
- * Binds to [::] for both families, unless `six_only`. Where only its IPv4 half is somebody else's,
- * IPv6 is what is left, as QEMU has it.
+ * Binds [::] for both families, unless `six_only`. If another program has the port in use, it may
+ * be for IPv4 only: then tries IPv6 alone, like QEMU.
  */
 static int bind_to(int fd, const struct addrinfo *ai, bool six_only)
 {
@@ -102,8 +102,8 @@ static bool has_family(const struct addrinfo *list, int family)
 }
 
 /*
- * Every address of the name, all on the port that the first one got. [::] alone takes IPv4, too;
- * where the name has IPv4 addresses, they are rows of their own.
+ * Listens on every address of the name, all on the port that the first one got. IPv4 addresses in
+ * the list get sockets of their own; [::] takes IPv4 too if the list has none.
  */
 static int listen_on_all(struct addrinfo *list, struct listener *l, uint16_t *ret_port,
                          struct error *err)
@@ -116,13 +116,13 @@ static int listen_on_all(struct addrinfo *list, struct listener *l, uint16_t *re
             set_port(ai->ai_addr, port);
         if (listen_on(ai, six_only, &l->fds[l->n], err) < 0) {
             if (err->sys == EAFNOSUPPORT || err->sys == EADDRNOTAVAIL)
-                continue; /* a family this host does not speak: fine if another one does */
+                continue; /* a family that this host lacks: fine if another address works */
             return -1;
         }
         port = bound_port(l->fds[l->n++]);
     }
     *ret_port = port;
-    return l->n == 0 ? -1 : 0; /* the last address's error stands */
+    return l->n == 0 ? -1 : 0; /* *err is the last address's error */
 }
 
 static int tcp_listen(const struct address *at, const struct transport_config *config,
@@ -145,10 +145,10 @@ static int tcp_listen(const struct address *at, const struct transport_config *c
 }
 
 /*
- * How often the kernel asks the peer's machine for a sign of life while nothing moves; whether that
- * has been silent for too long is for path.c to judge, by what has come. The kernel's own clock
- * starts with the first segment of many that was sent again, perhaps long before an outage: it is
- * the last resort only, for what nobody waits for.
+ * Sets how often the kernel asks the peer's machine for a sign of life while nothing moves. path.c
+ * judges from the answers whether the silence is too long. The kernel's own timeout is only the
+ * last resort, for a connection that no thread waits for: its clock starts at the first
+ * retransmission of a series, which may be long before an outage.
  */
 static int ask_often(int fd, uint64_t stall_ms, struct error *err)
 {
@@ -160,7 +160,7 @@ static int ask_often(int fd, uint64_t stall_ms, struct error *err)
         return err_sys(err, "TCP keepalive");
     if (setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &last_ms, sizeof(last_ms)) < 0)
         return err_sys(err, "TCP_USER_TIMEOUT");
-    /* Advice: an older kernel doubles the pause from one attempt to the next. */
+    /* An older kernel does not know this option: there each pause is twice as long as the last. */
     setsockopt(fd, IPPROTO_TCP, TCP_RTO_MAX_MS, &question_ms, sizeof(question_ms));
     return 0;
 }

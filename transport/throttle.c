@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 
-/* What a sender that was kept from sending, by the scheduler or the peer, may make up for; longer
+/* How much time a sender may catch up on after the scheduler or the peer kept it from sending. More
  * would show as a burst above the rate. */
 #define CREDIT_NS (100 * NS_PER_MS)
 
@@ -22,7 +22,7 @@ void throttle_done(struct throttle *t)
 
 /* --- under the lock -------------------------------------------------------------------------- */
 
-/* When the row up to here will have been sent, or was. There is a limit. */
+/* When the queue up to byte `at` is sent, at the present rate. Only if there is a limit. */
 static uint64_t time_of(const struct throttle *t, uint64_t at)
 {
     if (at <= t->since_at)
@@ -31,7 +31,7 @@ static uint64_t time_of(const struct throttle *t, uint64_t at)
            (uint64_t)((double)(at - t->since_at) * (double)NS_PER_S / (double)t->bytes_per_s);
 }
 
-/* How much of the row has been sent by now. */
+/* How many bytes of the queue have been sent by now. */
 static uint64_t sent_by(const struct throttle *t, uint64_t now)
 {
     double sent = (double)(now - t->since_ns) * (double)t->bytes_per_s / (double)NS_PER_S;
@@ -39,7 +39,7 @@ static uint64_t sent_by(const struct throttle *t, uint64_t now)
     return sent < (double)(t->reserved - t->since_at) ? t->since_at + (uint64_t)sent : t->reserved;
 }
 
-/* Who has not sent for a while starts anew, with a little credit. */
+/* After a pause in sending, the count starts anew, with a little credit. */
 static void forget_the_past(struct throttle *t, uint64_t now)
 {
     uint64_t earliest = t->since_ns ? now - CREDIT_NS : now;

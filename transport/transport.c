@@ -23,7 +23,7 @@ static const struct scheme_ops *const schemes[] = {
 };
 _Static_assert(ARRAY_LEN(schemes) == ADDRESS_N, "a row for each scheme");
 
-/* Until the next attempt. Fails at the deadline, or when cancelled. */
+/* Waits until the next attempt. Fails at the deadline or on a cancel. */
 static int wait_a_little(const struct cancel *cancel, uint64_t deadline, struct error *err)
 {
     uint64_t next = clock_ns() + RETRY_MS * NS_PER_MS;
@@ -69,7 +69,7 @@ int socket_connect(const struct sockaddr *sa, unsigned sa_len, const char *text,
         socklen_t len = sizeof(failed);
 
         if (errno == EAGAIN && sa->sa_family == AF_UNIX) {
-            /* The listener's queue is full, and nothing tells when it no longer is. */
+            /* The listener's queue is full, and no event tells when it has room again. */
             if (wait_a_little(cancel, deadline, err) < 0)
                 return err_in(err, "connect to %s", text);
             continue;
@@ -149,7 +149,7 @@ void listener_done(struct listener *l)
     l->unlink[0] = 0;
 }
 
-/* Which of these only says that this one connection came to nothing: accept(2). */
+/* Whether accept(2) failed for this one connection only, or there was none. */
 static bool accept_may_go_on(int error)
 {
     static const int passing[] = {
@@ -179,7 +179,7 @@ int listener_accept(struct listener *l, const struct transport_config *config, i
         if (fd < 0)
             return err_sys(err, "accept on %s", l->text);
         if (tune(scheme_of_socket(fd), fd, config, err) < 0)
-            continue; /* it is gone already */
+            continue; /* the peer has already closed it */
         *ret_fd = fd_take(&fd);
         return 0;
     }
@@ -187,7 +187,7 @@ int listener_accept(struct listener *l, const struct transport_config *config, i
     return 0;
 }
 
-/* An IPv6 socket that takes IPv4, too, has such peers as ::ffff:10.0.0.7. */
+/* On an IPv6 socket that also takes IPv4, IPv4 peers look like ::ffff:10.0.0.7. */
 static bool unmap(const struct sockaddr *sa, struct sockaddr_in *ret)
 {
     const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)sa;
@@ -199,7 +199,7 @@ static bool unmap(const struct sockaddr *sa, struct sockaddr_in *ret)
     return true;
 }
 
-/* False where it has no such name. */
+/* False if it is not an IP address. */
 static bool host_and_port(const struct sockaddr *sa, socklen_t len, char host[static HOST_LEN],
                           char port[static PORT_LEN])
 {

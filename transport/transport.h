@@ -1,6 +1,6 @@
 /*
- * transport/transport.h: from an address to connected sockets. What travels on them is not known
- * here; a connected descriptor becomes a channel in engine.h.
+ * transport/transport.h: from an address to connected sockets. What they carry is not known here;
+ * engine.h makes a channel from a connected descriptor.
  */
 #pragma once
 
@@ -15,42 +15,42 @@
 
 struct transport_config {
     uint64_t connect_timeout_ms; /* to dial, or to look up where to listen; 0 = no limit */
-    uint64_t stall_timeout_ms;   /* how often TCP asks, see path.h; 0 = as the kernel has it */
+    uint64_t stall_timeout_ms;   /* sets how often TCP asks, see path.h; 0 = the kernel's default */
     const struct cancel *cancel;
 };
 
 struct listener {
     int fds[LISTENER_MAX];
     size_t n;
-    bool single;      /* fd: of a connected socket: it is handed out once */
+    bool single;      /* an fd: address that is a connected socket: it is handed out once */
     char text[320];   /* the address with the real port: "tcp:127.0.0.1:34567" */
-    char unlink[108]; /* unix: the socket we made, removed at the end */
+    char unlink[108]; /* unix: the path of the socket that we made; removed at the end */
 };
 
-/* Connects to an address of the name that answers. The socket is blocking. */
+/* Connects to an address of the name that accepts. The socket is blocking. */
 MUST_USE int transport_dial(const struct address *to, const struct transport_config *config,
                             int *ret_fd, struct error *err);
-/* True where a second transport_dial() to the address reaches the same peer. */
+/* True if a second transport_dial() to the address reaches the same peer. */
 bool transport_many(const struct address *to);
-/* What `fd` is connected to, in the place of a name that may have several addresses. */
+/* Replaces a name, which may have several addresses, by the one that `fd` is connected to. */
 void transport_pin(struct address *a, int fd);
 
 /*
- * The backlog holds all channels. Waits only for a name's address: as long as for a connection, and
- * not after a cancel. listener_done() takes a zeroed or half-made listener.
+ * The backlog has room for all channels. Waits only to look up a name, for at most
+ * connect_timeout_ms or until a cancel. listener_done() accepts a zeroed or half-made listener.
  */
 MUST_USE int transport_listen(const struct address *at, const struct transport_config *config,
                               struct listener *ret, struct error *err);
 void listener_done(struct listener *l);
 /*
- * Takes one waiting connection without waiting. *ret_fd is -1 when there is none.
- * Not for two threads at once.
+ * Accepts one connection that has come, without waiting. *ret_fd is -1 if there is none.
+ * Only one thread at a time may call it.
  */
 MUST_USE int listener_accept(struct listener *l, const struct transport_config *config, int *ret_fd,
                              struct error *err);
 
 #define TRANSPORT_PEER_LEN 80
-/* Who is at the other end, "10.0.0.7:51234", or "" where that has no name. */
+/* The peer's address, like "10.0.0.7:51234"; "" if the peer has no IP address. */
 void transport_peer(int fd, char ret[static TRANSPORT_PEER_LEN]);
-/* Whether what the peer wrote cannot be delayed by a network: AF_UNIX, or a loopback address. */
+/* Whether no network can delay what the peer wrote: AF_UNIX, or a loopback address. */
 bool transport_is_local(int fd);

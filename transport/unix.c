@@ -25,7 +25,7 @@ static int unix_dial(const struct address *to, const struct transport_config *co
                           deadline_in_ms(config->connect_timeout_ms), config->cancel, ret_fd, err);
 }
 
-/* A socket that nobody listens on is what a killed process left: it may go. */
+/* Removes a socket that no process listens on: a killed process has left it. */
 static void remove_stale(const struct sockaddr_un *sa)
 {
     struct stat st;
@@ -40,15 +40,16 @@ static void remove_stale(const struct sockaddr_un *sa)
 #define OURS_ALONE (S_IRUSR | S_IWUSR)
 
 /*
- * Whoever can connect to a socket of ours can do what we can, so it is for its user alone, whatever
- * the umask. The path gets the mode of the descriptor that is bound, less the umask: set before, so
- * that nobody finds it open for a moment. Afterwards only what a strict umask has taken is missing.
+ * A program that can connect to our socket can do what we can, so only our user may, whatever the
+ * umask. bind() gives the path the descriptor's mode without the umask's bits. So the mode is set
+ * before, and the path is never open to others. A strict umask may remove too much: that is
+ * corrected after.
  */
 static int bind_private(int fd, const struct sockaddr_un *sa)
 {
     struct stat st;
 
-    (void)!fchmod(fd, OURS_ALONE); /* where sockets have no mode, the path's is set below */
+    (void)!fchmod(fd, OURS_ALONE); /* if sockets have no mode, the path's mode is set below */
     if (bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0)
         return -1;
     if (lstat(sa->sun_path, &st) == 0 && (st.st_mode & ALLPERMS) == OURS_ALONE)

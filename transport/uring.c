@@ -8,18 +8,18 @@
 
 #include "base/clock.h"
 
-#define CQ_ENTRIES 256 /* notifications come late, and many at once */
+#define CQ_ENTRIES 256 /* notifications may come late, and many at once */
 #define NO_RESULT  INT_MIN
 
-/* User data: which operation of the run it is, and which loan from 1 on, or 0. */
+/* User data: the operation's number in the run, and the loan's number, from 1 on; 0: no loan. */
 #define CANCEL     URING_OPS_MAX
 #define OP_MASK    0xffU
 #define LOAN_SHIFT 8
 
 /*
- * A new ring may lie where another thread's has been. liburing maps and unmaps by system calls of
- * its own, which no race detector sees: here the end of one comes before the beginning of the next
- * for it.
+ * A new ring may be mapped where another thread's ring was. liburing maps and unmaps with its own
+ * system calls, which race detectors do not see. This counter tells them that the old ring's end
+ * comes before the new ring's start.
  */
 static atomic_uint rings_made_or_gone;
 
@@ -28,7 +28,7 @@ static void order_rings(void)
     atomic_fetch_add_explicit(&rings_made_or_gone, 1, memory_order_acq_rel);
 }
 
-/* A ring that may be made and not entered would keep us waiting for ever: one round shows it. */
+/* If we may create a ring but not use it, we would wait for ever: one empty operation tells. */
 static int try_ring(struct uring *u)
 {
     struct io_uring_cqe *cqe;
@@ -79,7 +79,7 @@ static struct io_uring_sqe *op_with_data(struct uring *u, uint64_t data)
     assert(u->queued < URING_OPS_MAX);
     u->results[u->queued] = NO_RESULT;
     u->data[u->queued] = data | u->queued;
-    /* There is room: all of the last run were taken. */
+    /* There is room: the last run has submitted all of its operations. */
     return u->ops[u->queued++] = u->broken ? &u->spare : io_uring_get_sqe(&u->ring);
 }
 
@@ -100,7 +100,7 @@ struct io_uring_sqe *uring_op_lending(struct uring *u)
     return op_with_data(u, (loan + 1) << LOAN_SHIFT);
 }
 
-/* The bit of the loan, 0 for what does not lend. */
+/* The bit of the loan; 0 for an operation that does not lend. */
 static uint64_t loan_of(const struct io_uring_cqe *cqe)
 {
     uint64_t loan = cqe->user_data >> LOAN_SHIFT;
@@ -122,9 +122,9 @@ static void take_notification(struct uring *u, const struct io_uring_cqe *cqe)
 }
 
 /*
- * A send that lends has a result, which announces the notification that the memory is ours again.
- * One that fell with the link it was in is notified without an announcement: it keeps its bit for
- * that, and is not counted.
+ * A send that lends first has a result. Its MORE flag announces a notification, which says that the
+ * memory is ours again. A send that was cancelled with its link gets the notification without the
+ * announcement: it is not counted, but keeps its bit until then.
  */
 static void take_result(struct uring *u, const struct io_uring_cqe *cqe)
 {
@@ -155,13 +155,13 @@ static void take_all(struct uring *u)
     io_uring_cq_advance(&u->ring, n);
 }
 
-/* What a later call may do better: nothing is lost. */
+/* Whether nothing is lost and a later call may succeed. */
 static bool passes(int rc)
 {
     return rc >= 0 || rc == -ETIME || rc == -EINTR || rc == -EAGAIN || rc == -EBUSY;
 }
 
-/* Hands in what is not yet, and waits for `n` completions of any kind, or a while. */
+/* Submits what is not submitted yet; waits for `n` completions of any kind, or the deadline. */
 static void await(struct uring *u, unsigned n, uint64_t deadline)
 {
     struct io_uring_cqe *first;
@@ -177,7 +177,7 @@ static void await(struct uring *u, unsigned n, uint64_t deadline)
     take_all(u);
 }
 
-/* Nothing more comes of it; what is still under way ends with the ring. */
+/* A broken ring yields no more results; operations under way end when the ring is closed. */
 static void refuse_rest(struct uring *u, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
@@ -187,7 +187,8 @@ static void refuse_rest(struct uring *u, unsigned n)
     u->pending = 0;
 }
 
-/* Those that are done by now answer ENOENT; those behind them in a link go with them. */
+/* The cancel of a finished operation fails with ENOENT. Operations linked after a cancelled one are
+ * cancelled with it. */
 static void cancel_all(struct uring *u, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
@@ -223,7 +224,7 @@ void uring_run(struct uring *u, unsigned timeout_ms)
 
 int uring_await_returned(struct uring *u, int fd, int timeout_ms)
 {
-    /* Of the socket nothing is asked for: POLLHUP, which an interrupt makes, comes unasked. */
+    /* No event of the socket is requested: POLLHUP, which an interrupt causes, comes anyway. */
     struct pollfd p[] = {{.fd = fd}, {.fd = u->ring.ring_fd, .events = POLLIN}};
     uint32_t before = u->zero_copy->lent;
 
@@ -251,8 +252,8 @@ static bool knows_send_zc(struct uring *u)
 }
 
 /*
- * A flag that the kernel does not know is EINVAL before the descriptor is looked at. Without
- * notifications that say whether memory was copied nobody could tell what zero-copy is worth.
+ * A kernel that does not know the flag fails with EINVAL before it looks at the descriptor. We need
+ * the flag: without it, notifications do not say whether the kernel copied after all.
  */
 bool uring_can_lend(void)
 {

@@ -1,9 +1,9 @@
 /*
- * transport/uring.h: an io_uring on which a few operations are handed in at once and awaited
- * together. When uring_run() returns none of them is under way any more; what stays behind is only
- * memory lent by SEND_ZC, and its notifications are counted in a struct zero_copy.
+ * transport/uring.h: an io_uring that submits a few operations at once and waits for all of them.
+ * When uring_run() returns, none of them is under way. Only memory lent by SEND_ZC may still be in
+ * use; a struct zero_copy counts its notifications.
  *
- * For one thread at a time, not always the same one: so no SINGLE_ISSUER, no DEFER_TASKRUN.
+ * For one thread at a time, but not always the same one: so no SINGLE_ISSUER, no DEFER_TASKRUN.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 #include "transport/zero_copy.h"
 
-/* What older headers do not have. */
+/* Older headers lack these. */
 #ifndef IORING_SEND_ZC_REPORT_USAGE
 #define IORING_SEND_ZC_REPORT_USAGE (1U << 3)
 #endif
@@ -29,35 +29,36 @@ struct uring {
     struct io_uring_sqe *ops[URING_OPS_MAX];
     uint64_t data[URING_OPS_MAX];
     unsigned queued;  /* operations since the last run */
-    unsigned pending; /* without a result; cancels included */
+    unsigned pending; /* operations without a result; cancels included */
     int results[URING_OPS_MAX];
-    int broken;                  /* -errno of a ring that takes nothing any more, or 0 */
-    struct io_uring_sqe spare;   /* what is prepared for such a ring */
+    int broken;                  /* -errno of a ring that no longer works, or 0 */
+    struct io_uring_sqe spare;   /* operations for a broken ring are written here and never used */
     struct zero_copy *zero_copy; /* NULL: never lends */
-    /* Sends that lend have a bit: one that is taken until the notification has come, and one that
-     * says whether that is counted. */
+    /* Bit sets of the sends that lend. loans_taken: until the notification has come.
+     * loans_counted: those that zero_copy->lent counts. */
     uint64_t loans_taken, loans_counted;
 };
 
 /* `u` is zeroed memory. Returns 0 or -errno. */
 MUST_USE int uring_init(struct uring *u, struct zero_copy *zero_copy);
-/* Fine on what was never opened. */
+/* Also for a zeroed ring that was never opened. */
 void uring_done(struct uring *u);
 
-/* The next operation of the run, to be filled by an io_uring_prep_…(); user data is ours. */
+/* The next operation of the run. The caller fills it with an io_uring_prep_…() and does not set its
+ * user data. */
 struct io_uring_sqe *uring_op(struct uring *u);
-/* The same for a send that lends, which uring_may_lend() unless too many are out. */
+/* The same for a send that lends. Only if uring_may_lend(): not too many are out already. */
 bool uring_may_lend(const struct uring *u);
 struct io_uring_sqe *uring_op_lending(struct uring *u);
 /*
- * Hands in what is queued and waits until each has its result, in results[] by order of
- * uring_op(): at most `timeout_ms`, then what is left is cancelled. -ECANCELED: nothing was done;
- * an operation that had done a part says how much. Where the kernel refuses the ring for good, all
- * that has no result has that refusal for one, now and in every later run.
+ * Submits the queued operations and waits until each has its result, in results[] in the order of
+ * uring_op(). After `timeout_ms` the rest is cancelled: -ECANCELED means that nothing was done; an
+ * operation that had done a part returns how much. If the kernel refuses the ring for good, every
+ * operation without a result gets that error, now and in every later run.
  */
 void uring_run(struct uring *u, unsigned timeout_ms);
-/* As zero_copy_await(), for what was lent to the socket `fd`. */
+/* Like zero_copy_await(), for memory that this ring has lent to the socket `fd`. */
 MUST_USE int uring_await_returned(struct uring *u, int fd, int timeout_ms);
 
-/* Whether this kernel sends from where memory lies, and says so when it could not. */
+/* Whether this kernel can send without copying, and reports when it had to copy. */
 bool uring_can_lend(void);

@@ -11,26 +11,26 @@
 
 #include "base/macros.h"
 
-/* What older headers do not have: Linux 6.12, include/uapi/linux/io_uring.h. */
+/* Older headers lack this: Linux 6.12, include/uapi/linux/io_uring.h. */
 #define REGISTER_CLONE_BUFFERS 30
 struct clone_buffers {
     uint32_t src_fd, flags, src_off, dst_off, nr, pad[3];
 };
 
 #define PIECE_MAX  (UINT64_C(1) << 30) /* the kernel's limit for one buffer */
-#define PIECES_MAX 16384               /* and for one ring */
+#define PIECES_MAX 16384               /* the kernel's limit for one ring */
 
 struct uring_memory {
     struct uring_memory *next;
     unsigned users;
-    /* The registration that others are cloned from. The ring does nothing else: it outlives the
-     * channel that came first. */
+    /* The registration that the channels' rings are cloned from. It is a ring of its own because it
+     * outlives the channel that came first. */
     struct uring source;
     size_t n;
-    struct iovec pieces[]; /* by address */
+    struct iovec pieces[]; /* sorted by address */
 };
 
-/* Everything registered in this process: a handful at most. */
+/* All registrations of this process, a handful at most. */
 static struct {
     pthread_mutex_t lock;
     struct uring_memory *all;
@@ -51,7 +51,7 @@ const char *uring_memory_refusal(void)
     return why;
 }
 
-/* Pinning makes pages that were never touched: a guest's whole size, where it used a part. */
+/* Pinning allocates pages that were never touched: all memory of a guest that used only a part. */
 static bool is_resident(const struct iovec *piece)
 {
     enum { AT_ONCE = 4096 };
@@ -125,7 +125,7 @@ static int clone_buffers(struct uring *to, const struct uring *from)
 
 bool uring_memory_is_shared(struct uring *u)
 {
-    /* Of a ring that has none: ENXIO where the call is known. */
+    /* A clone from a ring without buffers fails with ENXIO if the kernel knows the call. */
     return clone_buffers(u, u) < 0 && errno == ENXIO;
 }
 
@@ -135,7 +135,7 @@ static void memory_free(struct uring_memory *m)
     free(m);
 }
 
-/* Pins the pieces; takes `m`. */
+/* Pins the pieces. Takes ownership of `m`. */
 static struct uring_memory *pin(struct uring_memory *m)
 {
     if (m->n == 0 || m->n > PIECES_MAX) {
@@ -165,7 +165,7 @@ static struct uring_memory *pin(struct uring_memory *m)
     return m;
 }
 
-/* What is registered already for these pieces, or a new registration. Takes `wanted`. */
+/* The existing registration of these pieces, or a new one. Takes ownership of `wanted`. */
 static struct uring_memory *find_or_pin(struct uring_memory *wanted)
 {
     for (struct uring_memory *m = registry.all; m; m = m->next) {
@@ -187,7 +187,7 @@ static void forget(struct uring_memory *m)
     memory_free(m);
 }
 
-/* Where the kernel cannot share: once more for this ring. */
+/* If the kernel cannot share the registration, registers the pieces again for this ring. */
 static int share(struct uring *u, const struct uring_memory *m)
 {
     if (clone_buffers(u, &m->source) == 0)
@@ -228,7 +228,7 @@ int uring_memory_find(const struct uring_memory *m, const void *base, size_t len
 {
     size_t low = 0, high = m->n;
 
-    /* The last piece that does not begin behind `base`. */
+    /* The last piece that does not begin after `base`. */
     while (low < high) {
         size_t middle = (low + high) / 2;
 

@@ -1,10 +1,9 @@
 /*
- * transport/uring_memory.h: memory that io_uring has pinned once, so that no send of it has to find
- * and pin its pages again. Pinned once per process: the rings of other channels share what the
- * first one registered, where the kernel can (6.12), else each registers for itself.
+ * transport/uring_memory.h: memory that io_uring has pinned in advance, so that a send need not
+ * find and pin its pages again. It is pinned once per process: the rings of other channels share
+ * what the first one registered, if the kernel can do that (6.12); else each registers for itself.
  *
- * Registering is a favour to speed. Where it is not to be had the reason is kept and sends go
- * without.
+ * Registration only saves time. If it fails, the reason is kept and sends go without it.
  */
 #pragma once
 
@@ -16,17 +15,17 @@
 struct uring_memory; /* shared by all rings that use it */
 
 /*
- * Makes the ring send from these pieces by registration. NULL where that is not to be had:
- * uring_memory_refusal() tells why. The kernel keeps the pages that are there now: who discards
- * one (MADV_DONTNEED, a balloon) and writes a new one would go on sending the old one.
+ * Registers these pieces for sends of the ring. NULL if that fails; uring_memory_refusal() says
+ * why. The kernel keeps the pages that are there now: after a page is discarded (MADV_DONTNEED, a
+ * balloon) and written anew, the ring would still send the old page.
  */
 struct uring_memory *uring_memory_get(struct uring *u, const struct iovec *iov, size_t n);
 /* After uring_done(). NULL is fine. */
 void uring_memory_put(struct uring_memory *m);
-/* The number of the buffer that holds all of the piece, or -1. */
+/* The number of the registered buffer that contains the whole piece, or -1. */
 int uring_memory_find(const struct uring_memory *m, const void *base, size_t len);
 
-/* The last reason why nothing was registered, "" if there was none. The text stays. */
+/* The last reason why nothing was registered; "" if there was none. The text lives for ever. */
 const char *uring_memory_refusal(void);
-/* Whether rings can share what is registered. */
+/* Whether this kernel lets rings share registered memory. */
 bool uring_memory_is_shared(struct uring *u);

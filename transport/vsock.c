@@ -32,7 +32,7 @@ static int vsock_listen(const struct address *at, const struct transport_config 
     (void)config;
     if (fd < 0)
         return err_sys(err, "listen on %s: socket", at->text);
-    if (at->vsock_port == 0) /* as for tcp: 0 = any */
+    if (at->vsock_port == 0) /* as for tcp: 0 = any port */
         sa.svm_port = VMADDR_PORT_ANY;
     if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, TRANSPORT_BACKLOG) < 0 ||
         getsockname(fd, (struct sockaddr *)&sa, &len) < 0)

@@ -10,7 +10,7 @@
 
 #include <linux/errqueue.h> /* wants time.h before it */
 
-/* What older headers do not have. */
+/* Older headers lack these. */
 #ifndef SOL_VSOCK
 #define SOL_VSOCK 287
 #endif
@@ -42,7 +42,7 @@ int zero_copy_check_reports(int fd, struct error *err)
 
 int zero_copy_returned(struct zero_copy *z, uint32_t first, uint32_t last, bool copied)
 {
-    uint32_t n = last - first + 1; /* right across the wrap, too */
+    uint32_t n = last - first + 1; /* also right if the numbers wrap */
 
     if (n == 0 || n > z->lent) {
         errno = EPROTO;
@@ -69,10 +69,10 @@ static const struct sock_extended_err *report_of(struct msghdr *msg)
     return NULL;
 }
 
-/* One message of the error queue: 0 if it is about something else. */
+/* Reads one message of the error queue: 0 if it is not a report. */
 static int collect_one(struct zero_copy *z, int fd)
 {
-    /* The report, and the address that some kinds of socket put behind it. */
+    /* Room for the report, and for the address that some kinds of socket add after it. */
     alignas(struct cmsghdr) char control[256];
     struct msghdr msg = {.msg_control = control, .msg_controllen = sizeof(control)};
 
@@ -111,14 +111,14 @@ int zero_copy_why_gone(int fd)
 
 int zero_copy_await(struct zero_copy *z, int fd, int timeout_ms)
 {
-    /* No events asked for: POLLERR and POLLHUP come unasked. */
+    /* No events are requested: POLLERR and POLLHUP come anyway. */
     struct pollfd p = {.fd = fd};
     int rc = poll(&p, 1, timeout_ms);
 
     if (rc < 0)
         return -1;
     int n = zero_copy_collect(z, fd);
-    /* What has nothing to report would let us spin. */
+    /* A dead connection without a report makes poll() return at once: EAGAIN would let us spin. */
     if (n < 0 && errno == EAGAIN && p.revents)
         errno = zero_copy_why_gone(fd);
     return n;
