@@ -9,8 +9,8 @@
 
 struct backing_case {
     const char *label;
-    const char *text;    /* as the option says it; a file's path comes behind it, in … */
-    const char *folder;  /* NULL: the test's own; it must be there */
+    const char *text;    /* as in the option --backend; a file's path is appended, in … */
+    const char *folder;  /* … this folder, which must exist; NULL: the test's own */
     uint64_t huge_bytes; /* of its huge pages, or 0 */
     enum memory_sharing sharing;
 };
@@ -22,19 +22,19 @@ struct backing {
     struct ram_map map; /* of one block */
     int fd;
     char path[PATH_MAX]; /* of the file, or empty */
-    int huge_lock;       /* others who set huge pages aside wait */
+    int huge_lock;       /* of huge_pages_lock(), or -1 */
     uint64_t huge_bytes, huge_before;
 };
 
 /*
- * False, having said why, where this machine has not got such memory. Huge pages are set aside as
- * long as it takes, where that is allowed.
+ * False, after a message with the reason, if this machine does not have such memory. Huge pages are
+ * reserved until backing_done(), if the host allows it.
  */
 bool backing_make(const struct backing_case *c, uint64_t bytes, struct backing *ret);
 void backing_done(struct backing *b);
 
-/* Sets so many huge pages aside in all; false where there are not so many. */
+/* Makes the host reserve `n` huge pages in total; false if it has fewer. */
 bool huge_pages_set(uint64_t page_bytes, uint64_t n);
 uint64_t huge_pages_get(uint64_t page_bytes);
-/* Nobody else sets huge pages aside until this is closed. */
+/* No other test reserves huge pages until the returned descriptor is closed. -1: no such pages. */
 int huge_pages_lock(uint64_t page_bytes);

@@ -9,14 +9,14 @@
 
 #include "tests/support/temp.h"
 
-/* An authority; keys and the like live until the program ends. */
+/* An authority. It lives until the program ends. */
 struct authority;
 struct authority *authority_new(const char *common_name);
 struct authority_spec {
     const char *common_name;
     int from_days, days;         /* as below */
     const char *basic, *usage;   /* basicConstraints and keyUsage; NULL: an authority's */
-    const struct authority *key; /* whose key it has; NULL: one of its own */
+    const struct authority *key; /* the authority whose key it shares; NULL: its own key */
     unsigned rsa_bits;           /* as below */
 };
 struct authority *authority_make(const struct authority_spec *spec);
@@ -25,20 +25,20 @@ struct cert_spec {
     const char *dn;       /* "C=GB,O=x,CN=y", in this order */
     const char *san;      /* "DNS:host,IP:127.0.0.1", or NULL */
     int from_days, days;  /* valid from today + from_days, for so long; 0, 0: for a day */
-    const char *usage;    /* extended: "serverAuth"; NULL: any */
+    const char *usage;    /* extended key usage, such as "serverAuth"; NULL: any */
     unsigned long serial; /* 0: 1 */
-    unsigned rsa_bits;    /* 0: the key is one on the curve P-256 */
+    unsigned rsa_bits;    /* 0: an elliptic-curve key, P-256 */
     bool encrypted;       /* the key file has a passphrase */
 };
 
-/* DIR/ca-cert.pem; DIR is made where it is not there. */
+/* Writes DIR/ca-cert.pem; makes DIR if it does not exist. */
 void authority_install(const struct authority *a, const char *dir);
-/* Behind what is in that file. */
+/* Appends to that file. */
 void authority_add(const struct authority *a, const char *dir);
-/* DIR/ROLE-cert.pem and DIR/ROLE-key.pem, signed by `a`. */
+/* Writes DIR/ROLE-cert.pem and DIR/ROLE-key.pem, signed by `a`. */
 void cert_install(const struct authority *a, const struct cert_spec *spec, const char *dir,
                   const char *role);
-/* DIR/ca-crl.pem, which revokes this serial number. */
+/* Writes DIR/ca-crl.pem, which revokes this serial number. */
 void revocation_install(const struct authority *a, unsigned long serial, const char *dir);
-/* Behind what is in that file. */
+/* Appends to that file. */
 void revocation_add(const struct authority *a, unsigned long serial, const char *dir);

@@ -5,8 +5,8 @@
 #include "vmm/guest_memory.h"
 
 /*
- * Entered with rdi at three words: the address of the pages, how many, and a seed. Writes the first
- * word of a random one of them, 4096 times; then says so, and goes on.
+ * Starts with rdi at three words: the address of the pages, how many there are, and a seed. Writes
+ * the first word of a random page 4096 times, reports that, and starts over.
  */
 __asm__(".pushsection .rodata\n"
         "dirty_guest_code:\n"

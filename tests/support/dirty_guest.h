@@ -1,6 +1,6 @@
 /*
- * tests/support/dirty_guest.h: a guest under KVM that writes to random pages, and no machine around
- * it: for tests of dirty sources.
+ * tests/support/dirty_guest.h: a guest under KVM, without a machine around it, that writes to
+ * random pages: for tests of dirty sources.
  */
 #pragma once
 
@@ -22,7 +22,7 @@ struct dirty_guest {
     struct vcpu *vcpus[DIRTY_GUEST_CPUS];
     unsigned n_vcpus;
     unsigned ring_entries;
-    struct dirty_source *ring; /* where it has one */
+    struct dirty_source *ring; /* NULL: none */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -34,15 +34,15 @@ struct dirty_guest {
 
 struct dirty_guest_config {
     uint64_t bytes;
-    uint64_t first_page, n_pages; /* that are written; vCPUs share them */
+    uint64_t first_page, n_pages; /* the pages that all vCPUs write */
     unsigned cpus;
     unsigned ring_entries; /* 0: no ring */
 };
 
-/* It stands still. */
+/* Makes the guest; its vCPUs do not run yet. */
 void dirty_guest_start(const struct dirty_guest_config *config, struct dirty_guest *g);
 void dirty_guest_end(struct dirty_guest *g);
 void dirty_guest_run(struct dirty_guest *g);
-/* These fit a dirty trial. Every vCPU has gone on; all stand still. */
+/* For a dirty trial. The first returns when every vCPU has gone on, the second when all stand. */
 void dirty_guest_progress(void *g);
 void dirty_guest_settle(void *g);

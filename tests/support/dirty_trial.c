@@ -7,7 +7,7 @@
 #include "ram/resident.h"
 #include "tests/support/test.h"
 
-/* They write while the trial copies: that is what it is about, not a race to report. */
+/* The writers write while the trial copies: that is what it tests, and no race to report. */
 #define GUEST __attribute__((no_sanitize("thread", "address")))
 
 /* --- the trial ------------------------------------------------------------------------------- */
@@ -62,7 +62,7 @@ static uint64_t copy_dirty(const struct dirty_trial *t, size_t block, struct dir
     return pages;
 }
 
-/* Not by memcmp(), which a sanitizer watches: its notes of gigabytes would be many gigabytes. */
+/* Not memcmp(): a sanitizer watches it, and its records of gigabytes would take many gigabytes. */
 GUEST static bool is_same(const uint8_t *a, const uint8_t *b)
 {
     const volatile uint64_t *x = (const volatile uint64_t *)a, *y = (const volatile uint64_t *)b;
@@ -73,7 +73,7 @@ GUEST static bool is_same(const uint8_t *a, const uint8_t *b)
     return i == RAM_PAGE_SIZE / sizeof(*x);
 }
 
-/* Of gigabytes that were never touched nobody has written a page, and nobody has copied one. */
+/* Compares only pages that exist: a page that was never touched was not written and not copied. */
 static void check_copy(const struct dirty_trial *t, const struct ram_block *b, const uint8_t *copy)
 {
     struct dirty_bitmap exist;
@@ -153,7 +153,7 @@ uint64_t dirty_trial_run(const struct dirty_trial *t)
 /* --- writers --------------------------------------------------------------------------------- */
 
 #define WRITERS_MAX 4
-#define STEP        500 /* pages of all writers together that count as having gone on */
+#define STEP        500 /* pages that all writers together write before that counts as progress */
 
 struct writers {
     const struct ram_map *map;
@@ -166,7 +166,7 @@ struct writers {
     uint64_t written; /* under lock */
 };
 
-/* xorshift64*, here because it must not be watched. */
+/* xorshift64*, here again because this one must not be instrumented by sanitizers. */
 GUEST static uint64_t draw(uint64_t *state)
 {
     *state ^= *state >> 12;
@@ -190,7 +190,7 @@ GUEST static void write_pages(struct writers *w, uint64_t *random)
 static void *writer_main(void *arg)
 {
     struct writers *w = arg;
-    uint64_t random = (uintptr_t)&random | 1; /* another one for each */
+    uint64_t random = (uintptr_t)&random | 1; /* another seed for each thread */
 
     while (!atomic_load(&w->stop)) {
         write_pages(w, &random);

@@ -1,6 +1,6 @@
 /*
- * tests/support/dirty_trial.h: what every dirty source must do: rounds of sync and copy while
- * somebody writes, and in the end the copy is the memory.
+ * tests/support/dirty_trial.h: a test that every dirty source must pass: rounds of sync and copy
+ * while writers write; at the end the copy must equal the memory.
  */
 #pragma once
 
@@ -16,18 +16,19 @@ struct dirty_trial {
     unsigned rounds;
     /* Returns when the writers have gone on since the last call. */
     void (*progress)(void *arg);
-    /* Returns when they have ended. */
+    /* Returns when the writers have ended. */
     void (*settle)(void *arg);
     void *arg;
 };
 
 /*
- * start, what exists, rounds, the last one with the writers at rest, stop. Fails the test where a
- * page of the copy is another than in memory. Returns how many pages were copied in all.
+ * Starts the source, copies the pages that exist, runs the rounds, the last one after the writers
+ * have ended, and stops the source. Fails the test if a page of the copy differs from memory.
+ * Returns how many pages were copied in total.
  */
 uint64_t dirty_trial_run(const struct dirty_trial *t);
 
-/* One sync with nobody looking at the pages: how many are dirty, in all blocks. */
+/* One sync that copies nothing. Returns how many pages became dirty, in all blocks. */
 uint64_t dirty_trial_sync(struct dirty_source *s, const struct ram_map *map,
                           struct dirty_bitmap *bitmaps);
 /* A bitmap for each block; free with dirty_trial_bitmaps_free(). */
@@ -37,7 +38,7 @@ void dirty_trial_bitmaps_free(const struct ram_map *map, struct dirty_bitmap *bi
 /* Threads that write to random pages of all blocks until they are told to end. */
 struct writers;
 struct writers *writers_start(const struct ram_map *map, unsigned n_threads);
-/* These fit the trial's members. */
+/* For the trial's members of the same names. */
 void writers_progress(void *writers);
 void writers_settle(void *writers);
 void writers_free(struct writers *w);

@@ -73,22 +73,22 @@ static void note_section(void *arg, const struct section *s, const uint8_t *body
     all->of[all->n++].len = len;
 }
 
-/* Time goes on: where in a section it does. And what is derived. */
+/* The bytes of a section that may differ: time goes on, and some values are derived from others. */
 static const struct {
     const char *section;
     uint64_t from, to;
 } moving[] = {
-    {"run-state 0", 0, 1}, /* each side has a user */
+    {"run-state 0", 0, 1}, /* paused: each side's own user decides */
     {"clock 0", 0, 16},
     {"vcpu-msrs 0", 8, 16}, /* the TSC */
     {"vcpu-msrs 1", 8, 16},
     {"vcpu-lapic 0", 0x390, 0x394}, /* the timer's current count */
     {"vcpu-lapic 1", 0x390, 0x394},
-    /* The processor's priority: KVM derives it from the task's and from what is in service, which
-     * must be the same, only when it enters the guest again. */
+    /* The processor priority. KVM derives it from the task priority and the interrupts in service,
+     * which must be equal, but only when it enters the guest again. */
     {"vcpu-lapic 0", 0xa0, 0xa4},
     {"vcpu-lapic 1", 0xa0, 0xa4},
-    {"guest 0", 24, 32}, /* one more move */
+    {"guest 0", 24, 32}, /* the count of moves: one more */
 };
 
 static bool is_moving(const char *section, uint64_t byte)

@@ -6,11 +6,12 @@
 #include "vmm/machine_kvm.h"
 
 struct machine *guest_new(const char *label, const struct machine_guest_config *config);
-/* Waits until every vCPU has had so many heartbeats, or verified all of its pages that often since
- * it came. However long that takes: ctest's patience is the deadline. */
+/* Wait until every vCPU has had so many heartbeats, or has verified all of its pages so many times
+ * since the guest arrived. There is no deadline but ctest's timeout. */
 void guest_await(const char *label, struct machine *m, uint64_t heartbeats);
 void guest_await_swept(const char *label, struct machine *m, uint64_t sweeps);
-/* It runs, and has found nothing wrong. */
+/* Checks that the guest runs and has found nothing wrong. */
 void guest_check_clean(const char *label, struct machine *m);
-/* Both stand still: what the one was when it left, the other is; all that KVM says of them. */
+/* Checks that the guest that came has the state of the one that left, in all that KVM tells of
+ * them. Both must be paused. */
 void guest_check_same(const char *label, const struct machine *left, struct machine *come);

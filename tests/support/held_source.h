@@ -1,6 +1,6 @@
 /*
- * tests/support/held_source.h: a dirty source over another one, that can be made to wait: so a test
- * has a migration where it wants it.
+ * tests/support/held_source.h: a dirty source around another one that can be made to wait, so that
+ * a test can hold a migration at a chosen point.
  */
 #pragma once
 
@@ -17,19 +17,19 @@ enum held_at {
 struct held_source {
     struct dirty_source base;
     struct dirty_source *inner; /* NULL: nothing is ever written */
-    void (*started)(void *arg); /* by the migration's thread, before it waits; NULL: nothing */
+    void (*started)(void *arg); /* called by the migration's thread before it waits, or NULL */
     void *arg;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    enum held_at at, held; /* where it is to wait; where it does */
-    unsigned n_stopped;    /* stop() has returned so often */
+    enum held_at at, held; /* where it must wait; where it waits now */
+    unsigned n_stopped;    /* how often stop() has returned */
 };
 
 void held_source_init(struct held_source *h, struct dirty_source *inner);
 void held_source_done(struct held_source *h);
-/* The next one that comes there waits; HELD_NOWHERE lets it go. */
+/* The next call that gets there waits; HELD_NOWHERE lets it continue. */
 void held_source_hold(struct held_source *h, enum held_at at);
-/* Until one waits there. */
+/* Returns when a call waits there. */
 void held_source_await(struct held_source *h, enum held_at at);
 unsigned held_source_stopped(struct held_source *h);

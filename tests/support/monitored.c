@@ -93,7 +93,7 @@ static void on_event(void *arg, const char *name, const json_t *message)
     const char *status = json_string_value(json_object_get(data, "status"));
     size_t len = strlen(m->events);
 
-    if (strcmp(name, "MIGRATION_PASS") == 0) { /* how many is not for a test to say */
+    if (strcmp(name, "MIGRATION_PASS") == 0) { /* how many there are varies */
         CHECK(json_integer_value(json_object_get(data, "pass")) > m->last_pass, "passes go on");
         m->last_pass = json_integer_value(json_object_get(data, "pass"));
         return;
@@ -141,7 +141,7 @@ static void make_backends(struct monitored *m, uint64_t bytes)
 
 static void make_monitor(struct monitored *m, const char *name)
 {
-    static unsigned n_before; /* one that failed may still be there */
+    static unsigned n_before; /* the socket of a failed test may still be there */
     char path[PATH_MAX], text[300], file[64];
     struct address at;
     struct error err;

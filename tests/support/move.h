@@ -7,20 +7,21 @@
 #include "migration/outgoing.h"
 #include "tls/tls_creds.h"
 
-/* What is said of it; the address and the engine are the move's own. */
+/* What the test chooses; the address and the engine are chosen here. */
 struct move {
     const char *label;
     struct outgoing_config config;
     const struct tls_creds *client, *server; /* NULL: no TLS */
 };
 
-/* From one to the other, which waits; neither fails. Both are as the migration leaves them. */
+/* Migrates `from` into `to`, which waits. Fails the test if either end fails. Both stay as the
+ * migration leaves them. */
 void move_machine(const struct move *move, struct machine *from, struct machine *to);
-/* The same, to any landing. */
+/* The same into any landing. */
 void move_to_landing(const struct move *move, struct machine *from, struct landing *to);
-/* A stream or a mapped-ram snapshot, "PATH[,offset=N]", into a machine that waits; as
- * incoming_run(). */
+/* Loads a stream or a mapped-ram snapshot, "PATH[,offset=N]", into a machine that waits. Fails as
+ * incoming_run() does. */
 MUST_USE int move_from_file(const char *path, struct machine *to, struct error *err);
-/* The same, into any landing, by O_DIRECT or not. */
+/* The same into any landing, with O_DIRECT or without. */
 MUST_USE int move_file_to_landing(const char *path, bool direct_io, struct landing *to,
                                   struct error *err);

@@ -66,7 +66,7 @@ static void fill_elf(uint8_t *page, uint64_t state)
     memcpy(page, self.data + next_random(&state) % (self.len / PAGE) * PAGE, PAGE);
 }
 
-/* What heaps are full of. */
+/* Typical heap contents. */
 static void fill_integers(uint8_t *page, uint64_t state)
 {
     struct record {

@@ -1,6 +1,6 @@
 /*
- * tests/support/pages.h: pages of every kind that memory holds, and places for unpacked ones that
- * notice a byte too many.
+ * tests/support/pages.h: pages of every kind that memory holds, and places for unpacked pages that
+ * notice a write outside them.
  */
 #pragma once
 
@@ -24,10 +24,10 @@ extern const char *const page_kinds[PAGES_KINDS];
 
 /* The same seed gives the same pages. */
 void pages_fill(uint8_t *to, size_t n_pages, enum page_kind kind, uint64_t seed);
-/* xorshift64*: the next of the same numbers in each run. */
+/* xorshift64*: the next number; the sequence is the same in each run. */
 uint64_t next_random(uint64_t *state);
 
-/* `total` bytes in `n` pieces that do not touch, guarded before, between and behind. */
+/* `total` bytes in `n` pieces, with guards before, between and after them. */
 struct places {
     struct iovec iov[128];
     size_t n, total;
@@ -38,6 +38,6 @@ struct places {
 void places_init(struct places *p, size_t total, size_t n);
 void places_done(struct places *p);
 void places_clear(struct places *p);
-/* Nothing was written outside. */
+/* Checks that nothing was written outside the pieces. */
 void places_check_guards(const char *label, const struct places *p);
 void places_check_hold(const char *label, const struct places *p, const uint8_t *bytes);

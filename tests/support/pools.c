@@ -109,7 +109,7 @@ void pools_finish(struct pools *p, const char *label)
           (unsigned long long)normal);
     assert_int_equal(recv_pool_channels(p->pool, &uuid), p->n);
     CHECK(uuid.bytes[0] == 1 && uuid.bytes[2] == 3, "%s: another UUID", label);
-    p->sink->ops->free(p->sink); /* closes */
+    p->sink->ops->free(p->sink); /* closes the channels */
     for (size_t i = 0; i < p->n; i++)
         pthread_join(p->threads[i], NULL);
     OK(channel_group_check(&p->in, &err), err, label);

@@ -12,7 +12,7 @@
 
 struct pools_config {
     size_t n;            /* channels */
-    unsigned n_expected; /* of them; 0: not known to the receiver */
+    unsigned n_expected; /* channels that the receiver expects; 0: as many as connect */
     bool zeros_on_main;
     enum codec_method method;
     int level;
@@ -30,15 +30,15 @@ struct pools {
     pthread_t threads[POOLS_CHANNELS_MAX];
 };
 
-/* Empty; then the memory is added to `from`. */
+/* Starts empty; the caller then adds memory to `from`. */
 void pools_init(struct pools *p);
-/* Makes memory like it to send to, connects the channels, and sends the hellos. */
+/* Makes the receiver's memory, with equal blocks, connects the channels, and sends the hellos. */
 void pools_start(struct pools *p, const struct pools_config *config);
-/* The receiver reads channel i's hello and serves it, as the migration does it: on a thread. */
+/* The receiver reads channel i's hello and serves the channel, on a thread, as a migration does. */
 void pools_receive(struct pools *p, size_t i);
-/* One round, and its barrier; NULL: the barrier alone. */
+/* Restarts and sends a round, then its barrier; NULL: the barrier alone. */
 void pools_send(struct pools *p, struct ram_round *round, const char *label);
-/* All went well; frees all. */
+/* Checks that all went well, and frees everything. */
 void pools_finish(struct pools *p, const char *label);
-/* Frees what is left when the sink and the threads are gone. */
+/* Frees the rest, after the sink was freed and the threads were joined. */
 void pools_done(struct pools *p);

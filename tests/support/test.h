@@ -19,12 +19,12 @@
 #include "tools/remedy.h"
 
 /*
- * For waits that end with what they wait for: this only ends those that never would. A busy machine
- * may be many times slower than an idle one, and is not broken.
+ * The limit for waits. It only ends waits that would never end: a busy machine may be many times
+ * slower than an idle one, and that is no failure.
  */
 #define HANG_MS 300000
 
-/* Ends the test with a message of its own: the case's label, then what was found. */
+/* Fails the test if !cond, with a message: the case's label, then what was found. */
 #define CHECK(cond, ...)                                                                           \
     do {                                                                                           \
         if (!(cond)) {                                                                             \
@@ -33,7 +33,7 @@
         }                                                                                          \
     } while (0)
 
-/* For calls that must succeed, with `err` filled where they do not. */
+/* For a call that must succeed; on failure `err` says why. */
 #define OK(call, err, label) CHECK((call) == 0, "%s: %s", label, (err).text)
 
 /* Whether the error's line, as ramjet prints it, holds `part`. */
@@ -45,7 +45,7 @@ static inline bool says(const struct error *err, const char *part)
     return strstr(line, part) != NULL;
 }
 
-/* The call failed (rc) with an error of this kind whose line, as ramjet prints it, holds `part`. */
+/* Checks that the call failed (rc) with an error of this kind whose line holds `part`. */
 static inline void check_refused(const char *label, int rc, const struct error *err,
                                  enum err_kind kind, const char *part)
 {
@@ -59,13 +59,14 @@ static inline void check_refused(const char *label, int rc, const struct error *
     CHECK(!strchr(line, '\n'), "%s: more than one line: %s", label, line);
 }
 
-/* In scripts/lab, where a page that a guest writes costs many times as much: fewer rounds do. */
+/* Whether this runs in scripts/lab. There a page that a guest writes costs many times as much, so
+ * that tests do fewer rounds. */
 static inline bool is_in_lab(void)
 {
     return getenv("RAMJET_IN_LAB") != NULL;
 }
 
-/* Ends the whole program: what it needs is not on this machine. */
+/* Ends the whole program as skipped: this machine does not have what it needs. */
 static inline _Noreturn void skip_all(const char *why)
 {
     printf("skipped: %s\n", why);
