@@ -252,8 +252,8 @@ static void exec_in_folder(const char *folder, size_t len, char **words, char **
         execve(path, words, environment);
 }
 
-/* The same; a name without '/' is searched for in PATH. If no folder has the program, an error
- * other than its absence, such as EACCES, is the one that is reported. */
+/* The same; a name without '/' is searched for in PATH. If the search fails, an error other than
+ * the program's absence, such as EACCES, is the one that is reported. */
 static void exec_by_name(char **words, char **environment)
 {
     const char *folder = getenv("PATH");

@@ -51,7 +51,7 @@ void interrupt_block(void)
 
 /*
  * The next signal that is meant for the program, or SIGNAL_END if `ending` says that it is ours.
- * The sender cannot tell: the kernel drops its identity when the pending-signal limit is reached.
+ * The sender's identity does not tell: the kernel drops it at the limit of pending signals.
  */
 static int next_signal(const sigset_t *set)
 {

@@ -75,7 +75,7 @@ static int say_capabilities(const struct settings *s, enum migrate_end end, cons
 
 /* --- parameters ------------------------------------------------------------------------------ */
 
-/* NULL for a number that does not fit JSON's here, and for a list: only "none" could be sent. */
+/* NULL for a number that is too large for JSON here, and for a list: only "none" could be sent. */
 static json_t *value_json(enum parameter id, union parameter_value value)
 {
     const struct parameter_info *p = &parameters[id];
