@@ -4,8 +4,8 @@
 #include "stream/return_path.h"
 
 /*
- * A QEMU says 1 of any error, and that is also EPERM's number. Others may send what their system
- * calls return, negated; or anything.
+ * A QEMU says 1 for every error, and 1 is also EPERM's number. Others may send the negated result
+ * of a system call, or anything.
  */
 static int bad_verdict(uint32_t verdict, struct error *err)
 {
@@ -26,7 +26,7 @@ static uint32_t ping_number(uint32_t n)
     return n == 1 ? SWITCHOVER_OFFER : n;
 }
 
-/* Under the lock. Every PING is answered, in their order, by its number. */
+/* Under the lock. The destination answers every PING, in order, by its number. */
 static int take_pong(struct answers *a, uint32_t value, struct error *err)
 {
     uint32_t expected = ping_number(a->pongs + 1);
@@ -120,7 +120,7 @@ bool answers_failed(const struct answers *a, struct error *err)
     return true;
 }
 
-/* --- those who wait -------------------------------------------------------------------------- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 uint32_t answers_ping(struct answers *a)
 {
@@ -130,11 +130,11 @@ uint32_t answers_ping(struct answers *a)
     return number;
 }
 
-/* What is waited for, and how long already. Under the lock. */
+/* What a thread waits for, and since when. Under the lock. */
 struct wait {
-    const char *what; /* as the destination's doing: "has not …" */
+    const char *what; /* what the destination has not done: "has not …" */
     bool (*done)(const struct answers *a);
-    const bool *hurry; /* NULL: nobody can be in a hurry */
+    const bool *hurry; /* NULL: this wait is never hurried */
     uint64_t since_ns, hurried_ns;
 };
 
@@ -143,13 +143,13 @@ static uint64_t after_ms(uint64_t since_ns, uint64_t ms)
     return since_ns == 0 || ms == 0 ? DEADLINE_NEVER : since_ns + ms * NS_PER_MS;
 }
 
-/* The first of the limits that will be reached; *ret_err tells of it. */
+/* Returns the first of the limits that will be reached; *ret_err says which one it is. */
 static uint64_t next_limit(const struct answers *a, struct wait *w, struct error *ret_err)
 {
     const struct answers_limits *l = &a->limits;
     uint64_t heard = a->confirms ? MAX(a->heard_ns, w->since_ns) : 0;
     if (heard > 0 && channel_path_lost(a->main))
-        heard = clock_ns(); /* no wonder: whoever reads main ends an outage that is too long */
+        heard = clock_ns(); /* the path is down: main's reader ends an outage that is too long */
     uint64_t answer = after_ms(w->since_ns, l->answer_ms), silence = after_ms(heard, l->silence_ms);
 
     if (w->hurry && *w->hurry && w->hurried_ns == 0)
@@ -168,7 +168,7 @@ static uint64_t next_limit(const struct answers *a, struct wait *w, struct error
     return MIN(hurry, MIN(answer, silence));
 }
 
-/* Until it is done or all has ended; 0 in both cases. */
+/* Waits until it is done, SHUT has come, or the group has failed; returns 0 in all three cases. */
 static int await(struct answers *a, struct wait *w, struct error *err)
 {
     struct error limit;
@@ -185,7 +185,7 @@ static int await(struct answers *a, struct wait *w, struct error *err)
     return 0;
 }
 
-/* Under the lock: nothing has ended that must not end yet. */
+/* Under the lock. Fails where the group has failed, or SHUT has come before its time. */
 static int check_going_on(const struct answers *a, struct error *err)
 {
     if (a->group->failed) {
@@ -262,7 +262,7 @@ static bool is_known(const struct answers *a)
     return a->known;
 }
 
-/* A verdict counts, whatever else has failed. */
+/* A verdict counts, even where something else has failed. */
 int answers_await_verdict(struct answers *a, const bool *hurry, struct error *err)
 {
     struct wait w = {.what = "has given no verdict", .done = is_known, .hurry = hurry};

@@ -1,6 +1,7 @@
 /*
- * migration/answers.h: what the destination says to the source on the return path: a thread reads
- * it, others wait for what they need. Waits are on the group's lock; each has a limit.
+ * migration/answers.h: the source's end of the return path. One thread reads what the destination
+ * sends; other threads wait for the answers that they need. They wait on the group's lock, and
+ * every wait has a limit.
  */
 #pragma once
 
@@ -13,9 +14,9 @@
 
 /* The longest waits, in ms; 0 = no limit. */
 struct answers_limits {
-    uint64_t answer_ms;  /* for one answer, */
-    uint64_t silence_ms; /* of a destination that says when it is alive, */
-    uint64_t hurry_ms;   /* and for the verdict where a cancel came too late */
+    uint64_t answer_ms;  /* for one answer */
+    uint64_t silence_ms; /* without a message, where the destination sends ALIVE */
+    uint64_t hurry_ms;   /* for the verdict, where a cancel came too late */
 };
 
 struct answers {
@@ -24,21 +25,22 @@ struct answers {
     struct channel *main;
     struct answers_limits limits;
 
-    /* The running thread's alone. */
+    /* Used only by the thread that runs the migration. */
     struct thread thread;
 
     /* Under the group's lock. */
-    bool known;            /* SHUT has come, */
-    uint32_t verdict;      /* and said this: 0, or an error number */
-    uint32_t pings, pongs; /* PINGs that were counted, and answered */
-    bool acked;            /* SWITCHOVER_ACK: the guest may be stopped */
-    bool confirms;         /* the destination waits for SWITCHOVER_RUN, and says that it is alive */
-    bool ready;            /* SWITCHOVER_READY: it waits now */
-    uint64_t heard_ns;     /* when something came last */
+    bool known;            /* SHUT has come: `verdict` is valid */
+    uint32_t verdict;      /* as SHUT said: 0, or an error number */
+    uint32_t pings, pongs; /* PINGs counted by answers_ping(), and PONGs that came */
+    bool acked;            /* SWITCHOVER_ACK has come: the guest may be stopped */
+    bool confirms;         /* the destination will wait for SWITCHOVER_RUN, and sends ALIVE */
+    bool ready;            /* SWITCHOVER_READY has come: it waits for RUN now */
+    uint64_t heard_ns;     /* when the last message came */
 };
 
-/* Reads from here on, behind OPEN_RETURN_PATH. A failure, or an error that the destination tells,
- * is the group's. `a` is zeroed; both others must outlive it. */
+/* Starts the thread that reads; call it after OPEN_RETURN_PATH. A failure, or an error that the
+ * destination reports, fails the group. `a` is zeroed before the call; `group` and `main` must
+ * outlive it. */
 MUST_USE int answers_start(struct answers *a, struct channel_group *group, struct channel *main,
                            const struct answers_limits *limits, struct error *err);
 /* Counts a PING that is about to be sent: returns its number. The first one offers the confirmed
@@ -46,18 +48,21 @@ MUST_USE int answers_start(struct answers *a, struct channel_group *group, struc
 uint32_t answers_ping(struct answers *a);
 /* Waits until every PING has been answered. */
 MUST_USE int answers_await_pong(struct answers *a, struct error *err);
-/* Waits for SWITCHOVER_ACK until the deadline: 0 also where it has not come. */
+/* Waits for SWITCHOVER_ACK until the deadline. Returns 0 also where the deadline has passed. */
 MUST_USE int answers_await_ack(struct answers *a, uint64_t deadline, struct error *err);
 bool answers_acked(struct answers *a);
-/* When a PING was answered: whether the destination lets the guest run only when it is told to. */
+/* Whether the destination lets the guest run only when it is told to. Known once the first PING has
+ * been answered. */
 bool answers_confirm(struct answers *a);
-/* Waits until it has all, and asks. */
+/* Waits for SWITCHOVER_READY: the destination has everything, and asks whether the guest may
+ * run. */
 MUST_USE int answers_await_ready(struct answers *a, struct error *err);
-/* Waits for SHUT. *hurry is set under the group's lock, with a broadcast. */
+/* Waits for SHUT. Once *hurry is true, the wait is limited by hurry_ms; it is set under the group's
+ * lock, with a broadcast. */
 MUST_USE int answers_await_verdict(struct answers *a, const bool *hurry, struct error *err);
-/* The verdict has come, or main was interrupted: returns when the thread has ended. Twice is fine.
- */
+/* Returns when the thread has ended: call it when the verdict has come or main was interrupted. A
+ * second call does nothing. */
 void answers_end(struct answers *a);
-/* After answers_end(): where the destination has said that it failed, true, and *err tells. Then it
- * has no guest, and never will. */
+/* Call it after answers_end(). True where the destination has said that it failed; *err says why.
+ * Such a destination has no guest, and never will. */
 bool answers_failed(const struct answers *a, struct error *err);

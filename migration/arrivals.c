@@ -14,25 +14,25 @@
 #include "base/thread.h"
 #include "stream/stream_format.h"
 
-#define MAGIC_LEN 4 /* what a connection's kind is told by */
+#define MAGIC_LEN 4 /* bytes that tell what a connection is */
 
-#define REFUSED_TOLD 8 /* refusals that are told as they come; a flood of them is not */
+#define REFUSED_TOLD 8 /* this many refusals are reported; a flood of them is not */
 
-/* With main and what else is no connection's, no more than the group holds. */
+/* The group must also have room for main, and for what is no connection. */
 #define CONNECTIONS_MAX (CHANNEL_GROUP_MAX - 2)
 
-/* One connection that has not said yet what it is, and what its thread is given. */
+/* A connection that has not said yet what it is, and the argument of its thread. */
 struct arrival {
     struct arrivals *a;
-    struct channel *channel; /* as it was accepted: alive while the connection is in the list */
+    struct channel *channel; /* as it was accepted; valid while the connection is in the list */
     char peer[TRANSPORT_PEER_LEN];
-    struct thread thread; /* what it is started with */
-    uint64_t number;      /* by the order in which they came, from 1 */
+    struct thread thread; /* needed to start it */
+    uint64_t number;      /* in the order in which they came, from 1 */
 
     /* Under the group's lock. */
-    uint64_t deadline; /* for all that it has to say before it is known */
-    bool known;        /* it has said what it is in time */
-    bool dismissed;    /* nobody waits for it any more */
+    uint64_t deadline; /* by which it must have said what it is */
+    bool known;        /* it has said in time what it is */
+    bool dismissed;    /* it is not waited for any more */
     struct arrival *older, *newer;
 };
 
@@ -41,27 +41,27 @@ struct arrivals {
     struct arrivals_config config;
     struct channel_group *group;
     struct listener listener;
-    int wake; /* an eventfd: what the acceptor waits for may be another */
+    int wake; /* an eventfd: makes the acceptor look again what it waits for */
 
-    pthread_mutex_t accept_lock; /* the listener: the acceptor's, and main's when it must know */
+    pthread_mutex_t accept_lock; /* guards the listener: arrivals_settle() accepts, too */
     struct thread acceptor;
 
     /* Under the group's lock. */
     struct channel *main;
-    uint64_t main_number;   /* its number: no channel of its source came before it */
-    uint64_t main_deadline; /* until which it has to prove that it is a migration */
-    bool main_taken;        /* it is the caller's now */
-    bool main_over;         /* the source will write nothing more on it … */
-    bool left;              /* … and all that may be its channels have said what they are */
-    bool begun;             /* a multifd channel has come: a source is there */
-    bool settling;          /* main's owner does not read, but waits for other connections */
-    size_t living;          /* threads of connections */
-    bool crowded;           /* one of them is to end before the next connection is taken */
+    uint64_t main_number;   /* its number; the channels of its source have higher ones */
+    uint64_t main_deadline; /* by which it must have proven that it is a migration */
+    bool main_taken;        /* it belongs to the caller now */
+    bool main_over;         /* the source will write nothing more on it */
+    bool left;              /* main_over, and all connections that may be its channels are known */
+    bool begun;             /* a multifd channel has come, so there is a source */
+    bool settling;          /* arrivals_settle() runs: main is not read meanwhile */
+    size_t living;          /* connections whose threads run */
+    bool crowded;           /* the next connection is accepted only when one of them has ended */
     uint64_t accepted;      /* how many connections have come */
-    struct arrival *oldest, *newest; /* of those that have not said what they are */
-    struct error refused;            /* of the first stranger that was not let in */
+    struct arrival *oldest, *newest; /* the list of connections that have not said what they are */
+    struct error refused;            /* why the first connection was refused */
     uint64_t n_refused;
-    struct error scarce;   /* why some were sent away for others; ERR_NONE: none was */
+    struct error scarce;   /* why some were dropped to make room; ERR_NONE: none was */
     uint64_t last_refused; /* the highest number of a connection that was sent away */
 };
 
@@ -75,12 +75,12 @@ static int first_bytes(struct channel *c, void *to, size_t len, const char *what
     return 0;
 }
 
-/* --- those who have not said what they are ---------------------------------------------------- */
+/* --- connections that have not said what they are --------------------------------------------- */
 
-/* The acceptor looks once more what it is to wait for, and until when. */
+/* Makes the acceptor look again what it waits for, and until when. */
 static void wake_acceptor(const struct arrivals *a)
 {
-    (void)!eventfd_write(a->wake, 1); /* fails where it is to wake up anyway */
+    (void)!eventfd_write(a->wake, 1); /* fails only where it will wake up anyway */
 }
 
 /* Under the lock. */
@@ -92,10 +92,10 @@ static void enlist(struct arrivals *a, struct arrival *arrival)
     *(a->newest ? &a->newest->newer : &a->oldest) = arrival;
     a->newest = arrival;
     a->living++;
-    wake_acceptor(a); /* there is a deadline, which another thread may have brought */
+    wake_acceptor(a); /* there is a new deadline, and the acceptor may be asleep */
 }
 
-/* Under the lock: it is known, or not let in. Once more does no harm. */
+/* Under the lock. The connection is known, or was refused. A second call does nothing. */
 static void delist(struct arrivals *a, struct arrival *arrival)
 {
     if (a->oldest != arrival && !arrival->older)
@@ -103,20 +103,20 @@ static void delist(struct arrivals *a, struct arrival *arrival)
     *(arrival->older ? &arrival->older->newer : &a->oldest) = arrival->newer;
     *(arrival->newer ? &arrival->newer->older : &a->newest) = arrival->older;
     arrival->older = arrival->newer = NULL;
-    if (a->settling || !a->main) /* the last one is waited for */
+    if (a->settling || !a->main) /* a thread may wait for the last one */
         pthread_cond_broadcast(&a->group->changed);
-    if (a->main_over) /* by the acceptor, too */
+    if (a->main_over) /* and so may the acceptor */
         wake_acceptor(a);
 }
 
-/* Under the lock. False: it was dismissed before. */
+/* Under the lock. The connection is known now; false: it was dismissed before. */
 static bool is_in_time(struct arrival *arrival)
 {
     arrival->known = !arrival->dismissed;
     return arrival->known;
 }
 
-/* Under the lock. Its thread wakes, and drops the channel. */
+/* Under the lock. The connection's thread wakes up, and drops the channel. */
 static void dismiss(struct arrivals *a, struct arrival *arrival)
 {
     if (arrival->dismissed || arrival->known)
@@ -126,7 +126,7 @@ static void dismiss(struct arrivals *a, struct arrival *arrival)
     channel_interrupt(arrival->channel);
 }
 
-/* Under the lock. False: there is none. */
+/* Under the lock. False: there is none to dismiss. */
 static bool dismiss_oldest(struct arrivals *a)
 {
     for (struct arrival *i = a->oldest; i; i = i->newer) {
@@ -150,8 +150,8 @@ static void dismiss_late(struct arrivals *a)
 }
 
 /*
- * Under the lock: one that is waited for. Who came before main is no channel of its source, and
- * those behind `newest` came too late to be one.
+ * Under the lock. Whether the list has a connection that may be a channel of main's source: one
+ * that came before main is none, and one after `newest` came too late to be one.
  */
 static bool awaits_channel(const struct arrivals *a, uint64_t newest)
 {
@@ -162,9 +162,8 @@ static bool awaits_channel(const struct arrivals *a, uint64_t newest)
     return false;
 }
 
-/* Whoever is not let in does not end what goes on; but the first is named where a friend is
- * missing.
- */
+/* A refused connection does not end the migration. The first one is remembered: it is named where a
+ * channel or main is missing. */
 static void refuse(struct arrivals *a, const struct arrival *arrival, struct error *err)
 {
     if (arrival->peer[0])
@@ -240,7 +239,7 @@ static int join(struct arrivals *a, struct arrival *arrival, struct channel **c,
     return 0;
 }
 
-/* What has come behind the magic may tell more; it is not waited for. */
+/* Bytes after the magic may tell more about the connection; they are not waited for. */
 static int unknown_magic(struct channel *c, const uint8_t magic[MAGIC_LEN], uint32_t value,
                          struct error *err)
 {
@@ -264,8 +263,9 @@ static int unknown_magic(struct channel *c, const uint8_t magic[MAGIC_LEN], uint
 enum kind { KIND_MAIN, KIND_MULTIFD, KIND_STRANGER };
 
 /*
- * The handshake, and the first bytes. A failure is nobody's that we know, unless there is no other
- * connection to come; nor is another magic, unless it comes from who has passed the handshake.
+ * Does the handshake, and reads the first bytes. A failure is taken for a stranger's and is no
+ * error, unless this listener has a single connection. The same goes for an unknown magic, unless
+ * there is TLS: then the peer has passed the handshake.
  */
 static int first_word(struct arrivals *a, struct channel **c, uint8_t magic[MAGIC_LEN],
                       enum kind *ret, struct error *err)
@@ -287,7 +287,8 @@ static int first_word(struct arrivals *a, struct channel **c, uint8_t magic[MAGI
     return anybody && !a->config.connect->tls ? 0 : -1;
 }
 
-/* Drops the channel of who is not let in. */
+/* Drops the channel of a connection that is not let in. One that has sent nothing is not
+ * reported. */
 static void send_away(struct arrivals *a, struct arrival *arrival, struct channel *c,
                       struct error *err)
 {
@@ -302,8 +303,8 @@ static void send_away(struct arrivals *a, struct arrival *arrival, struct channe
 }
 
 /*
- * Finds out what the channel is by its first bytes, and hands it over; takes it in any case. *ret
- * is what the calling thread has to serve then, or NULL.
+ * Finds out by its first bytes what the channel is, and hands it over; takes the channel in any
+ * case. *ret is what the calling thread has to serve then, or NULL.
  */
 static int greet(struct arrivals *a, struct arrival *arrival, struct recv_channel **ret,
                  struct error *err)
@@ -329,7 +330,7 @@ static int greet(struct arrivals *a, struct arrival *arrival, struct recv_channe
     if (rc == 0)
         return 0;
     pthread_mutex_lock(&a->group->lock);
-    bool dismissed = !is_in_time(arrival); /* from here on nobody else touches the channel */
+    bool dismissed = !is_in_time(arrival); /* from here on no other thread touches the channel */
     pthread_mutex_unlock(&a->group->lock);
     channel_group_drop(a->group, c);
     return dismissed ? 0 : rc;
@@ -342,7 +343,8 @@ static void *arrival_main(void *arg)
     struct recv_channel *joined;
     struct error err;
 
-    /* The failure is known before the greeting is over: who waits for the one sees the other. */
+    /* The group fails before the connection leaves the list: a thread that waits for that sees the
+     * failure. */
     if (greet(a, arrival, &joined, &err) < 0) {
         if (arrival->peer[0])
             err_in(&err, "from %s", arrival->peer);
@@ -362,7 +364,7 @@ static void *arrival_main(void *arg)
     return NULL;
 }
 
-/* Takes the channel. Nobody joins the thread: arrivals_end() counts. */
+/* Takes the channel. The thread is not joined: arrivals_end() waits until `living` is 0. */
 static int spawn(struct arrivals *a, struct channel *c, struct error *err)
 {
     struct arrival *arrival = calloc(1, sizeof(*arrival));
@@ -391,8 +393,9 @@ static int spawn(struct arrivals *a, struct channel *c, struct error *err)
 }
 
 /*
- * Waits until there are fewer than `most` connections; those that have said nothing yet go, the
- * oldest first. False: there is none of these, or it is over.
+ * Waits until there are fewer than `most` connections. Dismisses those that have not said yet what
+ * they are, the oldest first. False: there are no more of these, or the group has failed or is
+ * closed.
  */
 static bool make_room(struct arrivals *a, size_t most)
 {
@@ -409,7 +412,8 @@ static bool make_room(struct arrivals *a, size_t most)
     return can;
 }
 
-/* One that cannot be taken may find that others have to go first: descriptors are few, too. */
+/* Accepts one connection. Where that fails for want of descriptors or memory, dismisses others
+ * first. */
 static int accept_one(struct arrivals *a, struct channel **ret, struct error *err)
 {
     if (!make_room(a, CONNECTIONS_MAX))
@@ -428,8 +432,8 @@ static int accept_one(struct arrivals *a, struct channel **ret, struct error *er
     return *ret ? spawn(a, *ret, err) : 0;
 }
 
-/* Takes every connection that waits now, and no more than can: others may go on coming. Any thread.
- */
+/* Accepts every connection that waits now, but no more than CONNECTIONS_MAX, because more may keep
+ * coming. Any thread. */
 static int accept_waiting(struct arrivals *a, struct error *err)
 {
     struct channel *c = NULL;
@@ -445,7 +449,7 @@ static int accept_waiting(struct arrivals *a, struct error *err)
 
 /* --- the acceptor ---------------------------------------------------------------------------- */
 
-/* Under the lock: when the next one's time is over. */
+/* Under the lock. The next deadline of a connection or of main. */
 static uint64_t next_deadline(const struct arrivals *a)
 {
     uint64_t next = a->settling ? DEADLINE_NEVER : a->main_deadline;
@@ -458,8 +462,8 @@ static uint64_t next_deadline(const struct arrivals *a)
 }
 
 /*
- * Sleeps until a connection waits, main is closed while its owner does not read it, somebody's time
- * is over, or wake_acceptor(): 1; or the group is cancelled: 0.
+ * Returns 1 when a connection waits, main is closed while arrivals_settle() runs, a deadline has
+ * passed, or wake_acceptor() was called; 0 when the group is cancelled.
  */
 static int sleep_a_while(struct arrivals *a, struct error *err)
 {
@@ -492,8 +496,8 @@ static int sleep_a_while(struct arrivals *a, struct error *err)
 }
 
 /*
- * Who has had its time without saying what it is, goes; a main that has not is a failure. Called
- * when all are accepted that came before main was closed.
+ * Dismisses connections that have run out of time before they said what they are; where main has,
+ * fails. Called when all connections are accepted that came before main was closed.
  */
 static int check_deadlines(struct arrivals *a, struct error *err)
 {
@@ -564,7 +568,7 @@ int arrivals_start(struct arrivals *a, struct error *err)
     return thread_start(&a->acceptor, acceptor_main, a, err, "accept");
 }
 
-/* Under the lock. One that is missing may be one that was taken for a stranger's. */
+/* Under the lock. Adds what was refused or dropped: it may be what is missing now. */
 static void name_stranger(const struct arrivals *a, struct error *err)
 {
     if (a->n_refused > 0)
@@ -573,7 +577,8 @@ static void name_stranger(const struct arrivals *a, struct error *err)
         err_add(err, "; dropped meanwhile: %.250s", a->scarce.text);
 }
 
-/* Main's first bytes follow the channels' at once: they are not waited for without end. */
+/* A source connects main together with the channels: once one of them has come, the wait for main
+ * has a limit. */
 static uint64_t main_deadline(const struct arrivals *a, uint64_t before)
 {
     bool now = before == DEADLINE_NEVER && (a->begun || !a->config.main_any_time);
@@ -581,8 +586,8 @@ static uint64_t main_deadline(const struct arrivals *a, uint64_t before)
     return now ? deadline_in_ms(a->config.connect->connect_timeout_ms) : before;
 }
 
-/* Under the lock: a source was there, has closed all its channels, and nobody is left to be main.
- */
+/* Under the lock. A source was there and has closed all its channels, and no connection is left
+ * that could be main. */
 static bool is_abandoned(const struct arrivals *a)
 {
     return !a->oldest && recv_pool_is_abandoned(a->config.pool);
@@ -631,8 +636,8 @@ void arrivals_proven(struct arrivals *a)
 }
 
 /*
- * Whoever may be a channel of the source is waited for until it has said so, or its time is over;
- * not where all channels that were agreed are there.
+ * Waits until every connection that may be a channel of the source has said so, or its time is
+ * over. Does not wait where all channels that were agreed are there.
  */
 static int await_greetings(struct arrivals *a, struct error *err)
 {
@@ -650,14 +655,14 @@ static int await_greetings(struct arrivals *a, struct error *err)
     return rc;
 }
 
-/* From its beginning to its end main is not read: that time is not main's. */
+/* While arrivals_settle() runs main is not read: that time does not count for main's deadline. */
 static void set_settling(struct arrivals *a, bool settling)
 {
     pthread_mutex_lock(&a->group->lock);
     a->settling = settling;
     if (a->main_deadline != DEADLINE_NEVER)
         a->main_deadline = deadline_in_ms(a->config.connect->connect_timeout_ms);
-    wake_acceptor(a); /* which watches main meanwhile */
+    wake_acceptor(a); /* it watches main meanwhile */
     pthread_mutex_unlock(&a->group->lock);
 }
 
@@ -696,9 +701,9 @@ int arrivals_check_complete(struct arrivals *a, bool expected, struct error *err
 
 void arrivals_end(struct arrivals *a)
 {
-    cancel_request(&a->group->cancel); /* the acceptor */
+    cancel_request(&a->group->cancel); /* ends the acceptor */
     thread_join(&a->acceptor);
-    listener_done(&a->listener); /* who still waits there is told: nobody will come for it */
+    listener_done(&a->listener); /* closes the connections that have not been accepted */
     channel_group_close(a->group);
     pthread_mutex_lock(&a->group->lock);
     while (a->living > 0)

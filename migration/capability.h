@@ -1,6 +1,7 @@
 /*
- * migration/capability.h: QEMU's migration capabilities, by its names: what there is, since when,
- * whose it is, and whether it has an effect here. Which of them go together is in rules.h.
+ * migration/capability.h: QEMU's migration capabilities, by QEMU's names: the versions that have
+ * them, the end that sets them, and whether they have an effect here. rules.h says which of them go
+ * together.
  */
 #pragma once
 
@@ -35,10 +36,10 @@ enum capability {
     CAP_N,
 };
 
-/* Whose setting it is, of capabilities and parameters. */
+/* Which end a capability or a parameter belongs to. */
 enum side {
-    SIDE_BOTH,        /* of both ends, and alike */
-    SIDE_EACH,        /* of each end for itself */
+    SIDE_BOTH,        /* both ends, with the same value */
+    SIDE_EACH,        /* each end for itself */
     SIDE_SOURCE,      /* the destination does not look at it */
     SIDE_DESTINATION, /* the source does not look at it */
     SIDE_N,
@@ -52,9 +53,9 @@ struct capability_info {
     const char *unbuilt; /* why it cannot be switched on here, as the user is told; NULL: it can */
 };
 
-/* A row for each, CAP_N in all. */
+/* A row for each capability, CAP_N in all. */
 extern const struct capability_info capabilities[];
 
 const char *side_name(enum side side);
-/* -1 where there is none of that name. */
+/* -1: no capability has this name. */
 int capability_find(const char *name);

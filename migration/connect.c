@@ -64,7 +64,7 @@ int connect_secure(const struct connect_config *config, struct channel_group *gr
 
     if (!config->tls)
         return 0;
-    /* Below is in the group: who interrupts that ends the handshake. */
+    /* `below` is in the group: a thread that interrupts it ends the handshake. */
     if (tls_channel_new(below, config->tls, deadline_in_ms(config->connect_timeout_ms), &secure,
                         err) < 0)
         return -1;
@@ -118,14 +118,14 @@ struct dialling {
     const struct connect_config *config;
     struct channel_group *group;
     const struct connect_greeting *greeting;
-    uint64_t deadline; /* of the slowest: none of them may take longer */
+    uint64_t deadline; /* for all of them together */
     bool *failed;      /* shared by all, under the group's lock: one of them has failed */
     size_t id;
-    struct channel *channel; /* NULL: there is none; the group knows why */
+    struct channel *channel; /* NULL: there is none; the group has the error */
     struct thread thread;
 };
 
-/* Whether it may be the destination that ended the channel, and not a fault of this side. */
+/* Whether the destination may have ended the channel, and it is not a fault of this side. */
 static bool is_peers_doing(const struct error *err)
 {
     return err->kind == ERR_PEER || err->sys == ECONNREFUSED || err->sys == ECONNRESET ||
@@ -133,10 +133,11 @@ static bool is_peers_doing(const struct error *err)
 }
 
 /*
- * A destination that refuses us under TLS says so on main and closes everything: a channel may feel
- * that first. Our failure shuts main's ear, so main is heard to its end before. The migration is
- * over in any case: we close main's sending direction, upon which the destination closes the other,
- * whether or not it had refused us. One that does not owes us that for the stall timeout.
+ * A destination that refuses us under TLS says so on main and closes everything. A channel may
+ * notice the close first, and its failure would stop us from reading main. So we first wait for the
+ * end of main. The migration is over in any case: we close main's sending direction, upon which the
+ * destination closes the other, whether or not it had refused us. We wait for that as long as the
+ * stall timeout, or until the connect timeout is over.
  */
 static void hear_main_out(const struct dialling *d)
 {
@@ -148,7 +149,7 @@ static void hear_main_out(const struct dialling *d)
     (void)!cancel_poll(&d->group->cancel, main, POLLRDHUP, MIN(d->deadline, silence), &ignored);
 }
 
-/* False for all but the first: what befalls them may come of what the first does about it. */
+/* True for the first failure only: the others may be a result of what the first one does. */
 static bool is_first_failure(const struct dialling *d)
 {
     pthread_mutex_lock(&d->group->lock);
@@ -174,7 +175,7 @@ static void *dial_main(void *arg)
     return NULL;
 }
 
-/* Returns how many threads were started; where not all, the group has failed. */
+/* Returns how many threads were started. If not all were, the group has failed. */
 static size_t start_dialling(struct dialling *all, size_t n, const struct dialling *each)
 {
     struct error err;
@@ -207,7 +208,7 @@ int connect_dial_many(const struct connect_config *config, struct channel_group 
 
     if (!all)
         return err_sys(err, "memory for %zu connections", n);
-    transport_pin(&there.address, greeting->main->fd); /* all go where main has gone */
+    transport_pin(&there.address, greeting->main->fd); /* all go to main's address */
     size_t n_started = start_dialling(all, n, &each);
     for (size_t i = 0; i < n_started; i++)
         thread_join(&all[i].thread);

@@ -2,10 +2,11 @@
 
 #include "base/clock.h"
 
-/* Shorter rounds are put together: what a guest does in a moment says little of what it does. */
+/* Rounds are counted together until they have taken this long: what a guest does in a moment says
+ * little about what it does in general. */
 #define CHECK_NS (100 * NS_PER_MS)
 
-/* Checks in a row that must find too much: one alone may be a burst. */
+/* Checks in a row that must find too much written: a single one may be a burst. */
 #define ENOUGH_CHECKS 2
 
 static const struct {
@@ -63,8 +64,9 @@ static double allowed_bytes(const struct converge *c, const struct outgoing_live
 }
 
 /*
- * What is left to the guest writes too much by a factor that is known now: a guest whose writes go
- * with its time needs no more taken than that. At least one percent, or it would never end.
+ * With the time that is left to it, the guest writes too much by a factor that is known now. If its
+ * writes go with its time, no more than this has to be taken. At least one percent, or this would
+ * never end.
  */
 static unsigned needed_percent(const struct converge *c, const struct outgoing_live *live)
 {
@@ -93,7 +95,7 @@ static void slow_down(struct converge *c, const struct outgoing_live *live)
         limit(c, live->vcpu_dirty_bytes_per_s);
 }
 
-/* What is in force keeps to the settings, should these have changed. */
+/* Adapts what is in force to the settings, which may have changed. */
 static void follow(struct converge *c, const struct outgoing_live *live)
 {
     if (c->percent)

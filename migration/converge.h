@@ -1,9 +1,10 @@
 /*
- * migration/converge.h: slows a guest down that writes faster than it can be moved: auto-converge
- * takes time from all its vCPUs, more and more of it; dirty-limit keeps each vCPU to a rate.
+ * migration/converge.h: slows down a guest that writes its memory faster than it can be sent.
+ * auto-converge takes a growing share of time from all vCPUs; dirty-limit keeps each vCPU to a
+ * rate.
  *
- * Both begin when the guest has twice in a row written anew more than so many percent of what was
- * sent in the same time; how the machine does it is not known here.
+ * Both begin when, in two checks in a row, the guest has written anew more than a given percentage
+ * of what was sent in the same time. How the machine slows the guest down is not known here.
  */
 #pragma once
 
@@ -12,26 +13,26 @@
 
 enum converge_by { CONVERGE_NOT, CONVERGE_THROTTLE, CONVERGE_LIMIT };
 
-/* One thread's, the one in outgoing_run(). */
+/* Used only by the thread in outgoing_run(). */
 struct converge {
     enum converge_by by;
     struct machine *machine;
-    /* Of the present check. */
+    /* Counted for the next check. */
     uint64_t written_bytes, sent_bytes, ns;
-    unsigned n_over; /* checks in a row that found too much */
-    /* In force. */
+    unsigned n_over; /* checks in a row that found too much written */
+    /* In force now. */
     unsigned percent;
     uint64_t vcpu_bytes_per_s;
 };
 
-/* Fails where the machine cannot be slowed so. */
+/* Fails where the machine cannot be slowed down in this way. */
 MUST_USE int converge_init(struct converge *c, enum converge_by by, struct machine *machine,
                            struct error *err);
 /*
- * Behind each round: what the guest wrote anew while it took place, what was sent, in whole pages,
- * and how long that took. Puts in force what it comes to, by the settings as they are now.
+ * Call it after each round, with what the guest wrote anew meanwhile, what was sent, and how long
+ * that took. Slows the guest down if need be, by the settings as they are now.
  */
 void converge_round(struct converge *c, const struct outgoing_live *live, uint64_t written_bytes,
                     uint64_t sent_bytes, uint64_t ns);
-/* The guest has all its time again. Twice is fine. */
+/* Gives the guest all its time back. A second call does nothing. */
 void converge_end(struct converge *c);

@@ -37,7 +37,7 @@ static int send_state(int fd, const struct cpr_state *s, struct buf *piece, uint
     return send_piece(fd, piece, deadline, cancel, err);
 }
 
-/* The destination says nothing: its closing is all that there is to hear. */
+/* The destination sends nothing: it only closes the connection. */
 static int await_close(int fd, uint64_t deadline, const struct cancel *cancel, struct error *err)
 {
     char byte;
@@ -80,7 +80,7 @@ static int await_source(struct listener *at, const struct transport_config *conf
     return 0;
 }
 
-/* The whole list; what is too long for one is refused before it has all come. */
+/* Receives the whole list. A list that is too long is refused before all of it has come. */
 static int receive_list(int fd, const struct transport_config *config, struct passed_fds *fds,
                         struct cpr_state *ret, struct error *err)
 {

@@ -8,7 +8,8 @@
 #include "multifd/packet.h"
 #include "stream/stream_format.h"
 
-/* QEMU's tls-creds-psk has a folder, too: with one file in it. */
+/* For QEMU's tls-creds-psk the setting is a folder, too, with keys.psk in it and no
+ * certificates. */
 static bool holds_keys(const char *dir, char ret_keys[static PATH_MAX])
 {
     char ca[PATH_MAX];
@@ -18,7 +19,8 @@ static bool holds_keys(const char *dir, char ret_keys[static PATH_MAX])
     return access(ca, F_OK) < 0 && access(ret_keys, F_OK) == 0;
 }
 
-/* What is to be kept from others by TLS, when it comes as it is. */
+/* Names a migration stream that came without TLS where TLS was expected. NULL: it is something
+ * else. */
 static const char *name_plain(const uint8_t *bytes, size_t len)
 {
     struct reader r = reader_of(bytes, MIN(len, sizeof(uint32_t)));

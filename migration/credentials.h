@@ -1,5 +1,5 @@
 /*
- * migration/credentials.h: from what was set about TLS to the credentials of one end.
+ * migration/credentials.h: makes the TLS credentials of one end from its settings.
  */
 #pragma once
 
@@ -10,16 +10,17 @@
 #include "transport/address.h"
 
 struct credentials_config {
-    bool server;                     /* of the destination */
+    bool server;                     /* for the destination */
     const struct settings *settings; /* tls-creds: a folder with certificates or keys.psk */
-    const char *psk_file;            /* in place of tls-creds; NULL: not said */
-    const char *username;            /* whose PSK; NULL: not said */
-    const struct address *address;   /* of the migration */
+    const char *psk_file;            /* in place of tls-creds; NULL: not set */
+    const char *username;            /* the user whose PSK it is; NULL: not set */
+    const struct address *address;   /* the migration's address */
 };
 
 /*
  * *ret is NULL where no TLS was asked for. A source checks the destination's certificate against
- * tls-hostname, or the host of the address. What `config` points to may go afterwards.
+ * tls-hostname or, where that is not set, the host of the address. What `config` points to may be
+ * freed afterwards.
  */
 MUST_USE int credentials_open(const struct credentials_config *config, struct tls_creds **ret,
                               struct error *err);

@@ -7,7 +7,8 @@
 
 #define VERSION(major, minor) ((major)*100U + (minor))
 
-/* The same at both ends, so it leaves nothing out. SWITCHOVER_START tells a ramjet nothing. */
+/* ramjet's own machine types. Both ends are the same program, so everything is used but
+ * SWITCHOVER_START, which tells a ramjet nothing. */
 static const struct dialect ours = {
     .flush_word = true,
     .zeros_in_packets = true,
@@ -17,8 +18,8 @@ static const struct dialect ours = {
 };
 
 /*
- * A machine type that is not dated ("microvm"), or dated in another way: all that pages need is
- * taken for understood, and nothing is sent or asked for that an old QEMU would trip over.
+ * A machine type without a version ("microvm"), or with one in another form. It is taken to
+ * understand all that pages need. Nothing is sent or asked for that would make an old QEMU fail.
  */
 static const struct dialect undated = {
     .flush_word = true,
@@ -26,12 +27,12 @@ static const struct dialect undated = {
     .ack_awaited = true,
 };
 
-/* QEMU's: the newest row that is not newer than the machine type. */
+/* QEMU's: the newest row that is not newer than the machine type applies. */
 static const struct {
     unsigned since;
     struct dialect dialect;
 } dated[] = {
-    /* From here on only devices are waited for that ask for it, and we have none of them. */
+    /* From here on a source waits only for devices that ask for it, and we have none of them. */
     {VERSION(11, 1),
      {.flush_word = true,
       .zeros_in_packets = true,
@@ -47,11 +48,12 @@ static const struct {
     {VERSION(9, 0),
      {.flush_word = true, .zeros_in_packets = true, .ack_awaited = true, .ack_unasked = true}},
     {VERSION(8, 1), {.flush_word = true, .ack_awaited = true, .ack_unasked = true}},
-    /* A source before 8.1 does not know the ack: it hears it only where the user has asked. */
+    /* A source before 8.1 does not know the ack: it is sent only where the user has asked for
+     * it. */
     {VERSION(0, 1), {.ack_awaited = true}},
 };
 
-/* Of "pc-q35-10.0" VERSION(10, 0); 0: there is none that we can read. */
+/* For "pc-q35-10.0" VERSION(10, 0); 0: the name has no version that we can read. */
 static unsigned version_of(const char *machine)
 {
     const char *dash = strrchr(machine, '-');
@@ -68,7 +70,7 @@ const struct dialect *dialect_of(const char *machine)
 {
     unsigned version = version_of(machine);
 
-    if (strncmp(machine, "ramjet-", 7) == 0) /* counted in a way of its own */
+    if (strncmp(machine, "ramjet-", 7) == 0) /* its versions are our own */
         return &ours;
     for (size_t i = 0; i < ARRAY_LEN(dated); i++) {
         if (version >= dated[i].since)

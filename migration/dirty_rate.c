@@ -10,7 +10,8 @@
 
 #define GIB (UINT64_C(1) << 30)
 
-/* The guest writes while we look: what is torn was written, and that is the question. */
+/* The guest writes while we look. A torn value was written meanwhile, and that is all we want to
+ * know. */
 #define GUEST __attribute__((no_sanitize("thread")))
 
 struct sample {
@@ -23,7 +24,7 @@ struct dirty_rate {
     struct dirty_rate_config config;
     struct thread thread;
 
-    /* The thread's. */
+    /* Used only by the thread. */
     struct sample *samples;
     size_t n_samples, room;
 
@@ -36,7 +37,8 @@ struct dirty_rate {
 
 /* --- waiting --------------------------------------------------------------------------------- */
 
-/* Until the time is over, or somebody wants it to be. Returns how long it was. */
+/* Waits until the time is over or dirty_rate_stop() is called. Returns how long it waited, in
+ * ns. */
 static uint64_t let_pass(struct dirty_rate *d)
 {
     uint64_t start = clock_ns(), deadline = deadline_in_ms(d->config.calc_ms), now;
@@ -57,7 +59,7 @@ static uint64_t per_second(uint64_t bytes, uint64_t ns)
 
 /* --- by pages chosen at random --------------------------------------------------------------- */
 
-/* FNV-1a, a word at a time: a page that has changed and hashes alike is no matter here. */
+/* FNV-1a, a word at a time. It does no harm if a changed page has the same hash. */
 GUEST static uint64_t hash_page(const uint8_t *page)
 {
     const volatile uint64_t *words = (const volatile uint64_t *)page;
@@ -109,7 +111,7 @@ static int measure_by_samples(struct dirty_rate *d, uint64_t *ret, struct error 
 
 /* --- by the dirty log ------------------------------------------------------------------------ */
 
-/* What was noticed is noticed anew. */
+/* Clears all bits, so that the next look finds pages that are written from now on. */
 static int forget(struct ram_round *round, struct error *err)
 {
     uint64_t words[STRIPE_WORDS];
@@ -123,8 +125,8 @@ static int forget(struct ram_round *round, struct error *err)
     return 0;
 }
 
-/* What was noticed before the first look is no news, and may be all there is: only what the second
- * one finds counts. */
+/* The first look finds what was written before, which may be every page. So only what the second
+ * look finds counts. */
 static int count_writes(struct dirty_rate *d, struct ram_round *round, uint64_t *ret,
                         struct error *err)
 {
@@ -159,7 +161,7 @@ static int measure_by_log(struct dirty_rate *d, uint64_t *ret, struct error *err
 static void *measure_main(void *arg)
 {
     struct dirty_rate *d = arg;
-    struct error ignored; /* that it failed is all that is asked for */
+    struct error ignored; /* the status only says that it failed */
     uint64_t rate = 0;
     int rc = d->config.mode == DIRTY_RATE_LOG ? measure_by_log(d, &rate, &ignored)
                                               : measure_by_samples(d, &rate, &ignored);

@@ -43,11 +43,11 @@ uint64_t gate_address_facts(const struct address *a)
 
 #define SETTING_N (CAP_N + PARAM_N)
 
-/* A capability or a parameter that a change says. */
+/* A capability or a parameter that a change sets. */
 struct setting {
     const char *name, *unbuilt;
     enum side side;
-    bool asks; /* for more than what is there anyway: off, or QEMU's default */
+    bool asks; /* its value is not the default: off, or QEMU's default */
     bool live;
 };
 
@@ -60,7 +60,7 @@ static struct setting capability_at(const struct settings *change, enum capabili
         .unbuilt = c->unbuilt,
         .side = c->side,
         .asks = settings_on(change, id),
-        .live = true, /* whether it may change now is the same for all: C1 */
+        .live = true, /* rule C1 decides for all capabilities whether they may change now */
     };
 }
 
@@ -77,7 +77,7 @@ static struct setting parameter_at(const struct settings *change, enum parameter
     };
 }
 
-/* i < SETTING_N; false where the change does not say it. */
+/* i < SETTING_N. False where the change does not set it. */
 static bool setting_at(const struct settings *change, unsigned i, struct setting *ret)
 {
     bool is_capability = i < CAP_N;
@@ -117,7 +117,8 @@ static const struct {
     {FACT_NOT_LIVE, is_not_live},
 };
 
-/* Those of `wanted` that hold for a setting of the change; *ret_last is the last such setting. */
+/* Returns those of `wanted` that hold for a setting of the change; *ret_last is the last such
+ * setting. */
 static uint64_t find_facts(const struct settings *change, uint64_t wanted, uint64_t world,
                            struct setting *ret_last)
 {
@@ -140,7 +141,8 @@ static uint64_t find_facts(const struct settings *change, uint64_t wanted, uint6
     return have;
 }
 
-/* A rule about a setting names it, and says why where that is the setting's own affair. */
+/* A rule about a setting names it. Where the setting is not in this build, it gives its own
+ * reason. */
 static int refuse(const struct rule *rule, const struct settings *change, uint64_t world,
                   struct refusal *ret, struct error *err)
 {

@@ -1,9 +1,10 @@
 /*
- * migration/gate.h: the one place where settings are let in, and where a migration is let start.
- * The rules are a table, rules.h; here is asked what holds.
+ * migration/gate.h: the one place that accepts settings, and that allows a migration to start. The
+ * rules are a table in rules.h; the gate finds out which facts hold.
  *
  * `world` in all calls is a set of IN_SET(FACT_…) that only the caller knows: which end this is,
- * what runs, where the address leads, what the host lacks. 0 is an idle VM on an able host.
+ * what runs, where the address leads, what the host lacks. 0 is an idle VM on a host that lacks
+ * nothing.
  */
 #pragma once
 
@@ -11,16 +12,18 @@
 #include "transport/address.h"
 
 /*
- * Lets a change in: `change` is settings_init() and what was said since. All of it or nothing: the
- * result as a whole is checked, and *now is untouched where a rule refuses.
+ * Accepts a change: `change` is settings_init() and what was set since. All of it or nothing: the
+ * rules check the result as a whole, and *now is untouched where one refuses.
  */
 MUST_USE int gate_set(struct settings *now, const struct settings *change, uint64_t world,
                       struct refusal *ret, struct error *err);
-/* Lets a migration start, AT_MIGRATE or AT_INCOMING, or a RAM block be changed, AT_RAM_SET. */
+/* Allows a migration to start (AT_MIGRATE or AT_INCOMING), or a RAM block to be changed
+ * (AT_RAM_SET). */
 MUST_USE int gate_start(const struct settings *s, enum moment moment, uint64_t world,
                         struct refusal *ret, struct error *err);
 
-/* All that holds: the world, the capabilities that are on, and what follows from parameters. */
+/* Everything that holds: the world, the capabilities that are on, and what follows from the
+ * parameters. */
 uint64_t gate_facts(const struct settings *s, uint64_t world);
-/* What an address is to the rules, for whoever dials it. */
+/* The facts that follow from an address. */
 uint64_t gate_address_facts(const struct address *a);

@@ -11,7 +11,7 @@
 #include "migration/replies.h"
 #include "multifd/recv_pool.h"
 
-/* For what a source that cannot be asked may have said already. */
+/* The wait for a command that a source may have sent before it was lost. */
 #define LAST_WORD_MS 1000
 
 struct incoming {
@@ -24,19 +24,19 @@ struct incoming {
     struct origin *origin;
     struct migration_stats stats;
 
-    /* The running thread's alone. */
+    /* Used only by the thread that runs the migration. */
     bool listens; /* or has opened its file */
     struct main_stream stream;
     struct stream_in in;
-    const struct dialect *dialect; /* from the configuration on */
+    const struct dialect *dialect; /* set when the configuration has been read */
     struct ram_map ram;
     struct populate *populate;
-    struct file_mapping mapping; /* what is the file's still */
+    struct file_mapping mapping; /* memory that is still mapped from the file */
     bool per_section;            /* the end of each section is a barrier */
 
-    bool holds_guest; /* the source was lost before it confirmed: the guest is here, and waits */
+    bool holds_guest; /* the source was lost before it confirmed: the guest is here, and paused */
 
-    struct channel *main; /* under the group's lock: statistics look at it */
+    struct channel *main; /* under the group's lock, because statistics read it */
     struct replies replies;
 
     _Atomic uint64_t main_normal, main_zero; /* pages in the main stream, for statistics */
@@ -58,8 +58,8 @@ static void farewell(void *arg, const struct error *err)
 }
 
 /*
- * A source with switchover-ack on keeps its guest running until it is told that this end is ready;
- * one without does not mind, if it knows the message.
+ * A source with switchover-ack on keeps its guest running until it is told that this end is ready.
+ * A source without it may be told as well, if it knows the message.
  */
 static bool wants_switchover_ack(const struct incoming *m)
 {
@@ -99,7 +99,7 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
         return open_reply(m, err);
     case COMMAND_PING:
         return answer_ping(m, get_u32(&r), err);
-    case COMMAND_POSTCOPY_ADVISE: /* postcopy is possible; whether it starts shows later */
+    case COMMAND_POSTCOPY_ADVISE: /* it is only possible; a later command would start it */
     case COMMAND_SWITCHOVER_START:
         return 0;
     case COMMAND_SWITCHOVER_RUN:
@@ -115,7 +115,8 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
 
 /* --- the stream ------------------------------------------------------------------------------ */
 
-/* An alias or a prefix, "pc", "pc-q35", "pc-q35-11": a stream always has the versioned name. */
+/* True for an alias or a prefix, "pc", "pc-q35", "pc-q35-11": a stream always has the versioned
+ * name. */
 static bool name_incomplete(const char *machine)
 {
     const char *first = strchr(machine, '-'), *last = strrchr(machine, '-');
@@ -150,7 +151,7 @@ static int on_configured(struct main_stream *ms, struct error *err)
     return origin_settle(m->origin, err);
 }
 
-/* Pages have to be put somewhere, and noted: what the landing has given is its own affair. */
+/* Every block that travels needs memory and present bits; the landing should have given it both. */
 static int check_places(const struct ram_map *map, struct error *err)
 {
     for (size_t i = 0; i < map->n; i++) {
@@ -188,10 +189,10 @@ static int on_listed(struct ram_load *load, struct error *err)
 }
 
 /*
- * Is this place a barrier between the channels? Machine types ≤ 8.0 have one at the end of every
- * section, newer ones where a FLUSH word is; which it is shows in the first section, whatever the
- * machine's name says. At the very end 9.1 and 9.2 leave the word out and send its SYNC packets:
- * there all pages must be in place, word or not.
+ * Whether this place is a barrier between the channels. Machine types ≤ 8.0 have one at the end of
+ * every section, newer ones at each FLUSH word. The first section shows which of the two it is,
+ * whatever the machine's name says. At the very end 9.1 and 9.2 leave the word out, but send its
+ * SYNC packets: there all pages must be in place, with or without the word.
  */
 static bool is_barrier(const struct incoming *m, const struct ram_load *load, bool word)
 {
@@ -212,11 +213,11 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
         m->per_section = load->flush_words == 0;
     if (!is_barrier(m, load, word))
         return 0;
-    /* Sources up to 8.x connect while they write main's first bytes: here all must be there. */
+    /* Sources up to 8.x connect while they write main's first bytes: by now all must be there. */
     if (setup && origin_settle(m->origin, err) < 0)
         return -1;
     m->stream.on_channels = recv_pool_channels(m->pool, &uuid) > 0;
-    if (!setup && !m->per_section) /* sections are no passes over memory */
+    if (!setup && !m->per_section) /* a section is not a round */
         atomic_fetch_add(&m->stats.rounds, 1);
     return recv_pool_flush(m->pool, err);
 }
@@ -230,7 +231,7 @@ static int check_uuid(struct incoming *m, struct error *err)
     struct configuration *c = &m->stream.config;
     struct uuid uuid;
 
-    /* The channels' UUID is the VM's, also where the configuration does not name it. */
+    /* The channels' UUID is the VM's, even where the configuration names none. */
     if (recv_pool_channels(m->pool, &uuid) == 0 || !uuid_is_set(&uuid)) {
         if (m->config.uuid && !m->config.uuid_may_lack && !c->has_uuid)
             return uuid_expect(&(struct uuid){0}, m->config.uuid, "the whole stream", err);
@@ -244,8 +245,8 @@ static int check_uuid(struct incoming *m, struct error *err)
 }
 
 /*
- * With x-ignore-shared the source says something of every block but those that it leaves out. What
- * is in a mapped-ram file is in its list.
+ * With x-ignore-shared the source sends something for every block except those that it leaves out.
+ * For a mapped-ram file this is not needed: its list tells which blocks have pages.
  */
 static void settle_ignored(struct incoming *m)
 {
@@ -259,7 +260,8 @@ static void settle_ignored(struct incoming *m)
     }
 }
 
-/* By what main held: FLUSH words, which sources write for their channels only, or no page. */
+/* Whether main shows that pages travel on channels: it had FLUSH words, which sources write only
+ * for their channels, or it had no page. */
 static bool pages_elsewhere(const struct incoming *m)
 {
     return !m->per_section || m->stream.ram.normal == 0;
@@ -301,9 +303,9 @@ static int prepare(struct incoming *m, struct error *err)
 }
 
 /*
- * The source has not answered. It may have said RUN, and then its guest stands still for good: ours
- * is not given up. It may never have heard us, and then its guest runs: so ours does not, until its
- * user says so.
+ * The source has not answered. It may have said RUN: then its guest stays stopped for good, and we
+ * must not lose ours. Or it may never have heard us: then its guest runs, and ours must not run
+ * until the user says so.
  */
 static int hold_guest(struct incoming *m, struct error *err)
 {
@@ -326,19 +328,19 @@ static int obey(const struct command *c, struct error *err)
                    command_name(c->id));
 }
 
-/* Only the source knows whether its guest may run here: asks it, and waits for its word. */
+/* Only the source knows whether the guest may run here: asks it, and waits for its answer. */
 static int await_run(struct incoming *m, struct error *err)
 {
     struct error ignored;
     struct command c;
     size_t len;
 
-    /* A source that was not reached will not answer, but may have left a word before. */
+    /* A source that was not reached will not answer, but may have sent a word before. */
     bool asked = replies_send(&m->replies, RETURN_SWITCHOVER_READY, 0, &ignored) == 0;
     atomic_store(&m->main->stall_timeout_ms,
                  asked ? m->config.connect.answer_timeout_ms : LAST_WORD_MS);
     const uint8_t *type = stream_in_peek(&m->in, COMMAND_HEAD_LEN, &len);
-    if (channel_group_check(&m->group, err) < 0) /* cancelled: here is nothing to be held */
+    if (channel_group_check(&m->group, err) < 0) /* cancelled: no guest to hold */
         return -1;
     if (!type) {
         (void)!stream_in_check(&m->in, err);
@@ -360,9 +362,9 @@ static int refuse(struct incoming *m, const struct error *err)
 }
 
 /*
- * From here on it succeeds or fails by what is done here: a connection that fails, or a cancel,
- * comes too late and must not tell the source otherwise. A source that confirms may be told of a
- * cancel until it has.
+ * From here on only what is done here decides whether the migration succeeds. A connection that
+ * fails, or a cancel, comes too late, and must not tell the source otherwise. Where the source
+ * confirms the switch-over, a cancel still counts until it has confirmed.
  */
 static int switch_over(struct incoming *m, struct error *err)
 {
@@ -383,7 +385,8 @@ static int switch_over(struct incoming *m, struct error *err)
     return 0;
 }
 
-/* Until then it is as a migration that runs: none can begin, and the file must stay. */
+/* Until all memory is the guest's own, the migration counts as running: no other can begin, and the
+ * file must stay as it is. */
 static int take_over(struct incoming *m, struct error *err)
 {
     if (!file_mapping_is_left(&m->mapping))
@@ -434,7 +437,7 @@ int incoming_run(struct incoming *m, struct error *err)
         err_in(err, "%s", m->origin->name);
     if (rc < 0) {
         channel_group_fail(&m->group, err);
-        (void)!channel_group_check(&m->group, err); /* the first error, not ours that followed */
+        (void)!channel_group_check(&m->group, err); /* the first error, not what followed from it */
     }
     replies_end(&m->replies);
     atomic_store(&m->stats.end_ns, clock_ns());
@@ -445,7 +448,7 @@ int incoming_run(struct incoming *m, struct error *err)
     return rc;
 }
 
-/* The only place where it matters which it is. */
+/* The only place that asks whether the origin is a file or a listener. */
 static int make_origin(struct incoming *m, struct error *err)
 {
     const struct arrivals_config listener = {

@@ -1,5 +1,5 @@
 /*
- * migration/live.h: what may change while a migration runs.
+ * migration/live.h: the settings that may change while a migration runs.
  */
 #pragma once
 
@@ -7,13 +7,13 @@
 #include <stdint.h>
 
 struct outgoing_live {
-    uint64_t max_bytes_per_s;        /* over all connections; 0: no limit */
-    uint64_t downtime_limit_ms;      /* the guest is stopped when the rest takes no longer */
-    uint64_t switchover_bytes_per_s; /* at which the rest will be sent; 0: as measured */
-    /* Of auto-converge and dirty-limit: what the guest may write anew, of what was sent. */
+    uint64_t max_bytes_per_s;   /* over all connections; 0: no limit */
+    uint64_t downtime_limit_ms; /* the guest is stopped when sending the rest takes no longer */
+    uint64_t switchover_bytes_per_s; /* the rate at which the rest will be sent; 0: as measured */
+    /* For auto-converge and dirty-limit: how much the guest may write anew, of what was sent. */
     unsigned throttle_trigger_percent;
-    /* Of auto-converge: what is taken from its vCPUs at first, in addition, and at most. */
+    /* For auto-converge: the share of vCPU time taken at first, added each time, and at most. */
     unsigned throttle_initial_percent, throttle_increment_percent, throttle_max_percent;
     bool throttle_tailslow;          /* add no more than is needed */
-    uint64_t vcpu_dirty_bytes_per_s; /* of dirty-limit: what each vCPU may write */
+    uint64_t vcpu_dirty_bytes_per_s; /* for dirty-limit: what each vCPU may write */
 };

@@ -1,6 +1,6 @@
 /*
- * migration/machine.h: what migration needs of a VM, and what a destination needs of the place
- * where a VM's memory and devices land. Implemented above, in vmm/.
+ * migration/machine.h: what a migration needs from a VM, and what a destination needs from the
+ * place where a VM's memory and devices arrive. Implemented above, in vmm/.
  */
 #pragma once
 
@@ -13,44 +13,48 @@
 #include "ram/file_mapping.h"
 #include "stream/configuration.h"
 
-/* Sections as they lie in the stream, for those who know no device. */
+/* Device sections, byte for byte as in the stream, for code that knows no device. */
 struct device_state {
-    struct buf early; /* whole 0x04 sections that stand before RAM's last one */
-    struct buf tail;  /* from behind RAM's last section through the description */
+    struct buf early; /* whole 0x04 sections that come before RAM's last section */
+    struct buf tail;  /* all that follows RAM's last section, through the description */
 };
 
 void device_state_done(struct device_state *d);
 
 struct machine;
 
-/* Why a guest stands still. It runs while there is no reason left. */
+/* The reasons why a guest is paused. It runs when there is none. */
 enum machine_hold {
-    MACHINE_PAUSED = 1 << 0, /* its user wants it so */
+    MACHINE_PAUSED = 1 << 0, /* its user has paused it */
     MACHINE_MOVING = 1 << 1, /* a migration has stopped it, or it has not arrived yet */
 };
 
-/* stop() and resume(): any thread. Where nothing is said: the thread of the migration. */
+/* Any thread may call stop() and resume(). The others are called by the thread of the migration,
+ * unless they say otherwise. */
 struct machine_ops {
-    /* The guest stands still when this returns, whatever else held it. NULL: it always does. */
+    /* The guest is paused when this returns, whatever other reasons there are. NULL: it is always
+     * paused. */
     int (*stop)(struct machine *m, enum machine_hold why, struct error *err);
-    /* Takes a reason back; without it before, nothing happens. NULL as above. */
+    /* Removes a reason; nothing happens where it was not there. NULL as above. */
     void (*resume)(struct machine *m, enum machine_hold why);
-    /* Whether it is held for this reason; any thread. NULL: it never is. */
+    /* Whether the guest is paused for this reason; any thread. NULL: it never is. */
     bool (*is_held)(struct machine *m, enum machine_hold why);
-    /* The guest stands still: makes `devices` what they are now. NULL: they never change. */
+    /* The guest is paused: brings `devices` up to date. NULL: they never change. */
     int (*save)(struct machine *m, struct error *err);
-    /* It stands still, and its memory is in place: becomes what `devices`, which come from anyone,
-     * say, held by its user where it was. NULL: it is no destination. */
+    /* The guest is paused, and its memory is in place: takes over the state in `devices`, which may
+     * come from anyone. If the user had paused the guest at the source, it is paused here too.
+     * NULL: this machine is no destination. */
     int (*load)(struct machine *m, const struct device_state *devices, struct error *err);
-    /* Memory that can be opened by a file's name is one guest's at a time. It stands still: leaves
-     * it to a guest elsewhere. NULL: it has no such memory. */
+    /* Memory that can be opened by a file's name belongs to one guest at a time. The guest is
+     * paused: gives such memory up to a guest elsewhere. NULL: it has no such memory. */
     void (*yield)(struct machine *m);
-    /* Takes it back, or over, before the guest runs: fails where another has it. NULL as
-     * above; once more does no harm. */
+    /* Takes such memory, or takes it back, before the guest runs. Fails where another guest has it.
+     * NULL as above; a second call does no harm. */
     int (*claim)(struct machine *m, struct error *err);
-    /* Takes so many percent, 0 to 99, of all vCPUs' time. NULL: this guest cannot be slowed. */
+    /* Takes this share of all vCPUs' time, 0 to 99 percent. NULL: this guest cannot be slowed
+     * down. */
     void (*throttle)(struct machine *m, unsigned percent);
-    /* Keeps each vCPU from writing more pages than this makes; 0: no limit. NULL: as above. */
+    /* Keeps each vCPU from writing pages faster than this; 0: no limit. NULL as above. */
     void (*limit_dirty)(struct machine *m, uint64_t bytes_per_s);
     void (*free)(struct machine *m);
 };
@@ -62,10 +66,10 @@ struct machine {
     struct ram_map ram;         /* every block with its host memory */
     struct dirty_source *dirty; /* NULL: no page changes */
     struct device_state devices;
-    bool filled; /* a landing has begun to: what comes next would not find its memory zero */
+    bool filled; /* a landing has begun to fill it: another would not find its memory zero */
 };
 
-/* The ops of these names, where there are any. */
+/* Each calls the op of its name, if there is one. */
 MUST_USE int machine_stop(struct machine *m, enum machine_hold why, struct error *err);
 void machine_resume(struct machine *m, enum machine_hold why);
 bool machine_is_held(struct machine *m, enum machine_hold why);
@@ -78,24 +82,25 @@ struct landing;
 
 /* Called by the thread in incoming_run(), in this order. */
 struct landing_ops {
-    /* The block list is complete: gives every block its memory or its store. Configuration and
-     * early devices are known; a UUID may still be added to the former. */
+    /* The block list is complete: gives every block its memory or its store. `config` and the early
+     * devices are known; a UUID may still be added to `config`. */
     int (*listed)(struct landing *l, const struct configuration *config,
                   const struct device_state *devices, struct ram_map *ram, struct error *err);
-    /* All is there and has been checked: does everything that can fail, and whatever takes long.
-     * The map is still valid. NULL: there is nothing to be done. */
+    /* Everything has come and has been checked: does all that can fail or take long. `ram` is still
+     * valid. NULL: there is nothing to do. */
     int (*prepare)(struct landing *l, const struct configuration *config, const struct ram_map *ram,
                    const struct device_state *devices, struct error *err);
-    /* Gives it its name, or lets the guest run. NULL as above. */
+    /* Gives the result its final name, or lets the guest run. NULL as above. */
     int (*commit)(struct landing *l, struct error *err);
-    /* Prepared, and nobody can say whether the source goes on: what is here must not be lost, and
-     * must not run. NULL: it stays by itself. */
+    /* After prepare(), where nobody can say whether the source goes on: what is here must neither
+     * be lost nor run. NULL: it stays by itself. */
     int (*keep)(struct landing *l, struct error *err);
-    /* Behind that: what of its memory is a file's still becomes its own, while the guest runs. A
-     * cancel ends it, and is ERR_CANCELLED. NULL: listed() has no block that is replaceable. */
+    /* After commit(), while the guest runs: memory that is still mapped from a file becomes the
+     * guest's own. A cancel ends this, with ERR_CANCELLED. NULL: listed() makes no block
+     * replaceable. */
     int (*take_over)(struct landing *l, struct file_mapping *mapping, const struct cancel *cancel,
                      struct error *err);
-    /* Without a commit() before: leaves nothing behind. */
+    /* Where there was no commit(): leaves nothing behind. */
     void (*free)(struct landing *l);
 };
 
@@ -104,7 +109,7 @@ struct landing {
     const struct landing_ops *ops;
 };
 
-/* The ops of these names, where there are any. */
+/* Each calls the op of its name, if there is one. */
 MUST_USE int landing_prepare(struct landing *l, const struct configuration *config,
                              const struct ram_map *ram, const struct device_state *devices,
                              struct error *err);

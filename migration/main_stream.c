@@ -6,8 +6,8 @@
 #include "stream/description.h"
 
 /*
- * Takes a whole device section in front of RAM's pages as it lies: no device is known here. QEMU
- * 11.1 writes such sections before RAM's first section, 10.0 behind it.
+ * Copies a whole device section that comes before RAM's pages, without looking into it: no device
+ * is known here. QEMU 11.1 writes such sections before RAM's first section, 10.0 after it.
  */
 static int early_section(struct main_stream *ms, struct error *err)
 {
@@ -54,7 +54,7 @@ void main_stream_may_rest(struct main_stream *ms)
     atomic_store(&ms->in->channel->may_rest, true);
 }
 
-/* One element in front of the device tail; *ret_end behind RAM's last section. */
+/* Reads one element before the device tail. Sets *ret_end at RAM's last section. */
 static int element(struct main_stream *ms, bool *ret_end, struct error *err)
 {
     size_t len;
@@ -86,7 +86,7 @@ static int element(struct main_stream *ms, bool *ret_end, struct error *err)
     }
 }
 
-/* Whether `tail` is whole, and the source's last word stands behind it: it goes on itself. */
+/* Whether `tail` is complete and DROP follows it: the source keeps its guest. */
 static bool is_dropped(const struct main_stream *ms)
 {
     static const uint8_t drop[] = {STREAM_COMMAND, 0, COMMAND_SWITCHOVER_DROP, 0, 0};
@@ -105,7 +105,7 @@ static int missing_description(struct main_stream *ms, struct error *err)
 {
     struct error how;
 
-    (void)!stream_in_check(ms->in, &how); /* it has failed: else we would still be reading */
+    (void)!stream_in_check(ms->in, &how); /* the reader has failed, or we would still be reading */
     if (how.kind != ERR_PEER) {
         *err = how;
         return -1;
@@ -118,8 +118,8 @@ static int missing_description(struct main_stream *ms, struct error *err)
 }
 
 /*
- * A file may be longer than its stream: it was copied in blocks, or lies on a device. The stream
- * ends where it would end without that: behind its description. What was cut before has none.
+ * A file may be longer than its stream, because it was copied in blocks, or is a device. The stream
+ * then ends after its description. A file that was cut before that has no description.
  */
 static bool drop_padding(struct main_stream *ms)
 {
@@ -135,8 +135,9 @@ static bool drop_padding(struct main_stream *ms)
 }
 
 /*
- * What ends the tail can be a description by chance only where a device's body holds all of this: a
- * footer, the end of sections, an object of just that length. Then it is over, true or not.
+ * A device's body could end like a description by chance, but only if it also had a footer, the end
+ * of sections and an object of just that length. So with all of these the tail is over, even if the
+ * description is not true.
  */
 static bool is_description(const struct buf *tail)
 {
@@ -147,8 +148,8 @@ static bool is_description(const struct buf *tail)
 }
 
 /*
- * The tail has no length, and no end that a reader without devices could see coming. It is over
- * when it ends in a description that lists exactly what stands before it.
+ * The tail has no length, and a reader that knows no devices cannot see its end coming. It is over
+ * when it ends in a description that lists exactly what comes before it.
  */
 static int device_tail(struct main_stream *ms, struct error *err)
 {
@@ -178,7 +179,7 @@ static int device_tail(struct main_stream *ms, struct error *err)
     if (drop_padding(ms))
         return 0;
     if (why.kind != ERR_NONE) {
-        *err = why; /* a description came, and is not true */
+        *err = why; /* a description came, but it is not true */
         return -1;
     }
     return missing_description(ms, err);

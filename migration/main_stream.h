@@ -1,6 +1,6 @@
 /*
- * migration/main_stream.h: the whole main stream as a destination, or a reader of a snapshot
- * file, meets it: configuration, early devices, RAM, the device tail.
+ * migration/main_stream.h: the whole main stream as a destination, or a reader of a snapshot file,
+ * reads it: configuration, early devices, RAM, the device tail.
  */
 #pragma once
 
@@ -11,11 +11,11 @@
 
 struct main_stream;
 
-/* What the reader around it provides. Called by the thread in main_stream_read(). */
+/* What the stream's reader provides. Called by the thread in main_stream_read(). */
 struct main_stream_ops {
     /* The configuration was read: the first chance to refuse. */
     int (*configured)(struct main_stream *ms, struct error *err);
-    /* A command that concerns the connection. NULL: a file, they mean nothing. */
+    /* A command about the connection. NULL: a file, where commands mean nothing. */
     int (*command)(struct main_stream *ms, const struct command *c, struct error *err);
 };
 
@@ -23,10 +23,11 @@ struct main_stream {
     /* Set by the owner. */
     const struct main_stream_ops *ops;
     struct stream_in *in;
-    bool on_channels;    /* pages travel elsewhere: main may rest until all of them are there */
-    struct ram_load ram; /* ops, in, map and what else its owner sets */
-    bool confirmed; /* the switch-over: the source is asked first, and may say DROP before that */
-    bool padded;    /* a file: what stands behind the description is not looked at */
+    bool on_channels;    /* pages travel on channels: main may rest until they are all there */
+    struct ram_load ram; /* its owner sets ops, in, map and whatever else it needs */
+    /* The switch-over is confirmed: the source is asked first, and may send DROP before that. */
+    bool confirmed;
+    bool padded; /* a file: what follows the description is not looked at */
     /* Filled while reading. */
     struct configuration config;
     struct device_state devices;
@@ -35,10 +36,12 @@ struct main_stream {
 #define MAIN_STREAM_DROPPED "the source has given up, and keeps its guest"
 
 /*
- * From the block list to RAM's last section the source may be silent at any byte: it is held before
- * the switch-over, and what its buffer holds stays there. Called when the list is read.
+ * Call it when the block list has been read. From there to RAM's last section the source may be
+ * silent at any byte: it may be held before the switch-over, with a part of the stream still in its
+ * buffer.
  */
 void main_stream_may_rest(struct main_stream *ms);
-/* Reads all of it, to the last byte of the description, and checks the one against the other. */
+/* Reads the whole stream, to the last byte of the description, and checks the description against
+ * the sections. */
 MUST_USE int main_stream_read(struct main_stream *ms, struct error *err);
 void main_stream_done(struct main_stream *ms);

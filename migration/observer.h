@@ -1,5 +1,6 @@
 /*
- * migration/observer.h: whoever wants to hear at once what a migration does, such as a monitor.
+ * migration/observer.h: for code that wants to hear at once what a migration does, such as a
+ * monitor.
  */
 #pragma once
 
@@ -9,19 +10,21 @@
 #include "migration/stats.h"
 
 /*
- * Called by the thread that runs the migration, with no lock held, in the order of the changes. A
- * call may cancel or continue the migration, and may not wait for its end. NULL: not called.
+ * The functions are called by the thread that runs the migration, with no lock held, in the order
+ * of the changes. They may cancel or continue the migration, but must not wait for its end. NULL:
+ * not called.
  */
 struct migration_observer {
-    /* Each change: setup first, the one that is final last, when all else is done. */
+    /* Each change of the status: setup is first; the final status is last, when all else is
+     * done. */
     void (*status)(void *arg, enum migration_status status);
     /* A round begins, the second or a later one: QEMU's MIGRATION_PASS. */
     void (*pass)(void *arg, uint64_t pass);
-    /* The migration has stopped the guest, which may have stood still already; or takes that back.
-     * At a destination: it is here, whatever is still to be done. */
+    /* The migration has stopped the guest, which may have been paused before, or lets it run again.
+     * At a destination: the guest is here, whatever is still to be done. */
     void (*guest)(void *arg, bool running);
-    /* At a destination: a connection was not let in, and what is awaited may still come. By any
-     * thread; a few times at most. */
+    /* At a destination: a connection was refused; the migration may still come. Called by any
+     * thread, for the first few refusals only. */
     void (*refused)(void *arg, const struct error *why);
     void *arg;
 };

@@ -1,6 +1,6 @@
 /*
  * migration/origin.h: where a migration comes from: a source that connects, or a file. The
- * destination chooses one when it is made; from then on it does not ask which it is.
+ * destination chooses one when it is made; after that it does not ask which one it is.
  */
 #pragma once
 
@@ -12,56 +12,58 @@
 
 struct origin;
 
-/* Called by the thread in incoming_run(), where nothing else is said. */
+/* Called by the thread in incoming_run(), unless they say otherwise. */
 struct origin_ops {
-    bool has_peer;         /* a source is there, which may be answered */
-    const char *main_name; /* stands before what is wrong with main; NULL: nothing does */
-    /* Listens, or has opened the file, when it returns. Any thread, before all others. */
+    bool has_peer;         /* there is a source, which can be answered */
+    const char *main_name; /* put before errors of main; NULL: nothing is */
+    /* Listens, or has opened the file, when it returns. Any thread, before all other calls. */
     int (*open)(struct origin *o, struct error *err);
     /* After open(), any thread, as long as the object lives. */
     const char *(*address)(const struct origin *o);
     /* Waits for the main stream's channel, which becomes the caller's. */
     int (*await_main)(struct origin *o, struct channel **ret, struct error *err);
-    /* `ms` has main's reader: puts it before the stream's first byte, and says what it reads. */
+    /* `ms` has main's reader: puts it before the stream's first byte, and sets in `ms` what the
+     * origin knows of the stream. */
     void (*begin)(struct origin *o, struct main_stream *ms);
-    /* Waits until all channels are there that main counts on. NULL: there are none. */
+    /* Waits until all channels are there that main relies on. NULL: there are no channels. */
     int (*settle)(struct origin *o, struct error *err);
     /* Main has shown that it is a migration. NULL: it need not. */
     void (*proven)(struct origin *o);
-    /* Pages that have a place of their own, by main's list: into memory, or mapped there. NULL: no
-     * page has. */
+    /* Takes the pages that have a place of their own, by main's list, into memory, or maps them
+     * there. NULL: no page has such a place. */
     int (*load_pages)(struct origin *o, const struct mapped_ram *list, const struct ram_map *map,
                       struct file_mapping *mapping, struct error *err);
-    /* The main stream is complete: fails where pages are missing, of which by main some are
-     * `expected` beside it. NULL: none can be. */
+    /* The main stream is complete: fails where pages are missing. `expected`: by the main stream,
+     * some pages travel on channels. NULL: none can be missing. */
     int (*check_complete)(struct origin *o, bool expected, struct error *err);
-    /* Any thread: a cancel, which may come after the source could be told. NULL: that is too late.
-     */
+    /* Any thread: a cancel, also after the outcome is settled for the source. NULL: that is too
+     * late. */
     void (*cancel)(struct origin *o);
-    /* Takes no more; no thread of its own runs when it returns. Twice is fine. NULL: none does. */
+    /* Stops accepting; when it returns, no thread of the origin runs. A second call does nothing.
+     * NULL: it has no threads. */
     void (*end)(struct origin *o);
     void (*free)(struct origin *o);
 };
 
 struct origin {
     const struct origin_ops *ops;
-    const char *name; /* stands before whatever fails; NULL: nothing does, or not yet */
+    const char *name; /* put before every error; NULL: nothing is, or not yet */
 };
 
-/* Of both, what the configurations point to must outlive it. */
+/* For both, what the configuration points to must outlive the origin. */
 MUST_USE int origin_listener_new(const struct arrivals_config *config, struct origin **ret,
                                  struct error *err);
 
 struct origin_file_config {
     const struct connect_config *connect; /* the address is the file's */
     struct channel_group *group;
-    unsigned n_threads; /* that read a mapped-ram file's pages */
+    unsigned n_threads; /* threads that read a mapped-ram file's pages */
     bool direct_io;     /* they read past the page cache; nothing is mapped then */
 };
 MUST_USE int origin_file_new(const struct origin_file_config *config, struct origin **ret,
                              struct error *err);
 
-/* The ops of these names, where there are any. */
+/* Each calls the op of its name, if there is one. */
 MUST_USE int origin_settle(struct origin *o, struct error *err);
 void origin_proven(struct origin *o);
 MUST_USE int origin_check_complete(struct origin *o, bool expected, struct error *err);

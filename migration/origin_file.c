@@ -10,7 +10,7 @@ struct origin_file {
     struct origin base;
     struct origin_file_config config;
     int fd;        /* -1: not open yet */
-    int direct_fd; /* the same, past the page cache, or -1 */
+    int direct_fd; /* the same file, past the page cache; -1: none */
     uint64_t bytes;
 };
 
@@ -58,7 +58,8 @@ static int origin_file_load_pages(struct origin *o, const struct mapped_ram *lis
                             &f->config.group->cancel, err);
 }
 
-/* Also after the settling, where memory is taken over: nobody is told there. */
+/* Requested directly: it must also work while memory is taken over, when a failure of the group has
+ * no effect any more. */
 static void origin_file_cancel(struct origin *o)
 {
     cancel_request(&CONTAINER_OF(o, struct origin_file, base)->config.group->cancel);

@@ -33,7 +33,7 @@ static int listener_await_main(struct origin *o, struct channel **ret, struct er
     return arrivals_await_main(arrivals_of(o), ret, err);
 }
 
-/* What the connection was known by is the stream's first field. */
+/* The magic by which main was recognised is the stream's first field: puts it back. */
 static void listener_begin(struct origin *o, struct main_stream *ms)
 {
     uint8_t bytes[sizeof(uint32_t)];

@@ -9,14 +9,14 @@
 #include "migration/outgoing_switchover.h"
 #include "stream/description.h"
 
-/* A cancel counts: whoever asks from now on is told so. */
+/* The cancel came in time: shows it in the status. */
 static void begin_cancelling(struct outgoing *m)
 {
     static const enum migration_status cancellable[] = {MIGRATION_SETUP, MIGRATION_ACTIVE,
                                                         MIGRATION_PRE_SWITCHOVER, MIGRATION_DEVICE};
     int expected;
 
-    /* In their order: it may move on meanwhile, and never back. */
+    /* In this order: the status may move on meanwhile, but never back. */
     for (size_t i = 0; i < ARRAY_LEN(cancellable); i++) {
         expected = (int)cancellable[i];
         if (atomic_compare_exchange_strong(&m->stats.status, &expected, MIGRATION_CANCELLING))
@@ -41,8 +41,8 @@ static int run(struct outgoing *m, struct error *err)
 }
 
 /*
- * Whether the destination has said on main that it will not have us, whichever thread and channel
- * came to feel it first.
+ * Whether the destination has said on main that it refuses us, whichever thread and channel noticed
+ * it first.
  */
 static bool is_refused(struct outgoing *m, struct error *err)
 {
@@ -59,8 +59,8 @@ static bool is_refused(struct outgoing *m, struct error *err)
     return true;
 }
 
-/* The first error is the group's; a destination that said why it failed knows best, and has no
- * guest: true. */
+/* Sets *err to the first error of the group or, better, to what the destination says of its own
+ * failure. True: the destination has failed, so it has no guest. */
 static bool final_error(struct outgoing *m, struct error *err)
 {
     channel_group_fail(&m->group, err);
@@ -72,8 +72,8 @@ static bool final_error(struct outgoing *m, struct error *err)
 }
 
 /*
- * The guest runs on as if nothing had been; who watches hears the last of it when that is so. It
- * does not where it may run at the destination: it would be there twice.
+ * Lets the guest run on as if nothing had happened; observers hear the final status only after
+ * that. It stays stopped where it may run at the destination, because it would then run twice.
  */
 static void give_up(struct outgoing *m, struct error *err)
 {
@@ -95,7 +95,7 @@ int outgoing_run(struct outgoing *m, struct error *err)
     atomic_store(&m->stats.start_ns, clock_ns());
     outgoing_arrive_at(m, MIGRATION_SETUP);
     int rc = run(m, err);
-    /* Also of a guest that is somewhere else now: it may be let run on here. */
+    /* Also where the guest has moved away: its user may let it run on here. */
     converge_end(&m->converge);
     outgoing_tell_converge(m);
     if (rc < 0) {
@@ -106,7 +106,7 @@ int outgoing_run(struct outgoing *m, struct error *err)
         m->dirty->ops->stop(m->dirty);
     if (rc < 0)
         atomic_store(&m->stats.end_ns, clock_ns());
-    file_target_unlock(&m->file); /* who hears of the end may read it */
+    file_target_unlock(&m->file); /* an observer of the end may read the file */
     outgoing_arrive_at(m, rc == 0                      ? MIGRATION_COMPLETED
                           : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
                                                        : MIGRATION_FAILED);
@@ -211,7 +211,7 @@ void outgoing_cancel(struct outgoing *m)
     if (channel_group_check(&m->group, &err) < 0 && err.kind == ERR_CANCELLED)
         begin_cancelling(m);
     else
-        throttle_set_rate(&m->group.throttle, 0); /* too late: then let it be over soon */
+        throttle_set_rate(&m->group.throttle, 0); /* too late to cancel: end it soon */
 }
 
 void outgoing_stats(struct outgoing *m, struct migration_snapshot *ret)

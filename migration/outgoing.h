@@ -9,24 +9,25 @@
 
 struct outgoing;
 
-/* ERR_USAGE where an argument cannot be. The machine must outlive the migration. Its set of RAM
- * blocks is frozen from here on: its owner adds and removes none that is listed, until
- * outgoing_free(). */
+/* ERR_USAGE where an argument is not valid. The machine must outlive the migration. Its set of RAM
+ * blocks is frozen from here on: until outgoing_free() its owner adds no listed block and removes
+ * none. */
 MUST_USE int outgoing_new(const struct outgoing_config *config, struct machine *machine,
                           struct outgoing **ret, struct error *err);
 /*
- * Runs the migration to its end on the calling thread. After a failure, or a cancel, which is
- * ERR_CANCELLED, the machine runs on as before; after success it is held (MACHINE_MOVING), and so
- * it is where a cancel came too late and the destination, which has everything, says nothing. Once.
+ * Runs the migration to its end on the calling thread. Call it once. After a failure or a cancel
+ * (ERR_CANCELLED) the machine runs on as before. After success it is held (MACHINE_MOVING). It is
+ * also held after a failure where the guest may run at the destination: that may have everything,
+ * but says nothing.
  */
 MUST_USE int outgoing_run(struct outgoing *m, struct error *err);
-/* Any thread, any time until outgoing_free(): takes effect at once. */
+/* Any thread, any time until outgoing_free(). Takes effect at once. */
 void outgoing_update(struct outgoing *m, const struct outgoing_live *live);
-/* Any thread, any time until outgoing_free(): leaves pre-switchover; ERR_USAGE where it is not
- * there. */
+/* Any thread, any time until outgoing_free(). Leaves status pre-switchover; ERR_USAGE where the
+ * status is another. */
 MUST_USE int outgoing_continue(struct outgoing *m, struct error *err);
-/* Any thread, any time until outgoing_free(): the status is cancelling at once, and outgoing_run()
- * ends soon; without effect once the destination may have all it needs. */
+/* Any thread, any time until outgoing_free(). The status is cancelling at once, and outgoing_run()
+ * ends soon. Without effect once the destination may have all it needs. */
 void outgoing_cancel(struct outgoing *m);
 /* Any thread, any time until outgoing_free(). */
 void outgoing_stats(struct outgoing *m, struct migration_snapshot *ret);

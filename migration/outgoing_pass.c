@@ -4,8 +4,8 @@
 #include "stream/command.h"
 
 /*
- * Returns when the destination has read all that was sent so far: what lies in buffers on the way
- * is not moved yet, and a path is only as fast as its end.
+ * Returns when the destination has read all that was sent so far. What is in buffers on the way has
+ * not arrived yet, and a path is only as fast as its end.
  */
 static int round_trip(struct outgoing *m, struct error *err)
 {
@@ -17,7 +17,8 @@ static int round_trip(struct outgoing *m, struct error *err)
     return answers_await_pong(&m->answers, err);
 }
 
-/* From here on this is what remains: also between two rounds, where the guest may wait for long. */
+/* Counts what remains to be sent from here on. Also called between two rounds, where a stopped
+ * guest may wait for long. */
 static void count_rest(struct outgoing *m, const struct migration_snapshot *now)
 {
     atomic_store(&m->stats.round_start_pages, now->normal + now->zero);
@@ -34,8 +35,8 @@ static void begin_round(struct outgoing *m, struct migration_snapshot *ret)
 }
 
 /*
- * What a round moved, in the measure that the rest is counted in: whole pages. The first round's
- * zero pages say nothing of the pages that a guest writes: there it is the bytes on the wire.
+ * What a round has moved, measured like the rest: in whole pages. The first round's zero pages say
+ * nothing about the pages that a guest writes: there the bytes on the wire count.
  */
 static uint64_t round_bytes(struct outgoing *m, const struct migration_snapshot *before)
 {
@@ -76,7 +77,7 @@ int outgoing_sync(struct outgoing *m, struct error *err)
         return err_in(err, "dirty log");
     outgoing_snapshot(m, &sent);
     count_rest(m, &sent);
-    if (!m->stopped_ns && now > m->synced_ns) /* the rate of a guest that runs */
+    if (!m->stopped_ns && now > m->synced_ns) /* only a guest that runs has a rate */
         atomic_store(&m->stats.dirty_pages_per_s,
                      (uint64_t)((double)pages * (double)NS_PER_S / (double)(now - m->synced_ns)));
     m->synced_ns = now;

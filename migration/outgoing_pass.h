@@ -5,7 +5,8 @@
 
 #include "migration/outgoing_state.h"
 
-/* Moves what the guest wrote since the last time, it may run or be stopped, into the next round. */
+/* Adds the pages that the guest has written since the last call to the next round. The guest may
+ * run or be stopped. */
 MUST_USE int outgoing_sync(struct outgoing *m, struct error *err);
-/* Sends a round; `last`: the guest is stopped, and its RAM ends here. */
+/* Sends a round. `last`: the guest is stopped, and RAM's last section is written. */
 MUST_USE int outgoing_round(struct outgoing *m, bool last, struct error *err);

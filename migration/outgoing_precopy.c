@@ -4,12 +4,12 @@
 #include "migration/outgoing_pass.h"
 #include "ram/resident.h"
 
-/* While only that is missing, rounds are no more frequent than this. */
+/* While only the destination's ack is missing, rounds are at least this far apart. */
 #define ACK_ROUND_MS 100
 
 /*
- * With x-ignore-shared a destination that has no machine tells the blocks that are left out by
- * nothing coming of them: so something comes of every other, if only that its first page is zero.
+ * With x-ignore-shared, a destination without a machine takes a block to be left out if nothing
+ * comes for it. So something is sent for every other block, if only that its first page is zero.
  */
 static void say_something(const struct outgoing *m, struct dirty_bitmap *dirty)
 {
@@ -18,9 +18,9 @@ static void say_something(const struct outgoing *m, struct dirty_bitmap *dirty)
 }
 
 /*
- * What the first round sends: all that exists. The rest is zero, and a destination's memory is so
- * to begin with; where zero pages travel on the main stream, its rules are to clear them, and it
- * is told.
+ * Marks what the first round sends: all pages that exist. The rest is zero, and so is a
+ * destination's memory at first. Where zero pages travel on the main stream, its rules demand that
+ * they are cleared, so the destination is told of them.
  */
 static int mark_first_round(struct outgoing *m, struct error *err)
 {
@@ -42,7 +42,7 @@ static int mark_first_round(struct outgoing *m, struct error *err)
     return 0;
 }
 
-/* Slows the guest down where the round that is over says so. */
+/* Slows the guest down if the last round calls for it. */
 static void converge(struct outgoing *m)
 {
     struct outgoing_live live = outgoing_live_now(m);
@@ -52,9 +52,9 @@ static void converge(struct outgoing *m)
 }
 
 /*
- * Nothing but the destination's word is missing: waits for it a little while before the next round.
- * A destination that says nothing of it, most likely because the capability is off there, is not
- * waited for without end.
+ * Only the destination's ack is missing: waits for it a little while before the next round. Fails
+ * after the stall timeout: a destination that never sends the ack most likely has the capability
+ * off.
  */
 static int await_ack(struct outgoing *m, struct error *err)
 {
@@ -76,7 +76,7 @@ static int decide(struct outgoing *m, bool *ret, struct error *err)
     *ret = pace_time_to_stop(&m->pace, m->rest_bytes);
     if (!*ret || !m->plan.ack || answers_acked(&m->answers))
         return 0;
-    *ret = false; /* also where it comes while we wait: the guest goes on writing meanwhile */
+    *ret = false; /* also where the ack comes during the wait: the guest has written meanwhile */
     return await_ack(m, err);
 }
 

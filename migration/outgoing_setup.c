@@ -12,7 +12,8 @@
 
 #define RAM_SECTION_ID 1
 
-/* A destination says each second that it is alive, if its host lets it. */
+/* The shortest limit on silence. A destination says each second that it is alive, but a busy host
+ * may delay that. */
 #define SILENCE_LEAST_MS UINT64_C(10000)
 
 /* --- channels -------------------------------------------------------------------------------- */
@@ -23,7 +24,7 @@ static int reach_main(struct outgoing *m, struct channel **ret, struct error *er
 
     if (m->plan.has_peer)
         return connect_dial(connect, &m->group, ret, err);
-    /* A cancel that came first leaves a file that is there as it is. */
+    /* After a cancel, an existing file is left as it is. */
     if (channel_group_check(&m->group, err) < 0 ||
         file_target_open(&connect->address, &m->file, err) < 0)
         return -1;
@@ -70,7 +71,7 @@ static int make_pool(struct outgoing *m, struct page_sink **ret, struct error *e
     return send_pool_new(&config, ret, err);
 }
 
-/* Where every page will be, and room for them all. */
+/* Decides where in the file every page goes, and makes room for all of them. */
 static int lay_out(struct outgoing *m, struct error *err)
 {
     uint64_t at =
@@ -84,7 +85,7 @@ static int lay_out(struct outgoing *m, struct error *err)
     return file_target_extend(&m->file, mapped_ram_layout(&m->ram, at, m->mapped), err);
 }
 
-/* All over one open file: a write says where it goes. */
+/* All channels share one open file: each write says where it goes. */
 static int open_writers(struct outgoing *m, int fd, struct channel **ret, size_t n,
                         struct error *err)
 {
@@ -149,7 +150,7 @@ static int make_sink(struct outgoing *m, struct error *err)
 
 /* --- memory that is handed over -------------------------------------------------------------- */
 
-/* The descriptors of what is listed and does not travel. */
+/* Lists the descriptors of the blocks that are listed and do not travel. */
 static int list_memory(const struct outgoing *m, struct cpr_state *ret, struct error *err)
 {
     ret->n = 0;
@@ -207,8 +208,8 @@ static int open_return_path(struct outgoing *m, struct error *err)
 }
 
 /*
- * All channels are there, hellos included, before main's first byte. Main itself comes first: under
- * TLS a QEMU takes the first handshake for main's.
+ * All channels are connected, and their hellos are sent, before main's first byte is written. Main
+ * is connected before them: under TLS a QEMU takes the first handshake for main's.
  */
 int outgoing_set_up(struct outgoing *m, struct error *err)
 {

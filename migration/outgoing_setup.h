@@ -1,5 +1,6 @@
 /*
- * migration/outgoing_setup.h: all channels, and the stream through RAM's first section.
+ * migration/outgoing_setup.h: opens all channels, and writes the stream through RAM's first
+ * section.
  */
 #pragma once
 

@@ -8,7 +8,7 @@ struct outgoing_live outgoing_live_now(struct outgoing *m)
     return live;
 }
 
-/* For the switch-over there is what the user says is there, even if less is allowed before. */
+/* The switch-over uses avail-switchover-bandwidth where that is higher than max-bandwidth. */
 void outgoing_limit(struct outgoing *m)
 {
     uint64_t limit = m->live.max_bytes_per_s, there = m->live.switchover_bytes_per_s;
@@ -43,7 +43,7 @@ void outgoing_tell_converge(struct outgoing *m)
 
 /* --- statistics ------------------------------------------------------------------------------ */
 
-/* What main's thread has counted of pages; NULL: others move them. */
+/* The page counters of main's thread; NULL: other threads send the pages. */
 static const struct channel_stats *main_pages(const struct outgoing *m, struct channel_traffic *ret)
 {
     *ret = (struct channel_traffic){0};
@@ -60,7 +60,7 @@ uint64_t outgoing_main_bytes(const struct outgoing *m)
     return atomic_load_explicit(&m->main->bytes_sent, memory_order_relaxed) + beside.bytes;
 }
 
-/* Pages that main's thread has sent, or said to be zero. */
+/* Reads how many pages main's thread has sent, or reported as zero. */
 static void read_main_pages(const struct outgoing *m, struct migration_snapshot *ret)
 {
     struct channel_traffic ignored;
@@ -73,7 +73,7 @@ static void read_main_pages(const struct outgoing *m, struct migration_snapshot 
     ret->zero += atomic_load_explicit(&s->zero, memory_order_relaxed);
 }
 
-/* Under the group's lock: all that channels tell. */
+/* Under the group's lock: reads all counters of the channels. */
 static void read_channels(struct outgoing *m, struct migration_snapshot *ret)
 {
     uint64_t sent = 0;

@@ -5,11 +5,12 @@
 #include "stream/command.h"
 #include "stream/description.h"
 
-/* The longest waits for a destination to close when all is sent. */
+/* The longest waits for the destination to close the connection after everything was sent. */
 #define GOODBYE_MS        5000
 #define GOODBYE_UNREAD_MS 30000
 
-/* With the verdict known the wait is a courtesy, without it the destination has yet to read. */
+/* Once the verdict is known the wait is a courtesy; without one the destination may still be
+ * reading. */
 static uint64_t goodbye_ms(const struct outgoing *m)
 {
     uint64_t stall_ms = m->config.connect.stall_timeout_ms;
@@ -19,11 +20,11 @@ static uint64_t goodbye_ms(const struct outgoing *m)
 }
 
 /*
- * Under TLS a destination wants to be told that nothing was cut off, and may have sent what nobody
- * reads: closing on that would make TCP throw away what is still on its way to it. All is sent, and
- * where there is a return path all is well: what goes wrong here changes nothing, and who wants to
- * cancel just leaves. Without one nobody knows what has arrived, and a cancel that came too late
- * must not cut it off.
+ * Under TLS a destination wants to be told that nothing was cut off. It may also have sent bytes
+ * that nobody reads: if we closed now, TCP would throw away what is still on its way to it.
+ * Everything has been sent. With a return path the verdict is good by now: a failure here changes
+ * nothing, and a cancel skips the wait. Without one nobody knows what has arrived, and a cancel,
+ * which came too late, must not cut it off.
  */
 static void say_goodbye(struct outgoing *m)
 {
@@ -55,8 +56,8 @@ int outgoing_stop_guest(struct outgoing *m, struct error *err)
     return 0;
 }
 
-/* A guest whose memory another has taken over in the meantime stays as it is: whoever lets it run
- * later is told so. */
+/* A guest whose memory another guest has taken over in the meantime stays stopped: a user who lets
+ * it run later gets that error. */
 void outgoing_release_guest(struct outgoing *m)
 {
     const struct machine_ops *ops = m->machine->ops;
@@ -69,14 +70,15 @@ void outgoing_release_guest(struct outgoing *m)
         observer_guest(&m->config.observer, true);
 }
 
-/* The guest is stopped: to the switch-over, with a pause before it if the user wants one. */
+/* The guest is stopped: goes on to the switch-over, with a pause before it if the user wants
+ * one. */
 static int enter_device(struct outgoing *m, struct error *err)
 {
     if (!m->plan.pause)
         return outgoing_move(m, MIGRATION_ACTIVE, MIGRATION_DEVICE, err);
     if (outgoing_move(m, MIGRATION_ACTIVE, MIGRATION_PRE_SWITCHOVER, err) < 0)
         return -1;
-    /* With a return path somebody reads there. */
+    /* With a return path, its thread reads main. */
     if (pause_wait(&m->pause, &m->group, m->plan.verdict ? -1 : m->main->fd, err) < 0)
         return -1;
     return outgoing_move(m, MIGRATION_PRE_SWITCHOVER, MIGRATION_DEVICE, err);
@@ -98,7 +100,8 @@ static void yield_memory(struct outgoing *m)
         machine_yield(m->machine);
 }
 
-/* All bytes that the rate limit is about are sent, and the guest waits for these five. */
+/* The rate limit ends here: everything that it is for has been sent, and the guest waits for these
+ * five bytes. */
 static int send_run(struct outgoing *m, struct error *err)
 {
     throttle_set_rate(&m->group.throttle, 0);
@@ -125,9 +128,9 @@ void outgoing_farewell(void *outgoing, const struct error *err)
 }
 
 /*
- * A destination that has the last byte waits for RUN or DROP, and holds its guest if it hears
- * neither. So the farewell says DROP from before that byte on: should it come first, it stands in
- * the byte's place and the destination refuses the stream.
+ * A destination that has the last byte waits for RUN or DROP, and holds its guest if neither comes.
+ * So the farewell sends DROP from just before that byte on. If DROP is sent first, it stands in the
+ * byte's place, and the destination refuses the stream.
  */
 static int send_tail(struct outgoing *m, struct error *err)
 {
@@ -141,7 +144,8 @@ static int send_tail(struct outgoing *m, struct error *err)
     return stream_out_flush(&m->out, err);
 }
 
-/* From here on a cancel is too late, and nobody says DROP. One that came before has said it. */
+/* From here on a cancel is too late, and DROP is not sent any more. A cancel that came before has
+ * sent it. */
 static int decide(struct outgoing *m, struct error *err)
 {
     if (channel_group_settle(&m->group, SETTLED_CANCEL, err) < 0)
@@ -150,21 +154,22 @@ static int decide(struct outgoing *m, struct error *err)
     return channel_group_check(&m->group, err); /* a channel may have failed in between */
 }
 
-/* Between us: the guest runs there when we have said so, and we say so when all is there. */
+/* Between two ramjets: the guest runs there once we have said RUN, and we say it once everything is
+ * there. */
 static int switch_confirmed(struct outgoing *m, struct error *err)
 {
     if (send_tail(m, err) < 0 || answers_await_ready(&m->answers, err) < 0 || decide(m, err) < 0)
         return -1;
     yield_memory(m);
-    m->left = true; /* also where a part of the word was written */
+    m->left = true; /* even if only a part of RUN was written */
     if (send_run(m, err) < 0)
         return -1;
     return answers_await_verdict(&m->answers, &m->cancel_wanted, err);
 }
 
 /*
- * A QEMU goes on when it has read the EOF byte, whatever becomes of the description behind it, and
- * says so afterwards.
+ * A QEMU lets the guest run when it has read the EOF byte, whatever happens to the description
+ * after it, and sends its verdict afterwards.
  */
 static int switch_unconfirmed(struct outgoing *m, struct error *err)
 {

@@ -1,6 +1,6 @@
 /*
- * migration/outgoing_switchover.h: stops the guest, which may stand already, sends the rest, and
- * says goodbye.
+ * migration/outgoing_switchover.h: stops the guest, if it is not stopped yet, sends the rest, and
+ * closes the channels.
  */
 #pragma once
 
@@ -8,7 +8,7 @@
 
 MUST_USE int outgoing_stop_guest(struct outgoing *m, struct error *err);
 MUST_USE int outgoing_switch_over(struct outgoing *m, struct error *err);
-/* Tells a destination that waits for it that the guest stays here. Under the group's lock. */
+/* Tells a destination that waits for RUN that the guest stays here. Under the group's lock. */
 void outgoing_farewell(void *outgoing, const struct error *err);
-/* Lets the guest run again, where that has come to nothing. */
+/* Lets the guest run again after a switch-over that failed. */
 void outgoing_release_guest(struct outgoing *m);

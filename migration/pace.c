@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-/* Below this a round's time is latency and wake-ups. */
+/* In a smaller round most of the time is latency and wake-ups. */
 #define MEANINGFUL_BYTES (UINT64_C(1) << 20)
 
 void pace_update(struct pace *p, const struct outgoing_live *live)

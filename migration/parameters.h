@@ -1,6 +1,6 @@
 /*
- * migration/parameters.h: QEMU's migration parameters, by its names: type, range, unit, default,
- * and whether one has an effect here. Which of them go together is in rules.h.
+ * migration/parameters.h: QEMU's migration parameters, by QEMU's names: type, range, unit, default,
+ * and whether they have an effect here. rules.h says which of them go together.
  */
 #pragma once
 
@@ -55,17 +55,17 @@ enum migration_mode { MODE_NORMAL, MODE_CPR_REBOOT, MODE_CPR_TRANSFER, MODE_CPR_
 
 enum parameter_kind {
     KIND_NUMBER,
-    KIND_SIZE,  /* a number of bytes; K, M, G, T behind it multiply by 1024 */
+    KIND_SIZE,  /* bytes; a suffix K, M, G or T multiplies by 1024, 1024^2, … */
     KIND_LEVEL, /* a number that may be negative */
     KIND_BOOL,
     KIND_ENUM,
-    KIND_TEXT,  /* "" says: none */
-    KIND_WORDS, /* a list of texts, as one: base/words.h; "" says: none */
-    KIND_LIST,  /* known, but none here takes one: only "" */
+    KIND_TEXT,  /* "" means none */
+    KIND_WORDS, /* a list of words in one text: base/words.h; "" means none */
+    KIND_LIST,  /* known, but no list has an effect here: only "" */
     KIND_N,
 };
 
-/* Which member holds depends on the kind. Text is not owned: it must outlive the settings. */
+/* The kind decides which member holds. Text is not owned: it must outlive the settings. */
 union parameter_value {
     uint64_t number; /* NUMBER, SIZE, BOOL, ENUM (the index of its name) */
     int64_t level;
@@ -74,7 +74,7 @@ union parameter_value {
 
 struct parameter_name {
     const char *name; /* NULL ends the list */
-    bool built;       /* as QEMU says of a method that was left out at build time */
+    bool built;       /* false: left out at build time, and refused as QEMU refuses such a method */
 };
 
 struct parameter_info {
@@ -83,24 +83,24 @@ struct parameter_info {
     enum parameter_kind kind;
     enum side side;
     bool live;         /* may change while a migration runs, and takes effect at once */
-    bool power_of_two; /* SIZE */
+    bool power_of_two; /* of KIND_SIZE: only powers of two */
     union parameter_value standard; /* QEMU's default */
     int64_t min;
-    uint64_t max;                       /* TEXT, WORDS: the longest, in bytes */
-    const struct parameter_name *names; /* ENUM */
+    uint64_t max;                       /* of KIND_TEXT and KIND_WORDS: the longest, in bytes */
+    const struct parameter_name *names; /* of KIND_ENUM and KIND_BOOL */
     const char *unit, *effect;
     const char *unbuilt; /* why it cannot be changed here, as the user is told; NULL: it can */
     const char *ours;    /* where we differ from QEMU; NULL: nowhere */
 };
 
-/* A row for each, PARAM_N in all. */
+/* A row for each parameter, PARAM_N in all. */
 extern const struct parameter_info parameters[];
 
 const char *parameter_kind_name(enum parameter_kind kind);
-/* -1 where there is none of that name. */
+/* -1: no parameter has this name. */
 int parameter_find(const char *name);
 
-/* What came of reading a value: the two ways to refuse one have different classes. */
+/* The result of reading a value. The two refusals have different classes (enum gate_class). */
 enum parameter_verdict { PARAM_OK, PARAM_OUT_OF_RANGE, PARAM_NO_SUCH_VALUE };
 
 /*
@@ -109,18 +109,20 @@ enum parameter_verdict { PARAM_OK, PARAM_OUT_OF_RANGE, PARAM_NO_SUCH_VALUE };
  */
 MUST_USE enum parameter_verdict parameter_parse(enum parameter id, const char *text,
                                                 union parameter_value *ret, struct error *err);
-/* The same checks for a value that is no text; for texts and lists their length. */
+/* Checks a value that was not read from text. Of lists nothing is checked, of other texts the form
+ * and the length. */
 MUST_USE enum parameter_verdict parameter_check(enum parameter id, union parameter_value value,
                                                 struct error *err);
-/* Whether its value is `text`. */
+/* Whether its value is the member `text`. */
 bool parameter_is_text(enum parameter id);
 bool parameter_equal(enum parameter id, union parameter_value a, union parameter_value b);
 
 #define PARAMETER_TEXT_MAX 256
-/* The value as the user would write it, and what values it may have: "0 to 255", "on, off". */
+/* Prints the value as the user would write it, and the values it may have: "0 to 255", "on,
+ * off". */
 void parameter_print(enum parameter id, union parameter_value value,
                      char ret[static PARAMETER_TEXT_MAX]);
 void parameter_range(enum parameter id, char ret[static PARAMETER_TEXT_MAX]);
 
-/* "on", "true", "off" or "false". False where it is none of them. */
+/* Reads "on", "true", "off" or "false". False where the text is none of them. */
 bool parse_switch(const char *text, bool *ret);

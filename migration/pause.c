@@ -27,7 +27,7 @@ int pause_wait(struct pause *p, struct channel_group *group, int watched, struct
 {
     struct pollfd fds[] = {
         {.fd = p->fd, .events = POLLIN},
-        {.fd = group->cancel.fd, .events = POLLIN}, /* the group's failure asks for it */
+        {.fd = group->cancel.fd, .events = POLLIN}, /* a failure of the group requests it */
         {.fd = watched, .events = POLLRDHUP},
     };
 

@@ -6,7 +6,7 @@
 
 /* --- from settings --------------------------------------------------------------------------- */
 
-/* QEMU's MB of a dirty rate. */
+/* QEMU counts dirty rates in MB of this many bytes. */
 #define MB (UINT64_C(1) << 20)
 
 static unsigned percent(const struct settings *s, enum parameter id)
@@ -55,7 +55,8 @@ void outgoing_configure(const struct settings *s, struct outgoing_config *ret)
     ret->direct_io = settings_number(s, PARAM_DIRECT_IO);
     ram_set_rules_of(s, &ret->ram);
     ret->stop_first = ret->ram.mode == MODE_CPR_REBOOT;
-    /* Whose memory it is has to be known: with cpr-transfer the destination is always asked. */
+    /* With cpr-transfer it must be known which end the memory belongs to: the destination is always
+     * asked. */
     ret->return_path = settings_on(s, CAP_RETURN_PATH) || ret->ram.mode == MODE_CPR_TRANSFER;
     ret->switchover_ack = settings_on(s, CAP_SWITCHOVER_ACK);
     ret->pause_before_switchover = settings_on(s, CAP_PAUSE_BEFORE_SWITCHOVER);
@@ -78,7 +79,7 @@ void incoming_configure(const struct settings *s, struct incoming_config *ret)
 
 /* --- defaults -------------------------------------------------------------------------------- */
 
-/* That read a mapped-ram file where multifd does not say how many. */
+/* Threads that read a mapped-ram file where multifd does not set a number. */
 #define FILE_THREADS 4
 
 void outgoing_config_init(struct outgoing_config *ret)
@@ -99,7 +100,7 @@ void incoming_config_init(struct incoming_config *ret)
 
 /* --- what must not be ------------------------------------------------------------------------ */
 
-/* What the config means in the rules' words. */
+/* What the config says, as capabilities and facts for the rules. */
 static uint64_t facts_of(const struct outgoing_config *c)
 {
     const struct {
@@ -152,7 +153,8 @@ static enum plan_pages pages_of(const struct outgoing_config *c)
     return c->n_channels > 0 ? PAGES_ON_CHANNELS : PAGES_ON_MAIN;
 }
 
-/* Only packets need a barrier: records are in order, and in a file every page has its place. */
+/* Only packets need a barrier: records come in order, and in a file every page has its own
+ * place. */
 static enum ram_flush flush_of(enum plan_pages pages, const struct dialect *dialect)
 {
     if (pages != PAGES_ON_CHANNELS)

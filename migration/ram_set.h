@@ -1,7 +1,7 @@
 /*
  * migration/ram_set.h: which RAM blocks a migration is about. The set is made when the migration is
- * accepted and does not change until it has ended, cancelling and failing included: the stream is
- * made from this copy, whatever becomes of the machine's own list.
+ * accepted, and does not change until the migration has ended, also while it is cancelled or fails.
+ * The stream is made from this copy, whatever happens to the machine's own list.
  */
 #pragma once
 
@@ -16,10 +16,10 @@ struct ram_set_rules {
 };
 
 /*
- * What becomes of one of a machine's blocks, QEMU's rule:
+ * What happens to one of a machine's blocks, by QEMU's rule:
  *
  *   not migratable                             not listed
- *   mode cpr-transfer or cpr-exec              ignored, whatever it is: the memory is handed over
+ *   mode cpr-transfer or cpr-exec              always ignored: the memory is handed over
  *   x-ignore-shared, shared and a named file   ignored: the other end opens the same file
  *   else                                       travels
  *
@@ -28,21 +28,22 @@ struct ram_set_rules {
 enum ram_travel ram_set_travel(const struct ram_block *b, const struct ram_set_rules *rules);
 
 /*
- * The machine's blocks, under the same numbers, with what becomes of each; total_bytes is of those
- * that are listed. Memory and bits stay the machine's. For ram_set_done().
+ * Copies the machine's blocks, under the same numbers, with what happens to each; total_bytes
+ * counts the blocks that are listed. Memory and bitmaps stay the machine's. Free the copy with
+ * ram_set_done().
  */
 MUST_USE int ram_set_freeze(const struct ram_map *machine, const struct ram_set_rules *rules,
                             struct ram_map *ret, struct error *err);
-/* Whether a page of any block travels. */
+/* Whether any block travels. */
 bool ram_set_any_travels(const struct ram_map *set);
 /*
- * Whether memory that a migration is about is this process's alone, of a machine's blocks: M16.
- * What is shared has a descriptor here.
+ * Whether any migratable block of a machine has memory that is private to this process: rule M16.
+ * Shared memory always has a descriptor here.
  */
 bool ram_set_any_private(const struct ram_map *machine);
-/* Whether the memory of any block is to be the other end's as it is. */
+/* Whether any block is ignored: the other end has its memory already, or is given it. */
 bool ram_set_any_ignored(const struct ram_map *set);
-/* ERR_USAGE where a block is to travel whose memory is not here, or none is listed. */
+/* ERR_USAGE where the memory of a block that travels is not here, or where no block is listed. */
 MUST_USE int ram_set_check_here(const struct ram_map *set, struct error *err);
-/* Zeroed is fine. */
+/* A zeroed set is fine. */
 void ram_set_done(struct ram_map *set);

@@ -58,7 +58,7 @@ uint32_t replies_verdict(const struct error *err)
     return err->kind == ERR_CANCELLED ? ECANCELED : EPROTO;
 }
 
-/* Waits for nobody, neither for the peer nor for a reply that is under way. */
+/* Waits neither for the peer nor for a reply that is being sent. */
 static void say_now(struct replies *r, enum return_message type, uint32_t value)
 {
     struct error ignored;
@@ -71,7 +71,8 @@ static void say_now(struct replies *r, enum return_message type, uint32_t value)
     pthread_mutex_unlock(&r->lock);
 }
 
-/* Everyone is waiting to be woken: a peer that does not read its return path is not told. */
+/* Must not wait, because every thread waits to be woken: a peer that does not read its return path
+ * is not told. */
 void replies_refuse(struct replies *r, const struct error *err)
 {
     say_now(r, RETURN_SHUT, replies_verdict(err));
@@ -80,8 +81,8 @@ void replies_refuse(struct replies *r, const struct error *err)
 /* --- alive ----------------------------------------------------------------------------------- */
 
 /*
- * Speaks with the group's lock held, as replies_refuse() does: so neither finds the other at it. A
- * reply that is under way says as much as we would.
+ * Sends with the group's lock held, as replies_refuse() does, so the two never meet. A reply that
+ * is being sent says as much as ALIVE would.
  */
 static void *alive_main(void *arg)
 {

@@ -104,11 +104,11 @@ const char *moment_name(enum moment moment)
  * The first row that refuses gives the answer. So the order is: not now; never together; first
  * something else; not on this host; not in this build; not at this end.
  *
- * C…, P…, M… and I… are QEMU's rules by our numbers, most of them tried on a running 7.2 and 11.1;
- * B… are about RAM blocks, and R… are our own. Left out: M20, I3, what only block devices and Xen
- * know, and rules about what nothing here can find out or cause: an RDMA address, a paused
- * postcopy, a device that blocks, memory that the host has lost, a host without userfaultfd or
- * O_DIRECT. Such a rule comes with the code that sets its fact.
+ * C…, P…, M… and I… are QEMU's rules under our numbers, most of them tried on a running 7.2 and
+ * 11.1; B… are about RAM blocks, and R… are our own. Left out are M20, I3, rules about block
+ * devices and Xen, and rules about what nothing here can find out or cause: an RDMA address, a
+ * paused postcopy, a device that blocks, memory that the host has lost, a host without userfaultfd
+ * or O_DIRECT. Such a rule comes with the code that sets its fact.
  */
 const struct rule rules[] = {
     /* --- while a name or value is read --- */

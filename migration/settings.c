@@ -13,7 +13,7 @@ void settings_init(struct settings *s)
         s->parameters[i] = parameters[i].standard;
 }
 
-/* --- saying ---------------------------------------------------------------------------------- */
+/* --- setting values --------------------------------------------------------------------------- */
 
 int settings_say_capability(struct settings *s, enum capability id, bool on, struct refusal *ret,
                             struct error *err)
@@ -25,7 +25,7 @@ int settings_say_capability(struct settings *s, enum capability id, bool on, str
     return 0;
 }
 
-/* The value has been checked. */
+/* `value` has been checked. */
 static int say_parameter(struct settings *s, enum parameter id, union parameter_value value,
                          struct refusal *ret, struct error *err)
 {
@@ -36,7 +36,7 @@ static int say_parameter(struct settings *s, enum parameter id, union parameter_
     return 0;
 }
 
-/* The error says what was expected; which rule that is, is added. */
+/* *err says what was expected; this adds which rule that is. */
 static int refuse_value(enum parameter_verdict verdict, struct refusal *ret, struct error *err)
 {
     struct error said = *err;

@@ -71,7 +71,7 @@ void migration_snapshot_remaining(const struct migration_stats *s, struct migrat
 {
     uint64_t pages = snap->normal + snap->zero, start = atomic_load(&s->round_start_pages);
     uint64_t round = atomic_load(&s->round_pages);
-    /* A round may begin behind the channels' look: none of it was sent then. */
+    /* A round may have begun after the channels were read: then none of it counts as sent. */
     uint64_t sent = pages > start ? pages - start : 0;
 
     snap->remaining_bytes = sent < round ? (round - sent) * RAM_PAGE_SIZE : 0;
@@ -109,7 +109,7 @@ void migration_snapshot_main(const struct migration_stats *s, uint64_t main_byte
 {
     bool stopped = atomic_load(&s->stopped);
 
-    /* The guest may have been stopped since main was looked at. */
+    /* The guest may have been stopped after main_bytes was read. */
     snap->precopy_bytes = stopped ? MIN(main_bytes, atomic_load(&s->stopped_at_bytes)) : main_bytes;
     snap->downtime_bytes = main_bytes - snap->precopy_bytes;
 }
