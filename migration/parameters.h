@@ -109,8 +109,8 @@ enum parameter_verdict { PARAM_OK, PARAM_OUT_OF_RANGE, PARAM_NO_SUCH_VALUE };
  */
 MUST_USE enum parameter_verdict parameter_parse(enum parameter id, const char *text,
                                                 union parameter_value *ret, struct error *err);
-/* Checks a value that was not read from text. Of lists nothing is checked, of other texts the form
- * and the length. */
+/* The same checks on a value at hand: of text only the length, of words the form, of a list
+ * nothing. */
 MUST_USE enum parameter_verdict parameter_check(enum parameter id, union parameter_value value,
                                                 struct error *err);
 /* Whether its value is the member `text`. */

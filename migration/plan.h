@@ -57,7 +57,7 @@ struct incoming_config {
     int method;                      /* required, enum codec_method; -1: as the packets say */
     uint32_t capabilities;      /* STREAM_CAP_… that the source must have on, and no others … */
     uint32_t open_capabilities; /* … except these, which the source may choose */
-    /* Capability switchover-ack: send the ack also where the dialect sends it only if asked to. */
+    /* Capability switchover-ack: send the ack even if the dialect does not send it unasked. */
     bool switchover_ack;
     const char *machine;                /* required: the full versioned name; NULL: any */
     const struct uuid *uuid;            /* required; NULL: any */
