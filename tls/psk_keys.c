@@ -8,7 +8,7 @@
 
 #include "base/fd.h"
 
-#define FILE_MAX (256U << 10) /* bytes: a list for people, not a data base */
+#define FILE_MAX (256U << 10) /* bytes: people edit the file, it is not a database */
 
 static int hex_digit(char c)
 {
@@ -35,7 +35,7 @@ static int parse_key(const char *hex, size_t len, struct psk_key *ret, struct er
     return 0;
 }
 
-/* "user:hexkey"; the user may hold colons, a key cannot. */
+/* "user:hexkey"; the user may contain colons, the key cannot. */
 static int parse_line(const char *line, size_t len, struct psk_key *ret, struct error *err)
 {
     const char *colon = memrchr(line, ':', len);
@@ -72,7 +72,7 @@ static size_t count_lines(const char *bytes, size_t len)
 int psk_keys_parse(const char *name, const char *bytes, size_t len, struct psk_keys *ret,
                    struct error *err)
 {
-    /* At once, for growing would leave keys behind in freed memory. */
+    /* Allocated once for all: growing it would leave keys in freed memory. */
     struct psk_keys k = {.keys = calloc(count_lines(bytes, len), sizeof(*k.keys))};
     unsigned number = 0;
 

@@ -1,6 +1,6 @@
 /*
- * tls/psk_keys.h: a file of pre-shared keys, as QEMU's tls-creds-psk and GnuTLS' psktool have it:
- * lines "user:hexkey", '#' comments, blank lines. What the keys are for is not known here.
+ * tls/psk_keys.h: a file of pre-shared keys, in the format of QEMU's tls-creds-psk and GnuTLS'
+ * psktool: lines "user:hexkey", '#' comments, blank lines. It does not know what the keys are for.
  */
 #pragma once
 
@@ -23,9 +23,9 @@ struct psk_keys {
     size_t n;
 };
 
-/* Fails with ERR_USAGE, naming file and line, or with ERR_SYSTEM. A file without a key is none. */
+/* Fails with ERR_USAGE, naming file and line, or with ERR_SYSTEM. Refuses a file without keys. */
 MUST_USE int psk_keys_load(const char *path, struct psk_keys *ret, struct error *err);
-/* The same of the bytes of a file; `name` is for the error. */
+/* The same for the bytes of a file; `name` is for the error. */
 MUST_USE int psk_keys_parse(const char *name, const char *bytes, size_t len, struct psk_keys *ret,
                             struct error *err);
 /* NULL: there is no such user. */

@@ -12,7 +12,7 @@
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-/* Where OpenSSL's short name is not the one that GnuTLS prints. */
+/* Attributes whose short name in OpenSSL is not the one that GnuTLS prints. */
 static const struct {
     int nid;
     const char *name;
@@ -36,7 +36,7 @@ static const char *attribute_name(const ASN1_OBJECT *object, char *dotted, size_
     return dotted;
 }
 
-/* False where there is more than fits. */
+/* Moves the BIO's text to `ret` and frees the BIO. False: the text did not fit and is cut. */
 static bool bio_text(BIO *bio, char *ret, size_t ret_len)
 {
     int len = BIO_read(bio, ret, (int)ret_len - 1);
@@ -97,7 +97,8 @@ static bool is_address(const char *host)
     return host && (inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1);
 }
 
-/* What a client may have meant to reach. An address counts only where it stands as one. */
+/* Prints the hosts that a certificate is for. An IP address counts only if it is listed as an
+ * address, so a DNS name is marked as one if `host` is an address. */
 static void print_alt_names(const GENERAL_NAMES *names, const char *host, BIO *bio)
 {
     const char *separator = "";
@@ -116,7 +117,7 @@ static void print_alt_names(const GENERAL_NAMES *names, const char *host, BIO *b
     }
 }
 
-/* A certificate without alternative names may still have a host for its common name. */
+/* A certificate without alternative names may still have a host as its common name. */
 static void print_names(X509 *cert, const char *host, char *ret, size_t ret_len)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
@@ -191,7 +192,7 @@ static void print_key(X509 *cert, char *ret, size_t ret_len)
              key ? EVP_PKEY_get_bits(key) : 0);
 }
 
-/* Signed by a certificate that lies there, but is none of an authority? */
+/* Whether the issuer has the name of a certificate in the CA file that is no authority. */
 static bool is_by_other(X509 *cert, const struct tls_trust *trust)
 {
     for (int i = 0; i < sk_X509_num(trust->others); i++) {
@@ -260,7 +261,7 @@ enum remedy tls_cert_explain(X509 *cert, int code, const struct tls_trust *trust
     struct verdict v = verdict_of(code);
     char dn[TLS_DN_MAX], measure[320];
 
-    (void)tls_cert_dn(cert, dn); /* a part of it does, for people */
+    (void)tls_cert_dn(cert, dn); /* a part of it is enough for a message */
     print_measure(cert, v.by, trust, measure, sizeof(measure));
     snprintf(ret, ret_len, "(%.160s) %s%s%s", dn, v.text, measure[0] ? " " : "", measure);
     return remedy_of(code, trust);

@@ -1,5 +1,5 @@
 /*
- * tls/tls_cert.h: certificates as people read them: names, dates, and why one is refused.
+ * tls/tls_cert.h: certificates as text for people: names, dates, and why a certificate is refused.
  * For tls/ only.
  */
 #pragma once
@@ -13,24 +13,24 @@
 
 #define TLS_DN_MAX 4096 /* bytes of text, more than --tls-authz can be long */
 
-/* What the refusal of a certificate is measured by, for its text; NULL where there is none. */
+/* What a certificate is checked against, for the text of a refusal; NULL if there is none. */
 struct tls_trust {
     const char *ca_path, *crl_path, *hostname;
-    STACK_OF(X509) * others; /* of ca_path, what is no authority */
+    STACK_OF(X509) * others; /* the certificates in ca_path that are no authorities */
 };
 
 /*
- * The distinguished name as gnutls_x509_crt_get_dn() prints it, which is what QEMU's authorization
- * objects compare: RFC 4514's form, but in the certificate's own order ("C=GB,O=x,CN=client" of
- * most), UTF-8 as it is. False where it is longer: then it is cut, and must not be trusted.
+ * The distinguished name as gnutls_x509_crt_get_dn() prints it, which QEMU's authorization objects
+ * compare: RFC 4514's form, but in the certificate's own order (usually "C=GB,O=x,CN=client"), and
+ * with UTF-8 not escaped. False: it is empty, or does not fit and is cut; do not trust it then.
  */
 bool tls_cert_dn(X509 *cert, char ret[static TLS_DN_MAX]);
-/* Whether the refusal is for want of an authority: it concerns the chain as a whole. */
+/* Whether the reason of a refusal is a missing authority: that concerns the whole chain. */
 bool tls_cert_lacks_authority(int code);
 /*
- * Why `cert` is refused, `code` being X509_V_ERR_x, as the end of a sentence that starts with whose
- * it is: "(CN=host) expired on 2026-01-31 12:00:00 UTC". Returns the remedy of an error that ends
- * so.
+ * Writes why `cert` is refused for `code`, an X509_V_ERR_x: "(CN=host) expired on 2026-01-31
+ * 12:00:00 UTC". This is the end of a sentence; the caller's part before it says whose certificate
+ * it is. Returns the remedy for such an error.
  */
 enum remedy tls_cert_explain(X509 *cert, int code, const struct tls_trust *trust, char *ret,
                              size_t ret_len);

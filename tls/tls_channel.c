@@ -18,13 +18,13 @@ static struct tls_channel *tls_of(struct channel *c)
 
 enum arrival {
     ARRIVED,
-    BETWEEN_RECORDS, /* nothing has come of the next */
-    INSIDE_RECORD,   /* some of it */
-    CLOSED,          /* close_notify */
+    BETWEEN_RECORDS, /* nothing of the next record has come */
+    INSIDE_RECORD,   /* a part of it has come */
+    CLOSED,          /* by close_notify */
     FAILED,          /* see recv_err */
 };
 
-/* After a read that gave nothing. Under lock. */
+/* Says why a read gave nothing; `rc` is its result. Under lock. */
 static enum arrival arrival_of(struct tls_channel *t, int rc)
 {
     SSL *ssl = t->session.ssl;
@@ -42,11 +42,11 @@ static enum arrival arrival_of(struct tls_channel *t, int rc)
         t->base.refused = ERR_GET_REASON(ERR_peek_error()) > SSL_AD_REASON_OFFSET;
         tls_session_explain(&t->session, &t->recv_err);
     }
-    t->recv_failed = true; /* kept, for OpenSSL says it only once */
+    t->recv_failed = true; /* kept, because OpenSSL reports an error only once */
     return FAILED;
 }
 
-/* What was read is handed out first. Under lock. */
+/* Fails if the peer has demanded a new key, but only after all data was returned. Under lock. */
 static enum arrival fail_if_key_demanded(struct tls_channel *t, enum arrival arrival)
 {
     if (t->key_demanded && !t->recv_failed) {
@@ -58,7 +58,7 @@ static enum arrival fail_if_key_demanded(struct tls_channel *t, enum arrival arr
     return t->recv_failed && arrival != ARRIVED ? FAILED : arrival;
 }
 
-/* Decrypts what has come into iov, which it advances; *ret_len bytes may be none. */
+/* Decrypts what has come into iov, and advances iov. *ret_len may be 0. */
 static enum arrival decrypt(struct tls_channel *t, struct iovec **iov, size_t *n, size_t *ret_len)
 {
     enum arrival arrival = t->recv_failed ? FAILED : ARRIVED;
@@ -82,7 +82,7 @@ static enum arrival decrypt(struct tls_channel *t, struct iovec **iov, size_t *n
     return arrival;
 }
 
-/* The same of the first byte, which stays. */
+/* Decrypts into iov[0] without consuming: the bytes can be received again. */
 static enum arrival peek(struct tls_channel *t, const struct iovec *iov, size_t *ret_len)
 {
     enum arrival arrival = t->recv_failed ? FAILED : ARRIVED;
@@ -107,7 +107,7 @@ static bool nothing_since_handshake(const struct tls_channel *t)
     return atomic_load(&t->below->bytes_received) == t->handshake_bytes;
 }
 
-/* Some close without an alert when they do not like what they were shown. */
+/* Some peers close without an alert when they refuse our certificate or key. */
 static int perhaps_refused(const struct tls_channel *t, struct error *err)
 {
     const struct tls_creds *c = t->session.creds;
@@ -118,7 +118,7 @@ static int perhaps_refused(const struct tls_channel *t, struct error *err)
                    c->config.psk_file ? c->config.psk_file : c->cert_path);
 }
 
-/* The connection has ended without a word. 0 where that may be. */
+/* The connection has ended without close_notify. 0: that is allowed here. */
 static int judge_cut(struct tls_channel *t, enum arrival arrival, size_t missing, unsigned flags,
                      struct error *err)
 {
@@ -134,7 +134,7 @@ static int judge_cut(struct tls_channel *t, enum arrival arrival, size_t missing
     return 0;
 }
 
-/* All that had come is decrypted: 1 when more has come, 0 at an end that may be, -1 at others. */
+/* Waits when all that had come is decrypted. 1: more has come; 0: an end that is allowed here. */
 static int await_more(struct tls_channel *t, enum arrival arrival, size_t missing, unsigned flags,
                       struct error *err)
 {
@@ -197,8 +197,8 @@ static int tls_recvv(struct channel *c, struct iovec *iov, size_t n, size_t min,
 /* --- sending ---------------------------------------------------------------------------------- */
 
 /*
- * The next piece to encrypt, of at most `room` records: as it lies where it fills at least one,
- * else gathered from several. Advances iov.
+ * The next piece to encrypt, of at most `room` records. If iov[0] fills at least one record, the
+ * piece is used in place; else it is gathered from several iovs into one record. Advances iov.
  */
 static struct iovec next_piece(struct tls_channel *t, struct iovec **iov, size_t *n, size_t room)
 {
@@ -219,7 +219,8 @@ static struct iovec next_piece(struct tls_channel *t, struct iovec **iov, size_t
     return piece;
 }
 
-/* The next record will be preceded by the word that a new key follows. Under lock. */
+/* Changes the key if it is time: OpenSSL announces it to the peer before the next record. Under
+ * lock. */
 static int change_key_if_due(struct tls_channel *t)
 {
     if (t->records < t->records_per_key)
@@ -228,7 +229,7 @@ static int change_key_if_due(struct tls_channel *t)
     return SSL_key_update(t->session.ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
 }
 
-/* Why nothing can be encrypted: mostly for what the receiver has met. Under lock. */
+/* Says why encrypting failed: if receiving has failed before, then for that reason. Under lock. */
 static int explain_encrypt(struct tls_channel *t, struct error *err)
 {
     if (!t->recv_failed)
@@ -259,10 +260,10 @@ static int encrypt(struct tls_channel *t, struct iovec **iov, size_t *n, struct 
 }
 
 /*
- * A peer that refuses us says why in an alert before it closes, and a thread that only sends has
- * not read it. Replaces *err by that where there is one; leaves data where it is. Where another
- * thread receives, that one will be told, and may be waiting for ever here: a socket of the host
- * can be closed for us and open for it. Always -1.
+ * A peer that refuses us sends an alert with the reason before it closes, and a thread that only
+ * sends has not read it. Replaces *err by the alert's reason if there is one; consumes no data. If
+ * another thread receives, that thread gets the alert. We do not wait for it: it may wait for ever,
+ * as a local socket can be closed for sending and still open for receiving. Always -1.
  */
 static int look_for_alert(struct tls_channel *t, struct error *err)
 {
@@ -286,7 +287,8 @@ static int look_for_alert(struct tls_channel *t, struct error *err)
     return -1;
 }
 
-/* The kernel would go on encrypting, though the two ends no longer understand each other. */
+/* Fails if receiving has failed: the kernel would go on encrypting, although the two ends no longer
+ * understand each other. */
 static int check_received(struct tls_channel *t, struct error *err)
 {
     pthread_mutex_lock(&t->lock);
@@ -297,7 +299,7 @@ static int check_received(struct tls_channel *t, struct error *err)
     return rc;
 }
 
-/* What is written to the socket leaves as records; see tls_handshake.c. */
+/* The kernel makes records of what is written to the socket; see tls_handshake.c. */
 static int send_by_kernel(struct tls_channel *t, struct iovec *iov, size_t n, unsigned flags,
                           struct error *err)
 {
@@ -325,7 +327,7 @@ static int send_all(struct tls_channel *t, struct iovec *iov, size_t n, unsigned
     return 0;
 }
 
-/* Whatever was encrypted and not sent is lost: the peer could make no sense of what follows. */
+/* Encrypted bytes that were not sent are lost: the peer could not decrypt what follows them. */
 static int give_up_sending(struct tls_channel *t, struct error *err)
 {
     t->send_failed = true;
@@ -333,7 +335,7 @@ static int give_up_sending(struct tls_channel *t, struct error *err)
     return -1;
 }
 
-/* Takes send_lock, but not on failure. */
+/* On success send_lock is held, on failure it is not. */
 static int begin_sending(struct tls_channel *t, unsigned flags, struct error *err)
 {
     if (!(flags & CHANNEL_NOWAIT)) {
@@ -365,7 +367,7 @@ static int tls_sendv(struct channel *c, struct iovec *iov, size_t n, unsigned fl
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-/* Only with kTLS it may have to wait, and then the socket's own timeout ends each try. */
+/* It may have to wait only with kTLS; then the socket's own timeout ends each try. */
 static void write_close_notify(struct tls_channel *t)
 {
     SSL *ssl = t->session.ssl;
@@ -389,13 +391,13 @@ static int say_goodbye(struct tls_channel *t, struct error *err)
         return give_up_sending(t, err);
     if (t->base.fd >= 0)
         shutdown(t->base.fd, SHUT_WR);
-    t->send_failed = true; /* as on a socket from here on */
+    t->send_failed = true; /* later sends fail as on a socket that is shut down */
     errno = EPIPE;
     err_sys(&t->send_err, "send");
     return 0;
 }
 
-/* Reads and discards until the peer has closed, as it came: nobody wants it any more. */
+/* Reads and discards until the peer has closed. It does not decrypt: the data is not needed. */
 static int await_close(struct tls_channel *t, struct error *err)
 {
     uint64_t deadline = deadline_in_ms(atomic_load(&t->base.stall_timeout_ms));
@@ -408,7 +410,7 @@ static int await_close(struct tls_channel *t, struct error *err)
     return rc;
 }
 
-/* That the peer is slow, or has gone without waiting for our goodbye, changes nothing any more. */
+/* It is no failure if the peer is slow, or has gone without waiting for our close_notify. */
 static int forgive_peer(int rc, const struct error *err)
 {
     return rc < 0 && err->kind == ERR_CANCELLED ? -1 : 0;
@@ -472,7 +474,7 @@ int tls_channel_new(struct channel *below, const struct tls_creds *creds, uint64
         return -1;
     }
     t->base.throttle = below->throttle;
-    below->throttle = NULL; /* or the same bytes would wait twice */
+    below->throttle = NULL; /* else the same bytes would be throttled twice */
     *ret = &t->base;
     return 0;
 }

@@ -1,10 +1,10 @@
 /*
- * tls/tls_channel.h: a channel over a channel: what is sent on it travels encrypted on the one
- * below. Which scheme or engine that is, is not known here.
+ * tls/tls_channel.h: a channel on top of another: what is sent on it travels encrypted on the
+ * channel below, which may be of any scheme and engine.
  *
  * One thread may send while another receives, as on any channel. bytes_sent and bytes_received
- * count what travels on the wire. A stall timeout that another thread sets holds from the next time
- * that bytes of the wire are waited for.
+ * count encrypted bytes. A stall timeout that another thread sets takes effect at the next wait for
+ * the peer.
  */
 #pragma once
 
@@ -15,30 +15,31 @@
 #include "transport/channel.h"
 
 /*
- * Does the handshake, by `deadline` (clock_ns() or DEADLINE_NEVER); the credentials know which side
- * we are. channel_interrupt(below) ends it from any thread.
+ * Does the handshake, until `deadline` at most (of clock_ns(), or DEADLINE_NEVER). The credentials
+ * say which side we are. channel_interrupt(below) ends the handshake from any thread.
  *
- * `below` belongs to the new channel on success, with its throttle, and stays the caller's on
- * failure: below->bytes_received tells whether the peer has said anything at all. Failures are
- * ERR_PEER, and whatever the channel below fails with.
+ * On success `below` belongs to the new channel, with its throttle. On failure it stays the
+ * caller's: below->bytes_received tells whether the peer has sent anything at all. Errors are
+ * ERR_PEER, or those of the channel below.
  *
- * A client is done before a TLS 1.3 server has looked at its certificate: a refusal comes with the
- * first channel_sendv() or channel_recvv() that fails.
+ * With TLS 1.3 a client's handshake ends before the server has checked the client's certificate: if
+ * the server refuses it, a later channel_sendv() or channel_recvv() fails.
  */
 MUST_USE int tls_channel_new(struct channel *below, const struct tls_creds *creds,
                              uint64_t deadline, struct channel **ret, struct error *err);
 
 /*
- * Of this channel, beside what channel.h says:
+ * What this channel does beside what channel.h says:
  *
- * sendv     After a failure, CHANNEL_NOWAIT's included, no more can be sent.
- * recvv     The end by close_notify is the end of the stream. One without, between two records and
- *           with CHANNEL_MAY_IDLE, sets channel->cut; elsewhere it is an error.
- * finish    Says close_notify, closes the sending direction of the socket, and reads and discards
- *           until the peer closes, lest unread tickets make closing a reset that takes what the
- *           peer has not read yet. Where another thread receives, that one reads to the end. A peer
- *           that takes longer than the stall timeout, or has gone, is no failure: all was sent.
- * security  by_kernel (kTLS) is asked for by every client, for that is the side that sends pages.
- * The key then stays the same to the end, and a peer that demands another is refused. free Without
- * finish() the peer sees a cut.
+ * sendv     After a failure, also with CHANNEL_NOWAIT, no more can be sent.
+ * recvv     The peer's close_notify is the end of the stream. An end without it sets channel->cut
+ *           if it comes between two records and with CHANNEL_MAY_IDLE; else it is an error.
+ * finish    Sends close_notify, closes the sending direction of the socket, then reads and discards
+ *           until the peer closes: closing with unread tickets would reset the connection, and the
+ *           peer would lose what it has not read yet. If another thread receives, that thread reads
+ *           to the end. It is no failure if the peer takes longer than the stall timeout, or has
+ *           gone: all was sent.
+ * security  Every client asks for by_kernel (kTLS), because the client is the side that sends
+ *           pages. With kTLS the key never changes, and a peer that demands a new one is refused.
+ * free      Without finish() before, the peer sees a cut.
  */

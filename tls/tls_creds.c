@@ -11,7 +11,7 @@
 #include "tls/tls_cert.h"
 #include "tls/tls_session.h"
 
-/* Empties the queue; what was first in it is the cause. */
+/* Empties OpenSSL's error queue; the first error in it is the cause. */
 static const char *library_reason(void)
 {
     const char *text = ERR_reason_error_string(ERR_get_error());
@@ -34,7 +34,7 @@ static int in_dir(const char *dir, const char *name, char ret[static PATH_MAX], 
     return 0;
 }
 
-/* A file that may be absent: false in *ret_there then. */
+/* For a file that may be absent: *ret_there is then false. */
 static int is_there(const char *path, bool *ret_there, struct error *err)
 {
     *ret_there = access(path, R_OK) == 0;
@@ -61,8 +61,9 @@ static int refuse_cert(const struct tls_creds *c, const char *path, X509 *cert, 
 /* --- what is of no use, and does no harm ------------------------------------------------------ */
 
 /*
- * A file may hold more than is used: an authority that has been replaced, another's list. What is
- * judged are the chains that are shown, here and by the peer. Of the rest there is a line.
+ * A file may hold more than is used: an authority that has been replaced, a list of another
+ * authority. Only the chains that this side and the peer present must be valid. A useless part of
+ * the files is reported in a line.
  */
 static int note(struct tls_creds *c, const struct error *what, struct error *err)
 {
@@ -77,7 +78,7 @@ static int note(struct tls_creds *c, const struct error *what, struct error *err
 
 /* --- the authority ---------------------------------------------------------------------------- */
 
-/* Why nothing that it has signed will be taken: X509_V_ERR_x, or 0. */
+/* Why nothing that `cert` has signed will be accepted: X509_V_ERR_x, or 0. */
 static int flaw_of(X509 *cert)
 {
     if (!X509_check_ca(cert))
@@ -90,8 +91,9 @@ static int flaw_of(X509 *cert)
 }
 
 /*
- * What is no authority is kept aside: in the store its owner would be trusted, without anybody's
- * signature. One that is out of date is put there, so that a chain that ends in it is told so.
+ * A certificate that is no authority is not put into the store: its owner would be trusted without
+ * any signature. An authority that is out of date is put there, so that the refusal of a chain that
+ * ends in it says so.
  */
 static int trust_authority(struct tls_creds *c, X509 *cert, int flaw, struct error *err)
 {
@@ -109,7 +111,7 @@ static int trust_authority(struct tls_creds *c, X509 *cert, int flaw, struct err
     return 0;
 }
 
-/* *ret_sound counts those of use; *first is why the first of the others is of none. */
+/* *ret_sound counts usable authorities; *first says why the first unusable one is unusable. */
 static int take_authority(struct tls_creds *c, X509 *cert, size_t *ret_sound, struct error *first,
                           struct error *err)
 {
@@ -144,7 +146,7 @@ static int load_authorities(struct tls_creds *c, struct error *err)
         X509_free(cert);
     }
     BIO_free(bio);
-    ERR_clear_error(); /* the end of the file is one, too */
+    ERR_clear_error(); /* the end of the file is an error, too */
     if (rc == 0 && sound == 0) {
         *err = first;
         rc = -1;
@@ -169,7 +171,7 @@ static int check_signature(const struct tls_creds *c, X509_CRL *crl, STACK_OF(X5
                    c->ca_path);
 }
 
-/* Several authorities may have one name: an old one and the one that has replaced it. */
+/* Several authorities may have the same name: an old one and its replacement. */
 static int check_issuer(const struct tls_creds *c, X509_CRL *crl, struct error *err)
 {
     STACK_OF(X509) *issuers = NULL;
@@ -184,7 +186,7 @@ static int check_issuer(const struct tls_creds *c, X509_CRL *crl, struct error *
     return rc;
 }
 
-/* A list of somebody else revokes nothing; *ret_ours counts the others. */
+/* A list that no authority of ours has signed revokes nothing; *ret_ours counts the other lists. */
 static int take_list(struct tls_creds *c, X509_CRL *crl, size_t *ret_ours, struct error *first,
                      struct error *err)
 {
@@ -222,7 +224,7 @@ static int load_revocations(struct tls_creds *c, struct error *err)
     }
     BIO_free(bio);
     ERR_clear_error();
-    /* Whoever has put lists there wants something revoked, and nothing would be. */
+    /* A file without a usable list is an error: its owner wants something revoked. */
     if (rc == 0 && ours == 0 && first.kind == ERR_NONE)
         rc = err_set(err, ERR_USAGE, "%s: holds no revocation list in PEM form", c->crl_path);
     else if (rc == 0 && ours == 0) {
@@ -258,7 +260,7 @@ static int verify_own(const struct tls_creds *c, X509_STORE_CTX *ctx, struct err
     return bad == cert ? -1 : err_add(err, ", and signs this one's chain");
 }
 
-/* As strict with ourselves as the peer will be: better a line here than an alert there. */
+/* Checks our certificate as strictly as the peer will: an error here is clearer than its alert. */
 static int check_own(const struct tls_creds *c, struct error *err)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -277,10 +279,10 @@ static int no_passphrase(char *buf, int size, int for_writing, void *arg)
     (void)size;
     (void)for_writing;
     *wanted = true;
-    return -1; /* else the library would ask on the terminal */
+    return -1; /* else OpenSSL would ask on the terminal */
 }
 
-/* The library's level of security is the host's affair: what it will not load no peer is shown. */
+/* Why OpenSSL refuses to load our certificate at its security level, which the host has set. */
 static const struct {
     int reason, code;
 } too_weak[] = {
@@ -289,7 +291,7 @@ static const struct {
     {SSL_R_CA_MD_TOO_WEAK, X509_V_ERR_CA_MD_TOO_WEAK},
 };
 
-/* The first certificate in the file, or the weakest of those behind it. */
+/* The first certificate in the file, or, if not `first`, the last one. */
 static X509 *find_weak(const char *path, bool first)
 {
     BIO *bio = BIO_new_file(path, "re");
@@ -368,7 +370,7 @@ static int load_x509(struct tls_creds *c, struct error *err)
         in_dir(dir, server ? "server-cert.pem" : "client-cert.pem", c->cert_path, err) < 0 ||
         in_dir(dir, server ? "server-key.pem" : "client-key.pem", c->key_path, err) < 0)
         return -1;
-    /* Whatever lies in ca-cert.pem is trusted, root or not: as GnuTLS has it. */
+    /* Every authority in ca-cert.pem is trusted, root or not, as in GnuTLS. */
     X509_STORE_set_flags(SSL_CTX_get_cert_store(c->ctx), X509_V_FLAG_PARTIAL_CHAIN);
     if (load_authorities(c, err) < 0 || load_revocations(c, err) < 0)
         return -1;
@@ -384,7 +386,7 @@ static int load_psk(struct tls_creds *c, struct error *err)
     if (!c->config.server && !psk_keys_find(&c->psk, c->config.username))
         return err_set(err, ERR_USAGE, "%s: has no key of user '%.128s'", c->config.psk_file,
                        c->config.username);
-    /* These serve TLS 1.3 too, with SHA-256: what GnuTLS takes a key without a hash for. */
+    /* These serve TLS 1.3 too, with SHA-256, which GnuTLS also assumes for a key without a hash. */
     if (c->config.server)
         SSL_CTX_set_psk_server_callback(c->ctx, tls_session_psk_server);
     else
@@ -395,10 +397,10 @@ static int load_psk(struct tls_creds *c, struct error *err)
 /* --- the protocol ----------------------------------------------------------------------------- */
 
 /*
- * Our server picks by its own order; a client's order counts with GnuTLS servers. AES with 128 bits
- * first: it has fewer rounds than with 256, and nobody breaks either. A machine that moves guests
- * has AES in hardware, so ChaCha comes last. For pre-shared keys TLS 1.2 has no AES-GCM with ECDHE
- * that both libraries know; the last row there has no forward secrecy.
+ * Our server chooses by its own order; GnuTLS servers choose by the client's. AES with 128 bits
+ * comes first: it has fewer rounds than with 256 bits, and neither can be broken. A machine that
+ * runs guests has AES in hardware, so ChaCha comes last. For pre-shared keys, TLS 1.2 has no
+ * AES-GCM with ECDHE that both libraries know; the last suite there has no forward secrecy.
  */
 static const struct {
     bool psk;
@@ -425,8 +427,8 @@ static int choose_suites(SSL_CTX *ctx, bool psk)
 }
 
 /*
- * With pre-shared keys there is no authority, and a client takes no certificate for good. A server
- * does not ask for one then.
+ * With pre-shared keys there is no authority: a client accepts no certificate, and a server does
+ * not ask for one.
  */
 static int verify_mode(const struct tls_config *config)
 {
@@ -441,8 +443,8 @@ static int make_context(struct tls_creds *c, struct error *err)
     if (!c->ctx || !SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION) ||
         !choose_suites(c->ctx, c->config.psk_file))
         return library_error(err, "OpenSSL");
-    /* A ticket lies unread where the source never reads; closing then resets the connection, and
-     * the destination loses the tail. */
+    /* A source that never reads leaves a ticket unread; closing then resets the connection, and the
+     * destination loses the end of the stream. */
     SSL_CTX_set_options(c->ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                     SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_clear_options(c->ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -479,7 +481,7 @@ static int copy_text(const char **text)
     return 0;
 }
 
-/* The texts become ours; one that cannot be copied becomes NULL, so that all can be freed. */
+/* Copies the texts. One that cannot be copied becomes NULL, so that all of them can be freed. */
 static int copy_config(struct tls_creds *c, const struct tls_config *config, struct error *err)
 {
     struct tls_config own = *config;

@@ -1,8 +1,9 @@
 /*
- * tls/tls_creds.h: who we are and whom we trust, loaded once and shared by all connections.
+ * tls/tls_creds.h: credentials: who we are and whom we trust. Loaded once, shared by all
+ * connections.
  *
  * Format: QEMU's tls-creds-x509 and tls-creds-psk objects. A folder holds ca-cert.pem, ca-crl.pem
- * where there are revocations, and server-cert.pem with server-key.pem or client-cert.pem with
+ * if there are revocations, and server-cert.pem with server-key.pem or client-cert.pem with
  * client-key.pem; QEMU's dh-params.pem is not read. Or a file holds pre-shared keys.
  */
 #pragma once
@@ -18,39 +19,39 @@ struct tls_config {
     const char *dir;      /* X.509; or */
     const char *psk_file; /* pre-shared keys */
     const char *username; /* a client's identity with psk_file; NULL: "qemu" */
-    /* A client's, with dir: the name or IP address that the peer's certificate must be for. */
+    /* For a client with dir: the name or IP address that the peer's certificate must be for. */
     const char *hostname;
-    /* A server's, with dir: the client's distinguished name, see tls_cert_dn(); exactly this, or
-     * matching it as a pattern of fnmatch(3), to which a comma inside a value is \2C. NULL: any
-     * that the authority has signed. */
+    /* For a server with dir: the distinguished name that a client must have, as tls_cert_dn()
+     * prints it, or an fnmatch(3) pattern for it. In a pattern a comma inside a value is \2C.
+     * NULL: any name that an authority has signed. */
     const char *authz;
-    /* What a peer without TLS speaks by its first bytes, "a plain …", or NULL where that is
-     * unknown. NULL: nobody knows. */
+    /* Names what a peer without TLS speaks, by its first bytes: "a plain …"; returns NULL if that
+     * is unknown. May be NULL. */
     const char *(*name_plain)(const uint8_t *bytes, size_t len);
-    bool no_ktls;           /* encrypt here even where the kernel could */
-    uint64_t rekey_records; /* sent with one key; 0: as many as AES-GCM bears */
+    bool no_ktls;           /* encrypt here even if the kernel could */
+    uint64_t rekey_records; /* how many are sent with one key; 0: as many as AES-GCM permits */
 };
 
 struct tls_creds;
 
 /*
- * By a thread that nobody joins, when it has closed its channels: gives up what the library keeps
- * for each thread, before the program's end takes the library away.
+ * Called by a thread that is never joined, after it has closed its channels: frees what the TLS
+ * library keeps for each thread, before the library is unloaded at the program's end.
  */
 void tls_thread_done(void);
-/* The library below, with its version. */
+/* The name and version of the TLS library. */
 const char *tls_library(void);
 
 /*
- * Reads and checks the files: dates, that keys and certificates belong together, that an authority
- * has signed ours. An authority or a revocation list that our chain does not use may be what it
- * wants, as long as there is one that can be used; see tls_creds_notice(). What `config` points to
- * may go afterwards. Fails with ERR_USAGE or ERR_SYSTEM, naming the file.
+ * Reads and checks the files: the dates, whether key and certificate belong together, whether an
+ * authority has signed our certificate. An authority or a revocation list that cannot be used is no
+ * error if the file has another one that can; see tls_creds_notice(). The texts of `config` are
+ * copied. Fails with ERR_USAGE or ERR_SYSTEM, naming the file.
  * A client may lack a certificate; a server demands one from each client.
  */
 MUST_USE int tls_creds_new(const struct tls_config *config, struct tls_creds **ret,
                            struct error *err);
-/* What was found in the files that is of no use and does no harm, line by line; NULL: no more. */
+/* Line `i` about what in the files is useless but harmless; NULL: there are no more lines. */
 const char *tls_creds_notice(const struct tls_creds *c, size_t i);
-/* Any number of threads may use it until then, and channels made of it do not outlive it. */
+/* NULL is fine. Until then any number of threads may use `c`. Its channels must be freed before. */
 void tls_creds_free(struct tls_creds *c);

@@ -8,7 +8,7 @@
 #include "base/signature.h"
 #include "transport/path.h"
 
-/* RFC 8446, 5.5: AES-GCM bears 2^24.5 full records with one key. GnuTLS changes it here, too. */
+/* RFC 8446, 5.5: AES-GCM permits 2^24.5 full records with one key. GnuTLS changes it here, too. */
 #define RECORDS_PER_KEY (UINT64_C(1) << 24)
 
 /* --- the handshake ---------------------------------------------------------------------------- */
@@ -19,7 +19,7 @@ static int doubt(struct error *err, const char *what)
                         what);
 }
 
-/* While the handshake waits, below is as patient as the deadline allows. */
+/* Lets the channel below wait at most until the deadline. */
 static int limit_patience(struct tls_channel *t, uint64_t deadline, struct error *err)
 {
     uint64_t limit = atomic_load(&t->base.stall_timeout_ms);
@@ -35,7 +35,7 @@ static int limit_patience(struct tls_channel *t, uint64_t deadline, struct error
     return 0;
 }
 
-/* Silence and a slammed door have one likely cause. */
+/* If the peer is silent or closes the connection, it probably does not speak TLS. */
 static int doubt_peer(struct error *err)
 {
     struct error cause = *err;
@@ -45,7 +45,7 @@ static int doubt_peer(struct error *err)
     return doubt(err, cause.text);
 }
 
-/* A record starts with its type, 20 to 23 in a handshake, and a version whose first byte is 3. */
+/* In a handshake, a record starts with a type from 20 to 23 and a version whose first byte is 3. */
 static int check_is_tls(const struct tls_config *config, const uint8_t *bytes, size_t len,
                         struct error *err)
 {
@@ -76,8 +76,9 @@ static int hear_peer(struct tls_channel *t, bool first, struct error *err)
 }
 
 /*
- * Who could not write on may still be able to read why: a peer that refuses what it is shown says
- * so and goes, while we still write. What is left to be written goes nowhere from here on.
+ * After a failed write we may still be able to read the reason: a peer that refuses our certificate
+ * or key sends an alert and closes while we still write. True: *err holds that reason. From here on
+ * nothing that OpenSSL writes is sent.
  */
 static bool was_told_why(struct tls_channel *t, struct error *err)
 {
@@ -101,14 +102,14 @@ static bool was_told_why(struct tls_channel *t, struct error *err)
     return true;
 }
 
-/* A client writes to the socket itself: see ask_for_ktls(). `sys` is errno after that. */
+/* OpenSSL could not write to a client's socket, see ask_for_ktls(). `sys` is errno after that. */
 static int explain_write(struct tls_channel *t, int sys, struct error *err)
 {
     char byte;
     struct iovec iov = {&byte, 1};
     size_t len;
 
-    /* An interrupt looks like a broken pipe, and only the channel below knows. */
+    /* An interrupt looks like a broken pipe: only the channel below knows the difference. */
     if (channel_recvv(t->below, &iov, 1, 1, CHANNEL_PEEK | CHANNEL_NOWAIT, &len, err) < 0 &&
         err->kind == ERR_CANCELLED)
         return -1;
@@ -119,7 +120,7 @@ static int explain_write(struct tls_channel *t, int sys, struct error *err)
     return doubt_peer(err);
 }
 
-/* The peer is told, if it takes that at once. */
+/* The alert is sent to the peer only if that needs no waiting. */
 static int refuse_peer(struct tls_channel *t, struct error *err)
 {
     struct error ignored;
@@ -146,7 +147,7 @@ static int go_on(struct tls_channel *t, int want, bool first, struct error *err)
     }
 }
 
-/* Nobody else knows of the channel yet: no locks. */
+/* No other thread knows the channel yet, so this needs no locks. */
 static int shake_hands(struct tls_channel *t, uint64_t deadline, struct error *err)
 {
     SSL *ssl = t->session.ssl;
@@ -168,11 +169,12 @@ static int shake_hands(struct tls_channel *t, uint64_t deadline, struct error *e
 /* --- kTLS ------------------------------------------------------------------------------------- */
 
 /*
- * The library asks the kernel for kTLS through a BIO of its own for sockets, once it has the key.
- * So a client writes its handshake to the socket, blocking as that is, for nobody else waits yet.
- * Afterwards the kernel encrypts whatever is sent on the channel below, or, where it cannot, our
- * own BIO takes over. We never ask for receiving: what the library reads ahead of the kernel, and
- * the kernel's ways with records that are no data, would need another engine than the one below.
+ * OpenSSL asks the kernel for kTLS once it has the key, but only through its own BIO for sockets.
+ * So a client's handshake is written to the socket by OpenSSL; it may block there, as no other
+ * thread uses the channel yet. Afterwards the kernel encrypts all that is sent on the channel
+ * below; if it cannot, our own BIO takes over. We never ask for kTLS in the receiving direction:
+ * OpenSSL reads ahead of the kernel, and the kernel returns records that are not data in a special
+ * way: both would need another engine than the one below.
  */
 static BIO *ask_for_ktls(struct tls_channel *t)
 {
@@ -197,9 +199,9 @@ static void set_bios(struct tls_channel *t, BIO *memory)
 }
 
 /*
- * OpenSSL 3.0 answers a demand for a new key as soon as it reads it, and takes the new key for what
- * it writes itself, while the kernel stays with the old one: the peer would be told of a key that
- * nobody uses. So its answer goes nowhere, and the channel fails.
+ * OpenSSL 3.0 answers a demand for a new key as soon as it reads it, and then uses the new key for
+ * what it writes itself. But the kernel keeps the old key: the answer would announce a key that is
+ * not used. So the answer is not sent, and the channel fails.
  */
 static void watch_for_demand(int sent, int version, int type, const void *bytes, size_t len,
                              SSL *ssl, void *arg)
@@ -209,7 +211,7 @@ static void watch_for_demand(int sent, int version, int type, const void *bytes,
     BIO *memory = SSL_get_rbio(ssl);
 
     (void)version;
-    /* Type, a length of three bytes, the demand. */
+    /* The message has a type, a length of three bytes, and the demand. */
     if (sent || type != SSL3_RT_HANDSHAKE || len != 5 || message[0] != SSL3_MT_KEY_UPDATE ||
         message[4] != SSL_KEY_UPDATE_REQUESTED)
         return;

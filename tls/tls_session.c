@@ -18,8 +18,8 @@ static struct tls_session *session_of(X509_STORE_CTX *store)
 }
 
 /*
- * What separates the parts of a name is written otherwise where it is part of a value: no value can
- * pretend to be two parts to a pattern.
+ * Writes "\," and "\+" inside a value as "\2C" and "\2B": so a pattern cannot take one value of a
+ * name for two parts.
  */
 static void hide_separators(const char *dn, char *ret)
 {
@@ -38,7 +38,7 @@ static void hide_separators(const char *dn, char *ret)
     *ret = 0;
 }
 
-/* A name may hold what a pattern takes for its own, so it is also compared as it stands. */
+/* A name may have characters that are special in a pattern, so it is also compared literally. */
 static bool is_allowed(const char *authz, X509 *cert)
 {
     char dn[TLS_DN_MAX], plain[2 * TLS_DN_MAX];
@@ -56,7 +56,7 @@ struct tls_trust tls_trust_of(const struct tls_creds *c)
 
 static void note_cert(struct tls_session *s, X509_STORE_CTX *store, int code)
 {
-    /* Which of a chain's certificates found no authority is of no use to anybody. */
+    /* If the authority is missing, it does not matter for which certificate of the chain. */
     X509 *cert = tls_cert_lacks_authority(code) ? X509_STORE_CTX_get0_cert(store)
                                                 : X509_STORE_CTX_get_current_cert(store);
     const struct tls_creds *c = s->creds;
@@ -78,18 +78,18 @@ static void note_cert(struct tls_session *s, X509_STORE_CTX *store, int code)
              why);
 }
 
-/* The same for our own certificate as it is loaded; there is no session then. */
+/* Also called for our own certificate when it is loaded; then there is no session. */
 int tls_session_verify(int ok, X509_STORE_CTX *store)
 {
     struct tls_session *s = session_of(store);
     int code = X509_STORE_CTX_get_error(store);
 
-    /* As in GnuTLS: a list that is not there revokes nothing. */
+    /* As in GnuTLS: a missing list revokes nothing. */
     if (!ok && code == X509_V_ERR_UNABLE_TO_GET_CRL) {
         X509_STORE_CTX_set_error(store, X509_V_OK);
         return 1;
     }
-    /* Here, and not after the handshake: now the peer can still be told. */
+    /* Checked here, not after the handshake, so that the peer can still be told. */
     if (ok && s && s->creds->config.authz && X509_STORE_CTX_get_error_depth(store) == 0 &&
         !is_allowed(s->creds->config.authz, X509_STORE_CTX_get0_cert(store))) {
         ok = 0;
@@ -173,7 +173,7 @@ void tls_session_done(struct tls_session *s)
 
 #define ALERT(number) (SSL_AD_REASON_OFFSET + (number))
 
-/* What a row is about; 0: any connection. */
+/* Which connections a row is for; 0: any. */
 #define SERVER 1U
 #define CLIENT 2U
 #define X509S  4U
@@ -181,13 +181,13 @@ void tls_session_done(struct tls_session *s)
 
 #define NO_COMMON_WAY "; one side may use certificates, the other pre-shared keys"
 
-/* The first that applies; the file is certificate or keys of ours. */
+/* The first row that applies is used. `and_file` adds the file of our certificate or keys. */
 static const struct reason {
     int number;
     unsigned when;
     const char *text;
     bool and_file;
-    enum remedy remedy; /* its words come between text and file */
+    enum remedy remedy; /* its text comes between `text` and the file */
 } reasons[] = {
     {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, 0,
      "the peer has no certificate, and this side demands one (client-cert.pem there)",
@@ -269,7 +269,7 @@ static int refer_to_file(const struct tls_creds *c, const struct reason *r, stru
     return err_add(err, "%s%s", c->cert_path, c->has_cert ? "" : " (it is not there)");
 }
 
-/* What has no row is told in the library's words. */
+/* An error without a row is reported in OpenSSL's words. */
 static int explain_code(const struct tls_creds *c, const struct reason *r, unsigned long code,
                         struct error *err)
 {
@@ -284,7 +284,8 @@ static int explain_code(const struct tls_creds *c, const struct reason *r, unsig
                    text ? text : "TLS failed and says no reason");
 }
 
-/* The library's queue holds the cause first, unless that is a detail; then a row tells. */
+/* Explains the first error in OpenSSL's queue that has a row: errors before it are details. If none
+ * has a row, the first error is the cause. */
 int tls_session_explain(const struct tls_session *s, struct error *err)
 {
     unsigned nature = nature_of(&s->creds->config);

@@ -18,12 +18,12 @@ struct tls_creds {
     struct psk_keys psk;
     char ca_path[PATH_MAX], crl_path[PATH_MAX], cert_path[PATH_MAX], key_path[PATH_MAX];
     bool has_cert;
-    STACK_OF(X509) * others; /* of ca-cert.pem, what is no authority; NULL: none */
+    STACK_OF(X509) * others; /* certificates in ca-cert.pem that are no authorities; NULL: none */
     struct error *notices;
     size_t n_notices;
 };
 
-/* What its certificates are measured by. */
+/* What certificates are checked against. */
 struct tls_trust tls_trust_of(const struct tls_creds *c);
 
 struct tls_session {
@@ -39,7 +39,8 @@ unsigned tls_session_psk_client(SSL *ssl, const char *hint, char *user, unsigned
                                 unsigned char *key, unsigned key_room);
 unsigned tls_session_psk_server(SSL *ssl, const char *user, unsigned char *key, unsigned key_room);
 
-/* `s` must not move afterwards. It is only to be freed with tls_session_done(). */
+/* `s` must not be moved afterwards, since OpenSSL points to it. On failure, too, it needs
+ * tls_session_done(). */
 MUST_USE int tls_session_init(struct tls_session *s, const struct tls_creds *creds,
                               struct error *err);
 /* Zeroed is fine. */

@@ -38,14 +38,15 @@ void tls_state_pass_patience(struct tls_channel *t)
     atomic_store(&t->below->may_rest, atomic_load(&t->base.may_rest));
 }
 
-/* A kernel that encrypts says how much that has become; below has only seen what it was. */
+/* If the kernel encrypts, the channel below counts plain bytes: the socket's position has the
+ * number of encrypted ones. */
 void tls_state_count_sent(struct tls_channel *t)
 {
     uint64_t bytes = atomic_load(&t->below->bytes_sent);
 
     if (t->security.by_kernel) {
         if (!path_position(t->base.fd, &bytes))
-            return; /* the next time */
+            return; /* it is counted the next time */
         bytes -= t->ktls_from;
     }
     atomic_store_explicit(&t->base.bytes_sent, bytes, memory_order_relaxed);
@@ -64,7 +65,7 @@ int tls_state_flush(struct tls_channel *t, unsigned flags, struct error *err)
     pthread_mutex_lock(&t->lock);
     struct iovec iov = tls_wire_take(&t->wire);
     pthread_mutex_unlock(&t->lock);
-    if (iov.iov_len > 0 && !t->security.by_kernel) /* the kernel would encrypt it once more */
+    if (iov.iov_len > 0 && !t->security.by_kernel) /* the kernel would encrypt it again */
         rc = channel_sendv(t->below, &iov, 1, flags & (CHANNEL_NOWAIT | CHANNEL_MORE), err);
     tls_state_count_sent(t);
     pthread_mutex_lock(&t->lock);

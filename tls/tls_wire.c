@@ -30,7 +30,7 @@ static int put(uint8_t *buf, size_t *buf_len, size_t room, const void *bytes, si
     return 1;
 }
 
-/* No room can only be the doing of a peer that has us answer without end. */
+/* The buffer is full only if a peer makes us answer without end. */
 static int bio_write(BIO *bio, const char *from, size_t len, size_t *ret_len)
 {
     struct tls_wire *w = BIO_get_data(bio);
@@ -49,7 +49,7 @@ static long bio_ctrl(BIO *bio, int command, long number, void *arg)
     (void)bio;
     (void)number;
     (void)arg;
-    return command == BIO_CTRL_FLUSH; /* the sender does */
+    return command == BIO_CTRL_FLUSH; /* the thread that sends does it */
 }
 
 /* --- making ----------------------------------------------------------------------------------- */
@@ -92,7 +92,7 @@ void tls_wire_done(struct tls_wire *w)
 
 /* --- receiving and sending -------------------------------------------------------------------- */
 
-/* The peer's close is for good: who looks again sees it again. */
+/* Whether the peer has closed the connection: a second look sees the close again. */
 static bool is_closed(struct channel *below)
 {
     struct error ignored;
@@ -112,7 +112,7 @@ int tls_wire_fill(struct tls_wire *w, unsigned flags, size_t *ret_len, struct er
     size_t len = 0;
 
     w->in_at = w->in_end = 0;
-    /* Below, a close that was not to be is one error, silence another: only a second look tells. */
+    /* Below, an unexpected close and silence are both ERR_PEER: a second look tells them apart. */
     if (channel_recvv(w->below, &iov, 1, 1, flags & passed_on, &len, err) < 0 &&
         !(err->kind == ERR_PEER && is_closed(w->below)))
         return -1;

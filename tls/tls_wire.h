@@ -1,12 +1,12 @@
 /*
  * tls/tls_wire.h: ciphertext between an SSL object and the channel that carries it. The SSL object
- * sees memory only, so that no call on it ever waits. For tls/ only.
+ * reads and writes only memory, so that no call on it ever waits. For tls/ only.
  *
- * Received: the thread that receives fills a buffer outside the owner's lock, and OpenSSL reads
- * from it. To be sent: OpenSSL writes into a buffer under the owner's lock; the thread that sends
- * takes it, sends it outside the lock, and gives it back. What OpenSSL has to say meanwhile, on
- * behalf of the receiver, waits aside and leaves with the next that is sent: an answer has to
- * precede what we send next, nothing more.
+ * Receiving: the thread that receives fills a buffer outside the owner's lock, and OpenSSL reads
+ * from it. Sending: OpenSSL writes into a buffer under the owner's lock; the thread that sends
+ * takes it, sends it outside the lock, and gives it back. What OpenSSL writes meanwhile, for the
+ * thread that receives, is kept in `aside` and sent with the next bytes: an answer need not be sent
+ * at once, only before what we send next.
  */
 #pragma once
 
@@ -17,11 +17,12 @@
 #include "base/error.h"
 #include "transport/channel.h"
 
-/* Bytes of plaintext, and what it becomes at most, also for a peer that has asked for tiny ones. */
+/* Bytes of plaintext in a record, and the most that they become when they are encrypted, also if
+ * the peer has asked for tiny records. */
 #define TLS_RECORD      16384U
 #define TLS_RECORD_ROOM (TLS_RECORD + 4096U)
 
-#define TLS_WIRE_RECORDS 16 /* encrypted before they are sent with one call */
+#define TLS_WIRE_RECORDS 16 /* how many are encrypted and then sent with one call */
 #define TLS_WIRE_IN      (TLS_WIRE_RECORDS * TLS_RECORD)
 #define TLS_WIRE_OUT     (TLS_WIRE_RECORDS * TLS_RECORD_ROOM)
 #define TLS_WIRE_ASIDE   4096
@@ -40,21 +41,21 @@ struct tls_wire {
     bool taken;
 };
 
-/* *ret_bio is for SSL_set_bio(), in both directions, and must not outlive the wire. */
+/* *ret_bio is for an SSL object, in both directions, and must be freed before tls_wire_done(). */
 MUST_USE int tls_wire_init(struct tls_wire *w, struct channel *below, BIO **ret_bio,
                            struct error *err);
 /* Frees no channel. Zeroed or half-made is fine. */
 void tls_wire_done(struct tls_wire *w);
 
 /*
- * The receiver, when OpenSSL has read all there is: waits for more as channel_recvv() with these
- * flags does. *ret_len 0: the peer has closed the connection.
+ * Called by the receiver, when OpenSSL has read all that had come: waits for more, as
+ * channel_recvv() with these flags does. *ret_len 0: the peer has closed the connection.
  */
 MUST_USE int tls_wire_fill(struct tls_wire *w, unsigned flags, size_t *ret_len, struct error *err);
 
 /* How many more full records can be encrypted now. Under the lock. */
 size_t tls_wire_room(const struct tls_wire *w);
-/* The sender, under the lock: what is to be sent, perhaps nothing. */
+/* Called by the sender, under the lock: returns what is to be sent, perhaps nothing. */
 struct iovec tls_wire_take(struct tls_wire *w);
-/* The sender, under the lock: it has been. */
+/* Called by the sender, under the lock: what tls_wire_take() returned has been sent. */
 void tls_wire_taken_is_sent(struct tls_wire *w);
