@@ -3,8 +3,8 @@
  *
  * Threads claim a round's stripes as in a send_pool, but there is no packet and no peer: a new
  * version of a page overwrites the old one, so that the file has each page once. `written` notes
- * which pages the file has. A page that has become zero is only taken out of it: its old bytes stay
- * in the file.
+ * which pages the file has. A page that has become zero is only removed from `written`: its old
+ * bytes stay in the file.
  */
 #pragma once
 

@@ -11,8 +11,8 @@
 /*
  * Sets in `ret` every page of the block that may hold something other than zeros. It uses the
  * block's own present bits; else the data areas of the block's file; else what the kernel says is
- * mapped (PAGEMAP_SCAN, or /proc/self/pagemap). If none of them can tell, it sets all pages. Writes
- * after the start of the call may be missed: start the dirty source first.
+ * mapped (PAGEMAP_SCAN, or /proc/self/pagemap). If these fail, it sets all pages. Writes after the
+ * start of the call may be missed: start the dirty source first.
  */
 MUST_USE int ram_resident(const struct ram_block *b, struct dirty_bitmap *ret, struct error *err);
 
