@@ -9,8 +9,8 @@
 #include "stream/stream_in.h"
 #include "stream/stream_out.h"
 
-#define COMMAND_HEAD_LEN 5  /* type byte, number, length: all there is without a payload */
-#define COMMAND_LEN_MAX  32 /* of those that we read; a longer one is refused by name */
+#define COMMAND_HEAD_LEN 5  /* type byte, number, length: a whole command without a payload */
+#define COMMAND_LEN_MAX  32 /* bytes of payload that we read; a longer command is refused */
 
 struct command {
     enum stream_command id;
@@ -18,13 +18,14 @@ struct command {
     uint8_t payload[COMMAND_LEN_MAX];
 };
 
-/* The type byte included. */
+/* Writes a command, with its type byte. */
 void command_out(struct stream_out *out, enum stream_command id, const void *payload, uint16_t len);
 /* PING, whose payload is one number. */
 void command_out_ping(struct stream_out *out, uint32_t value);
-/* One without a payload, past the stream's buffer; `flags` are those of channel_sendv(). */
+/* Sends a command without a payload at once, not through a stream_out; `flags` are those of
+ * channel_sendv(). */
 MUST_USE int command_send(struct channel *c, enum stream_command id, unsigned flags,
                           struct error *err);
-/* Reads what follows the type byte; an unknown command or a wrong length sticks to `in`. */
+/* Reads what follows the type byte; an unknown command or a wrong length makes `in` fail. */
 void command_in(struct stream_in *in, struct command *ret);
 const char *command_name(enum stream_command id);

@@ -52,7 +52,7 @@ void configuration_out(struct stream_out *out, const struct configuration *c)
     }
 }
 
-/* Of a file: a connection's kind is known by its magic before it is read here. */
+/* The stream is a file: on a connection the magic is checked before this code reads it. */
 static void not_a_stream(struct stream_in *in, const uint8_t *head, size_t len)
 {
     struct reader r = reader_of(head, len);

@@ -1,6 +1,6 @@
 /*
- * stream/configuration.h: the first thing a stream says: which machine it is of, and which of the
- * capabilities that change the stream are on.
+ * stream/configuration.h: the start of a stream: the machine's name, and which of the capabilities
+ * that change the stream are on.
  */
 #pragma once
 
@@ -19,22 +19,22 @@ enum {
     STREAM_CAP_MAPPED_RAM = 1 << 1,
 };
 
-/* Bytes: more than header, configuration with all its subsections, and a section's header take. */
+/* Bytes: more than the header, the configuration with all subsections, and a section's header. */
 #define STREAM_HEAD_MAX 1024
 
 struct configuration {
     char machine[MACHINE_NAME_MAX + 1]; /* the versioned name: "pc-q35-10.0" */
     uint32_t capabilities;              /* STREAM_CAP_… */
-    uint32_t page_bits;                 /* 0: not said, the architecture's own */
+    uint32_t page_bits;                 /* 0: not in the stream; the architecture's default */
     bool has_uuid;
     struct uuid uuid;
 };
 
-/* File header and configuration. */
+/* Writes the stream's header and the configuration. */
 void configuration_out(struct stream_out *out, const struct configuration *c);
-/* Reads the same; failures, also a capability or subsection that is not known, stick to `in`. */
+/* Reads both. A failure, also an unknown capability or subsection, makes `in` fail. */
 void configuration_in(struct stream_in *in, struct configuration *ret);
 
-/* ERR_PEER where the capabilities that are on, but for those of `open`, are not these. */
+/* ERR_PEER if other capabilities are on than these; those in `open` are not compared. */
 MUST_USE int configuration_expect(const struct configuration *c, uint32_t capabilities,
                                   uint32_t open, struct error *err);

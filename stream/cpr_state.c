@@ -8,7 +8,7 @@
 #include "base/printable.h"
 #include "stream/stream_format.h"
 
-#define MORE 1 /* in front of each entry; 0: the end */
+#define MORE 1 /* the byte before each entry; 0: the end */
 
 /* --- the list -------------------------------------------------------------------------------- */
 
@@ -107,7 +107,7 @@ int cpr_state_encode_numbered(const struct cpr_state *s, struct buf *out, struct
 
 /* --- in -------------------------------------------------------------------------------------- */
 
-/* The length is checked before it is believed: also of a name that has not come yet. */
+/* Checks the length first, even if the name itself has not come yet. */
 static int read_name(struct reader *r, size_t i, char ret[static CPR_NAME_MAX], struct error *err)
 {
     uint32_t len = get_u32(r);

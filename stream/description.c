@@ -12,15 +12,15 @@
 /* EOF byte, element byte, u32 length. */
 #define LEAD_LEN 6
 
-/* A device that nests deeper than this is not one. */
+/* Subsections that nest deeper than this are refused. */
 #define NESTING_MAX 64
 
 bool description_ends(const struct buf *tail, size_t *ret_json)
 {
     if (tail->len == 0 || tail->data[tail->len - 1] != '}')
         return false;
-    /* The lead is 00 06 LENGTH '{': looked for from the back, since LENGTH fixes where it stands.
-     */
+    /* Searches from the end for the lead, 00 06 LENGTH, and a '{' after it: LENGTH must be the
+     * distance to the end. */
     for (size_t json_len = 2; json_len + LEAD_LEN <= tail->len; json_len++) {
         const uint8_t *lead = tail->data + tail->len - json_len - LEAD_LEN;
         struct reader r = reader_of(lead, LEAD_LEN);
@@ -48,7 +48,7 @@ static bool add(uint64_t *sum, uint64_t more)
     return !__builtin_add_overflow(*sum, more, sum) && *sum <= STREAM_DEVICES_MAX;
 }
 
-/* One device's, or subsection's, length in bytes. False where the text makes no sense. */
+/* The length in bytes of a device or subsection. False if its sizes or names make no sense. */
 static bool body_length(const json_t *device, int depth, uint64_t *ret)
 {
     uint64_t sum = 0;
@@ -89,7 +89,7 @@ struct cut {
     void *arg;
 };
 
-/* Reads one whole section off `r` and compares it with its entry in the description. */
+/* Reads one whole section from `r` and compares it with its entry in the description. */
 static int cut_section(struct reader *r, const json_t *device, struct section *ret,
                        const uint8_t **ret_body, uint64_t *ret_len, struct error *err)
 {
@@ -147,7 +147,7 @@ static int cut_all(struct cut *cut, const json_t *devices, struct error *err)
     return 0;
 }
 
-/* The description is `json_len` bytes at `json_at` of the tail; its lead stands before it. */
+/* The description is `json_len` bytes at `json_at` of the tail, after its lead. */
 static int check_at(struct cut *cut, const struct buf *early, const uint8_t *tail, size_t json_at,
                     size_t json_len, struct error *err)
 {
@@ -174,7 +174,7 @@ int description_check(const struct buf *early, const struct buf *tail, descripti
     return check_at(&cut, early, tail->data, json_at, tail->len - json_at, err);
 }
 
-/* The length of the description whose lead may be at `at`; 0: none is. */
+/* The length of the description whose lead may be at `at`; 0: there is none. */
 static size_t led_by(const struct buf *tail, size_t at)
 {
     struct reader r = reader_of(tail->data + at, tail->len - at);
@@ -188,8 +188,8 @@ static size_t led_by(const struct buf *tail, size_t at)
 }
 
 /*
- * No candidate's text goes on past the next one's lead, as JSON has no byte 0: however many there
- * are, each byte is parsed once.
+ * The next candidate's lead begins with byte 0, which JSON does not contain, so the parser stops
+ * there at the latest. However many candidates there are, each byte is parsed once.
  */
 bool description_find(const struct buf *early, const struct buf *tail, size_t *ret_end)
 {

@@ -7,10 +7,10 @@
 #include "stream/description.h"
 #include "stream/stream_format.h"
 
-/* Type, id, the name's length; instance and version. */
+/* Type, id, the name with its length; instance and version. */
 #define SECTION_HEAD_LEN (1 + 4 + 1 + STREAM_NAME_MAX + 4 + 4)
 
-/* A source numbers its sections as it likes; RAM has 1. */
+/* A source may number its sections freely; RAM has 1 here. */
 #define FIRST_ID 2
 
 /* --- saving ---------------------------------------------------------------------------------- */
@@ -73,7 +73,7 @@ int devices_save(const struct device *devices, size_t n, struct buf *tail, struc
 struct loading {
     const struct device *devices;
     size_t n;
-    bool *seen; /* of each device */
+    bool *seen; /* for each device: its section has come */
     bool failed;
     struct error *err;
 };

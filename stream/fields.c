@@ -18,7 +18,8 @@ size_t fields_len(const struct field_table *t)
 
 /* --- integers in memory ---------------------------------------------------------------------- */
 
-/* The host's integers have its byte order and width; a pointer of another type would alias. */
+/* Integers in memory have the host's byte order. They are copied, because a pointer of another type
+ * would break C's aliasing rules. */
 static uint64_t load(const void *from, size_t width)
 {
     uint8_t u8;
@@ -99,7 +100,7 @@ void fields_get(const struct field_table *t, void *to, struct reader *r)
 
 /* --- in the description ---------------------------------------------------------------------- */
 
-/* Bytes are one field of their length, other arrays have an "array_len"; as QEMU does it. */
+/* As in QEMU, an array of bytes is one field of that size; other arrays have an "array_len". */
 static json_t *describe_integers(const struct field *f)
 {
     char type[16];

@@ -1,8 +1,9 @@
 /*
- * stream/fields.h: a device's state as a table of fields, which gives what it is in the stream, how
- * it is read back, and its entry in the description. No I/O; knows no device.
+ * stream/fields.h: a device's state as a table of fields. The table says how to write the state to
+ * the stream, how to read it back, and what its entry in the description is. No I/O; knows no
+ * device.
  *
- * In the stream a table is its fields in order, integers big-endian, nothing between them.
+ * In the stream the fields follow each other in order without gaps; integers are big-endian.
  */
 #pragma once
 
@@ -14,8 +15,7 @@
 
 struct field_table;
 
-/* Members of a C struct: one integer, an array of integers, or structs with a table of their own.
- */
+/* A member of a C struct: an integer, a struct with its own table, or an array of either. */
 struct field {
     const char *name;
     size_t offset;
@@ -50,10 +50,10 @@ struct field_table {
             sizeof(FIELD_MEMBER(type, member)) / sizeof(FIELD_MEMBER(type, member)[0]), table      \
     }
 
-/* Bytes in the stream. */
+/* The length in the stream, in bytes. */
 size_t fields_len(const struct field_table *t);
 void fields_put(const struct field_table *t, const void *from, struct writer *w);
-/* What is short of fields_len() marks the reader, and reads as zero. */
+/* If less than fields_len() is left, marks the reader; fields past the end read as zero. */
 void fields_get(const struct field_table *t, void *to, struct reader *r);
-/* The description's "fields": a new array, or NULL where memory is short. */
+/* The description's "fields": a new array, or NULL if memory is short. */
 json_t *fields_describe(const struct field_table *t);

@@ -5,7 +5,7 @@
 
 #define HEAD_LEN 4 /* type and length */
 
-/* Lengths of the messages that a precopy has, ours among them. */
+/* The messages of a precopy, with ours, and the lengths of their payloads. */
 static const struct {
     const char *name;
     uint16_t len;
@@ -37,7 +37,7 @@ int return_path_send(struct channel *c, enum return_message type, uint32_t value
     return 0;
 }
 
-/* `head`: the first bytes that came at all, or NULL. */
+/* `head`: the first bytes of the connection; NULL if this is not the first message. */
 static void unknown_message(struct stream_in *in, uint16_t type, const uint8_t *head, size_t len)
 {
     char name[SIGNATURE_TEXT_LEN];

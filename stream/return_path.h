@@ -1,8 +1,8 @@
 /*
  * stream/return_path.h: messages from destination to source on the main connection.
  *
- * The destination may write only after OPEN_RETURN_PATH: bytes that a source never reads can turn
- * its close into a reset that destroys what we have not read yet.
+ * The destination may write only after OPEN_RETURN_PATH. If a source closes while it has unread
+ * bytes, the kernel may send a reset, which destroys the bytes that we have not read yet.
  */
 #pragma once
 
@@ -24,8 +24,8 @@ const char *return_message_name(enum return_message type);
 MUST_USE int return_path_send(struct channel *c, enum return_message type, uint32_t value,
                               unsigned flags, struct error *err);
 /*
- * Waits for the next message. Those that belong to postcopy are read and refused: nothing here
- * asked for them. 0 with *ret set, or -1.
+ * Waits for the next message. Postcopy's requests are refused: nothing here asks for them. Returns
+ * 0 with *ret set, or -1.
  */
 MUST_USE int return_path_recv(struct stream_in *in, struct return_path_message *ret,
                               struct error *err);

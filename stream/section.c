@@ -46,10 +46,10 @@ void section_in_end(struct stream_in *in, const struct section *s)
         stream_in_fail(in, "section footer: id %u, expected %u", id, s->id);
 }
 
-/* Far enough to see a section's name: type, id, name's length. */
+/* Bytes of the next element that we look at: type, id, the name's length. */
 #define NEXT_LEN 6
 
-/* Could an element begin here? `next` has NEXT_LEN bytes. */
+/* Whether an element may begin here. `next` has NEXT_LEN bytes. */
 static bool element_plausible(const uint8_t *next)
 {
     struct reader r = reader_of(next, NEXT_LEN);

@@ -45,8 +45,9 @@ enum stream_command {
 };
 
 /*
- * A source that asks for the confirmed switch-over says so by the number of its first PING, which
- * any other destination sends back as it is. One that knows it answers the other number.
+ * A source asks for the confirmed switch-over by SWITCHOVER_OFFER as the number of its first PING.
+ * A destination that knows it answers SWITCHOVER_ACCEPTED; any other sends the number back
+ * unchanged.
  */
 #define SWITCHOVER_OFFER    0x524a0001U
 #define SWITCHOVER_ACCEPTED 0x524a8001U
@@ -61,10 +62,10 @@ enum return_message {
     RETURN_RESUME_ACK = 6,
     RETURN_SWITCHOVER_ACK = 7,
     /* Ours, after SWITCHOVER_ACCEPTED: */
-    RETURN_SWITCHOVER_READY = 64, /* all is here and checked: may the guest run? */
-    RETURN_SWITCHOVER_ALIVE = 65, /* still at work */
+    RETURN_SWITCHOVER_READY = 64, /* everything has come and is checked: may the guest run? */
+    RETURN_SWITCHOVER_ALIVE = 65, /* the destination is still working */
 };
 
-/* What a tool that knows no device keeps of them: more is refused. */
+/* The most bytes of device sections, and of a description, that we accept; more is refused. */
 #define STREAM_DEVICES_MAX     (UINT64_C(128) << 20)
 #define STREAM_DESCRIPTION_MAX (UINT64_C(16) << 20)

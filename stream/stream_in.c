@@ -74,7 +74,7 @@ static void took(struct stream_in *in, const void *bytes, size_t len)
         in->failed = true;
 }
 
-/* Receives until `min` bytes are buffered. False: failed, or closed at the boundary
+/* Receives until `min` bytes are buffered. False: it failed, or the peer closed between records
  * (CHANNEL_MAY_IDLE). */
 static bool refill(struct stream_in *in, size_t min, unsigned flags)
 {
@@ -93,7 +93,7 @@ static bool refill(struct stream_in *in, size_t min, unsigned flags)
     return have + len >= min;
 }
 
-/* Most calls find the bytes there: apart from refill(), they need no stack and no canary on it. */
+/* Most calls find the bytes buffered. refill() is separate so that they need no stack canary. */
 static bool fill(struct stream_in *in, size_t min, unsigned flags)
 {
     if (in->failed)
@@ -146,7 +146,7 @@ void in_bytes(struct stream_in *in, void *to, size_t len)
     memcpy(to, in->data + in->at, have);
     in->at += have;
     if (have < len) {
-        /* What follows is taken along into the buffer: one call for this and the next record. */
+        /* Bytes that follow go into the buffer: one call for this and the next record. */
         struct iovec iov[] = {{(uint8_t *)to + have, len - have}, {in->data, STREAM_IN_ROOM}};
 
         if (channel_recvv(in->channel, iov, 2, len - have, 0, &got, &in->err) < 0) {

@@ -34,7 +34,7 @@ static void send_collected(struct stream_out *out)
     out->n_bytes = 0;
 }
 
-/* Adds a piece; one that continues the last piece in memory makes it longer instead. */
+/* Adds a piece. If it follows the last piece in memory, makes that one longer instead. */
 static void add_piece(struct stream_out *out, const void *bytes, size_t len)
 {
     struct iovec *last = out->n_iov ? &out->iov[out->n_iov - 1] : NULL;

@@ -1,8 +1,8 @@
 /*
  * stream/stream_out.h: buffered big-endian writing to a channel.
  *
- * Small fields are collected, pages are borrowed where they lie; both leave in one gathered call.
- * The first failure sticks, puts after it do nothing, stream_out_flush() tells. One thread.
+ * Small fields are copied into a buffer, pages are not copied; one call sends both. The first
+ * failure is kept: later writes do nothing, and stream_out_flush() returns it. One thread.
  */
 #pragma once
 
@@ -13,15 +13,15 @@
 #include "transport/channel.h"
 
 #define STREAM_OUT_ROOM 65536 /* bytes of collected fields */
-#define STREAM_OUT_IOVS 512   /* pieces of one gathered call */
+#define STREAM_OUT_IOVS 512   /* pieces that one call sends */
 
 struct stream_out {
     struct channel *channel; /* not owned */
     uint8_t *fields;         /* STREAM_OUT_ROOM bytes */
-    size_t n_bytes;          /* collected and not sent */
+    size_t n_bytes;          /* collected but not sent yet */
     struct iovec iov[STREAM_OUT_IOVS];
     size_t n_iov;
-    uint64_t offset; /* bytes put since the start, sent or not */
+    uint64_t offset; /* bytes written since the start, sent or not */
     bool failed;
     struct error err; /* valid once failed */
 };
@@ -39,7 +39,7 @@ void out_name(struct stream_out *out, const char *name);
 /* Not copied: the bytes must stay readable until the next stream_out_flush(). */
 void out_borrowed(struct stream_out *out, const void *bytes, size_t len);
 
-/* Sends what is collected; hands out the first failure, if there was one. */
+/* Sends what is collected. Returns -1 with the first failure, if there was one. */
 MUST_USE int stream_out_flush(struct stream_out *out, struct error *err);
-/* For a channel over a file: flushes, then goes on at `offset` of the file. */
+/* For a channel over a file: flushes, then writes on from `offset` of the file. */
 void stream_out_seek(struct stream_out *out, uint64_t offset);
