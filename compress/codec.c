@@ -12,7 +12,7 @@ static const char *const names[] = {
 };
 _Static_assert(ARRAY_LEN(names) == CODEC_N, "a name for each method");
 
-/* The best of a method first. */
+/* For each method, the best one comes first. */
 static const struct codec_ops *const implementations[] = {
 #ifdef RAMJET_HAVE_ISAL
     &codec_igzip,

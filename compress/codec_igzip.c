@@ -1,11 +1,11 @@
 /*
- * zlib's format by ISA-L: several times zlib's speed at levels 1 and 2, at nearly its ratio.
+ * zlib's format by ISA-L: several times zlib's speed at levels 1 and 2, with nearly its ratio.
  *
- * A stream that never ends never shows its checksum: nothing is summed up behind the header, which
- * is a tenth of the time.
+ * A zlib stream has its checksum at the end, and our streams never end. So no checksum is computed
+ * after the header, which saves a tenth of the time.
  *
- * It writes into buffers of its own only, with room behind them, never into a guest's memory:
- * Debian's 2.30 is known to overrun.
+ * ISA-L writes only into our own buffers, with slack after them, never into a guest's memory:
+ * Debian's version 2.30 is known to overrun buffers.
  */
 #include <stdlib.h>
 
@@ -54,7 +54,7 @@ static void igzip_packer_free(struct packer *p)
 
 static int igzip_packer_new(int level, struct packer **ret, struct error *err)
 {
-    struct igzip_packer *g = malloc(sizeof(*g)); /* its buffers are taken up as they are used */
+    struct igzip_packer *g = malloc(sizeof(*g)); /* unused parts of its buffers take no memory */
 
     if (!g)
         return err_sys(err, "memory for igzip");
@@ -73,7 +73,7 @@ static int igzip_unpack(struct unpacker *u, size_t len, const struct iovec *iov,
                         struct error *err)
 {
     struct igzip_unpacker *g = (struct igzip_unpacker *)u;
-    size_t total = codec_total(iov, n), room = total + 1; /* one more shows a surplus */
+    size_t total = codec_total(iov, n), room = total + 1; /* one byte more shows a surplus */
 
     g->z.next_in = g->in;
     g->z.avail_in = (uint32_t)len;
@@ -112,7 +112,7 @@ static int igzip_unpacker_new(struct unpacker **ret, struct error *err)
     return 0;
 }
 
-/* With vectors only: without them zlib is as fast, and better tried. */
+/* Only with vector instructions: without them zlib is as fast, and better tested. */
 static bool worth_it(void)
 {
     return __builtin_cpu_supports("sse4.2");

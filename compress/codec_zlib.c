@@ -1,5 +1,5 @@
 /*
- * zlib's format by zlib itself: every level, and CPUs for which igzip has nothing.
+ * zlib's format by zlib itself: for every level, and for CPUs on which igzip is not worth it.
  */
 #include <stdlib.h>
 #include <zlib.h>
@@ -47,7 +47,7 @@ static void zlib_packer_free(struct packer *p)
 
 static int zlib_packer_new(int level, struct packer **ret, struct error *err)
 {
-    struct zlib_packer *z = malloc(sizeof(*z)); /* its buffers are taken up as they are used */
+    struct zlib_packer *z = malloc(sizeof(*z)); /* unused parts of its buffers take no memory */
 
     if (!z)
         return err_sys(err, "memory for zlib");
@@ -75,8 +75,8 @@ static int inflate_piece(z_stream *z, const struct iovec *piece, struct error *e
 }
 
 /*
- * What is left when all pieces are full: the flush, which gives nothing. With room for one byte
- * more it shows whether there was more than that.
+ * When all pieces are full, only the flush may be left, which yields nothing. Room for one more
+ * byte shows whether there is more.
  */
 static int inflate_rest(z_stream *z, size_t total, struct error *err)
 {
@@ -116,7 +116,7 @@ static void zlib_unpacker_free(struct unpacker *u)
 
 static int zlib_unpacker_new(struct unpacker **ret, struct error *err)
 {
-    struct zlib_unpacker *z = malloc(sizeof(*z)); /* its buffer is taken up as it is used */
+    struct zlib_unpacker *z = malloc(sizeof(*z)); /* unused parts of its buffer take no memory */
 
     if (!z)
         return err_sys(err, "memory for zlib");
@@ -126,7 +126,7 @@ static int zlib_unpacker_new(struct unpacker **ret, struct error *err)
         free(z);
         return err_set(err, ERR_SYSTEM, "zlib: inflate does not start");
     }
-    (void)inflateValidate(&z->z, 0); /* no checksum: a stream without an end never shows it */
+    (void)inflateValidate(&z->z, 0); /* no checksum: it is at a stream's end, which never comes */
     *ret = &z->base;
     return 0;
 }

@@ -1,15 +1,15 @@
 /*
- * zstd. As QEMU does it, the first packet opens a frame that never ends, and each packet ends on a
- * flush: a frame for each is as fast, and 4 percent larger. Both are legal, and so are frames for
- * each page: the unpacker takes frames as they come.
+ * zstd. As in QEMU, the first packet opens a frame that never ends, and each packet ends with a
+ * flush. A frame for each packet would be as fast, but 4 percent larger. Both are legal, and so is
+ * a frame for each page: the unpacker accepts any frames.
  */
 #include <stdlib.h>
 #include <zstd.h>
 
 #include "compress/codec_object.h"
 
-/* The largest window, as a power of two, that a frame may ask for: that of level 20, the highest
- * that QEMU has. A peer decides on no more memory than this. */
+/* The largest window that a frame may ask for, as a power of two: that of level 20, the highest in
+ * QEMU. A peer cannot make us use a larger one. */
 #define WINDOW_LOG_MAX 25
 
 struct zstd_packer {
@@ -22,9 +22,9 @@ struct zstd_packer {
 struct zstd_unpacker {
     struct unpacker base;
     ZSTD_DCtx *context;
-    bool inside; /* a frame is open from the packets before */
+    bool inside; /* a frame of an earlier packet is still open */
     uint8_t in[CODEC_PACKED_MAX + CODEC_SLACK];
-    uint8_t out[CODEC_INPUT_MAX + CODEC_SLACK]; /* a whole frame, where its place is in pieces */
+    uint8_t out[CODEC_INPUT_MAX + CODEC_SLACK]; /* for a whole frame that goes to several pieces */
 };
 
 static int zstd_pack(struct packer *p, size_t len, const uint8_t **ret, size_t *ret_len,
@@ -54,7 +54,7 @@ static void zstd_packer_free(struct packer *p)
 
 static int zstd_packer_new(int level, struct packer **ret, struct error *err)
 {
-    struct zstd_packer *z = malloc(sizeof(*z)); /* its buffers are taken up as they are used */
+    struct zstd_packer *z = malloc(sizeof(*z)); /* unused parts of its buffers take no memory */
 
     if (!z)
         return err_sys(err, "memory for zstd");
@@ -74,14 +74,14 @@ static int damaged(size_t code, struct error *err)
     return err_set(err, ERR_PEER, "damaged: %s", ZSTD_getErrorName(code));
 }
 
-/* Is this one frame that says its size, and that it is what we expect? */
+/* Whether this is exactly one frame, which states the size that we expect. */
 static bool whole_frame(const struct zstd_unpacker *z, size_t len, size_t total)
 {
     return !z->inside && ZSTD_getFrameContentSize(z->in, len) == total &&
            ZSTD_findFrameCompressedSize(z->in, len) == len;
 }
 
-/* Without the window that a stream is copied through. */
+/* Unpacks a whole frame at once: a stream would be copied through a window. */
 static int unpack_frame(struct zstd_unpacker *z, size_t len, const struct iovec *iov, size_t n,
                         size_t total, struct error *err)
 {
@@ -97,7 +97,7 @@ static int unpack_frame(struct zstd_unpacker *z, size_t len, const struct iovec 
     return 0;
 }
 
-/* Fills one piece, or as much of it as the input has. */
+/* Fills one piece, or as much of it as the input has bytes for. */
 static int unpack_piece(struct zstd_unpacker *z, ZSTD_inBuffer *in, ZSTD_outBuffer *out,
                         struct error *err)
 {
@@ -105,7 +105,7 @@ static int unpack_piece(struct zstd_unpacker *z, ZSTD_inBuffer *in, ZSTD_outBuff
 
     do {
         if (!z->inside && in->pos == in->size)
-            return 0; /* between frames: asking for more would open one */
+            return 0; /* between frames: another call would open a new one */
         before = in->pos + out->pos;
         rc = ZSTD_decompressStream(z->context, out, in);
         if (ZSTD_isError(rc))
@@ -115,7 +115,7 @@ static int unpack_piece(struct zstd_unpacker *z, ZSTD_inBuffer *in, ZSTD_outBuff
     return 0;
 }
 
-/* What is left when all pieces are full gives nothing: room for one byte more shows whether. */
+/* When all pieces are full, the rest of the input must yield nothing; one more byte shows that. */
 static int unpack_rest(struct zstd_unpacker *z, ZSTD_inBuffer *in, size_t total, struct error *err)
 {
     uint8_t surplus;
@@ -184,7 +184,7 @@ static int zstd_unpacker_new(struct unpacker **ret, struct error *err)
 const struct codec_ops codec_zstd = {
     .name = "zstd",
     .method = CODEC_ZSTD,
-    .level_min = -131072, /* ZSTD_minCLevel(): the format's own */
+    .level_min = -131072, /* ZSTD_minCLevel(), the library's lowest */
     .level_max = 20,
     .packer_new = zstd_packer_new,
     .unpacker_new = zstd_unpacker_new,
