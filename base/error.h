@@ -33,8 +33,8 @@ enum remedy {
     REMEDY_STALL_TIMEOUT,
     /* what both ends must agree on */
     REMEDY_MACHINE_TYPE,
-    REMEDY_NO_MULTIFD,    /* no multifd channels */
-    REMEDY_OR_NO_MULTIFD, /* the same, as an alternative to what the text suggests */
+    REMEDY_NO_MULTIFD,    /* the setting that has switched multifd off */
+    REMEDY_OR_NO_MULTIFD, /* or switch multifd off, instead of what the text suggests */
     REMEDY_OR_NO_COMPRESSION,
     REMEDY_COPY_OR_TCP,   /* no zero copy, or another transport */
     REMEDY_COPY_OR_URING, /* no zero copy, or another engine */

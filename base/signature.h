@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 
-#define SIGNATURE_LEN 512 /* bytes; enough for every row. Fewer are compared as far as they go */
+#define SIGNATURE_LEN 512 /* bytes; enough for every row. With fewer, longer rows do not match */
 
 /* Where the bytes come from. A row applies to one of these or to both. */
 #define SIGNATURE_FILE 1U

@@ -91,7 +91,7 @@ struct channel {
 
 /*
  * Call it before the first page is sent, from the thread that will send. This is an offer: only a
- * channel that borrows accepts it, and only pieces that are fully resident. The pieces must stay
+ * channel that borrows accepts it, and only if every page is resident. The pieces must stay
  * mapped and writable, and must keep their pages: after a page is discarded (MADV_DONTNEED, a
  * balloon), the channel would still send the old page, not what is written there later. Do not
  * offer a private mapping of a file: accepting it would copy the file's pages.
