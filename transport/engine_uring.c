@@ -19,7 +19,7 @@
 
 #define HEAD_MAX 2048 /* bytes kept from CHANNEL_MORE sends, to be sent with the next send */
 
-/* The most bytes of one send or one MSG_WAITALL: less than the kernel's limit for one call. */
+/* The most bytes of one plain send or one MSG_WAITALL: less than the kernel's limit for a call. */
 #define LEN_MAX ((size_t)1 << 30)
 
 extern const struct engine engine_socket;

@@ -22,7 +22,7 @@ struct transport_config {
 struct listener {
     int fds[LISTENER_MAX];
     size_t n;
-    bool single;      /* an fd: address that is a connected socket: it is handed out once */
+    bool single;      /* fd: the socket is already connected, and is handed out once */
     char text[320];   /* the address with the real port: "tcp:127.0.0.1:34567" */
     char unlink[108]; /* unix: the path of the socket that we made; removed at the end */
 };
