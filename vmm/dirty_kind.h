@@ -17,5 +17,5 @@ enum dirty_kind {
 const char *dirty_kind_name(enum dirty_kind kind);
 /* ERR_USAGE. */
 MUST_USE int dirty_kind_find(const char *name, enum dirty_kind *ret, struct error *err);
-/* 0 where this host and process can have it, else why not, as ERR_SYSTEM. */
+/* 0 where this host and process can have it; otherwise ERR_SYSTEM says why not. */
 MUST_USE int dirty_kind_usable(enum dirty_kind kind, struct error *err);

@@ -4,7 +4,7 @@
 
 #include "ram/resident.h"
 
-/* At once where nobody waits for them: 1 GiB, about a millisecond. */
+/* Pages that clear_absent() clears in one call: 1 GiB, about a millisecond. */
 #define CLEAR_PAGES (UINT64_C(1) << 18)
 
 struct dirty_log {
@@ -13,8 +13,8 @@ struct dirty_log {
     const struct kvm_slot *slots;
     size_t n_slots;
     const struct ram_map *map;
-    bool initially_set; /* switched on, the log says that every page is dirty */
-    uint64_t *words;    /* of the largest slot: what KVM fills and takes */
+    bool initially_set; /* when it is switched on, the log starts with every page dirty */
+    uint64_t *words;    /* a bitmap for the largest slot, which KVM fills or reads */
 };
 
 static struct dirty_log *log_of(struct dirty_source *s)
@@ -52,8 +52,9 @@ static int clear(struct dirty_log *l, const struct kvm_slot *slot, uint64_t firs
 /* --- the start ------------------------------------------------------------------------------- */
 
 /*
- * Of a slot, by words: a slot begins at a block's start or at 3 GiB of it. In pieces, because no
- * vCPU gets a page from KVM while one is cleared.
+ * Clears the bits of a slot's pages that do not exist. Whole words can be copied, because a slot
+ * begins at a block's start or at 3 GiB of it. In pieces, because no vCPU gets a page from KVM
+ * while one piece is cleared.
  */
 static int clear_absent(struct dirty_log *l, const struct kvm_slot *slot,
                         const struct dirty_bitmap *resident, struct error *err)
@@ -89,8 +90,9 @@ static int clear_block(struct dirty_log *l, size_t block, struct error *err)
 
 /*
  * A log that starts with every bit set protects nothing: each page is armed when it is first sent.
- * Pages that do not exist are not sent, so their bits are cleared here. One that is written between
- * the look and the clearing exists when the migration looks for itself, which it does after us.
+ * Pages that do not exist are not sent, so their bits are cleared here. A page that is first
+ * written between ram_resident() and the clearing is not lost: the migration looks for existing
+ * pages itself, after this.
  */
 static int log_start(struct dirty_source *s, struct error *err)
 {
@@ -152,7 +154,7 @@ static const struct kvm_slot *slot_at(const struct dirty_log *l, size_t block, u
     return &l->slots[i];
 }
 
-/* A stripe lies in one slot: slots begin and end where stripes do, or with the block. */
+/* A stripe is in one slot only: slots begin and end at stripe boundaries, or with the block. */
 static int log_rearm(struct dirty_source *s, size_t block, uint64_t first_page, uint64_t n_pages,
                      const uint64_t *words, struct error *err)
 {

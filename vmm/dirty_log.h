@@ -1,9 +1,9 @@
 /*
- * vmm/dirty_log.h: what a guest under KVM writes, by KVM's log: a bit per page of each slot.
+ * vmm/dirty_log.h: a dirty source for a guest under KVM, by KVM's log: a bit per page of each slot.
  *
- * Where KVM has manual protection, reading the log and protecting pages again are two things: a
- * sync only reads, and each channel thread arms the pages that it is about to send. Else one call
- * does both, for all memory at once.
+ * Where KVM has manual protection, reading the log and protecting pages again are two steps: a
+ * sync only reads, and each channel thread arms the pages that it is about to send. Otherwise one
+ * call for each slot does both.
  */
 #pragma once
 

@@ -12,13 +12,14 @@
 #include "base/shared.h"
 #include "base/thread.h"
 
-/* While there is a limit: short, because what a vCPU writes in it too much is slept off at once. */
+/* How often rings are harvested while there is a limit. Short, because a vCPU sleeps in one piece
+ * for what it has written too much in a tick. */
 #define TICK_NS (5 * NS_PER_MS)
 
-/* A vCPU that wrote nothing may write so much at once. */
+/* A vCPU that has written nothing may write this much of the limit at once. */
 #define BURST_NS (50 * NS_PER_MS)
 
-/* Longer than that nobody sleeps at once; who still owes sleeps again. */
+/* The longest single sleep; a vCPU that still owes after it sleeps again. */
 #define SLEEP_MAX_S 3600.0
 
 struct ring {
@@ -29,8 +30,8 @@ struct ring {
     uint32_t next;
     uint64_t pages;
     uint64_t held_ns;
-    uint64_t sleeps_since; /* 0: it does not */
-    double credit;         /* bytes; below 0 it owes */
+    uint64_t sleeps_since; /* 0: it does not sleep */
+    double credit;         /* bytes; below 0 the vCPU owes */
     uint64_t credit_at;
 };
 
@@ -48,11 +49,11 @@ struct dirty_ring {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool end;
-    bool asked; /* the thread is to harvest, and says with what result */
+    bool asked; /* the thread has to harvest; the result is in `answer` */
     int answer;
     struct error answer_err;
-    bool reset_due;           /* something was harvested, and not yet protected again */
-    struct dirty_bitmap *log; /* of each block: harvested, and not yet synced */
+    bool reset_due;           /* pages were harvested, and not yet protected again */
+    struct dirty_bitmap *log; /* of each block: pages harvested, and not yet synced */
     struct ring rings[];
 };
 
@@ -68,10 +69,11 @@ static size_t ring_bytes(unsigned entries)
 
 /* --- the capability -------------------------------------------------------------------------- */
 
-/* The same ring twice: the second name promises no order that we do not ask for ourselves. */
+/* Two capabilities for the same ring. The first one requires acquire and release when entries are
+ * accessed; we use them with both. */
 static const uint32_t capabilities[] = {KVM_CAP_DIRTY_LOG_RING_ACQ_REL, KVM_CAP_DIRTY_LOG_RING};
 
-/* Which of them, and how many bytes its ring may have; 0: none. */
+/* The capability that there is, and how many bytes its ring may have; 0: none. */
 static uint32_t find_capability(int fd, unsigned *ret_bytes)
 {
     for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
@@ -142,7 +144,7 @@ static uint64_t owed_ns(struct ring *ring, uint64_t limit)
 
 /* --- harvest, under the lock ----------------------------------------------------------------- */
 
-/* The slot's number has the address space in its upper half: x86 has a second one for SMM. */
+/* entry->slot has the address space in its upper half, 0 here: x86 has a second one, for SMM. */
 static const struct kvm_slot *find_slot(const struct dirty_ring *r,
                                         const struct kvm_dirty_gfn *entry)
 {
@@ -172,8 +174,8 @@ static int note(struct dirty_ring *r, struct ring *ring, const struct kvm_dirty_
 }
 
 /*
- * KVM fills an entry before it says so in `flags`, and looks at nothing of it before we say the
- * same: acquire there, release here.
+ * KVM fills an entry before it sets `flags`: acquire. It does not touch the entry again before we
+ * set them: release.
  */
 static int harvest(struct dirty_ring *r, struct ring *ring, struct error *err)
 {
@@ -189,10 +191,10 @@ static int harvest(struct dirty_ring *r, struct ring *ring, struct error *err)
 }
 
 /*
- * Protects what was harvested again, in all rings. Only then may those pages be read. KVM (Linux
- * 6.16 on) leaves this half done where its thread has a signal to take, and does not say so: pages
- * would be neither protected nor in a ring. A vCPU gets signals for what it is wanted for, so none
- * is taken here.
+ * Protects the harvested pages again, in all rings. Only after this may those pages be read. KVM,
+ * from Linux 6.16 on, stops halfway if the calling thread has a pending signal, and does not report
+ * it: pages would be neither protected nor in a ring. vCPU threads get signals, so all are blocked
+ * here.
  */
 static int reset(struct dirty_ring *r, struct error *err)
 {
@@ -223,7 +225,7 @@ int dirty_ring_full(struct dirty_source *s, unsigned vcpu, struct error *err)
 
     pthread_mutex_lock(&r->lock);
     int rc = harvest(r, &r->rings[vcpu], err);
-    if (rc == 0) /* without an entry, too: another thread has harvested them */
+    if (rc == 0) /* even if there was no entry: another thread may have harvested them */
         rc = reset(r, err);
     pthread_mutex_unlock(&r->lock);
     if (rc == 0)
@@ -253,7 +255,7 @@ void dirty_ring_hold(struct dirty_source *s, unsigned vcpu)
 
 /* --- its thread: harvests when asked, and by itself while there is a limit ------------------- */
 
-/* With the lock held: once the limit is off, nobody is nudged any more. */
+/* With the lock held, so that no vCPU is nudged after the limit is off. */
 static void nudge_all(struct dirty_ring *r)
 {
     for (unsigned i = 0; i < r->n_rings; i++)
@@ -270,7 +272,7 @@ static void nudge_debtors(struct dirty_ring *r)
     }
 }
 
-/* With the lock held: until something is to be done, or there may be. */
+/* With the lock held: waits for a request, or for the next tick while there is a limit. */
 static void wait_for_work(struct dirty_ring *r)
 {
     struct timespec until = deadline_timespec(clock_ns() + TICK_NS);
@@ -291,12 +293,13 @@ static void answer(struct dirty_ring *r)
 }
 
 /*
- * A ring that is long, or a vCPU that writes few pages, is full too seldom to hold the vCPU there.
+ * Harvests at every tick while there is a limit: a long ring, or the ring of a vCPU that writes few
+ * pages, is full too seldom to hold the vCPU only then.
  */
 static void *ring_main(void *arg)
 {
     struct dirty_ring *r = arg;
-    struct error ignored; /* what cannot be harvested is told at the next sync */
+    struct error ignored; /* the next sync fails for the same reason, and reports it */
 
     pthread_mutex_lock(&r->lock);
     while (!r->end) {
@@ -311,8 +314,8 @@ static void *ring_main(void *arg)
 }
 
 /*
- * With the lock held, which is given up meanwhile. Not on the caller's own thread: what its
- * io_uring has to tell it counts as a signal to KVM, and cannot be blocked.
+ * With the lock held, which the wait releases. Not on the caller's own thread: pending work of its
+ * io_uring counts as a signal for KVM, and cannot be blocked.
  */
 static int harvest_by_thread(struct dirty_ring *r, struct error *err)
 {
@@ -325,7 +328,7 @@ static int harvest_by_thread(struct dirty_ring *r, struct error *err)
     return r->answer;
 }
 
-/* With the lock held: a debt goes with the limit under which it was made. */
+/* With the lock held. Debts are dropped when the limit is switched on or off. */
 static void set_limit(struct dirty_ring *r, uint64_t bytes_per_s)
 {
     bool was_off = !r->limit;
@@ -345,7 +348,7 @@ void dirty_ring_limit(struct dirty_source *s, uint64_t bytes_per_s)
     pthread_mutex_lock(&r->lock);
     if (r->limit != bytes_per_s) {
         set_limit(r, bytes_per_s);
-        nudge_all(r); /* who sleeps has another debt now */
+        nudge_all(r); /* a vCPU that sleeps must compute its sleep anew */
     }
     pthread_mutex_unlock(&r->lock);
 }
@@ -386,7 +389,7 @@ static int ring_start(struct dirty_source *s, struct error *err)
     struct dirty_ring *r = ring_of(s);
 
     pthread_mutex_lock(&r->lock);
-    forget(r); /* before: a page that is in the log now is one that counts */
+    forget(r); /* before the log is on: every page that comes into it now counts */
     int rc = set_slots(r, KVM_MEM_LOG_DIRTY_PAGES, err);
     pthread_mutex_unlock(&r->lock);
     return rc;
@@ -404,9 +407,9 @@ static uint64_t move_log(struct dirty_ring *r, struct dirty_bitmap *bitmaps)
 }
 
 /*
- * Of a guest that runs, a CPU may keep some pages in a buffer of its own until the vCPU leaves the
- * guest (Intel's PML): they are in no ring yet, and come with the next sync. Of one that stands
- * still there are none: nobody is kicked for it here.
+ * While the guest runs, a CPU may keep some pages in its own buffer until the vCPU leaves the guest
+ * (Intel's PML): they are in no ring yet, and come with the next sync. A paused guest has no such
+ * pages, so vCPUs need not be kicked here.
  */
 static int ring_sync(struct dirty_source *s, struct dirty_bitmap *bitmaps, uint64_t *ret_pages,
                      struct error *err)
@@ -421,7 +424,7 @@ static int ring_sync(struct dirty_source *s, struct dirty_bitmap *bitmaps, uint6
     return rc;
 }
 
-/* A vCPU may be on its way to dirty_ring_full(): it finds an empty ring, and goes on. */
+/* A vCPU may be about to call dirty_ring_full(): it finds an empty ring, and goes on. */
 static void ring_stop(struct dirty_source *s)
 {
     struct dirty_ring *r = ring_of(s);
@@ -481,7 +484,7 @@ int dirty_ring_new(const struct dirty_ring_config *config, struct dirty_source *
         return err_sys(err, "memory for a dirty ring");
     r->base.ops = &ring_ops;
     r->config = *config;
-    r->config.vcpus = NULL; /* the caller's */
+    r->config.vcpus = NULL; /* the array is the caller's, and may go */
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->changed, NULL);
     if (make_log(r, err) < 0 || map_rings(r, config->vcpus, err) < 0 ||

@@ -30,7 +30,7 @@ static int told_sync(struct dirty_source *s, struct dirty_bitmap *bitmaps, uint6
 
 static void told_stop(struct dirty_source *s)
 {
-    (void)s; /* a bit per write costs the writer nothing worth stopping */
+    (void)s; /* setting a bit per write costs too little to be worth stopping */
 }
 
 static const struct dirty_source_ops told_ops = {

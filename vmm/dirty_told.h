@@ -1,6 +1,6 @@
 /*
- * vmm/dirty_told.h: a dirty source over one block whose writers say themselves what they have
- * written.
+ * vmm/dirty_told.h: a software dirty log: a dirty source over one block whose writers tell it which
+ * pages they have written.
  */
 #pragma once
 
@@ -16,7 +16,7 @@ MUST_USE int dirty_told_init(struct dirty_told *d, uint64_t n_pages, struct erro
 /* Zeroed is fine. */
 void dirty_told_done(struct dirty_told *d);
 
-/* Any thread, behind the write: a page is never clean too early. */
+/* Any thread, after the write, not before: a sync in between would lose the page. */
 static inline void dirty_told_wrote(struct dirty_told *d, uint64_t page)
 {
     dirty_bitmap_set(&d->log, page);

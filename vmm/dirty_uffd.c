@@ -20,8 +20,8 @@
 #endif
 
 /*
- * How much one call looks at: KVM forgets its mappings of that much for each call that protects
- * anything. The regions are enough for it with every other page dirty.
+ * Bytes that one call scans: for each call that protects anything, KVM drops its mappings of all of
+ * them. REGIONS is enough for a piece in which every other page is dirty.
  */
 #define PIECE   (UINT64_C(64) << 20) /* bytes */
 #define REGIONS (PIECE / RAM_PAGE_SIZE / 2)
@@ -52,8 +52,8 @@ static struct dirty_uffd *uffd_of(struct dirty_source *s)
 /* --- negotiation ----------------------------------------------------------------------------- */
 
 /*
- * USER_MODE_ONLY, because then no privilege is needed; and it costs nothing: asynchronous
- * protection is lifted by the kernel itself, whose own accesses it notices alike.
+ * USER_MODE_ONLY, because then no privilege is needed. Nothing is lost by it: the kernel itself
+ * lifts asynchronous protection, and notices its own accesses as well.
  */
 static int open_uffd(uint64_t wanted, uint64_t *ret_there, int *ret_fd, struct error *err)
 {
@@ -69,7 +69,7 @@ static int open_uffd(uint64_t wanted, uint64_t *ret_there, int *ret_fd, struct e
     return 0;
 }
 
-/* Asked on a descriptor of its own: one that has answered takes no second question. */
+/* On a descriptor of its own: UFFDIO_API works only once on each. */
 static int check_features(uint64_t *ret_wanted, struct error *err)
 {
     uint64_t there, wanted = 0;
@@ -106,13 +106,14 @@ int dirty_uffd_usable(struct error *err)
 /* --- looking --------------------------------------------------------------------------------- */
 
 /*
- * Finds what was written from arg->walk_end on, and protects it again in the same step.
+ * Finds the pages that were written, from arg->walk_end on, and protects them again in the same
+ * step.
  *
- * What is not mapped counts as written, and is protected by a marker in its page table. Of a file
- * that is right: the kernel may have taken away the mapping of a page that was written, and only
- * its absence is left to tell. Anonymous pages are there or in swap as long as they hold anything:
- * those that were never touched are left out, or they would get page tables and lose their huge
- * pages. Such a page's first write makes it one that is there, and not protected.
+ * A page that is not mapped counts as written, and is protected by a marker in its page table. For
+ * a file that is right: the kernel may have unmapped a page that was written, and nothing else
+ * tells of the write. An anonymous page that holds anything is present or in swap. Pages that were
+ * never touched are left out, or they would get page tables and could no longer be huge pages. The
+ * first write to such a page makes it present and not protected, so the next scan finds it.
  */
 static int scan(struct dirty_uffd *u, const struct ram_block *b, struct scan_arg *arg, uint64_t end,
                 struct error *err)
@@ -133,7 +134,7 @@ static int scan(struct dirty_uffd *u, const struct ram_block *b, struct scan_arg
     return n < 0 ? err_sys(err, "PAGEMAP_SCAN") : n;
 }
 
-/* Adds up to `n` regions; a huge page may reach over the block's end. */
+/* Adds `n` regions to the bitmap; a huge page may reach beyond the block's end. */
 static uint64_t add_regions(const struct dirty_uffd *u, const struct ram_block *b, int n,
                             struct dirty_bitmap *d)
 {
@@ -148,12 +149,12 @@ static uint64_t add_regions(const struct dirty_uffd *u, const struct ram_block *
     return pages;
 }
 
-/* `d` NULL: what was written is of no interest, it is to be protected. */
+/* `d` NULL: only protects the pages, whichever were written. */
 static int scan_block(struct dirty_uffd *u, const struct ram_block *b, struct dirty_bitmap *d,
                       uint64_t *pages, struct error *err)
 {
     uint64_t at = (uintptr_t)b->host, end = at + ram_block_mapped_bytes(b);
-    uint64_t piece = MAX(PIECE, b->host_page_bytes); /* of a huge page all or nothing */
+    uint64_t piece = MAX(PIECE, b->host_page_bytes); /* a huge page is scanned as a whole */
 
     for (; at < end; at += piece) {
         uint64_t piece_end = MIN(at + piece, end);
@@ -191,7 +192,7 @@ static void uffd_stop(struct dirty_source *s)
 {
     struct dirty_uffd *u = uffd_of(s);
 
-    /* Closing forgets the registration; this takes the protection off the pages, too. */
+    /* Closing only drops the registration; this also removes the protection of the pages. */
     for (size_t i = 0; u->uffd >= 0 && i < u->map->n; i++) {
         struct uffdio_range range = range_of(&u->map->blocks[i]);
 

@@ -1,24 +1,25 @@
 /*
  * vmm/dirty_uffd.h: a dirty source over any memory of this process, by userfaultfd's asynchronous
- * write protection (WP_ASYNC) and PAGEMAP_SCAN, both of Linux 6.7. Knows no KVM: whoever writes
- * through this process's mapping is noticed, a vCPU or a thread, and waits for nobody.
+ * write protection (WP_ASYNC) and PAGEMAP_SCAN, both of Linux 6.7. Knows no KVM: it notices every
+ * write through this process's mapping, by a vCPU or a thread, and no writer waits for another
+ * thread.
  *
- * Not noticed: what another process writes to shared memory, and memory that is given back
- * (MADV_DONTNEED, a hole in the file) without being written again.
+ * It does not notice what another process writes to shared memory, nor memory that is given back
+ * (MADV_DONTNEED, a hole in the file) and not written again.
  */
 #pragma once
 
 #include "ram/block.h"
 #include "ram/dirty_source.h"
 
-/* 0 where this kernel and process can, else what is missing, as ERR_SYSTEM. */
+/* 0 where this kernel and process can; otherwise ERR_SYSTEM says what is missing. */
 MUST_USE int dirty_uffd_usable(struct error *err);
 
 /*
- * A source over all blocks of the map, which outlives it and whose memory stays where it is. Until
- * start() writers are not slowed, and after stop() no longer. A page of memory in huge pages is
- * dirty when any part of its huge page is, except in transparent ones, which are split by writes.
- * start(), sync() and stop() by one thread at a time.
+ * A source over all blocks of the map, which outlives it and whose memory stays where it is.
+ * Writers are slowed only between start() and stop(). In huge pages a page counts as dirty when any
+ * part of its huge page was written; transparent huge pages are no such case, as writes split them.
+ * start(), sync() and stop() are for one thread at a time.
  */
 MUST_USE int dirty_uffd_new(const struct ram_map *map, struct dirty_source **ret,
                             struct error *err);

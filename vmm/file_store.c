@@ -6,7 +6,7 @@
 
 #include "base/fd.h"
 
-/* A disk takes one piece after the other: the page cache gathers short ones better. */
+/* Direct writes go to the disk one by one; shorter pieces are better gathered in the page cache. */
 #define DIRECT_MIN 65536
 
 static int fd_for(const struct ram_block *b, const void *bytes, size_t len)
@@ -33,7 +33,7 @@ static int store_clear(struct ram_block *b, uint64_t offset, size_t len, struct 
     int rc = fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                        (off_t)(b->fd_offset + offset), (off_t)len);
 
-    /* Not every filesystem has holes: zeros do as well then. */
+    /* Not every filesystem has holes: then zeros are written. */
     for (size_t done = 0; rc < 0 && done < len; done += sizeof(zeros)) {
         if (store_write(b, offset + done, zeros, sizeof(zeros), err) < 0)
             return -1;

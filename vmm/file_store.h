@@ -1,8 +1,8 @@
 /*
  * vmm/file_store.h: a RAM block whose pages are in a file only, at block->fd_offset of block->fd.
  *
- * Where there is a block->direct_fd, long pieces that lie well in memory are written by it:
- * fd_offset is a multiple of 4096 then.
+ * Where there is a block->direct_fd, long pieces that are page-aligned in memory are written
+ * through it; then fd_offset is a multiple of 4096.
  */
 #pragma once
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Puts a file as it is between two symbols. */
+/* Embeds a file, unchanged, between two symbols. */
 #define EMBED(symbol, path)                                                                        \
     __asm__(".pushsection .rodata\n"                                                               \
             ".balign 16\n" #symbol ":\n"                                                           \

@@ -1,5 +1,5 @@
 /*
- * vmm/guest_image.h: the payloads that are built in, by name.
+ * vmm/guest_image.h: the built-in payloads, by name.
  */
 #pragma once
 
@@ -10,10 +10,10 @@
 
 struct guest_image {
     const char *name;
-    const uint8_t *start, *end; /* what lies at GUEST_IMAGE */
+    const uint8_t *start, *end; /* the bytes that go to GUEST_IMAGE */
 };
 
 /* NULL if there is none of that name. */
 const struct guest_image *guest_image_find(const char *name);
-/* Their names with commas between, for whoever has asked for another. */
+/* Their names, separated by commas, for an error message. */
 const char *guest_image_names(void);

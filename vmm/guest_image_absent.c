@@ -2,8 +2,8 @@
 
 #include "vmm/guest_image.h"
 
-/* Payloads are x86-64; elsewhere they run as threads (vmm/machine_synth_guest.h), and have names.
- */
+/* Images of payloads are x86-64 code. On other hosts payloads run as threads
+ * (vmm/machine_synth_guest.h), for which their names are enough. */
 static const struct guest_image images[] = {
     {.name = "counter"}, {.name = "dirtier"}, {.name = "idle"}};
 

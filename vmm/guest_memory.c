@@ -8,10 +8,10 @@
 #define PTE_PRESENT  UINT64_C(0x01)
 #define PTE_WRITABLE UINT64_C(0x02)
 #define PTE_USER     UINT64_C(0x04)
-#define PTE_UNCACHED UINT64_C(0x18) /* both bits: whatever the PAT says */
+#define PTE_UNCACHED UINT64_C(0x18) /* both bits: uncached, whatever the PAT says */
 #define PTE_HUGE     UINT64_C(0x80) /* in a page directory: 2 MiB */
 
-/* The guest is at CPL3: the user bit at every level. */
+/* The guest runs at CPL3, so every level has the user bit. */
 #define PTE_ALL (PTE_PRESENT | PTE_WRITABLE | PTE_USER)
 
 #define TABLE_ENTRIES 512
@@ -21,7 +21,7 @@
 #define DESCRIPTOR_CODE UINT64_C(0x00affb000000ffff)
 #define DESCRIPTOR_DATA UINT64_C(0x00cff3000000ffff)
 
-/* Page directories of other blocks lie behind those of main memory. */
+/* Page directories of other blocks come after those of main memory. */
 #define SPARE_DIRECTORIES (GUEST_DIRECTORIES + (GUEST_MEMORY_MAX >> GIB_BITS) * RAM_PAGE_SIZE)
 #define SPARE_N           ((GUEST_IMAGE - SPARE_DIRECTORIES) / RAM_PAGE_SIZE)
 
@@ -47,7 +47,7 @@ static uint64_t *table_at(struct ram_block *b, uint64_t address)
 
 static void map_memory(struct ram_block *b, uint64_t *pdpt)
 {
-    uint64_t *directory = table_at(b, GUEST_DIRECTORIES); /* one behind the other: entries go on */
+    uint64_t *directory = table_at(b, GUEST_DIRECTORIES); /* all of them, contiguous */
 
     for (uint64_t at = 0; at < b->used_bytes; at += GUEST_MEMORY_UNIT)
         directory[at / GUEST_MEMORY_UNIT] = guest_memory_physical(at) | PTE_ALL | PTE_HUGE;
@@ -55,7 +55,7 @@ static void map_memory(struct ram_block *b, uint64_t *pdpt)
         pdpt[gib] = (GUEST_DIRECTORIES + gib * RAM_PAGE_SIZE) | PTE_ALL;
 }
 
-/* A huge page with nothing else in it that answers. */
+/* Maps a whole huge page, in which nothing but the local APIC answers. */
 static void map_lapic(struct ram_block *b, uint64_t *pdpt)
 {
     uint64_t directory = GUEST_PAGE_TABLES + UINT64_C(2) * RAM_PAGE_SIZE;
@@ -73,7 +73,7 @@ static void map_all(struct ram_block *b)
     map_lapic(b, table_at(b, pdpt));
 }
 
-/* What IRETQ and an interrupt read; the IDT stays empty. */
+/* Writes the descriptors that IRETQ and interrupts read; the IDT stays empty. */
 static void describe(struct ram_block *b)
 {
     uint64_t *gdt = table_at(b, GUEST_GDT);
@@ -129,7 +129,7 @@ int guest_memory_check_place(uint64_t main_bytes, uint64_t address, uint64_t byt
     return 0;
 }
 
-/* Of a GiB: main memory's, or one that was made for another block, or the next one. */
+/* The page directory of a GiB: main memory's, one that another block has added, or a new one. */
 static uint64_t *directory_of(struct ram_block *b, uint64_t *pdpt, uint64_t gib)
 {
     uint64_t next = SPARE_DIRECTORIES;

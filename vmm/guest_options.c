@@ -5,14 +5,14 @@
 
 #include "base/units.h"
 
-#define TEXT_MAX 256 /* bytes of all that is said about a guest */
+#define TEXT_MAX 256 /* bytes of a guest's options */
 
 #define PAGE_BYTES      4096
 #define SLICE_MS        1
 #define LAPIC_TIMER_KHZ 1000000 /* of KVM's own local APIC */
 
 #define RATE_MAX  (UINT64_C(1) << 40)
-#define TIMER_MAX 1000 /* ms: its count has 32 bits, and a guest that waits long learns nothing */
+#define TIMER_MAX 1000 /* ms: the count has 32 bits, and a slow timer checks little */
 
 /* --- values ---------------------------------------------------------------------------------- */
 
@@ -30,7 +30,7 @@ static int take_time(const char *text, uint64_t *ret, struct error *err)
 
 #define WORDS_MAX 4
 
-/* A word stands for its place in its row. */
+/* A word's value is its index in `words`. */
 struct key {
     const char *name;
     size_t offset; /* of its value in struct guest_options */
@@ -65,7 +65,7 @@ static const struct key no_keys[] = {{0}};
 
 static const struct {
     const char *guest;
-    const struct key *keys; /* to one without a name */
+    const struct key *keys; /* the last one has no name */
 } guests[] = {
     {"counter", no_keys},
     {"dirtier", dirtier_keys},
@@ -81,7 +81,7 @@ static const struct key *keys_of(const struct guest_image *image)
     return no_keys;
 }
 
-/* Words with commas between. */
+/* Adds a word to a list separated by commas. */
 static void append(char *text, size_t size, const char *word)
 {
     size_t len = strlen(text);
@@ -182,7 +182,7 @@ int guest_options_parse(const char *text, struct guest_options *ret, struct erro
 
 /* --- what the guest is told ------------------------------------------------------------------ */
 
-/* Of one vCPU, times 256. Never 0, which means another thing. */
+/* Of one vCPU, times 256; 0 where there is no rate. With a rate at least 1, as 0 means no limit. */
 static uint64_t ticks_per_page(const struct guest_options *o, const struct guest_machine *machine)
 {
     double pages_per_s = (double)o->rate_bytes / PAGE_BYTES / machine->n_vcpus;

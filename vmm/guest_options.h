@@ -1,6 +1,7 @@
 /*
- * vmm/guest_options.h: what a user says about a guest, as "NAME[,key=value…]", and what the guest
- * is told because of it. A table has the keys of each guest, with their types, ranges and defaults.
+ * vmm/guest_options.h: a user's options for a guest, as "NAME[,key=value…]", and the parameters
+ * that the guest gets from them. A table has the keys of each guest, with types, ranges and
+ * defaults.
  */
 #pragma once
 
@@ -10,25 +11,25 @@
 struct guest_options {
     const struct guest_image *image;
 
-    /* Each in the unit in which its key is given; of guests that have the key. */
+    /* Each in its key's unit; used by guests that have the key. */
     uint64_t rate_bytes; /* written per second, by all vCPUs together; 0: as fast as they can */
-    uint64_t working_set_bytes; /* of all vCPUs together; 0: all there is */
+    uint64_t working_set_bytes; /* of all vCPUs together; 0: all memory */
     uint64_t seed;
     uint64_t pattern, write, fill; /* of guest_params */
     uint64_t hot_percent, hot_write_percent, verify_percent;
     uint64_t timer_ms; /* 0: no timer */
 };
 
-/* ERR_USAGE, telling the guests, keys or values that there are. */
+/* ERR_USAGE: the error names the guests, keys or values that there are. */
 MUST_USE int guest_options_parse(const char *text, struct guest_options *ret, struct error *err);
 
-/* What all vCPUs are told alike, and what the host knows. */
+/* What the host knows, the same for all vCPUs. */
 struct guest_machine {
     unsigned n_vcpus;
     uint64_t tsc_khz, heartbeat_ms;
 };
 
-/* Of one vCPU, whose pages these are; n_pages: at least 2. */
+/* The parameters of one vCPU, which owns these pages; n_pages: at least 2. */
 void guest_options_params(const struct guest_options *o, const struct guest_machine *machine,
                           unsigned vcpu, uint64_t first_page, uint64_t n_pages,
                           struct guest_params *ret);

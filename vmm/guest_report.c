@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-/* More pages than anyone counts: what bounds the sums over all vCPUs. */
+/* More than any real count; it keeps sums over all vCPUs from overflowing. */
 #define COUNT_MAX (UINT64_C(1) << 56)
 
 void guest_report_init(struct guest_report *r)
@@ -47,7 +47,7 @@ void guest_report_done(struct guest_report *r)
 
 /* --- what the guest says --------------------------------------------------------------------- */
 
-/* In two parts: the guest says what ticks there are, and their product need not fit. */
+/* In two parts: the guest chooses `ticks`, and ticks * 1000 might overflow. */
 static uint64_t ticks_us(const struct guest_report *r, uint64_t ticks)
 {
     return ticks / r->tsc_khz * 1000 + ticks % r->tsc_khz * 1000 / r->tsc_khz;
@@ -69,7 +69,7 @@ static void note_gap(struct guest_report *r, struct guest_voice *v, uint64_t tsc
         r->last_move_gap_us = MAX(r->last_move_gap_us, gap_us);
 }
 
-/* Who has said nothing before has no gap; whose TSC was set back by a move has another trouble. */
+/* A vCPU's first heartbeat ends no gap. A TSC that a move has set back is an error, not a gap. */
 static int take_tsc(struct guest_report *r, struct guest_voice *v, uint64_t tsc, struct error *err)
 {
     const struct guest_wrong_page set_back = {
@@ -149,7 +149,7 @@ static int take_wrong_state(struct guest_report *r, struct guest_voice *v, const
     return 0;
 }
 
-/* Only what began behind the last move says anything about it. */
+/* Only a sweep that began after the last move says anything about that move. */
 static int take_swept(struct guest_report *r, struct guest_voice *v, const uint64_t *words,
                       struct error *err)
 {
@@ -172,7 +172,7 @@ static int take_fact(struct guest_report *r, struct guest_voice *v, const uint64
     return 0;
 }
 
-/* The first one's word. */
+/* The first exit code counts. */
 static int take_exit(struct guest_report *r, struct guest_voice *v, const uint64_t *words,
                      struct error *err)
 {
@@ -237,7 +237,7 @@ void guest_report_interrupt(struct guest_report *r)
 
 /* --- what is known of it --------------------------------------------------------------------- */
 
-/* What somebody waits for. */
+/* What a caller waits for. */
 struct awaited {
     uint64_t heartbeats, sweeps; /* of every vCPU */
     uint64_t errors;

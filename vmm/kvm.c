@@ -10,11 +10,11 @@
 #define DEVICE        "/dev/kvm"
 #define CPUID_ENTRIES 256
 
-/* Pages that KVM needs on some hosts, where no guest's memory is: below 4 GiB. */
+/* Pages that KVM needs on some hosts, just below 4 GiB, where no guest has memory. */
 #define TSS_PAGES         0xfffbd000UL
 #define IDENTITY_MAP_PAGE 0xfffbc000UL
 
-/* Leaves with a vCPU's own number in them, and the one that tells of vector state. */
+/* CPUID leaves: those that have a vCPU's own number, and the one for vector state. */
 #define LEAF_FEATURES      1U
 #define LEAF_TOPOLOGY      0xbU
 #define LEAF_XSAVE         0xdU
@@ -23,8 +23,8 @@
 #define FEATURES_ECX_XSAVE (1U << 26)
 
 /*
- * x87, SSE, AVX and AVX-512. What may come beside it is not here to be migrated: a guest would have
- * to ask for it, and KVM's host process for leave.
+ * x87, SSE, AVX and AVX-512. Other state never exists here, so it need not be migrated: the guest
+ * would have to enable it, and this process would have to ask the kernel for permission.
  */
 #define XCR0_KNOWN UINT64_C(0xe7)
 
@@ -77,7 +77,7 @@ static int read_cpuid(struct kvm *k, int system, struct error *err)
     return kvm_ioctl(system, KVM_GET_SUPPORTED_CPUID, k->cpuid, "supported CPUID", err);
 }
 
-/* The first part of a leaf, or NULL. */
+/* The first entry of a leaf (index 0), or NULL. */
 static const struct kvm_cpuid_entry2 *find_leaf(const struct kvm *k, uint32_t function)
 {
     for (uint32_t i = 0; i < k->cpuid->nent; i++) {
@@ -97,7 +97,7 @@ static uint64_t usable_xcr0(const struct kvm *k)
     return ((uint64_t)xsave->edx << 32 | xsave->eax) & XCR0_KNOWN;
 }
 
-/* What has to be there before the first vCPU. */
+/* Adds what a VM needs before its first vCPU. */
 static int furnish_vm(int vm, struct error *err)
 {
     uint64_t identity_map = IDENTITY_MAP_PAGE;
@@ -146,7 +146,7 @@ bool kvm_present(void)
 
 void kvm_done(struct kvm *k)
 {
-    if (k->run_bytes) /* else none was made, whatever `vm` says */
+    if (k->run_bytes) /* 0: no VM was made, and `vm` may be 0 */
         fd_close(&k->vm);
     free(k->cpuid);
     *k = (struct kvm){.vm = -1};
@@ -181,7 +181,8 @@ int kvm_enable(const struct kvm *k, uint32_t capability, uint64_t argument, cons
     return kvm_ioctl(k->vm, KVM_ENABLE_CAP, &cap, what, err);
 }
 
-/* Its number in its CPUID: that of its local APIC. The table is used by one thread at a time. */
+/* Sets the vCPU's number, that of its local APIC, in the CPUID table, which one thread at a time
+ * uses. */
 static void number_cpuid(struct kvm *k, unsigned index)
 {
     for (uint32_t i = 0; i < k->cpuid->nent; i++) {
@@ -202,7 +203,7 @@ int kvm_add_vcpu(struct kvm *k, unsigned index, int *ret_fd, struct error *err)
     if (fd < 0)
         return err_sys(err, "KVM: new vCPU");
     number_cpuid(k, index);
-    /* All but the first would wait for a word from another's local APIC. */
+    /* Else all vCPUs but the first would wait for a start-up message from another's local APIC. */
     struct kvm_mp_state runnable = {.mp_state = KVM_MP_STATE_RUNNABLE};
     if (kvm_ioctl(fd, KVM_SET_CPUID2, k->cpuid, "a vCPU's CPUID", err) < 0 ||
         kvm_ioctl(fd, KVM_SET_MP_STATE, &runnable, "a vCPU's run state", err) < 0)

@@ -12,7 +12,7 @@ struct landing_file {
     struct landing base;
     struct partial partial;
     int fd;
-    int direct;                /* the same file past the page cache; -1: not wanted */
+    int direct;                /* the same file, bypassing the page cache; -1: not wanted */
     struct mapped_ram *mapped; /* one per block */
 };
 
@@ -39,7 +39,8 @@ static int file_listed(struct landing *l, const struct configuration *config,
     return 0;
 }
 
-/* The pages are there; the stream around them, its magic first of all, makes it a snapshot. */
+/* The pages are written already. The stream around them, which begins with the magic, makes the
+ * file a snapshot. */
 static int file_prepare(struct landing *l, const struct configuration *config,
                         const struct ram_map *ram, const struct device_state *devices,
                         struct error *err)

@@ -6,14 +6,14 @@
 #include "base/clock.h"
 #include "vmm/landing.h"
 
-/* How long a guest stands still while memory becomes its own: so many pieces at once. */
+/* How long the guest is paused at a time while pieces of a file's memory become its own. */
 #define STILL_NS (3 * NS_PER_MS)
 
 struct landing_machine {
     struct landing base;
     struct machine *machine;
     struct ram_set_rules rules;
-    bool shares; /* memory that a source may have, too */
+    bool shares; /* it has memory that the source may have, too */
 };
 
 static struct landing_machine *landing_of(struct landing *l)
@@ -32,7 +32,7 @@ static int check_config(const struct machine *m, const struct configuration *con
     return 0;
 }
 
-/* What the source says of a block against what it is here. */
+/* Compares a block as the source lists it with the block here. */
 static int check_block(const struct ram_block *own, const struct ram_block *listed,
                        struct error *err)
 {
@@ -49,13 +49,13 @@ static int check_block(const struct ram_block *own, const struct ram_block *list
     return 0;
 }
 
-/* Whether the memory itself comes, by descriptors: whoever it was, it is the source's. */
+/* Whether the memory itself comes, by descriptors: then it is the source's memory. */
 static bool is_handed_over(const struct landing_machine *l)
 {
     return l->rules.mode == MODE_CPR_TRANSFER || l->rules.mode == MODE_CPR_EXEC;
 }
 
-/* Its memory is here already: it has to be the same memory, at the same place. */
+/* The block's memory is here already: it must be the source's memory, at the same address. */
 static int check_ignored(const struct landing_machine *l, const struct ram_block *own,
                          const struct ram_block *listed, uint32_t said, struct error *err)
 {
@@ -79,7 +79,7 @@ static int check_ignored(const struct landing_machine *l, const struct ram_block
     return 0;
 }
 
-/* Its pages come: where they go nobody else may have his. */
+/* The block's pages come: they must not overwrite memory that another guest may have. */
 static int check_travels(const struct ram_block *own, const struct ram_block *listed,
                          struct error *err)
 {
@@ -96,7 +96,7 @@ static int check_travels(const struct ram_block *own, const struct ram_block *li
     return 0;
 }
 
-/* The pages go to where the guest will find them. */
+/* Connects a listed block with the block of the machine, so that its pages go there. */
 static int place(const struct landing_machine *l, struct ram_block *listed, uint32_t said,
                  struct error *err)
 {
@@ -150,7 +150,7 @@ static int machine_listed(struct landing *l, const struct configuration *config,
     return 0;
 }
 
-/* What was left out there must have been here all along. */
+/* The memory of a block that the source has left out must be here already. */
 static int check_left_out(const struct landing_machine *l, const struct ram_map *ram,
                           struct error *err)
 {
@@ -180,7 +180,7 @@ static int machine_prepare(struct landing *l, const struct configuration *config
     return lm->machine->ops->load(lm->machine, devices, err);
 }
 
-/* On memory that nobody else may run on from now on. */
+/* From here on no other guest may run on this machine's memory. */
 static int machine_commit(struct landing *l, struct error *err)
 {
     const struct landing_machine *lm = landing_of(l);
@@ -191,7 +191,7 @@ static int machine_commit(struct landing *l, struct error *err)
     return 0;
 }
 
-/* How long it stood still it may run: it loses half of its speed for as long as this takes. */
+/* Lets the guest run for as long as it was just paused: it keeps at least half of its speed. */
 static int let_run(const struct cancel *cancel, uint64_t ns, struct error *err)
 {
     if (cancel_poll(cancel, -1, 0, clock_ns() + ns, err) < 0 && err->sys != ETIMEDOUT)
@@ -199,7 +199,7 @@ static int let_run(const struct cancel *cancel, uint64_t ns, struct error *err)
     return 0;
 }
 
-/* Stopping it takes its time: then it is worth it. */
+/* Stopping the guest takes time, so each pause takes over more than one piece. */
 static int take_ready(struct file_mapping *mapping, struct error *err)
 {
     uint64_t end = clock_ns() + STILL_NS;

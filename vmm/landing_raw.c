@@ -69,7 +69,7 @@ static int write_stream(struct landing_raw *r, const struct configuration *confi
     return partial_settle(&r->partial, fd, err);
 }
 
-/* Nothing came of it: its memory is elsewhere. */
+/* Removes the file of a block whose pages have not come: its memory is elsewhere. */
 static int drop_block(struct landing_raw *r, const struct ram_block *b, int *fd, struct error *err)
 {
     char name[RAW_NAME_MAX];

@@ -11,7 +11,7 @@
 
 #define GUEST_WAIT_MAX_MS 1000
 
-/* The brake's reason beside those of enum machine_hold. */
+/* The brake's reason for a pause, beside those of enum machine_hold. */
 #define HOLD_BRAKE (1U << 8)
 
 struct guest_report *machine_guest_report(struct machine *m)
@@ -69,7 +69,7 @@ static bool guest_is_held(struct machine *m, enum machine_hold why)
 
 /* --- memory that others can open ------------------------------------------------------------- */
 
-/* The first so many blocks, those that another process can have. */
+/* Of the first n blocks, those that another process can have. */
 static void yield_first(const struct machine_guest *g, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -110,7 +110,7 @@ static bool overlap(const struct memory_backend_config *a, const struct memory_b
     return a->address < b->address + b->bytes && b->address < a->address + a->bytes;
 }
 
-/* The first is checked: its address and length are sane. */
+/* Both places have been checked, so no sum overflows. */
 static int check_pair(const struct memory_backend_config *a, const struct memory_backend_config *b,
                       struct error *err)
 {
@@ -179,8 +179,8 @@ void machine_guest_init(struct machine_guest *g, const struct machine_guest_conf
 }
 
 /*
- * What is bound to nodes would lose that in a file's place, and memory that userfaultfd watches is
- * not watched there.
+ * Whether a file's pages may take the place of this memory. Memory bound to NUMA nodes would lose
+ * its binding, and memory that userfaultfd watches would no longer be watched.
  */
 static bool is_replaceable(const struct machine_guest_config *config,
                            const struct memory_backing_config *backing)

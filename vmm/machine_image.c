@@ -31,7 +31,7 @@ static void image_free(struct machine *m)
 
 static const struct machine_ops image_ops = {.free = image_free};
 
-/* "NAME=PATH", but a path with a slash before its '=' is just a path. */
+/* Splits "NAME=PATH"; with a slash before the '=' all of it is a path. */
 static const char *split_name(const char *spec, char name[static RAM_BLOCK_NAME])
 {
     size_t len = strcspn(spec, "=/");
@@ -58,7 +58,7 @@ static int open_image(struct image *image, const char *name, const char *path, s
     return ram_map_add(&image->base.ram, name, (uint64_t)st.st_size, err);
 }
 
-/* The file's own pages, which a channel may send by reference. */
+/* Maps the file's own pages, which a channel may send without a copy. */
 static int map_image(struct image *image, const char *path, struct error *err)
 {
     struct ram_block *b = &image->base.ram.blocks[0];
@@ -72,7 +72,7 @@ static int map_image(struct image *image, const char *path, struct error *err)
     return 0;
 }
 
-/* Pages of zeros are written too: to its host a guest's memory is touched whatever it holds. */
+/* Writes pages of zeros, too: a real guest has touched its memory, whatever it holds. */
 static int load_image(struct image *image, const char *path, struct error *err)
 {
     struct ram_block *b = &image->base.ram.blocks[0];

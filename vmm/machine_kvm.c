@@ -19,7 +19,7 @@ static int on_out(void *arg, unsigned vcpu, uint16_t port,
     }
     if (guest_report_take(&m->guest.report, vcpu, port, words, err) < 0)
         return -1;
-    if (port == GUEST_PORT_EXIT) /* nothing comes behind it */
+    if (port == GUEST_PORT_EXIT) /* the vCPU has nothing more to do */
         vcpu_sleep(m->vcpus[vcpu], DEADLINE_NEVER / 2);
     return 0;
 }
@@ -65,7 +65,8 @@ static int add_slot(struct machine_kvm *m, size_t block, uint64_t offset, uint64
     return kvm_set_slot(&m->kvm, slot, 0, err);
 }
 
-/* Two slots of main memory where it is long: x86's devices are between. One of each other block. */
+/* Main memory beyond GUEST_LOW_MAX has a second slot, since x86's devices are in between. Each
+ * other block has one slot. */
 static int add_memory(struct machine_kvm *m, struct error *err)
 {
     const struct ram_map *ram = &m->guest.base.ram;
@@ -80,7 +81,7 @@ static int add_memory(struct machine_kvm *m, struct error *err)
     return 0;
 }
 
-/* One of both: the other is zeroed. */
+/* One of the two; the other is zeroed. */
 struct chosen_guest {
     struct guest_options options;
     struct payload payload;
@@ -105,7 +106,7 @@ static int load_guest(const struct ram_map *ram, const struct chosen_guest *gues
     return 0;
 }
 
-/* Of a guest that comes in nothing is written: its memory has to be fresh, and what it is comes. */
+/* Writes nothing for an incoming guest: its memory must be fresh, and the migration fills it. */
 static int make_memory(struct machine_kvm *m, const struct machine_guest_config *config,
                        const struct chosen_guest *guest, struct error *err)
 {
@@ -137,7 +138,7 @@ static int make_vcpus(struct machine_kvm *m, unsigned n, uint64_t entry, struct 
     return 0;
 }
 
-/* The vCPUs are there, because they know their TSC, and stand still. */
+/* After the vCPUs are made, because they know the TSC's rate, and before they run. */
 static int brief_guest(struct machine_kvm *m, const struct chosen_guest *guest, bool incoming,
                        struct error *err)
 {
@@ -247,7 +248,7 @@ static void kvm_run(struct machine_guest *g)
         vcpu_resume(m->vcpus[i]);
 }
 
-/* All are asked before the first is waited for: they stop together. */
+/* All are asked to stop before the first wait, so that they stop together. */
 static void kvm_hold(struct machine_guest *g)
 {
     struct machine_kvm *m = kvm_of(&g->base);
@@ -265,7 +266,7 @@ static void kvm_free(struct machine *base)
     struct machine_kvm *m = kvm_of(base);
 
     machine_guest_let_go(&m->guest);
-    if (base->dirty) /* its vCPUs call in, until they end */
+    if (base->dirty) /* freed later: vCPUs call the dirty source until they end */
         base->dirty->ops->stop(base->dirty);
     for (unsigned i = 0; i < m->n_vcpus; i++)
         vcpu_free(m->vcpus[i]);

@@ -1,6 +1,6 @@
 /*
- * vmm/machine_kvm.h: a guest under KVM: memory and vCPUs under one owner. It
- * can be migrated, and be the place where a migration lands (vmm/landing.h).
+ * vmm/machine_kvm.h: a guest under KVM: memory and vCPUs under one owner. It can be migrated, and
+ * an incoming migration can go to it (vmm/landing.h).
  */
 #pragma once
 
@@ -8,14 +8,14 @@
 
 #include "vmm/machine_guest.h"
 
-/* 0 where this process can have a VM, else why not, as ERR_SYSTEM. */
+/* 0 where this process can have a VM; otherwise ERR_SYSTEM says why not. */
 MUST_USE int machine_kvm_usable(struct error *err);
-/* The same for who is in a hurry: it may be there and still not work. */
+/* A quicker check: whether this process may open KVM's device. KVM may still not be usable. */
 bool machine_kvm_present(void);
 
 /*
- * Made, and held as MACHINE_PAUSED at the payload's first instruction. ERR_USAGE: a configuration
- * that cannot be. machine_free() ends it, wherever the guest is.
+ * The machine is held as MACHINE_PAUSED at the payload's first instruction. ERR_USAGE: a
+ * configuration that no machine can have. machine_free() ends it, wherever the guest is.
  */
 MUST_USE int machine_kvm_new(const struct machine_guest_config *config, struct machine **ret,
                              struct error *err);

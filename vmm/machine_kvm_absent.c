@@ -1,7 +1,8 @@
 #include "vmm/dirty_ring.h"
 #include "vmm/machine_kvm.h"
 
-/* The runner's guests, and what they start with, are x86-64. Nothing is ever made here. */
+/* The runner's guests, and the state in which they start, are x86-64. On other hosts no machine is
+ * made. */
 
 int machine_kvm_usable(struct error *err)
 {

@@ -1,7 +1,7 @@
 /*
- * vmm/machine_kvm_inside.h: what the files of a machine under KVM share. Nobody else includes it:
- * machine_kvm.h is for others. machine_kvm.c makes it and lets it run, machine_kvm_source.c knows
- * what its guest writes, machine_kvm_state.c what it is.
+ * vmm/machine_kvm_inside.h: what the files of a machine under KVM share; other files include
+ * machine_kvm.h. machine_kvm.c makes the machine and lets it run, machine_kvm_source.c makes its
+ * dirty source, machine_kvm_state.c saves and loads its state.
  */
 #pragma once
 
@@ -29,13 +29,13 @@ static inline struct machine_kvm *kvm_of(struct machine *m)
     return CONTAINER_OF(m, struct machine_kvm, guest.base);
 }
 
-/* Its dirty source, first before there is memory or a vCPU, then behind the last of them. */
+/* Its dirty source: prepared before there is memory or a vCPU, made after the last vCPU. */
 MUST_USE int machine_kvm_prepare_source(struct machine_kvm *m,
                                         const struct machine_guest_config *config,
                                         struct error *err);
 MUST_USE int machine_kvm_make_source(struct machine_kvm *m,
                                      const struct machine_guest_config *config, struct error *err);
-/* Where it was not made, too. */
+/* Also where it was not made. */
 void machine_kvm_free_source(struct machine_kvm *m);
 
 /* save() and load() of its ops. */

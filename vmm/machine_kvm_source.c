@@ -90,7 +90,7 @@ static int make_uffd(struct machine_kvm *m, const struct machine_guest_config *c
 }
 
 static const struct {
-    /* Before there is memory or a vCPU. NULL: nothing. */
+    /* Called before there is memory or a vCPU. NULL: nothing to do. */
     int (*prepare)(struct machine_kvm *m, const struct machine_guest_config *config,
                    struct error *err);
     int (*make)(struct machine_kvm *m, const struct machine_guest_config *config,

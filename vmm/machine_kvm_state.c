@@ -3,7 +3,7 @@
 #include "vmm/machine_kvm_inside.h"
 #include "vmm/vm_state.h"
 
-/* All of it, while it is saved or loaded. */
+/* All state of a machine, while it is saved or loaded. */
 struct machine_state {
     struct machine_guest_state guest;
     struct vm_state vm;

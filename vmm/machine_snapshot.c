@@ -17,7 +17,7 @@
 
 struct snapshot {
     struct machine base;
-    int *fds; /* descriptors that blocks lie behind */
+    int *fds; /* of the files that the blocks are in */
     size_t n_fds;
 };
 
@@ -44,7 +44,7 @@ static struct snapshot *snapshot_new(void)
     return s;
 }
 
-/* Takes the descriptor, also when it fails. */
+/* Takes ownership of the descriptor, also when it fails. */
 static int keep_fd(struct snapshot *s, int fd, struct error *err)
 {
     int *fds = reallocarray(s->fds, s->n_fds + 1, sizeof(*fds));
@@ -95,17 +95,17 @@ static const struct main_stream_ops mapped_ops = {.configured = only_mapped};
 static const struct main_stream_ops plain_ops = {.configured = any_configuration};
 static const struct ram_load_ops list_ops = {.listed = list_as_it_is, .barrier = no_barrier};
 
-/* Moves what was read to the machine. */
+/* Moves what was read into the machine. */
 static void adopt(struct machine *m, struct main_stream *ms)
 {
     m->config = ms->config;
-    m->config.capabilities = 0; /* they were of the file, not of the VM */
+    m->config.capabilities = 0; /* they describe the file, not the VM */
     m->devices = ms->devices;
     ms->devices = (struct device_state){0};
 }
 
-/* Reads the stream from byte `offset` on; *ms keeps the mapped-ram list, the map is the machine's.
- */
+/* Reads the stream from byte `offset` on. *ms keeps the mapped-ram list; the RAM map goes to the
+ * machine. */
 static int read_stream(struct machine *m, int fd, uint64_t offset, struct main_stream *ms,
                        struct error *err)
 {
@@ -130,11 +130,11 @@ static int read_stream(struct machine *m, int fd, uint64_t offset, struct main_s
     return rc;
 }
 
-/* A block whose memory was left out, with x-ignore-shared: it is to be left out again. */
+/* For a block whose memory was left out, with x-ignore-shared: it has to be left out again. */
 static void leave_out(struct ram_block *b)
 {
     b->shared = b->named = true;
-    b->travel = RAM_TRAVELS; /* that was in the file's list; a migration decides anew */
+    b->travel = RAM_TRAVELS; /* the value was the file's; a migration decides anew */
 }
 
 /* --- mapping the pages ----------------------------------------------------------------------- */
@@ -153,7 +153,8 @@ static int map_block(struct ram_block *b, int fd, uint64_t offset, struct error 
     return 0;
 }
 
-/* All of them are inside the file, as it is now: reading behind its end would be a SIGBUS. */
+/* Reading the list has checked that all pages are inside the file, as long as it is now: reading
+ * beyond its end would be a SIGBUS. */
 static int map_file(struct machine *m, const struct mapped_file *file, struct error *err)
 {
     for (size_t i = 0; i < m->ram.n; i++) {

@@ -13,10 +13,10 @@
 #define BLOCK_NAME "pc.ram"
 #define TICK_NS    NS_PER_MS
 
-/* One page in so many that the writer touches is made all zeros. */
+/* Of the pages that the writer touches, one in so many is made all zeros. */
 #define ZERO_EVERY 16
 
-/* The guest writes while the sender reads: that is what migration is, not a race to report. */
+/* The guest writes while the sender reads: that is what a migration does, and no race to report. */
 #define GUEST __attribute__((no_sanitize("thread")))
 
 struct synth {
@@ -27,7 +27,7 @@ struct synth {
     /* The writer's, while it runs. */
     uint64_t random;
 
-    /* Who stops it and lets it run again, under `control`. */
+    /* Stopping and resuming, under `control`. */
     pthread_mutex_t control;
     unsigned holds; /* enum machine_hold */
     struct thread writer;
@@ -36,7 +36,7 @@ struct synth {
     pthread_cond_t stop_cond;
     atomic_bool stop; /* set under lock */
 
-    /* Any thread: what a migration leaves of the rate. */
+    /* Any thread: how a migration slows the writer. */
     _Atomic unsigned throttle_percent;
     _Atomic uint64_t limit_bytes_per_s; /* 0: none */
 };
@@ -64,7 +64,7 @@ static void fill_random(uint64_t *words, uint64_t state)
         words[i] = next_random(&state);
 }
 
-/* Words of a small vocabulary: compresses about as memory does. */
+/* Words of a small vocabulary: compresses about as well as real memory. */
 static void fill_text(char *page, uint64_t state)
 {
     static const char vocabulary[][8] = {"memory ", "page   ", "\0\0\0\0\0\0\0", "channel",
@@ -101,7 +101,7 @@ static void fill(struct synth *s)
 
 /* --- the guest ------------------------------------------------------------------------------- */
 
-/* Volatile: the compiler must not make a call of it that a sanitizer watches. */
+/* Volatile: otherwise the loop may become a library call, which a sanitizer watches. */
 GUEST static void write_page(struct synth *s)
 {
     struct ram_block *b = &s->base.ram.blocks[0];
@@ -127,7 +127,7 @@ static bool next_tick(struct synth *s, uint64_t tick)
     return go;
 }
 
-/* Bytes per second as the guest may write them now. */
+/* Bytes per second that the guest may write now. */
 static double rate_of(struct synth *s)
 {
     double limit = (double)atomic_load(&s->limit_bytes_per_s);
@@ -137,7 +137,7 @@ static double rate_of(struct synth *s)
     return limit > 0 ? MIN(rate, limit) : rate;
 }
 
-/* It is to write at another rate than this, or not at all. */
+/* Whether the writer must stop, or write at another rate than this. */
 static bool is_changed(struct synth *s, double rate)
 {
     return atomic_load_explicit(&s->stop, memory_order_relaxed) || rate_of(s) != rate;
@@ -158,7 +158,7 @@ static void *writer_main(void *arg)
             write_page(s);
         if (!is_changed(s, rate))
             continue;
-        /* What a guest that is slowed down has not managed to write it does not make up for. */
+        /* A guest that was slowed down does not make up for writes that it has missed. */
         rate = rate_of(s);
         last = clock_ns();
         due = 0;
@@ -200,7 +200,7 @@ static int synth_stop(struct machine *m, enum machine_hold why, struct error *er
 static void synth_resume(struct machine *m, enum machine_hold why)
 {
     struct synth *s = (struct synth *)m;
-    struct error ignored; /* a synthetic guest that cannot run again harms nobody */
+    struct error ignored; /* a synthetic guest that does not run again does no harm */
 
     pthread_mutex_lock(&s->control);
     s->holds &= ~(unsigned)why;
@@ -255,7 +255,7 @@ static const struct machine_ops synth_ops = {
     .free = synth_free,
 };
 
-/* No present bits: the guest writes as it likes, and the kernel knows (ram/resident.h). */
+/* No present bits: the kernel knows which pages the guest has written (ram/resident.h). */
 static int make_memory(struct synth *s, struct error *err)
 {
     if (ram_map_add(&s->base.ram, BLOCK_NAME, s->config.bytes, err) < 0 ||

@@ -1,5 +1,5 @@
 /*
- * vmm/machine_synth.h: generated memory and a thread that writes it: a guest without a CPU.
+ * vmm/machine_synth.h: generated memory and a thread that writes to it: a guest without a CPU.
  */
 #pragma once
 
@@ -10,7 +10,7 @@ struct synth_config {
     unsigned zero_percent;      /* of pages that are all zeros and never touched */
     unsigned random_percent;    /* of pages that do not compress; the others look like text */
     uint64_t seed;              /* equal seeds make equal memory */
-    uint64_t dirty_bytes_per_s; /* written while it runs; 0: it stands still */
+    uint64_t dirty_bytes_per_s; /* written while it runs; 0: nothing is written */
 };
 
 /* The writer runs when this returns. */

@@ -12,11 +12,11 @@
 #include "vmm/guest_options.h"
 #include "vmm/synth_vcpu.h"
 
-#define CLOCK_KHZ 1000000 /* its TSC counts nanoseconds */
+#define CLOCK_KHZ 1000000 /* the guest's TSC counts nanoseconds */
 
 #define TICKS_MAX (UINT64_C(1) << 62)
 
-/* Longer than any slice is: by which a step ends. */
+/* Longer than any real slice; limited, because a step ends with its slice. */
 #define SLICE_TICKS_MAX (UINT64_C(100) * CLOCK_KHZ)
 
 static const struct guest_program *const programs[] = {
@@ -25,11 +25,11 @@ static const struct guest_program *const programs[] = {
     &guest_program_idle,
 };
 
-/* What a vCPU is, between two steps. */
+/* A vCPU's whole state, between two steps. */
 struct cpu_state {
     uint64_t started;
     struct guest_params params;
-    uint64_t words[GUEST_STATE_WORDS]; /* the payload's, in native byte order as its memory is */
+    uint64_t words[GUEST_STATE_WORDS]; /* the payload's, in native byte order like its memory */
 };
 
 struct cpu {
@@ -37,10 +37,10 @@ struct cpu {
     unsigned index;
     struct synth_vcpu *thread;
 
-    /* The thread's, for others while it stands still. */
+    /* For the vCPU's thread; for others while it stands still. */
     struct cpu_state state;
     struct guest_host host;
-    bool has_failed; /* it has said what cannot be */
+    bool has_failed; /* it has sent a message that cannot be true */
     struct error failure;
 };
 
@@ -48,14 +48,14 @@ struct machine_synth_guest {
     struct machine_guest guest;
 
     /* Set before the guest runs, read-only after. */
-    const struct guest_program *program; /* NULL: it has not come yet */
-    uint64_t clock_offset;               /* of its TSC to clock_ns() */
+    const struct guest_program *program; /* NULL: the guest has not come yet */
+    uint64_t clock_offset;               /* the guest's TSC minus clock_ns() */
     struct synth_vcpu_client client;
     struct cpu cpus[GUEST_CPUS_MAX];
     unsigned n_cpus;
 
     struct dirty_told told;    /* any thread */
-    struct dirty_source *uffd; /* instead; or NULL */
+    struct dirty_source *uffd; /* used instead of `told`; or NULL */
 };
 
 static struct machine_synth_guest *synth_of(struct machine *m)
@@ -63,7 +63,7 @@ static struct machine_synth_guest *synth_of(struct machine *m)
     return CONTAINER_OF(m, struct machine_synth_guest, guest.base);
 }
 
-/* --- what a payload does beside computing: on its vCPU's thread ------------------------------ */
+/* --- what a payload asks for, on its vCPU's thread ------------------------------------------- */
 
 static uint64_t ticks_of(const struct machine_synth_guest *m)
 {
@@ -75,7 +75,7 @@ static uint64_t on_ticks(void *arg)
     return ticks_of(((struct cpu *)arg)->machine);
 }
 
-/* What cannot be true ends the vCPU, behind its step. */
+/* A message that cannot be true ends the vCPU, after its step. */
 static void on_say(void *arg, uint16_t port, const uint64_t words[GUEST_MESSAGE_WORDS])
 {
     struct cpu *cpu = arg;
@@ -137,7 +137,7 @@ static void synth_run(struct machine_guest *g)
         synth_vcpu_resume(m->cpus[i].thread);
 }
 
-/* All are asked before the first is waited for: they stop together. */
+/* All are asked to stop before the first wait, so that they stop together. */
 static void synth_hold(struct machine_guest *g)
 {
     struct machine_synth_guest *m = synth_of(&g->base);
@@ -151,9 +151,9 @@ static void synth_hold(struct machine_guest *g)
 /* --- what it is ------------------------------------------------------------------------------ */
 
 struct synth_state {
-    uint64_t program;     /* its place in programs[] */
-    uint64_t ticks;       /* of its TSC, */
-    uint64_t realtime_ns; /* when the host's CLOCK_REALTIME was this */
+    uint64_t program;     /* its index in programs[] */
+    uint64_t ticks;       /* the guest's TSC */
+    uint64_t realtime_ns; /* the host's CLOCK_REALTIME at that moment */
 };
 
 struct machine_state {
@@ -251,8 +251,8 @@ static int synth_save(struct machine *base, struct error *err)
     }
 
 /*
- * What a payload trusts. Its state it need not: that says which of its pages, and when; wherever it
- * says that they are, guest/hosted.h looks after.
+ * The parameters that a payload trusts, with their limits. Its state needs no check: it says which
+ * pages are touched, and when; guest/hosted.h checks each address.
  */
 static const struct {
     const char *name;
@@ -304,7 +304,7 @@ static int check_state(const struct machine_synth_guest *m, const struct machine
     return 0;
 }
 
-/* Its time goes on as if it had not stood still, by the hosts' clocks. */
+/* The guest's time goes on as if it had not been paused, by the hosts' clocks. */
 static void set_clock(struct machine_synth_guest *m, const struct synth_state *s)
 {
     uint64_t now = realtime_ns();
@@ -402,7 +402,7 @@ static int make_cpus(struct machine_synth_guest *m, unsigned n, struct error *er
     return 0;
 }
 
-/* No timer, and no registers but the compiler's. */
+/* A thread has no timer, and all of its registers are the compiler's. */
 static void brief_guest(struct machine_synth_guest *m, const struct guest_options *options)
 {
     const struct guest_machine machine = {m->n_cpus, CLOCK_KHZ, GUEST_HEARTBEAT_MS};

@@ -28,7 +28,7 @@ static int read_switch(const char *value, bool *ret, struct error *err)
     return 0;
 }
 
-/* As QEMU has ids. */
+/* Ids that QEMU allows. */
 static int set_id(struct memory_backend_config *c, const char *value, struct error *err)
 {
     size_t good = isalpha((unsigned char)value[0]) ? 1 : 0;
@@ -53,7 +53,7 @@ static int set_kind(struct memory_backend_config *c, const char *value, struct e
     return memory_kind_find(value, &c->kind, err);
 }
 
-/* What it is with all that QEMU says of it. */
+/* QEMU's types: the kind of each, and whether it is shared by default. */
 static const struct {
     const char *name;
     enum memory_kind kind;
@@ -130,7 +130,7 @@ static int set_address(struct memory_backend_config *c, const char *value, struc
 
 /* --- the table ------------------------------------------------------------------------------- */
 
-/* The rows that are asked for by number. */
+/* The rows that the code below names. */
 enum { ROW_ID, ROW_SIZE, ROW_PAGE_SIZE, ROW_SHARE, ROW_MIGRATABLE };
 
 const struct memory_property memory_properties[] = {
@@ -175,7 +175,7 @@ int memory_backend_say(struct memory_backend_config *c, enum memory_words words,
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
-/* QEMU's huge pages are a property of its memfd, and bound memory is told twice. */
+/* In QEMU huge pages are a property of a memfd, and binding takes two properties. */
 static int read_qemu(struct memory_backend_config *c, struct error *err)
 {
     if (c->huge && c->kind != MEMORY_MEMFD)
@@ -232,7 +232,8 @@ int memory_backend_finish(struct memory_backend_config *c, enum memory_words wor
 
 /* --- a line of them -------------------------------------------------------------------------- */
 
-/* The next "name=value" of *at into `ret`, without the commas behind it, where there is one. */
+/* Copies the next "name=value" of *at to `ret`, and skips the comma after it. A doubled comma
+ * becomes one. */
 static int cut(const char **at, char *ret, size_t size, struct error *err)
 {
     size_t len = 0;

@@ -8,12 +8,12 @@
 
 struct backend {
     struct memory_backend_config config;
-    struct ram_map memory; /* of one block; none: the machine has it */
-    int fd;                /* behind it, or -1 */
+    struct ram_map memory; /* of one block; empty: the machine has the memory */
+    int fd;                /* of its memory, or -1 */
 };
 
 struct memory_backends {
-    pthread_mutex_t lock; /* changing the rest, and reading it on another thread than that */
+    pthread_mutex_t lock; /* taken to change the rest, and to read it on other threads */
     struct backend *of[MEMORY_BACKENDS_MAX];
     size_t n;
 };
@@ -44,7 +44,7 @@ void memory_backends_free(struct memory_backends *all)
     free(all);
 }
 
-/* all->n where there is none. */
+/* The index of a backend; all->n where there is none of this id. */
 static size_t find(const struct memory_backends *all, const char *id)
 {
     size_t i = 0;
@@ -130,7 +130,7 @@ const struct ram_block *memory_backends_block(const struct memory_backends *all,
     return all->of[i]->memory.n ? &all->of[i]->memory.blocks[0] : NULL;
 }
 
-/* Those that are files: mapped ones are the machine's. */
+/* Calls `call` for each descriptor; those of mapped backends are the machine's. */
 static void each_file(struct memory_backends *all, void (*call)(int fd))
 {
     pthread_mutex_lock(&all->lock);
@@ -148,7 +148,7 @@ void memory_backends_yield(struct memory_backends *all)
 
 static void claim(int fd)
 {
-    struct error ignored; /* somebody else was faster: no guest runs on it here */
+    struct error ignored; /* another process has claimed it: that is fine, no guest uses it here */
 
     (void)!memory_backing_claim(fd, &ignored);
 }

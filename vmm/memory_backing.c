@@ -20,7 +20,7 @@
 #define MIB(n) (UINT64_C(n) << 20)
 #define GIB(n) (UINT64_C(n) << 30)
 
-#define STAT_BLOCK 512 /* st_blocks is in these */
+#define STAT_BLOCK 512 /* bytes, the unit of st_blocks */
 
 static const struct huge_size {
     const char *name;
@@ -119,7 +119,7 @@ int memory_backing_parse(const char *text, struct memory_backing_config *ret, st
 
 /* --- huge pages ------------------------------------------------------------------------------ */
 
-/* One of the numbers that the kernel shows, in the folder `where`; 0 where it shows none. */
+/* A number that the kernel shows in the folder `where`; 0 where it shows none. */
 static uint64_t huge_pages(const char *where, uint64_t page_bytes, const char *what)
 {
     char path[160], text[32] = "";
@@ -131,7 +131,7 @@ static uint64_t huge_pages(const char *where, uint64_t page_bytes, const char *w
     return strtoull(text, NULL, 10);
 }
 
-/* Not promised to somebody, either. */
+/* Without free pages that are reserved already. */
 uint64_t memory_backing_huge_free(uint64_t page_bytes)
 {
     uint64_t there = huge_pages("/sys/kernel/mm/hugepages", page_bytes, "free_hugepages");
@@ -166,7 +166,7 @@ static int too_few(uint64_t page_bytes, uint64_t needed, uint64_t there, const c
 
 /* --- memory of a file ------------------------------------------------------------------------ */
 
-/* Of huge pages all are promised now: one that is missing later would end the process. */
+/* mmap() reserves all huge pages: one that is missing later would end the process. */
 static int map_fd(const struct memory_backing_config *config, struct ram_block *b, int fd,
                   struct error *err)
 {
@@ -183,9 +183,9 @@ static int map_fd(const struct memory_backing_config *config, struct ram_block *
     b->host = host;
     b->mapped = true;
     b->shared = shared;
-    /* Its holes are what was never touched. Not so where what is written does not get there; nor in
-     * a file of huge pages, which has no holes to ask for: all that is in it was put there through
-     * the mapping, so the page tables are asked. */
+    /* The holes of a file at b->fd are pages that were never touched. That is wrong for private
+     * memory, whose writes do not get into the file; and a file of huge pages does not tell its
+     * holes. There the page tables tell it: all its contents were written through this mapping. */
     b->fd = shared && !huge ? fd : -1;
     b->memory_fd = shared ? fd : -1;
     return 0;
@@ -249,7 +249,7 @@ static int open_file(const char *path, int *ret_fd, bool *ret_created, struct er
     bool created = fd >= 0;
 
     if (!created && errno == EEXIST)
-        fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK); /* not waiting for a pipe's other end */
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK); /* does not wait for a pipe's other end */
     if (fd < 0)
         return err_sys(err, "open");
     *ret_created = created;
@@ -257,12 +257,12 @@ static int open_file(const char *path, int *ret_fd, bool *ret_created, struct er
     return 0;
 }
 
-/* What a file must not be: memory that somebody uses, or that is not zero. */
+/* Refuses a file that another guest uses, or that is not all zeros. */
 static int check_fresh(int fd, const struct stat *st, struct error *err)
 {
     if (memory_backing_claim(fd, err) < 0)
         return -1;
-    /* A file of huge pages knows no holes, and says that all of it is data. */
+    /* A file of huge pages has no holes: SEEK_DATA says that all of it is data. */
     if (st->st_blocks > 0 && (lseek(fd, 0, SEEK_DATA) >= 0 || errno != ENXIO))
         return err_set(err, ERR_USAGE,
                        "holds data, but a guest's memory starts as zeros: remove "
@@ -271,8 +271,8 @@ static int check_fresh(int fd, const struct stat *st, struct error *err)
 }
 
 /*
- * FUSE asks its server where a file has holes, which has not heard of what was written to a mapping
- * of late: such pages would be taken for ones that were never touched.
+ * On FUSE a server tells where a file has holes, and it does not know what was recently written
+ * through a mapping: such pages would look as if they had never been touched.
  */
 static int check_system(const struct statfs *fs, struct error *err)
 {
@@ -292,19 +292,19 @@ static int look_at_file(int fd, struct stat *ret_st, struct statfs *ret_fs, stru
     return check_system(ret_fs, err);
 }
 
-/* Memory that a file system cannot give when it is touched ends the process: ask before. */
+/* The process ends where a file system has no space for a page that is touched: so check before. */
 static int check_space(const struct statfs *fs, uint64_t bytes, struct error *err)
 {
     uint64_t there = (uint64_t)fs->f_bavail * (uint64_t)fs->f_bsize;
 
-    if (fs->f_blocks && bytes > there) /* none at all: it has no limit */
+    if (fs->f_blocks && bytes > there) /* f_blocks is 0 where there is no limit */
         return err_set(err, ERR_SYSTEM,
                        "not enough space: %" PRIu64 " MiB needed, %" PRIu64 " MiB free",
                        bytes >> 20, there >> 20);
     return 0;
 }
 
-/* True where its pages are huge ones. */
+/* True where the file's pages are huge ones. */
 static bool note_page_size(const struct statfs *fs, struct ram_block *b)
 {
     bool huge = fs->f_type == HUGETLBFS_MAGIC;
@@ -336,7 +336,7 @@ static int fit_file(const struct memory_backing_config *config, int fd, struct r
     if (st.st_size != 0 && (uint64_t)st.st_size != bytes)
         return err_set(err, ERR_USAGE, "%llu bytes long, expected %" PRIu64 " or an empty file",
                        (unsigned long long)st.st_size, bytes);
-    uint64_t filled = (uint64_t)st.st_blocks * STAT_BLOCK; /* space that is set aside */
+    uint64_t filled = (uint64_t)st.st_blocks * STAT_BLOCK; /* space that the file has already */
     if (!huge && memory_backing_is_shared(config) &&
         check_space(&fs, bytes - MIN(bytes, filled), err) < 0)
         return -1;
@@ -345,7 +345,7 @@ static int fit_file(const struct memory_backing_config *config, int fd, struct r
     return map_named(config, b, fd, err);
 }
 
-/* Not a byte of it is changed, and nobody is kept from it: the guest is elsewhere still. */
+/* Does not change the file, and does not claim it: the guest still runs elsewhere. */
 static int map_kept(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
                     struct error *err)
 {
@@ -365,7 +365,7 @@ static int map_kept(const struct memory_backing_config *config, struct ram_block
     if (map_named(config, b, fd, err) < 0)
         return -1;
     b->kept = true;
-    b->fd = b->shared ? fd : -1; /* also of huge pages: another process has put them there */
+    b->fd = b->shared ? fd : -1; /* also for huge pages: another process has written them */
     *ret_fd = fd_take(&fd);
     return 0;
 }
@@ -400,7 +400,7 @@ static_assert(ARRAY_LEN(maps) == MEMORY_KINDS, "a function for each kind");
 
 /* --- memory that was handed over ------------------------------------------------------------- */
 
-/* Its name is the kernel's: no file on a disk has one that begins so. */
+/* The kernel names it so; names of files on a disk do not begin like that. */
 static bool is_memfd(int fd)
 {
     static const char prefix[] = "/memfd:";
@@ -411,7 +411,7 @@ static bool is_memfd(int fd)
     return n >= (ssize_t)strlen(prefix) && memcmp(target, prefix, strlen(prefix)) == 0;
 }
 
-/* What was handed over: is it what this machine would have made? */
+/* Memory that was handed over, to compare with what this machine would have made. */
 struct handed {
     int fd;
     struct stat st;
@@ -456,7 +456,7 @@ static int check_named(const struct memory_backing_config *config, const struct 
 
 static int (*const checks[])(const struct memory_backing_config *config, const struct handed *h,
                              struct ram_block *b, struct error *err) = {
-    [MEMORY_ANON] = check_memfd, /* where it is shared */
+    [MEMORY_ANON] = check_memfd, /* only called where it is shared */
     [MEMORY_MEMFD] = check_memfd,
     [MEMORY_HUGETLB] = check_hugetlb,
     [MEMORY_FILE] = check_named,
@@ -483,11 +483,12 @@ static int map_handed_fd(const struct memory_backing_config *config, int fd, str
                             (unsigned long long)h.st.st_size, ram_block_mapped_bytes(b));
     if (map_fd(config, b, fd, err) < 0)
         return -1;
-    b->fd = fd; /* also of huge pages: much of what is in it was not put there by this process */
+    b->fd = fd; /* also for huge pages: much of their contents is not of this process */
     return 0;
 }
 
-/* A lock is an open file's: what came is open there, too, and we want one of our own. */
+/* A lock belongs to an open file, and the descriptor that came shares its open file with the
+ * sender: we need one of our own. */
 static int reopen(int fd, int *ret, struct error *err)
 {
     char path[32];
@@ -521,7 +522,7 @@ static int bind_to(const struct numa_nodes *nodes, const struct ram_block *b, st
 {
     uint64_t len = ram_block_mapped_bytes(b), huge = b->host_page_bytes;
 
-    /* They are promised, but not where: one that is missing there would end the process. */
+    /* Huge pages are reserved, but on any node: one that is missing here would end the process. */
     if (huge > RAM_PAGE_SIZE && huge_pages_on(huge, nodes) < len / huge)
         return too_few(huge, len / huge, huge_pages_on(huge, nodes), " on these nodes", err);
     return numa_bind_memory(nodes, b->host, len, err);
@@ -539,7 +540,7 @@ int memory_backing_map(const struct memory_backing_config *config, struct ram_bl
         return -1;
     if (maps[config->kind](config, b, &fd, err) < 0 ||
         (config->numa && bind_to(&nodes, b, err) < 0)) {
-        b->fd = b->memory_fd = -1; /* it is closed here */
+        b->fd = b->memory_fd = -1; /* the descriptor is closed here */
         return err_in(err, "memory, %s", kinds[config->kind].name);
     }
     *ret_fd = fd_take(&fd);

@@ -14,12 +14,12 @@ int numa_usable(struct error *err)
     return 0;
 }
 
-/* While a list is read. */
+/* The state while a list is read. */
 struct reading {
     const struct bitmask *allowed;
     struct numa_nodes nodes;
     bool refused;
-    unsigned long node; /* that was */
+    unsigned long node; /* the one that was refused */
 };
 
 static bool add_node(void *arg, unsigned long node)
@@ -55,7 +55,7 @@ int numa_nodes_parse(const char *text, struct numa_nodes *ret, struct error *err
 
 int numa_bind_memory(const struct numa_nodes *nodes, void *host, size_t len, struct error *err)
 {
-    /* The kernel takes one bit less than it is told of. */
+    /* The kernel reads one bit less than the number that it is given. */
     if (mbind(host, len, MPOL_BIND, nodes->words, NUMA_NODES_MAX + 1, 0) < 0)
         return err_sys(err, "NUMA: binding memory to its nodes");
     return 0;

@@ -23,10 +23,11 @@ static inline bool numa_nodes_has(const struct numa_nodes *n, unsigned node)
     return n->words[node / bits] >> node % bits & 1;
 }
 
-/* 0 where this build and this kernel can, else why not, as ERR_SYSTEM. */
+/* 0 where this build and this kernel can; otherwise ERR_SYSTEM says why not. */
 MUST_USE int numa_usable(struct error *err);
 /* "0,2-3". ERR_USAGE: not such a list, or a node that is not there for this process. */
 MUST_USE int numa_nodes_parse(const char *text, struct numa_nodes *ret, struct error *err);
-/* What is touched from now on comes from these nodes only; of what is shared, for everybody. */
+/* Pages that are touched from now on come from these nodes only; pages of shared memory also where
+ * other processes touch them. */
 MUST_USE int numa_bind_memory(const struct numa_nodes *nodes, void *host, size_t len,
                               struct error *err);

@@ -12,7 +12,7 @@
 
 #include "vmm/raw_names.h"
 
-/* The name of something in the directory that no capture has, or NULL. */
+/* The name of an entry that is not of a capture, or NULL. */
 static const char *foreign_entry(DIR *d)
 {
     struct dirent *e;
@@ -25,7 +25,7 @@ static const char *foreign_entry(DIR *d)
     return NULL;
 }
 
-/* `force` replaces an earlier capture, never a directory of other things. */
+/* `force` replaces an earlier capture, never a directory with other files in it. */
 static int check_capture(const char *path, struct error *err)
 {
     DIR *d = opendir(path);
@@ -41,7 +41,7 @@ static int check_capture(const char *path, struct error *err)
     return rc;
 }
 
-/* What exists as `path`: is it such that `force` may replace, and so remove it? */
+/* Whether `force` may replace, and so remove, what exists at `path`. */
 static int check_replaceable(const char *path, bool directory, struct error *err)
 {
     struct stat st;
@@ -60,7 +60,7 @@ static bool exists(const char *path)
 {
     struct stat st;
 
-    return lstat(path, &st) == 0 || errno != ENOENT; /* what cannot be looked at is not absent */
+    return lstat(path, &st) == 0 || errno != ENOENT; /* with another error it may exist */
 }
 
 static int check_target(const struct partial *p, struct error *err)
@@ -72,7 +72,7 @@ static int check_target(const struct partial *p, struct error *err)
     return check_replaceable(p->path, p->directory, err);
 }
 
-/* Makes what p->temp is the template for; -1 with nothing made. */
+/* Makes a file or directory with p->temp as the template of its name; -1: nothing was made. */
 static int make_temp(struct partial *p)
 {
     if (!p->directory)
@@ -96,7 +96,7 @@ int partial_new(struct partial *p, const char *path, bool directory, bool force,
     if (!path[0] || snprintf(p->path, sizeof(p->path), "%s", path) >= PATH_MAX - 16)
         return err_set(err, ERR_USAGE, "target '%.100s': expected a path", path);
     for (size_t len = strlen(p->path); len > 1 && p->path[len - 1] == '/'; len--)
-        p->path[len - 1] = 0; /* "DIR/": its partial lies beside it, not in it */
+        p->path[len - 1] = 0; /* for "DIR/" the partial goes beside it, not into it */
     if (check_target(p, err) < 0)
         return -1;
     snprintf(p->temp, sizeof(p->temp), "%.*s.partial-XXXXXX", PATH_MAX - 16, p->path);
@@ -109,7 +109,7 @@ int partial_new(struct partial *p, const char *path, bool directory, bool force,
     return 0;
 }
 
-/* What is not of a capture stays, and its directory with it. */
+/* Files that are not of a capture stay, and then the directory stays, too. */
 static void remove_capture(const char *path)
 {
     DIR *d = opendir(path);
@@ -124,13 +124,13 @@ static void remove_capture(const char *path)
     rmdir(path);
 }
 
-/* Filesystems without renameat2's flags say EINVAL: NFS, 9p, old FUSE. */
+/* Whether the filesystem does not know renameat2's flags, such as NFS, 9p and old FUSE. */
 static bool flags_unknown(void)
 {
     return errno == EINVAL || errno == ENOSYS;
 }
 
-/* The new one has its name, and nothing is left under the other. */
+/* Afterwards the new one has its final name, and there is no temporary one. */
 static int rename_plainly(struct partial *p)
 {
     if (rename(p->temp, p->path) < 0)
@@ -154,7 +154,7 @@ static int rename_new(struct partial *p)
     return rename_plainly(p);
 }
 
-/* Where it cannot be one step: a failure of the second takes the first back. */
+/* For filesystems that cannot do it in one step: if the second rename fails the first is undone. */
 static int swap_directories(struct partial *p)
 {
     char old[sizeof(p->temp)];
@@ -174,8 +174,8 @@ static int swap_directories(struct partial *p)
 }
 
 /*
- * The old one stays, as p->temp, for partial_done(): to remove it, or to rename a file over it, for
- * which ext4 writes the new one to the disk first, would keep a stopped guest waiting.
+ * The old one stays, as p->temp, for partial_done(). To remove it here would keep a paused guest
+ * waiting; so would a rename over it, as ext4 then writes the new file to the disk first.
  */
 static int replace(struct partial *p)
 {
@@ -199,7 +199,7 @@ int partial_settle(const struct partial *p, int fd, struct error *err)
     return 0;
 }
 
-/* The directory in which the name is. */
+/* Syncs the directory that has the name. */
 static int sync_name(const struct partial *p)
 {
     char path[sizeof(p->path)];
@@ -214,7 +214,7 @@ static int sync_name(const struct partial *p)
     return rc;
 }
 
-/* What was made is p->temp again, as far as that can be done. */
+/* Makes p->temp the name of what was made again, as far as possible. */
 static void take_back(struct partial *p, bool replaced)
 {
     if (p->temp[0])
@@ -225,7 +225,7 @@ static void take_back(struct partial *p, bool replaced)
 
 int partial_commit(struct partial *p, struct error *err)
 {
-    /* Once more: meanwhile something else may have come to be there. */
+    /* Checked again: something else may be there by now. */
     if (p->force && check_target(p, err) < 0)
         return -1;
     bool replaced = exists(p->path);
@@ -240,7 +240,7 @@ int partial_commit(struct partial *p, struct error *err)
 
 void partial_done(struct partial *p)
 {
-    struct error ignored; /* what is neither ours nor replaceable stays where it is */
+    struct error ignored; /* what may not be replaced stays where it is */
 
     if (p->temp[0] && check_replaceable(p->temp, p->directory, &ignored) == 0) {
         if (p->directory)

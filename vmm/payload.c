@@ -11,7 +11,7 @@
 
 #include "base/fd.h"
 
-/* More than any linker makes: what bounds the work that a file can ask for. */
+/* More than any linker makes; limits the work that a file can cause. */
 #define HEADERS_MAX 64
 
 /* --- where it goes --------------------------------------------------------------------------- */
@@ -21,7 +21,7 @@ static bool overlaps(const struct payload_segment *a, const struct payload_segme
     return a->address < b->address + b->bytes && b->address < a->address + a->bytes;
 }
 
-/* All of it in the file and in the guest; overflows are no way around that. */
+/* Refuses a segment that is not wholly in the file and in guest memory; no sum can overflow. */
 static int add_segment(struct payload *p, const struct payload_segment *s, uint64_t memory_bytes,
                        struct error *err)
 {
@@ -165,7 +165,7 @@ static int read_all(int fd, uint8_t *bytes, size_t len, struct error *err)
 
 static int read_file(const char *path, uint8_t **ret, size_t *ret_len, struct error *err)
 {
-    /* Nobody waits for who would write into a pipe: it is refused. */
+    /* O_NONBLOCK: a pipe is refused, without a wait for its writer. */
     AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat about;
 

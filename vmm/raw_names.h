@@ -1,5 +1,5 @@
 /*
- * vmm/raw_names.h: what the files of a raw capture are called.
+ * vmm/raw_names.h: the names of a raw capture's files.
  */
 #pragma once
 
@@ -13,5 +13,5 @@
 #define RAW_NAME_MAX (4 + 3 * RAM_BLOCK_NAME) /* bytes, with the terminator */
 void raw_block_name(const char *block, char ret[static RAW_NAME_MAX]);
 
-/* Does `name` belong to what a capture puts into its directory? */
+/* Whether `name` is a name that a capture's files have. */
 bool raw_name_is_ours(const char *name);

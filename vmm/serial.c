@@ -1,6 +1,6 @@
 #include "vmm/serial.h"
 
-/* By number; some share one, told apart by what is done, and by LCR_DLAB. */
+/* By number. Some registers share one: a read, a write and LCR_DLAB tell them apart. */
 enum {
     REG_DATA, /* or the divisor's lower half */
     REG_IER,  /* or its upper half */
@@ -13,7 +13,7 @@ enum {
 };
 
 #define IER_BITS      0x0f
-#define FCR_BITS      0xc9 /* what stays: clearing a FIFO is done at once */
+#define FCR_BITS      0xc9 /* the bits that stay; those that clear a FIFO do not */
 #define FCR_ENABLE    0x01
 #define IIR_NONE      0x01 /* no interrupt is pending */
 #define IIR_FIFO      0xc0

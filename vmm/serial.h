@@ -1,7 +1,7 @@
 /*
- * vmm/serial.h: a serial port as PCs have it (16550A), as far as a guest needs it to write text. It
- * is always ready to send, receives nothing, and raises no interrupt; its other registers are
- * there to be written and read back.
+ * vmm/serial.h: the serial port of a PC (16550A), as far as a guest needs it to write text. It is
+ * always ready to send, receives nothing, and raises no interrupt; its other registers can be
+ * written and read back.
  * Registers: the data sheet of National Semiconductor's PC16550D, 8.0.
  */
 #pragma once
@@ -11,7 +11,7 @@
 
 #define SERIAL_PORTS 8
 
-/* Plain data, and all there is to migrate. */
+/* Plain data: all of the port's state that migrates. */
 struct serial_state {
     uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
 };
@@ -21,11 +21,11 @@ typedef void serial_sink(void *arg, uint8_t byte);
 
 struct serial {
     /* Set before it is used, read-only after. */
-    serial_sink *sink; /* NULL: nobody listens */
+    serial_sink *sink; /* NULL: bytes are dropped */
     void *arg;
 
     pthread_mutex_t lock;
-    struct serial_state state; /* any thread, under lock; or while the guest stands still */
+    struct serial_state state; /* any thread, under lock; or while the guest is paused */
 };
 
 void serial_init(struct serial *s, serial_sink *sink, void *arg);

@@ -19,10 +19,10 @@ struct synth_vcpu {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     enum order order;
-    bool still; /* between two steps until the next order */
+    bool still; /* between two steps, and waits for the next order */
 };
 
-/* Stands still until it may run; false when it is to end. */
+/* Waits until the vCPU may run; false when it has to end. */
 static bool next_order(struct synth_vcpu *v)
 {
     pthread_mutex_lock(&v->lock);

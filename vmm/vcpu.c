@@ -15,7 +15,7 @@
 #include "base/thread.h"
 #include "vmm/guest/params.h"
 
-/* Does nothing but end KVM_RUN; a signal of our own, for whoever uses the library has the others.
+/* The signal that ends KVM_RUN; it does nothing else. Other signals are left to the library's user.
  */
 #define KICK (SIGRTMIN + 1)
 
@@ -36,7 +36,7 @@
 #define RFLAGS_IF      0x200U
 #define RFLAGS_IOPL3   0x3000U
 
-/* Slower was none ever; and what the guest says in ticks fits 63 bits in microseconds. */
+/* No TSC is slower than this, so tick counts fit 63 bits of µs. */
 #define TSC_KHZ_MIN 10000
 
 enum order { ORDER_PAUSE, ORDER_RUN, ORDER_END };
@@ -54,7 +54,7 @@ struct vcpu {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     enum order order;
-    bool still; /* outside KVM_RUN until the next order */
+    bool still; /* outside KVM_RUN, and waits for the next order */
 };
 
 /* --- the registers it starts with ------------------------------------------------------------ */
@@ -105,7 +105,7 @@ static int set_registers(int fd, const struct vcpu_start *start, struct error *e
 {
     struct kvm_regs regs = {
         .rip = start->entry,
-        .rsp = start->stack_top - sizeof(uint64_t), /* where a caller's address would lie */
+        .rsp = start->stack_top - sizeof(uint64_t), /* the place of a return address */
         .rdi = start->argument,
         .rflags = RFLAGS_ONE | RFLAGS_IF | RFLAGS_IOPL3,
     };
@@ -145,7 +145,7 @@ static int take_port(struct vcpu *v, struct error *err)
     return v->client->out(v->client->arg, v->index, v->run->io.port, words, err);
 }
 
-/* Where it was is what helps whoever wrote the payload. */
+/* The error has the instruction's address, which helps the payload's author. */
 static int crashed(struct vcpu *v, const char *how, uint64_t detail, struct error *err)
 {
     struct kvm_regs regs;
@@ -183,8 +183,8 @@ static int take_exit(struct vcpu *v, struct error *err)
 /* --- its thread ------------------------------------------------------------------------------ */
 
 /*
- * Runs until it is kicked. A kick's EINTR comes only after KVM has completed the instruction that
- * left the guest last: never is an OUT half done where the vCPU stands still.
+ * Runs until it is kicked. KVM returns a kick's EINTR only after it has completed the instruction
+ * that left the guest last: so a vCPU that stands still has no OUT half done.
  */
 static int run_guest(struct vcpu *v, struct error *err)
 {
@@ -202,7 +202,7 @@ static int run_guest(struct vcpu *v, struct error *err)
     }
 }
 
-/* Stands still until it may run; false when it is to end. */
+/* Waits until the vCPU may run; false when it has to end. */
 static bool next_order(struct vcpu *v)
 {
     pthread_mutex_lock(&v->lock);
@@ -212,14 +212,15 @@ static bool next_order(struct vcpu *v)
         pthread_cond_wait(&v->changed, &v->lock);
     }
     v->still = false;
-    /* Under the lock: a kick that comes later sets it again. */
+    /* Under the lock, so that a later kick sets it again. */
     shared_store_8(&v->run->immediate_exit, 0, memory_order_relaxed);
     bool go = v->order == ORDER_RUN;
     pthread_mutex_unlock(&v->lock);
     return go;
 }
 
-/* One that came before waits until then: what it is to end has not begun. */
+/* Unblocks the kick on this thread. A kick that came earlier is taken now, and loses nothing: there
+ * was no KVM_RUN yet that it had to end. */
 static void let_kick_in(void)
 {
     sigset_t kick;
@@ -302,7 +303,7 @@ void vcpu_sleep(struct vcpu *v, uint64_t ns)
     struct timespec until = deadline_timespec(deadline);
 
     pthread_mutex_lock(&v->lock);
-    /* Set by every order and nudge, under the lock. */
+    /* Every order and nudge sets immediate_exit, under the lock. */
     while (!shared_load_8(&v->run->immediate_exit, memory_order_relaxed) && clock_ns() < deadline)
         pthread_cond_clockwait(&v->changed, &v->lock, CLOCK_MONOTONIC, &until);
     pthread_mutex_unlock(&v->lock);
@@ -310,7 +311,7 @@ void vcpu_sleep(struct vcpu *v, uint64_t ns)
 
 static void on_kick(int number)
 {
-    (void)number; /* KVM_RUN returns: that is all */
+    (void)number; /* KVM_RUN returns; nothing else is needed */
 }
 
 static int start_thread(struct vcpu *v, struct error *err)

@@ -1,9 +1,9 @@
 /*
- * vmm/vcpu.h: a vCPU and the thread that runs it, at CPL3 in long mode. Knows no message of a
- * guest: what leaves the guest goes to the client.
+ * vmm/vcpu.h: a vCPU and the thread that runs it, at CPL3 in long mode. Knows none of the guest's
+ * messages: it passes them to its client.
  *
- * CPL3 because it needs no more: page tables with the user bit, and IOPL 3 for OUT. A KVM that
- * has to emulate supervisor code (nested without hardware's help) still runs such a guest natively.
+ * CPL3 is enough: the page tables have the user bit, and IOPL is 3 for OUT. A KVM that has to
+ * emulate supervisor code (nested without hardware support) still runs such a guest natively.
  */
 #pragma once
 
@@ -16,23 +16,23 @@
 struct vcpu_client {
     /*
      * On the vCPU's thread: the guest has written 32 bits to a port, with these registers (rdi,
-     * rsi, rcx). Whatever fails here ends the vCPU.
+     * rsi, rcx). A failure ends the vCPU.
      */
     int (*out)(void *arg, unsigned vcpu, uint16_t port,
                const uint64_t words[static GUEST_MESSAGE_WORDS], struct error *err);
-    /* On the vCPU's thread: one byte from or to a device's port. Whatever fails ends the vCPU. */
+    /* On the vCPU's thread: one byte from or to a device's port. A failure ends the vCPU. */
     int (*byte)(void *arg, uint16_t port, bool is_out, uint8_t *byte, struct error *err);
-    /* On the vCPU's thread, before it enters the guest, first and after each kick. NULL: nothing.
-     */
+    /* On the vCPU's thread, before it enters the guest: at first, and after each kick or nudge.
+     * NULL: nothing. */
     void (*enter)(void *arg, unsigned vcpu);
-    /* On the vCPU's thread: its dirty ring is full. NULL: it has none. Whatever fails ends it. */
+    /* On the vCPU's thread: its dirty ring is full. NULL: it has none. A failure ends the vCPU. */
     int (*ring_full)(void *arg, unsigned vcpu, struct error *err);
-    /* On the vCPU's thread: it runs no more, for this reason. */
+    /* On the vCPU's thread: it has ended, for this reason. */
     void (*failed)(void *arg, unsigned vcpu, const struct error *err);
     void *arg;
 };
 
-/* Where it starts, as if called with one argument. Addresses in the guest. */
+/* How the vCPU starts: as if `entry` were called with one argument. Addresses in the guest. */
 struct vcpu_start {
     uint64_t page_tables, entry, stack_top, argument;
     uint64_t gdt_base, idt_base;
@@ -41,35 +41,36 @@ struct vcpu_start {
 
 struct vcpu;
 
-/* It stands still when this returns. `kvm` and `client` outlive it. */
+/* The vCPU stands still when this returns. `kvm` and `client` outlive it. */
 MUST_USE int vcpu_new(struct kvm *kvm, unsigned index, const struct vcpu_start *start,
                       const struct vcpu_client *client, struct vcpu **ret, struct error *err);
 /* Ends the thread, wherever the guest is. NULL is fine. */
 void vcpu_free(struct vcpu *v);
 
-/* All of these on any thread but the vCPU's; they do nothing to one that has failed. */
+/* These four: any thread but the vCPU's. They do nothing to a vCPU that has failed. */
 void vcpu_resume(struct vcpu *v);
-/* Asks it to stand still; several can be asked before the first is waited for. */
+/* Asks it to stand still; several can be asked before the first wait. */
 void vcpu_kick(struct vcpu *v);
-/* After vcpu_kick(): it stands still, no message is half taken, its state can be read. */
+/* After vcpu_kick(): waits until it stands still. Then no message is half taken, and its state can
+ * be read. */
 void vcpu_wait(struct vcpu *v);
 
-/* One that runs leaves the guest and enters it again, by way of the client's enter(). */
+/* A vCPU that runs leaves the guest, calls the client's enter(), and enters the guest again. */
 void vcpu_nudge(struct vcpu *v);
 
-/* It stands still; see vmm/vcpu_state.h. */
+/* While it stands still; see vmm/vcpu_state.h. */
 MUST_USE int vcpu_read(struct vcpu *v, struct vcpu_state *ret, struct error *err);
 MUST_USE int vcpu_write(struct vcpu *v, const struct vcpu_state *state, uint64_t elapsed_ticks,
                         struct error *err);
 
 /*
- * On the vCPU's thread, from what the client does there: sleeps for that long, or until it gets an
- * order or is nudged.
+ * On the vCPU's thread, in a call to the client: sleeps for that long, or until the vCPU gets an
+ * order or a nudge.
  */
 void vcpu_sleep(struct vcpu *v, uint64_t ns);
 
-/* How fast its TSC runs. */
+/* The rate of its TSC. */
 MUST_USE int vcpu_tsc_khz(struct vcpu *v, uint64_t *ret, struct error *err);
 
-/* KVM's, the vCPU's own. */
+/* KVM's descriptor of the vCPU, which stays the vCPU's. */
 int vcpu_fd(const struct vcpu *v);

@@ -3,7 +3,8 @@
 #include "base/clock.h"
 #include "base/macros.h"
 
-/* As long as QEMU lets a throttled vCPU run: short against a round, long against a kick. */
+/* As in QEMU, the time for which a throttled vCPU runs: short next to a round, long next to a kick.
+ */
 #define SLICE_NS (10 * NS_PER_MS)
 
 void vcpu_brake_init(struct vcpu_brake *b, void (*hold)(void *arg, bool on), void *arg)
@@ -13,7 +14,7 @@ void vcpu_brake_init(struct vcpu_brake *b, void (*hold)(void *arg, bool on), voi
     pthread_cond_init(&b->changed, NULL);
 }
 
-/* With the lock held: sleeps, unless the brake is let go meanwhile. */
+/* With the lock held: sleeps for `ns`, or until the brake is let go. */
 static void sleep_ns(struct vcpu_brake *b, uint64_t ns)
 {
     uint64_t deadline = clock_ns() + ns;
@@ -23,7 +24,7 @@ static void sleep_ns(struct vcpu_brake *b, uint64_t ns)
         pthread_cond_clockwait(&b->changed, &b->lock, CLOCK_MONOTONIC, &until);
 }
 
-/* Holding waits for vCPUs, whose threads know nothing of this lock. */
+/* hold() may wait for vCPUs with the lock held: their threads never take this lock. */
 static void one_slice(struct vcpu_brake *b)
 {
     sleep_ns(b, SLICE_NS);
@@ -51,7 +52,7 @@ static void *brake_main(void *arg)
 
 void vcpu_brake_set(struct vcpu_brake *b, unsigned percent)
 {
-    struct error ignored; /* without a thread nothing is slowed */
+    struct error ignored; /* if there is no thread the guest is not slowed */
 
     pthread_mutex_lock(&b->lock);
     b->percent = MIN(percent, (unsigned)BRAKE_PERCENT_MAX);

@@ -1,6 +1,6 @@
 /*
- * vmm/vcpu_brake.h: takes a share of a guest's time: lets it run for a slice, holds it, and so on.
- * Knows no vCPU; holding is the owner's.
+ * vmm/vcpu_brake.h: takes a share of a guest's time: lets it run for a slice, then holds it, in
+ * turns. Knows no vCPU; the owner does the holding.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 #define BRAKE_PERCENT_MAX 99
 
 struct vcpu_brake {
-    /* Set before the thread starts. On its thread, or on that of vcpu_brake_set(). */
+    /* Set before the thread starts; called on that thread. */
     void (*hold)(void *arg, bool on);
     void *arg;
 
@@ -27,7 +27,7 @@ struct vcpu_brake {
 };
 
 void vcpu_brake_init(struct vcpu_brake *b, void (*hold)(void *arg, bool on), void *arg);
-/* The guest is let go first. */
+/* Lets the guest go first. */
 void vcpu_brake_done(struct vcpu_brake *b);
-/* Any thread: so many percent of the time, 0 to BRAKE_PERCENT_MAX; 0 lets go. */
+/* Any thread: takes this many percent of the time, up to BRAKE_PERCENT_MAX; 0 lets the guest go. */
 void vcpu_brake_set(struct vcpu_brake *b, unsigned percent);

@@ -5,7 +5,7 @@
 #include "base/macros.h"
 #include "vmm/kvm.h"
 
-/* --- what each part consists of -------------------------------------------------------------- */
+/* --- the fields of each part ----------------------------------------------------------------- */
 
 #define TABLE(name, fields)                                                                        \
     static const struct field_table name##_table = {#name, fields, ARRAY_LEN(fields)}
@@ -111,8 +111,8 @@ TABLE(debugregs, debugregs_fields);
 #define MSR_TSC 0x10
 
 /*
- * In the order in which they are written: the deadline is one of the TSC, and of the local APIC
- * before. Numbers: Intel SDM, volume 4; AMD APM, volume 2, appendix A; Linux, kvm_para.h.
+ * In the order in which they are written: tsc_deadline needs the TSC and the local APIC, so it
+ * comes last. Numbers: Intel SDM, volume 4; AMD APM, volume 2, appendix A; Linux, kvm_para.h.
  */
 static const struct {
     uint32_t number;
@@ -155,7 +155,7 @@ struct one_msr {
     struct kvm_msr_entry entry;
 };
 
-/* One at a time: of several KVM stops at the first that it has not got. */
+/* One at a time: from a list, KVM stops at the first register that it does not have. */
 static bool read_msr(int vcpu, size_t i, uint64_t *ret)
 {
     struct one_msr m = {.n = 1, .entry.index = msrs[i].number};
@@ -173,8 +173,8 @@ static bool write_msr(int vcpu, size_t i, uint64_t value)
 
     if (ioctl(vcpu, KVM_SET_MSRS, &m) == 1)
         return true;
-    /* What it has already need not be taken; and one that is not here was never used where it is 0.
-     */
+    /* No failure where the register has this value already; nor where KVM does not have the
+     * register and the value is 0, since then the guest has not used it. */
     return read_msr(vcpu, i, &now) ? now == value : value == 0;
 }
 
@@ -208,8 +208,8 @@ static int write_msrs(int vcpu, const struct vcpu_msrs *m, uint64_t elapsed_tick
     }
 
 /*
- * In the order in which they are read and written. The run state first: reading it takes pending
- * events in. System registers before what depends on their modes.
+ * In the order in which they are read and written. The run state is first, because reading it makes
+ * KVM take in pending events. System registers come before the parts that depend on their modes.
  */
 static const struct {
     const char *name;

@@ -1,6 +1,6 @@
 /*
- * vmm/vcpu_state.h: all that a vCPU is, as KVM gives and takes it, in sections of a stream. Knows
- * the ioctls, no thread: the vCPU stands still.
+ * vmm/vcpu_state.h: the whole state of a vCPU, as KVM gives and takes it, in sections of a stream.
+ * Knows the ioctls, but no thread: the vCPU must stand still.
  */
 #pragma once
 
@@ -9,14 +9,14 @@
 #include "base/error.h"
 #include "stream/device.h"
 
-/* Model-specific registers that a guest can change, those that this KVM has. */
+/* The model-specific registers that a guest can change and that this KVM has. */
 #define VCPU_MSRS_MAX 40
 struct vcpu_msrs {
-    uint64_t values[VCPU_MSRS_MAX]; /* by their places in the table, 0 where unknown */
+    uint64_t values[VCPU_MSRS_MAX]; /* by their index in the table; 0 where unknown */
     uint64_t known;                 /* bit i: values[i] was read */
 };
 
-/* struct kvm_xsave without the open end that newer headers give it: no feature that needs one is
+/* struct kvm_xsave without the flexible array that newer headers add: no feature that needs it is
  * switched on here. */
 struct vcpu_xsave {
     uint32_t region[1024];
@@ -36,14 +36,14 @@ struct vcpu_state {
 
 #define VCPU_DEVICES 9
 
-/* A device for each part, as instance `index`, over *state. */
+/* Makes a device for each part of *state, with instance number `index`. */
 void vcpu_state_devices(struct vcpu_state *state, unsigned index,
                         struct device ret[static VCPU_DEVICES]);
 
 MUST_USE int vcpu_state_read(int vcpu, struct vcpu_state *ret, struct error *err);
 /*
- * `state` may come from anyone: KVM refuses what cannot be. `elapsed_ticks` is what its TSC has
- * missed since it was read.
+ * `state` may come from anyone: KVM refuses what cannot be. `elapsed_ticks` is how far the TSC
+ * would have gone on since the state was read.
  */
 MUST_USE int vcpu_state_write(int vcpu, const struct vcpu_state *state, uint64_t elapsed_ticks,
                               struct error *err);

@@ -75,7 +75,7 @@ static uint64_t realtime_ns(void)
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* What two crystals of the same name may differ by: 250 parts in a million. */
+/* Two clock crystals of the same nominal rate may differ by 250 parts in a million. */
 static bool same_rate(uint64_t a, uint64_t b)
 {
     return (a > b ? a - b : b - a) <= b / 4000;
@@ -96,7 +96,7 @@ static int write_clock(int vm, const struct vm_clock *clock, uint64_t tsc_khz,
                        uint64_t *ret_elapsed_ticks, struct error *err)
 {
     uint64_t now = realtime_ns();
-    /* Hosts whose clocks are not alike: it did not stand still for less than no time. */
+    /* 0 where the hosts' clocks differ so much that the pause would be negative. */
     uint64_t elapsed_ns = now > clock->realtime_ns ? now - clock->realtime_ns : 0;
     struct kvm_clock_data data = {.clock = clock->clock_ns + elapsed_ns};
 

@@ -1,31 +1,31 @@
 /*
- * vmm/guest/counter.c: a guest that counts. In the manner of QEMU's migration test it walks its
- * memory for ever, and increments a number in every page; each page has to hold what the last walk
- * has left there.
+ * vmm/guest/counter.c: a guest that counts. Like QEMU's migration test it walks its memory for
+ * ever, and increments a number in every page; each page must hold what the last walk has left
+ * there.
  *
- * The number stands in the page's first and in its last word, so that half a page is noticed, with
- * the page's own number in its upper bits, so that a page in another's place is. Fresh memory
- * is zero, and must be.
+ * The number is in the page's first and last word, so that half a page is noticed. Its upper bits
+ * have the page's own number, so that a page in the place of another is noticed. Fresh memory must
+ * be zero.
  */
 #include "vmm/guest/program.h"
 
 #define LAST_WORD (GUEST_PAGE_WORDS - 1)
 
-/* Walks take milliseconds: 2^44 of them do not end. */
+/* A walk takes milliseconds: their number never reaches 2^44. */
 #define PAGE_NUMBER_SHIFT 44
 
 struct counter {
-    uint64_t walk, page;        /* that come next */
+    uint64_t walk, page;        /* the next ones */
     uint64_t verified, written; /* pages */
 };
 
-/* What the walk of this number leaves in a page. */
+/* What walk number `walk` leaves in a page. */
 static uint64_t content(uint64_t page, uint64_t walk)
 {
     return walk ? page << PAGE_NUMBER_SHIFT | walk : 0;
 }
 
-/* Says it once: what is written next is right again. */
+/* Reports a wrong page once: the next write makes it right again. */
 static void verify(volatile uint64_t *words, uint64_t page, uint64_t expected)
 {
     uint64_t first = words[0], last = words[LAST_WORD];

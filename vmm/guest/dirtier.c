@@ -3,36 +3,36 @@
  * knows what every page must hold.
  *
  * Each vCPU has pages of its own. The first of them are its ledger: a word per page, with the
- * generation that the page is in. What a page holds follows from that (stamp.h). A page is verified
- * before it is written again, and besides a part of the time is for sweeps over all of them.
- * A sweep also adds up the ledger, which must know of as many writes as were made: a ledger that
- * fits its pages may still be older than the guest.
+ * page's generation. What a page holds follows from that (stamp.h). A page is verified before it is
+ * written again; besides, a part of the time is for sweeps over all pages. A sweep also adds up the
+ * ledger, which must count as many writes as were made: a ledger and pages that fit each other may
+ * still be older than the guest's other state.
  */
 #include "vmm/guest/program.h"
 #include "vmm/guest/pulse.h"
 #include "vmm/guest/stamp.h"
 
-/* Behind schedule by more than so many slices, what was missed is forgotten. */
+/* Writes that are late by more than so many slices are dropped. */
 #define BACKLOG_SLICES 4
 
 struct sweep {
     uint64_t began_at; /* TSC */
     uint64_t next;     /* page */
-    uint64_t sum;      /* of generations of those before `next`, as they are now */
+    uint64_t sum;      /* of the present generations of the pages before `next` */
 };
 
 struct dirtier {
-    const struct guest_params *params; /* for the length of a step, as in pulse.h */
+    const struct guest_params *params; /* during a step only, as in pulse.h */
     struct pulse pulse;
     struct pen pen;
     uint64_t owner;
     uint64_t ledger;   /* its address */
-    uint64_t first, n; /* pages that are written, behind the ledger */
+    uint64_t first, n; /* pages that are written; they follow the ledger */
 
     uint64_t verified, written;
     uint64_t next_page;         /* where the pattern is sequential */
     uint64_t random;            /* the last number */
-    uint64_t due, due_fraction; /* TSC of the next write, and its 256th parts */
+    uint64_t due, due_fraction; /* TSC of the next write, and the fraction of a tick in 1/256 */
     struct sweep sweep;
 };
 
@@ -64,7 +64,7 @@ static void make_zero(uint64_t page)
     guest_wrote(page << GUEST_PAGE_BITS);
 }
 
-/* What was wrong is told once, and then made right. */
+/* Reports a wrong page once, and makes it right. */
 static void verify_page(struct dirtier *d, uint64_t page)
 {
     struct stamp s = stamp_of(d, page);
@@ -91,7 +91,7 @@ static void write_page(struct dirtier *d, uint64_t page)
 
 /* --- which page, and when -------------------------------------------------------------------- */
 
-/* Less than n; not quite fair, which nobody minds. */
+/* A number below n; it is slightly biased, which does not matter here. */
 static uint64_t random_below(struct dirtier *d, uint64_t n)
 {
     d->random = guest_mix(d->random);
@@ -127,7 +127,8 @@ static void plan_next(struct dirtier *d)
     d->due_fraction &= 0xff;
 }
 
-/* Whoever stood still, or was slowed down, does not make up for it. Nor waits for a lost clock. */
+/* A vCPU that was paused, or slowed down, does not make up for missed writes. Nor does it wait
+ * where the TSC has gone backwards. */
 static void forget_backlog(struct dirtier *d, uint64_t now)
 {
     uint64_t backlog = BACKLOG_SLICES * d->params->slice_ticks;
@@ -149,7 +150,7 @@ static uint64_t beat(struct dirtier *d)
     return now;
 }
 
-/* What is due, as long as there is time; true if nothing is left. */
+/* Writes what is due, until `end`; true if nothing is left. */
 static bool write_until(struct dirtier *d, uint64_t end)
 {
     uint64_t now = beat(d);
@@ -186,7 +187,7 @@ static void sweep_until(struct dirtier *d, uint64_t end)
     }
 }
 
-/* Writes come first: the rate is a promise. What then is left of a slice is waited for. */
+/* Writes come first, because the rate is a promise; then sweeps; the rest of a slice is a wait. */
 static void work(struct dirtier *d)
 {
     uint64_t slice = d->params->slice_ticks, for_sweep = slice * d->params->verify_percent / 100;
@@ -211,7 +212,7 @@ static void choose_pen(struct dirtier *d)
     guest_say(GUEST_PORT_FACT, GUEST_FACT_WRITE, d->pen.write, 0);
 }
 
-/* The host has seen to it that there is a page to write. */
+/* The host has made sure that a page is left to write. */
 static void lay_out(struct dirtier *d)
 {
     const struct guest_params *p = d->params;

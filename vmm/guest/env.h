@@ -1,8 +1,8 @@
 /*
- * vmm/guest/env.h: what a payload may do beside computing: talk to its host, read its clock, wait,
- * touch its memory. Payloads use nothing else of the machine, beside registers.c, timer.c and
- * fill.c, so that they run in an ordinary thread, too, where there is no KVM: built with
- * GUEST_HOSTED, all of it is hosted.c.
+ * vmm/guest/env.h: what a payload needs of its machine: it talks to its host, reads its clock,
+ * waits, touches its memory. Outside registers.c, timer.c and fill.c payloads use nothing else of
+ * the machine. So they also run in an ordinary thread, where there is no KVM: built with
+ * GUEST_HOSTED, hosted.c does all of this.
  */
 #pragma once
 
@@ -42,15 +42,15 @@ static inline uint64_t guest_ticks(void)
 }
 
 /*
- * At an address of the guest, as far as the end of its page. Volatile: somebody else may change it
- * while we stand still.
+ * The memory at a guest address, up to the end of its page. Volatile, because a migration may
+ * change it while we are paused.
  */
 static inline volatile uint64_t *guest_words(uint64_t address)
 {
     return (volatile uint64_t *)address;
 }
 
-/* Something in the page of this address was written. KVM knows. */
+/* Tells that the page of this address was written. Does nothing here, as KVM notices. */
 static inline void guest_wrote(uint64_t address)
 {
     (void)address;
@@ -58,7 +58,7 @@ static inline void guest_wrote(uint64_t address)
 
 #endif
 
-/* Scatters a number's bits (the finalizer of SplitMix64). */
+/* Mixes a number's bits (the finalizer of SplitMix64). */
 static inline uint64_t guest_mix(uint64_t x)
 {
     x += 0x9e3779b97f4a7c15;

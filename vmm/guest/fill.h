@@ -1,5 +1,5 @@
 /*
- * vmm/guest/fill.h: filling a page's words, in each of the ways of GUEST_WRITE that there are.
+ * vmm/guest/fill.h: fills words of a page, in each way of GUEST_WRITE.
  */
 #pragma once
 
@@ -8,7 +8,7 @@
 #define FILL_STEP UINT64_C(0x9e3779b97f4a7c15)
 
 /*
- * Writes value, value + FILL_STEP, … into n words: n a multiple of 4, not 0. Vector registers 0
- * and 1 are lost.
+ * Writes value, value + FILL_STEP, … into n words; n is a multiple of 4, not 0. Overwrites vector
+ * registers 0 and 1.
  */
 void fill_words(uint64_t with, volatile uint64_t *words, uint64_t value, uint64_t n);

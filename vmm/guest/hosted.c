@@ -4,7 +4,7 @@
 #include "vmm/guest/registers.h"
 #include "vmm/guest/timer.h"
 
-/* Payloads know of one machine, which is theirs: here it is the thread's, during a step. */
+/* A payload knows one machine only, its own: here that is the thread's, during a step. */
 static _Thread_local struct guest_host *host;
 
 void guest_host_start(struct guest_host *h, const struct guest_program *program, void *state,
@@ -59,7 +59,7 @@ void fill_words(uint64_t with, volatile uint64_t *words, uint64_t value, uint64_
         words[i] = value;
 }
 
-/* The compiler's and the library's, all of them: none can be watched. */
+/* The compiler and the library use all registers of a thread: none can be watched. */
 void registers_init(struct registers *r, uint64_t seed)
 {
     *r = (struct registers){.seed = seed};

@@ -1,6 +1,6 @@
 /*
- * vmm/guest/idle.c: a guest that waits. It touches next to no memory, but has a clock, a timer and
- * registers to lose, and says once per heartbeat that it has not.
+ * vmm/guest/idle.c: a guest that waits. It touches almost no memory, but has a clock, a timer and
+ * registers that could be lost; it checks them at each heartbeat.
  */
 #include "vmm/guest/program.h"
 #include "vmm/guest/pulse.h"

@@ -1,10 +1,10 @@
 /*
- * vmm/guest/main.c: a payload's entry under KVM, the image's first byte. GUEST_PROGRAM is set by
- * the build: the payload that the image is of.
+ * vmm/guest/main.c: a payload's entry under KVM, the image's first byte. The build sets
+ * GUEST_PROGRAM: the payload of this image.
  */
 #include "vmm/guest/program.h"
 
-/* Stops for good if host and guest are not of one build. */
+/* Traps if host and guest are not of one build. */
 void guest_main(const struct guest_params *params)
 {
     uint64_t state[GUEST_STATE_WORDS];

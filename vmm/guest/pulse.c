@@ -14,7 +14,8 @@ void pulse_init(struct pulse *p, const struct guest_params *params)
     guest_say(GUEST_PORT_FACT, GUEST_FACT_VECTOR, p->registers.vector_bytes, 0);
 }
 
-/* What is due at a TSC would not be due for long. */
+/* After a TSC that went backwards, `next` might not be due for a long time: a heartbeat is due now.
+ */
 uint64_t pulse_now(struct pulse *p)
 {
     uint64_t now = guest_ticks();

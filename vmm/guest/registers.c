@@ -8,7 +8,7 @@
 #define GENERALS         8
 #define FIRST_GENERAL    8
 
-/* Rounds towards zero, else as at a reset: nobody loads it by chance. */
+/* Rounds towards zero, otherwise the reset value: nothing else loads this value by chance. */
 #define MXCSR 0x7f80U
 
 /* CPUID and XCR0 (Intel SDM, volume 1, 13 and 14). */
@@ -126,7 +126,7 @@ static bool check_vectors(const struct registers *r)
 
 /* --- masks and MXCSR ------------------------------------------------------------------------- */
 
-/* 16 bits of each: what AVX-512F has. */
+/* 16 bits of each mask register: AVX-512F has no more. */
 static void fill_masks(const struct registers *r)
 {
     uint64_t all = guest_mix(~r->seed);
@@ -202,7 +202,7 @@ void registers_check(const struct registers *r)
         fill(r);
 }
 
-/* r8 to r15, around the one instruction that may take long. */
+/* Loads r8 to r15, waits by the one instruction that may take long, and stores them. */
 static void wait_with(uint64_t pattern, uint64_t ticks, uint64_t ret[GENERALS])
 {
     __asm__ volatile("mov %%rsi, %%r8\n\t"

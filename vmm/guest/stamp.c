@@ -5,7 +5,7 @@
 #define STAMP_WORDS 4
 #define LINE_WORDS  8
 
-/* Filled words, from `first` on. Both are multiples of 4: half a line is the widest store. */
+/* n filled words from `first` on. Both are multiples of 4 words, the width of the widest store. */
 struct run {
     unsigned first, n;
 };
@@ -35,7 +35,7 @@ static uint64_t start_of(const struct stamp *s)
     return guest_mix(guest_mix(s->page ^ s->owner) + s->generation);
 }
 
-/* Of words first … first + n - 1. */
+/* The sum of words first … first + n - 1. */
 static uint64_t sum_of_run(uint64_t start, struct run run)
 {
     uint64_t indices = (uint64_t)run.n * (2 * run.first + run.n - 1) / 2;
@@ -80,7 +80,7 @@ static bool is_right(const struct stamp *s, uint64_t found, uint64_t expected)
     return found == expected;
 }
 
-/* start and step of 0: zeros. */
+/* With start and step 0 the words must be zeros. */
 static bool verify_run(const struct stamp *s, uint64_t start, uint64_t step, struct run run)
 {
     volatile uint64_t *words = guest_words(s->page << GUEST_PAGE_BITS) + run.first;

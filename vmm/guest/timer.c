@@ -14,20 +14,21 @@
 #define SPURIOUS_VECTOR 0xff
 
 /*
- * So many periods of running, without one interrupt: it stands still. A host that is busy, or slows
- * us down on purpose, does not count: time that is missed at once is no running.
+ * A timer stands still if there is no interrupt in so many periods of running. From one check to
+ * the next at most a part of a period counts as running: a longer gap comes from a host that is
+ * busy, or slows us down on purpose.
  */
 #define STILL_PERIODS 50
-#define RUN_AT_ONCE   2 /* parts of a period */
-/* Of those that are due by the TSC: a host may make up for some. */
+#define RUN_AT_ONCE   2 /* that part is a period divided by this */
+/* Interrupts beyond twice those that are due by the TSC: a host may make up for missed ones. */
 #define SURPLUS 64
 
 void timer_on_tick(void);
 void timer_on_spurious(void);
 
 /*
- * The count is the lowest word of the stack, which is aligned: nothing else tells vCPUs apart. It
- * touches no register that it does not put back, and IRETQ puts back the flags.
+ * Counts in the lowest word of the vCPU's stack, which it finds because stacks are aligned: nothing
+ * else tells vCPUs apart. The code restores the register that it uses, and IRETQ the flags.
  */
 __asm__(".pushsection .text.timer_on_tick, \"ax\"\n"
         ".globl timer_on_tick\n"
@@ -63,7 +64,7 @@ static void make_gate(unsigned vector, void (*handler)(void))
               (at >> 16 & 0xffff) << 48;
 }
 
-/* So far. */
+/* The vCPU's timer interrupts so far. */
 static uint64_t interrupts(const struct timer *t)
 {
     return *guest_words(GUEST_STACKS + t->params->vcpu * GUEST_STACK_BYTES);
