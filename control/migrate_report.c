@@ -58,7 +58,7 @@ static json_t *channels_json(const struct migration_snapshot *s)
 /* What a source's report has in each status. */
 enum {
     TIMES = 1 << 0,  /* total-time, setup-time, ram */
-    AHEAD = 1 << 1,  /* what is still to come */
+    AHEAD = 1 << 1,  /* what remains, and how it is slowed: add_ahead() */
     BEHIND = 1 << 2, /* downtime */
 };
 

@@ -201,7 +201,7 @@ static json_t *parameter_json(const struct settings *s, enum parameter id)
     }
 }
 
-/* block-bitmap-mapping is shown only where it is set, which it never is. */
+/* QEMU shows block-bitmap-mapping only where it is set; here it never is. */
 json_t *parameters_json(const struct settings *s)
 {
     json_t *object = json_object();

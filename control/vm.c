@@ -29,7 +29,7 @@ struct job {
     unsigned users;               /* threads that have borrowed the engine */
     bool asked;                   /* incoming: vm_incoming() waits until it listens */
     bool refused;                 /* incoming: it failed meanwhile; only vm_incoming() tells it */
-    bool listens;                 /* incoming: or has its file open */
+    bool listens;                 /* incoming: it listens, or has its file open */
     bool arrived;                 /* incoming: the source is there */
     bool landed;                  /* incoming: the guest is here, some of its memory is not */
     bool held;                    /* incoming: it is here, and nobody knows whether it may run */

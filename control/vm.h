@@ -73,7 +73,7 @@ struct vm_config {
     /* An incoming migration has refused a connection, and goes on waiting: see
      * migration/observer.h. NULL: nobody is told. */
     void (*refused)(void *arg, const struct error *why);
-    void *arg; /* for land(), replace(), over(), undecided() and refused() */
+    void *arg; /* for all functions above */
 };
 
 /*

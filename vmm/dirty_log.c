@@ -52,9 +52,9 @@ static int clear(struct dirty_log *l, const struct kvm_slot *slot, uint64_t firs
 /* --- the start ------------------------------------------------------------------------------- */
 
 /*
- * Clears the bits of a slot's pages that do not exist. Whole words can be copied, because a slot
- * begins at a block's start or at 3 GiB of it. In pieces, because no vCPU gets a page from KVM
- * while one piece is cleared.
+ * Clears a slot's bits of pages that do not exist. Whole words can be copied, because a slot begins
+ * at a block's start or at 3 GiB of it. It clears in pieces, because no vCPU gets a page from KVM
+ * during such a call.
  */
 static int clear_absent(struct dirty_log *l, const struct kvm_slot *slot,
                         const struct dirty_bitmap *resident, struct error *err)

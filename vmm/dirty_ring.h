@@ -24,7 +24,7 @@ MUST_USE int dirty_ring_usable(struct error *err);
 MUST_USE int dirty_ring_enable(const struct kvm *kvm, unsigned entries, struct error *err);
 
 struct dirty_ring_config {
-    /* All of these outlive it, but the array `vcpus`. */
+    /* All of these outlive the source, except the array `vcpus`. */
     const struct kvm *kvm;
     const struct kvm_slot *slots;
     size_t n_slots;

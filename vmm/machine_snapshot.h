@@ -1,5 +1,5 @@
 /*
- * vmm/machine_snapshot.h: a captured VM as a source: nothing in it moves.
+ * vmm/machine_snapshot.h: a captured VM as a source: it has no guest that runs.
  */
 #pragma once
 

@@ -25,7 +25,7 @@ static inline bool numa_nodes_has(const struct numa_nodes *n, unsigned node)
 
 /* 0 where this build and this kernel can; otherwise ERR_SYSTEM says why not. */
 MUST_USE int numa_usable(struct error *err);
-/* "0,2-3". ERR_USAGE: not such a list, or a node that is not there for this process. */
+/* Reads "0,2-3". ERR_USAGE: not such a list, or a node that this process cannot use. */
 MUST_USE int numa_nodes_parse(const char *text, struct numa_nodes *ret, struct error *err);
 /* Pages that are touched from now on come from these nodes only; pages of shared memory also where
  * other processes touch them. */
