@@ -1,13 +1,22 @@
 /*
- * base/json_memory.h: whether memory ran out while JSON was built. jansson reports it only per
- * call, and a member that could not be built is simply missing: the output would be incomplete.
+ * base/json_memory.h: JSON where memory runs out. jansson does not always notice: what it builds
+ * may lack a member, and while it reads a text it writes past the end of a string's memory.
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 
-/* Call before any JSON is built: failures are noticed from then on. */
+/* Call before any JSON is built or read: failures are noticed from then on. */
 void json_memory_watch(void);
 
 /* Whether JSON that this thread has built since its last call of this may lack something. */
 bool json_memory_ran_out(void);
+
+/*
+ * json_loadb() and json_load_callback(), which return NULL where memory runs out. `feed` must not
+ * use JSON itself. `why` may be NULL.
+ */
+json_t *json_memory_load(const char *text, size_t len, size_t flags, json_error_t *why);
+json_t *json_memory_load_from(json_load_callback_t feed, void *arg, size_t flags,
+                              json_error_t *why);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/json_memory.h"
 #include "base/printable.h"
 #include "base/signature.h"
 #include "transport/transport.h"
@@ -119,7 +120,7 @@ static json_t *next_message(struct qmp_client *c, struct error *err)
     c->failed = err;
     c->message_len = 0;
     c->begun = false;
-    json_t *message = json_load_callback(feed, c, JSON_DISABLE_EOF_CHECK, &why);
+    json_t *message = json_memory_load_from(feed, c, JSON_DISABLE_EOF_CHECK, &why);
     c->failed = NULL;
     if (!message && err->kind == ERR_NONE) {
         err_set(err, ERR_PEER, "what the monitor sent is not QMP: %s", why.text);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_memory.h"
 #include "base/macros.h"
 #include "control/remedy.h"
 
@@ -221,8 +222,8 @@ static void hear(struct qmp_session *s)
 {
     json_error_t why;
     struct error err;
-    json_t *message = json_loadb((const char *)s->message.data, s->message.len,
-                                 JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+    json_t *message = json_memory_load((const char *)s->message.data, s->message.len,
+                                       JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 
     if (message && json_is_object(message)) {
         execute(s, message);

@@ -152,7 +152,7 @@ static int check_at(struct cut *cut, const struct buf *early, const uint8_t *tai
                     size_t json_len, struct error *err)
 {
     json_error_t why;
-    json_t *root = json_loadb((const char *)tail + json_at, json_len, 0, &why);
+    json_t *root = json_memory_load((const char *)tail + json_at, json_len, 0, &why);
 
     if (!root)
         return err_set(err, ERR_PEER, "description: not JSON: %.100s", why.text);

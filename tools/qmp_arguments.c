@@ -2,12 +2,14 @@
 
 #include <string.h>
 
+#include "base/json_memory.h"
+
 #define DEPTH_MAX 64
 
 static int whole_object(const char *word, json_t **ret, struct error *err)
 {
     json_error_t why;
-    json_t *object = json_loads(word, JSON_REJECT_DUPLICATES, &why);
+    json_t *object = json_memory_load(word, strlen(word), JSON_REJECT_DUPLICATES, &why);
 
     if (!object)
         return err_set(err, ERR_USAGE, "'%.60s': %s", word, why.text);
@@ -18,7 +20,8 @@ static int whole_object(const char *word, json_t **ret, struct error *err)
 /* NULL if the text is not UTF-8. */
 static json_t *value_of(const char *text)
 {
-    json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    json_t *value =
+        json_memory_load(text, strlen(text), JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
 
     return value ? value : json_string(text);
 }

@@ -108,6 +108,32 @@ static void arguments_are_whole(void **state)
     json_decref(whole);
 }
 
+/* Of long strings, which jansson reads into memory that grows. */
+static void texts_are_read_whole_or_not(void **state)
+{
+    static const char text[] = "{\"a name of more than sixteen bytes\": \"and a value, which is so "
+                               "long that its memory grows again and again\"}";
+    json_t *whole, *tried;
+    unsigned long n = 0;
+    json_error_t why;
+
+    (void)state;
+    json_memory_watch();
+    calls = 0;
+    whole = json_memory_load(text, strlen(text), 0, &why);
+    CHECK(whole, "%s", why.text);
+    for (unsigned long last = calls; n < last; json_decref(tried)) {
+        calls = 0;
+        fail_at = ++n;
+        tried = json_memory_load(text, strlen(text), 0, &why);
+        fail_at = 0;
+        CHECK(!tried && strstr(why.text, "memory"), "allocation %lu failed, unnoticed", n);
+    }
+    CHECK(n > 5, "only %lu allocations were tried", n);
+    CHECK(json_memory_ran_out() && !json_memory_ran_out(), "not noticed, or noticed twice");
+    json_decref(whole);
+}
+
 static void reports_are_whole(void **state)
 {
     (void)state;
@@ -154,9 +180,9 @@ static void a_digest_may_fail(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(arguments_are_whole),
-                                       cmocka_unit_test(reports_are_whole),
-                                       cmocka_unit_test(a_digest_may_fail)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(texts_are_read_whole_or_not), cmocka_unit_test(arguments_are_whole),
+        cmocka_unit_test(reports_are_whole), cmocka_unit_test(a_digest_may_fail)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
