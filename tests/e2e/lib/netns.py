@@ -20,6 +20,7 @@ class Netns:
         # processes in the namespaces go first.
         self._script = subprocess.Popen([_SCRIPT, *map(str, options)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self._guards = {}  # a namespace's nft, which waits for commands
         scene.at_end.callback(self._end)
         lines = [self._script.stdout.readline().strip() for _ in range(4)]
         if lines[0].startswith("skipped: "):
@@ -27,7 +28,6 @@ class Netns:
         said = dict(line.split("=") for line in lines)
         self.a, self.b = said["NETNS_A"], said["NETNS_B"]
         self.ip_a, self.ip_b = said["NETNS_IP_A"], said["NETNS_IP_B"]
-        self._guards = {}  # a namespace's nft, which waits for commands
 
     def _end(self):
         for nft in self._guards.values():
