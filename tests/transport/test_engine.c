@@ -366,6 +366,14 @@ static int receive_recallable(struct channel *c, char bytes[static 8], size_t *r
     return channel_recvv(c, &iov, 1, 4, CHANNEL_MAY_IDLE | CHANNEL_RECALL, ret_got, err);
 }
 
+/* Over vsock what was written, or the end, arrives a moment later. */
+static void await_arrival(const struct channel *c)
+{
+    struct pollfd p = {.fd = c->fd, .events = POLLIN};
+
+    CHECK(poll(&p, 1, -1) == 1, "poll");
+}
+
 static void a_recall_takes_what_had_come(void **state)
 {
     char bytes[8] = "";
@@ -388,6 +396,7 @@ static void a_recall_takes_what_had_come(void **state)
         CHECK(err.sys == ECANCELED, "errno %d", err.sys);
     }
     close(peer);
+    await_arrival(c);
     OK(receive_recallable(c, bytes, &got, &err), err, "the end");
     CHECK(got == 0, "%zu bytes", got);
     channel_free(c);
@@ -423,6 +432,8 @@ static void recall_one_that_waits(const struct way *way, size_t sent, struct rec
     OK(cancel_init(&recall, &err), err, "recall");
     ret->channel->recall = &recall;
     CHECK(write(peer, record, sent) == (ssize_t)sent, "write");
+    if (sent > 0)
+        await_arrival(ret->channel);
     pthread_create(&thread, NULL, receive_until_recalled, ret);
     cancel_request(&recall);
     CHECK(sent == 0 || write(peer, record + sent, 4 - sent) == (ssize_t)(4 - sent), "write");
