@@ -45,8 +45,10 @@ static int create(pthread_t *ret, struct thread *t, int state)
     return rc;
 }
 
-static int start(pthread_t *ret, struct thread *t, int state, struct error *err)
+static int start(pthread_t *ret, struct thread *t, int state, struct error *err, const char *fmt,
+                 va_list args)
 {
+    format_name(t->name, fmt, args);
     errno = create(ret, t, state);
     return errno ? err_thread(err, "thread %s: cannot be started", t->name) : 0;
 }
@@ -59,9 +61,9 @@ int thread_start(struct thread *t, void *(*run)(void *), void *arg, struct error
 
     *t = (struct thread){.run = run, .arg = arg};
     va_start(args, fmt);
-    format_name(t->name, fmt, args);
+    int rc = start(&id, t, PTHREAD_CREATE_JOINABLE, err, fmt, args);
     va_end(args);
-    if (start(&id, t, PTHREAD_CREATE_JOINABLE, err) < 0)
+    if (rc < 0)
         return -1;
     t->id = id;
     t->running = true;
@@ -76,9 +78,9 @@ int thread_start_detached(struct thread *t, void *(*run)(void *), void *arg, str
 
     *t = (struct thread){.run = run, .arg = arg};
     va_start(args, fmt);
-    format_name(t->name, fmt, args);
+    int rc = start(&id, t, PTHREAD_CREATE_DETACHED, err, fmt, args);
     va_end(args);
-    return start(&id, t, PTHREAD_CREATE_DETACHED, err);
+    return rc;
 }
 
 void thread_join(struct thread *t)
