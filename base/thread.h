@@ -36,7 +36,7 @@ MUST_USE int thread_start(struct thread *t, void *(*run)(void *), void *arg, str
  * called. */
 MUST_USE int thread_start_detached(struct thread *t, void *(*run)(void *), void *arg,
                                    struct error *err, const char *fmt, ...) PRINTF(5, 6);
-/* Returns when the thread has ended; at once if there is none. */
+/* Waits for the thread's end. Does nothing to a thread that was not started. */
 void thread_join(struct thread *t);
 
 /* Renames the calling thread, which is one of ours, because its work changes. */

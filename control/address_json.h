@@ -13,7 +13,7 @@
 
 /*
  * Reads the arguments `uri` and `channels`, whose types have been checked. *ret_one: there is
- * exactly one main address, in *ret; false: there is none or more than one, which is no failure
+ * exactly one main address, in *ret; false: there are several or none, which is no failure
  * here. *ret_beside: there is also one channel of type cpr, in *ret_cpr. A descriptor is refused: a
  * monitor's client cannot know which are open.
  */

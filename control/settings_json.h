@@ -9,7 +9,7 @@
 #include "migration/settings.h"
 
 /* Texts in the settings point into the JSON and live as long as it. One text is made from a list:
- * it is *ret_words, which the caller frees after the settings; NULL where there is none. */
+ * it is *ret_words, which the caller frees after the settings; NULL if no text was needed. */
 MUST_USE int capabilities_of_json(const json_t *list, struct settings *change, struct error *err);
 MUST_USE int parameters_of_json(const json_t *object, struct settings *change, char **ret_words,
                                 struct error *err);

@@ -56,7 +56,7 @@ struct vm {
     bool moved;               /* its guest was migrated away, or may have been */
     bool runs;                /* as the last event said */
     bool quitting, told_shutdown, told_over;
-    struct error fatal;   /* the failure that ends the VM; ERR_NONE: there is none */
+    struct error fatal;   /* the failure that ends the VM; ERR_NONE: the VM goes on */
     struct job *out, *in; /* NULL: there was none */
     struct dirty_rate *rate;
     struct vm_dirty_rate rate_asked;
@@ -192,7 +192,7 @@ int vm_cont(struct vm *vm, struct error *err)
 
 /*
  * Keeps the engine from being freed until give_back(). The engine must not be called under our
- * lock, since it has its own and calls us. NULL where there is none, or no longer.
+ * lock, since it has its own and calls us. NULL if no engine is open.
  */
 static struct job *borrow(struct vm *vm, struct job *const *which)
 {

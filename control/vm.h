@@ -87,7 +87,7 @@ void vm_start(struct vm *vm, bool paused);
 /* Cancels running migrations and waits for their end. The guest is left as it is. NULL is fine. */
 void vm_free(struct vm *vm);
 
-/* Sets where events go; event() owns `data`, NULL where there is none. It is called with a lock
+/* Sets where events go; event() owns `data`, which may be NULL. It is called with a lock
  * held and must not call the VM. NULL: nowhere. When this returns no call to the old one is under
  * way. */
 void vm_set_events(struct vm *vm, void (*event)(void *arg, const char *name, json_t *data),
@@ -159,7 +159,7 @@ void vm_migration(struct vm *vm, struct vm_migration *ret);
 
 /* --- its RAM blocks --------------------------------------------------------------------------- */
 
-/* Whether migrations include this RAM block. ERR_USAGE: there is none of that name. */
+/* Whether migrations include this RAM block. ERR_USAGE: no block has that name. */
 MUST_USE int vm_migratable(struct vm *vm, const char *block, bool *ret, struct error *err);
 /* The gate refuses it while a migration runs, in either direction, or is waited for. */
 MUST_USE int vm_set_migratable(struct vm *vm, const char *block, bool migratable,

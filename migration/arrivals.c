@@ -126,7 +126,7 @@ static void dismiss(struct arrivals *a, struct arrival *arrival)
     channel_interrupt(arrival->channel);
 }
 
-/* Under the lock. False: there is none to dismiss. */
+/* Under the lock. False: nobody can be dismissed. */
 static bool dismiss_oldest(struct arrivals *a)
 {
     for (struct arrival *i = a->oldest; i; i = i->newer) {

@@ -121,7 +121,7 @@ struct dialling {
     uint64_t deadline; /* for all of them together */
     bool *failed;      /* shared by all, under the group's lock: one of them has failed */
     size_t id;
-    struct channel *channel; /* NULL: there is none; the group has the error */
+    struct channel *channel; /* NULL: it failed; the group has the error */
     struct thread thread;
 };
 

@@ -308,7 +308,7 @@ const struct rule rules[] = {
      .why = "a user has a key in a file of PSKs", .remedy = REMEDY_TLS_PSK,
      .ours = "QEMU takes it without effect"},
     {"R10", AT_START, .when = F(TLS) | F(FILE_ADDRESS), .class = GATE_CONFLICT,
-     .why = "TLS is between two ends, and a file is none: switch it off",
+     .why = "a file has no other end that speaks TLS: switch TLS off",
      .ours = "QEMU would shake hands with the file"},
     {"R11", AT_MIGRATE, .when = F(DIRECT_IO) | F(FILE_ADDRESS), .needs = C(MAPPED_RAM),
      .class = GATE_REQUIRES,

@@ -209,7 +209,7 @@ static int stop_at_sync(struct recv_pool *pool, struct recv_channel *c, bool *re
 
 static int refuse_late_pages(struct error *err)
 {
-    return err_set(err, ERR_PEER, "pages behind the main stream's last flush, expected none");
+    return err_set(err, ERR_PEER, "pages after the main stream's last flush, expected none");
 }
 
 /*

@@ -110,7 +110,7 @@ def migrate(way, style, n, late, *refused):
 def all_of(way):
     for style in way.styles:
         for n in way.channels:
-            late = f"channel {n - 1}: pages behind the main stream's last flush, expected none"
+            late = f"channel {n - 1}: pages after the main stream's last flush, expected none"
             for label, data in (LATE | HARMLESS).items():
                 try:
                     migrate(way, style, n, data, *([late] if label in LATE else []))

@@ -503,7 +503,7 @@ static void pages_behind_the_last_flush(void **state)
     while (atomic_load(&stats->normal) < 2) /* the second page has been taken in */
         ;
     check_refused("finish", recv_pool_finish(w.pool, &err), &err, ERR_PEER,
-                  "channel 0: pages behind the main stream's last flush");
+                  "channel 0: pages after the main stream's last flush");
     channel_group_fail(&w.group, &err);
     finish();
 }
@@ -560,7 +560,7 @@ static void what_had_come_by_the_end_is_read(void **state)
         if (hangs_up)
             hang_up(n - 1);
         int rc = recv_pool_finish(w.pool, &err);
-        snprintf(late, sizeof(late), "channel %zu: pages behind the main stream's last flush",
+        snprintf(late, sizeof(late), "channel %zu: pages after the main stream's last flush",
                  n - 1);
         if (c->refused)
             check_refused(c->label, rc, &err, ERR_PEER, late);
@@ -595,7 +595,7 @@ static void what_has_begun_to_come_is_waited_for(void **state)
         send_wire(0, &head);
         pthread_create(&thread, NULL, send_the_rest, &rest);
         check_refused("begun", recv_pool_finish(w.pool, &err), &err, ERR_PEER,
-                      "channel 0: pages behind the main stream's last flush");
+                      "channel 0: pages after the main stream's last flush");
         pthread_join(thread, NULL);
         channel_group_fail(&w.group, &err);
         finish();
