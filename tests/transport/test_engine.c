@@ -53,8 +53,8 @@ static void tcp_pair(int ret[static 2])
     close(listening);
 }
 
-/* False, with the reason in errno, where this kernel has no such loopback. */
-static bool vsock_pair(int ret[static 2])
+/* False, with the reason in errno: this kernel has no such loopback, or a signal came. */
+static bool try_vsock_pair(int ret[static 2])
 {
     struct sockaddr_vm sa = {
         .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_LOCAL, .svm_port = VMADDR_PORT_ANY};
@@ -63,22 +63,30 @@ static bool vsock_pair(int ret[static 2])
     AUTO_FD int dialled = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (bind(listening, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(listening, 1) < 0 ||
-        getsockname(listening, (struct sockaddr *)&sa, &len) < 0)
+        getsockname(listening, (struct sockaddr *)&sa, &len) < 0 ||
+        connect(dialled, (struct sockaddr *)&sa, sizeof(sa)) < 0)
         return false;
-    while (connect(dialled, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
-        if (errno != EINTR) /* a ring that is being closed interrupts */
-            return false;
-    }
     ret[0] = fd_take(&dialled);
     ret[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
-    CHECK(ret[1] >= 0, "accept");
+    CHECK(ret[1] >= 0, "accept: %s", strerror(errno));
+    return true;
+}
+
+/* A ring that is being closed interrupts a connect, and vsock gives that connection up, while the
+ * listener may keep its half: both sockets start again. */
+static bool vsock_pair(int ret[static 2])
+{
+    while (!try_vsock_pair(ret)) {
+        if (errno != EINTR)
+            return false;
+    }
     return true;
 }
 
 static void connected(const struct way *way, int ret[static 2])
 {
     if (way->vsock)
-        CHECK(vsock_pair(ret), "a vsock connection to ourselves");
+        CHECK(vsock_pair(ret), "a vsock connection to ourselves: %s", strerror(errno));
     else if (way->zero_copy)
         tcp_pair(ret);
     else
