@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "migration/settings.h"
+#include "settings/settings.h"
 
 /* Texts in the settings point into the JSON and live as long as it. One text is made from a list:
  * it is *ret_words, which the caller frees after the settings; NULL if no text was needed. */

@@ -16,10 +16,10 @@
 
 #include "base/uuid.h"
 #include "migration/dirty_rate.h"
-#include "migration/gate.h"
 #include "migration/machine.h"
 #include "migration/ram_set.h"
 #include "migration/stats.h"
+#include "settings/gate.h"
 #include "transport/engine.h"
 
 struct vm;

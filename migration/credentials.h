@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "migration/settings.h"
+#include "settings/settings.h"
 #include "tls/tls_creds.h"
 #include "transport/address.h"
 

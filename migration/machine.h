@@ -1,6 +1,7 @@
 /*
  * migration/machine.h: what a migration needs from a VM, and what a destination needs from the
- * place where a VM's memory and devices arrive. Implemented above, in vmm/.
+ * place where a VM's memory and devices arrive. Implemented above, in vmm/ and
+ * capture/.
  */
 #pragma once
 
@@ -12,6 +13,8 @@
 #include "ram/dirty_source.h"
 #include "ram/file_mapping.h"
 #include "stream/configuration.h"
+
+#define RAMJET_MACHINE "ramjet-1.0" /* the type of machines that are not QEMU's */
 
 /* Device sections, byte for byte as in the stream, for code that knows no device. */
 struct device_state {

@@ -1,8 +1,8 @@
 #include "migration/plan.h"
 
 #include "migration/dialect.h"
-#include "migration/gate.h"
 #include "multifd/packet.h"
+#include "settings/gate.h"
 
 /* --- from settings --------------------------------------------------------------------------- */
 

@@ -16,8 +16,8 @@
 #include "migration/live.h"
 #include "migration/observer.h"
 #include "migration/ram_set.h"
-#include "migration/settings.h"
 #include "ram/ram_save.h"
+#include "settings/settings.h"
 
 /* --- what a caller wants --------------------------------------------------------------------- */
 

@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-#include "migration/parameters.h"
 #include "ram/block.h"
+#include "settings/parameters.h"
 
 struct ram_set_rules {
     enum migration_mode mode;

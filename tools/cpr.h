@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "migration/parameters.h"
 #include "ram/block.h"
+#include "settings/parameters.h"
 #include "stream/cpr_state.h"
 #include "transport/address.h"
 

@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#include "migration/settings.h"
+#include "settings/settings.h"
 #include "tools/monitor.h"
 
 enum migrate_end { END_FROM, END_TO };

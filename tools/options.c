@@ -6,7 +6,7 @@
 #include "base/cpus.h"
 #include "base/units.h"
 #include "migration/connect.h"
-#include "migration/gate.h"
+#include "settings/gate.h"
 
 #define BOTH (VERB_RECV | VERB_SEND)
 #define OUT  (VERB_SEND | VERB_MIGRATE)

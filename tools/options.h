@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/uuid.h"
-#include "migration/settings.h"
+#include "settings/settings.h"
 #include "transport/address.h"
 #include "transport/engine.h"
 #include "vmm/dirty_kind.h"

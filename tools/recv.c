@@ -3,9 +3,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "migration/gate.h"
+#include "capture/landing.h"
 #include "migration/incoming.h"
 #include "migration/plan.h"
+#include "settings/gate.h"
 #include "tools/interrupt.h"
 #include "tools/line.h"
 #include "tools/options.h"
@@ -14,7 +15,6 @@
 #include "tools/security.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
-#include "vmm/landing.h"
 
 /* Helper threads only if cores are left idle by the channels and by a source on the same host. */
 static unsigned populate_threads(void)

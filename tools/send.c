@@ -3,9 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "migration/gate.h"
 #include "migration/outgoing.h"
 #include "migration/plan.h"
+#include "settings/gate.h"
 #include "tools/interrupt.h"
 #include "tools/options.h"
 #include "tools/output.h"

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "migration/settings.h"
+#include "settings/settings.h"
 #include "tools/options.h"
 #include "tools/remedy.h"
 

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "vmm/machine_image.h"
-#include "vmm/machine_snapshot.h"
+#include "capture/machine_image.h"
+#include "capture/machine_snapshot.h"
 #include "vmm/machine_synth.h"
 
 /* The default mix, like a guest's, within the percentages that the user left free. */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "capture/landing.h"
 #include "control/migrate_commands.h"
 #include "control/qmp_server.h"
 #include "control/vm_commands.h"
@@ -21,7 +22,6 @@
 #include "tools/vm_commands.h"
 #include "tools/vm_memory.h"
 #include "tools/vm_report.h"
-#include "vmm/landing.h"
 #include "vmm/machine_kvm.h"
 #include "vmm/machine_synth_guest.h"
 

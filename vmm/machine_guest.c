@@ -7,7 +7,6 @@
 #include "base/fd.h"
 #include "stream/description.h"
 #include "vmm/guest_memory.h"
-#include "vmm/machine_image.h"
 
 #define GUEST_WAIT_MAX_MS 1000
 

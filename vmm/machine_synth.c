@@ -8,7 +8,6 @@
 #include "base/thread.h"
 #include "stream/description.h"
 #include "vmm/dirty_told.h"
-#include "vmm/machine_image.h"
 
 #define BLOCK_NAME "pc.ram"
 #define TICK_NS    NS_PER_MS

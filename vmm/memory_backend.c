@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "migration/rules.h"
+#include "settings/rules.h"
 
 #define HUGE_STANDARD (UINT64_C(2) << 20)
 

@@ -3,10 +3,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "capture/landing.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/bytes_channel.h"
 #include "tests/support/move.h"
-#include "vmm/landing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {

@@ -8,7 +8,7 @@
 #include "control/address_json.h"
 #include "control/qmp_session.h"
 #include "control/settings_json.h"
-#include "migration/gate.h"
+#include "settings/gate.h"
 #include "tests/fuzz/fuzz.h"
 
 static int run_echo(void *arg, const json_t *arguments, json_t **ret, struct error *err)

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "migration/gate.h"
+#include "settings/gate.h"
 #include "tests/fuzz/fuzz.h"
 
 #define TEXT_MAX 8192

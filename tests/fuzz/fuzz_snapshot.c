@@ -2,10 +2,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "capture/machine_snapshot.h"
 #include "ram/digest.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/bytes_channel.h"
-#include "vmm/machine_snapshot.h"
 
 #define PAGES_MAX 100000
 

@@ -1,11 +1,11 @@
 /* What a caller can get wrong is an error, and defaults are what they are said to be. */
 #include <limits.h>
 
+#include "capture/landing.h"
 #include "migration/incoming.h"
 #include "migration/outgoing.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
-#include "vmm/landing.h"
 #include "vmm/machine_synth.h"
 
 #define BYTES (1 << 20)

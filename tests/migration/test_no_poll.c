@@ -4,10 +4,10 @@
 #include <poll.h>
 #include <stdatomic.h>
 
+#include "capture/landing.h"
 #include "migration/incoming.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
-#include "vmm/landing.h"
 
 static atomic_uint calls;
 

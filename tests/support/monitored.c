@@ -3,11 +3,11 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "capture/landing.h"
 #include "control/migrate_commands.h"
 #include "control/vm_commands.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
-#include "vmm/landing.h"
 
 static const struct cancel never = {.fd = -1};
 

@@ -2,10 +2,10 @@
 
 #include <pthread.h>
 
+#include "capture/landing.h"
 #include "migration/incoming.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
-#include "vmm/landing.h"
 
 struct arrival {
     struct incoming *in;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "capture/landing.h"
 #include "compress/codec.h"
 #include "tests/support/backings.h"
 #include "tests/support/guests.h"
@@ -15,7 +16,6 @@
 #include "tests/support/test.h"
 #include "tests/support/tls_pair.h"
 #include "vmm/dirty_ring.h"
-#include "vmm/landing.h"
 
 #define MIB    (UINT64_C(1) << 20)
 #define MEMORY (24 * MIB)

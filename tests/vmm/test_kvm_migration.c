@@ -1,13 +1,13 @@
 /* Guests under KVM that move: what they find there, and what they say of it. */
 #include <inttypes.h>
 
+#include "capture/landing.h"
 #include "migration/dirty_rate.h"
 #include "tests/support/guests.h"
 #include "tests/support/memory.h"
 #include "tests/support/move.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
-#include "vmm/landing.h"
 
 #define MEMORY (UINT64_C(24) << 20)
 

@@ -4,13 +4,13 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "capture/landing.h"
 #include "stream/description.h"
 #include "tests/support/guests.h"
 #include "tests/support/memory.h"
 #include "tests/support/move.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
-#include "vmm/landing.h"
 #include "vmm/machine_kvm.h"
 
 #define MEMORY  (UINT64_C(8) << 20)

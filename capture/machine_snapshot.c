@@ -1,0 +1,271 @@
+#include "capture/machine_snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "capture/raw_names.h"
+#include "migration/main_stream.h"
+#include "ram/mapped_file.h"
+#include "transport/file.h"
+#include "transport/file_channel.h"
+
+struct snapshot {
+    struct machine base;
+    int *fds; /* of the files that the blocks are in */
+    size_t n_fds;
+};
+
+static void snapshot_free(struct machine *m)
+{
+    struct snapshot *s = (struct snapshot *)m;
+
+    ram_map_done(&m->ram);
+    device_state_done(&m->devices);
+    for (size_t i = 0; i < s->n_fds; i++)
+        fd_close(&s->fds[i]);
+    free(s->fds);
+    free(s);
+}
+
+static const struct machine_ops snapshot_ops = {.free = snapshot_free};
+
+static struct snapshot *snapshot_new(void)
+{
+    struct snapshot *s = calloc(1, sizeof(*s));
+
+    if (s)
+        s->base.ops = &snapshot_ops;
+    return s;
+}
+
+/* Takes ownership of the descriptor, also when it fails. */
+static int keep_fd(struct snapshot *s, int fd, struct error *err)
+{
+    int *fds = reallocarray(s->fds, s->n_fds + 1, sizeof(*fds));
+
+    if (!fds) {
+        fd_close(&fd);
+        return err_sys(err, "memory for a descriptor");
+    }
+    s->fds = fds;
+    s->fds[s->n_fds++] = fd;
+    return 0;
+}
+
+/* --- reading the stream in the file ---------------------------------------------------------- */
+
+static int any_configuration(struct main_stream *ms, struct error *err)
+{
+    (void)ms;
+    (void)err;
+    return 0;
+}
+
+static int only_mapped(struct main_stream *ms, struct error *err)
+{
+    if (!(ms->config.capabilities & STREAM_CAP_MAPPED_RAM))
+        return err_set_with(err, ERR_PEER, REMEDY_WAITING_VM,
+                            "not a mapped-ram snapshot, but a stream: its pages have no places in "
+                            "the file");
+    return 0;
+}
+
+static int list_as_it_is(struct ram_load *load, struct error *err)
+{
+    (void)load;
+    (void)err;
+    return 0;
+}
+
+static int no_barrier(struct ram_load *load, bool word, struct error *err)
+{
+    (void)load;
+    (void)word;
+    (void)err;
+    return 0;
+}
+
+static const struct main_stream_ops mapped_ops = {.configured = only_mapped};
+static const struct main_stream_ops plain_ops = {.configured = any_configuration};
+static const struct ram_load_ops list_ops = {.listed = list_as_it_is, .barrier = no_barrier};
+
+/* Moves what was read into the machine. */
+static void adopt(struct machine *m, struct main_stream *ms)
+{
+    m->config = ms->config;
+    m->config.capabilities = 0; /* they describe the file, not the VM */
+    m->devices = ms->devices;
+    ms->devices = (struct device_state){0};
+}
+
+/* Reads the stream from byte `offset` on. *ms keeps the mapped-ram list; the RAM map goes to the
+ * machine. */
+static int read_stream(struct machine *m, int fd, uint64_t offset, struct main_stream *ms,
+                       struct error *err)
+{
+    struct stream_in in;
+    struct channel *c;
+
+    if (file_channel_open(fd, 0, &c, err) < 0)
+        return -1;
+    int rc = stream_in_init(&in, c, err);
+    if (rc == 0) {
+        stream_in_seek(&in, offset);
+        ms->in = ms->ram.in = &in;
+        ms->ram.map = &m->ram;
+        ms->ram.ops = &list_ops;
+        ms->padded = true;
+        rc = main_stream_read(ms, err);
+    }
+    stream_in_done(&in);
+    channel_free(c);
+    if (rc == 0)
+        adopt(m, ms);
+    return rc;
+}
+
+/* For a block whose memory was left out, with x-ignore-shared: it has to be left out again. */
+static void leave_out(struct ram_block *b)
+{
+    b->shared = b->named = true;
+    b->travel = RAM_TRAVELS; /* the value was the file's; a migration decides anew */
+}
+
+/* --- mapping the pages ----------------------------------------------------------------------- */
+
+static int map_block(struct ram_block *b, int fd, uint64_t offset, struct error *err)
+{
+    void *host =
+        mmap(NULL, b->used_bytes, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, fd, (off_t)offset);
+
+    if (host == MAP_FAILED)
+        return err_sys(err, "RAM block '%s': map %" PRIu64 " MiB", b->name, b->used_bytes >> 20);
+    b->host = host;
+    b->mapped = true;
+    b->fd = fd;
+    b->fd_offset = offset;
+    return 0;
+}
+
+/* Reading the list has checked that all pages are inside the file, as long as it is now: reading
+ * beyond its end would be a SIGBUS. */
+static int map_file(struct machine *m, const struct mapped_file *file, struct error *err)
+{
+    for (size_t i = 0; i < m->ram.n; i++) {
+        struct ram_block *b = &m->ram.blocks[i];
+
+        if (b->travel == RAM_IGNORED)
+            leave_out(b);
+        else if (ram_block_track(b, err) < 0 ||
+                 mapped_file_bitmap(file, i, b, UNQUALIFIED(b->present), err) < 0 ||
+                 map_block(b, file->fd, file->blocks[i].pages_offset, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int open_regular(int dir, const char *path, int *ret_fd, uint64_t *ret_bytes,
+                        struct error *err)
+{
+    AUTO_FD int fd = openat(dir, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_sys(err, "%s", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, ERR_USAGE, "%s: not a regular file", path);
+    *ret_bytes = (uint64_t)st.st_size;
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+static int load_file(struct snapshot *s, const struct address *from, struct error *err)
+{
+    struct main_stream ms = {.ops = &mapped_ops, .ram.from_file = true};
+    int fd;
+
+    if (file_source_open(from, &fd, &ms.ram.file_bytes, err) < 0 || keep_fd(s, fd, err) < 0)
+        return -1;
+    int rc = read_stream(&s->base, fd, from->offset, &ms, err);
+    if (rc == 0) {
+        const struct mapped_file file = {.fd = fd, .direct_fd = -1, .blocks = ms.ram.mapped};
+
+        rc = map_file(&s->base, &file, err);
+    }
+    main_stream_done(&ms);
+    return rc < 0 ? err_in(err, "%s", from->file) : 0;
+}
+
+int machine_snapshot_file(const struct address *from, struct machine **ret, struct error *err)
+{
+    struct snapshot *s = snapshot_new();
+
+    if (!s)
+        return err_sys(err, "memory for a snapshot");
+    if (load_file(s, from, err) < 0) {
+        snapshot_free(&s->base);
+        return -1;
+    }
+    *ret = &s->base;
+    return 0;
+}
+
+static int map_raw_block(struct snapshot *s, int dir, bool may_lack, struct ram_block *b,
+                         struct error *err)
+{
+    char name[RAW_NAME_MAX];
+    uint64_t bytes;
+    int fd;
+
+    raw_block_name(b->name, name);
+    if (open_regular(dir, name, &fd, &bytes, err) < 0) {
+        if (!may_lack || err->sys != ENOENT)
+            return -1;
+        leave_out(b);
+        return 0;
+    }
+    if (keep_fd(s, fd, err) < 0)
+        return -1;
+    if (bytes != b->used_bytes)
+        return err_set(err, ERR_PEER, "%s: %" PRIu64 " bytes, expected %" PRIu64, name, bytes,
+                       b->used_bytes);
+    return map_block(b, fd, 0, err);
+}
+
+static int load_raw(struct snapshot *s, const char *path, struct error *err)
+{
+    struct main_stream ms = {.ops = &plain_ops};
+    AUTO_FD int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), stream = -1;
+    uint64_t bytes;
+
+    if (dir < 0)
+        return err_sys(err, "open");
+    if (open_regular(dir, RAW_STREAM, &stream, &bytes, err) < 0)
+        return -1;
+    int rc = read_stream(&s->base, stream, 0, &ms, err);
+    bool may_lack = ms.config.capabilities & STREAM_CAP_X_IGNORE_SHARED;
+    main_stream_done(&ms);
+    for (size_t i = 0; rc == 0 && i < s->base.ram.n; i++)
+        rc = map_raw_block(s, dir, may_lack, &s->base.ram.blocks[i], err);
+    return rc;
+}
+
+int machine_snapshot_raw(const char *path, struct machine **ret, struct error *err)
+{
+    struct snapshot *s = snapshot_new();
+
+    if (!s)
+        return err_sys(err, "memory for a snapshot");
+    if (load_raw(s, path, err) < 0) {
+        snapshot_free(&s->base);
+        return err_in(err, "%s", path);
+    }
+    *ret = &s->base;
+    return 0;
+}
