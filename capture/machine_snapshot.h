@@ -14,5 +14,5 @@
  */
 MUST_USE int machine_snapshot_file(const struct address *from, struct machine **ret,
                                    struct error *err);
-/* A directory that landing_raw made. The same holds for a block that has no file there. */
+/* A directory that target_raw made. The same holds for a block that has no file there. */
 MUST_USE int machine_snapshot_raw(const char *path, struct machine **ret, struct error *err);

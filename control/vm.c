@@ -8,17 +8,17 @@
 #include "base/thread.h"
 #include "control/remedy.h"
 #include "migration/credentials.h"
-#include "migration/incoming.h"
-#include "migration/outgoing.h"
+#include "migration/destination.h"
 #include "migration/plan.h"
+#include "migration/source.h"
 
 /* A migration, outgoing or incoming, and its thread. */
 struct job {
     /* Set before the thread starts. */
     struct vm *vm;
-    struct outgoing *outgoing; /* one of these two; the other is NULL */
-    struct incoming *incoming;
-    struct landing *landing;
+    struct source *outgoing; /* one of these two; the other is NULL */
+    struct destination *incoming;
+    struct target *target;
     struct tls_creds *tls;
     bool exit_on_error;
     struct thread thread;
@@ -175,7 +175,7 @@ static void let_run(struct vm *vm)
  * the same memory. */
 static int take_back(struct vm *vm, struct error *err)
 {
-    return machine_claim(vm->config.machine, err);
+    return machine_activate(vm->config.machine, err);
 }
 
 int vm_cont(struct vm *vm, struct error *err)
@@ -221,28 +221,28 @@ static void job_cancel(struct vm *vm, struct job *const *which)
     if (!job)
         return;
     if (job->outgoing)
-        outgoing_cancel(job->outgoing);
+        source_cancel(job->outgoing);
     else
-        incoming_cancel(job->incoming);
+        destination_cancel(job->incoming);
     give_back(job);
 }
 
 static void job_stats(const struct job *job, struct migration_snapshot *ret)
 {
     if (job->outgoing)
-        outgoing_stats(job->outgoing, ret);
+        source_stats(job->outgoing, ret);
     else
-        incoming_stats(job->incoming, ret);
+        destination_stats(job->incoming, ret);
 }
 
 static void free_engine(struct job *job)
 {
-    outgoing_free(job->outgoing);
-    incoming_free(job->incoming);
-    landing_free(job->landing);
+    source_free(job->outgoing);
+    destination_free(job->incoming);
+    target_free(job->target);
     job->outgoing = NULL;
     job->incoming = NULL;
-    job->landing = NULL;
+    job->target = NULL;
 }
 
 /* Only before its thread starts or after the join, while nobody has borrowed it. NULL is fine. */
@@ -449,8 +449,8 @@ static void *out_main(void *arg)
     struct error err;
 
     if (!await_memory(job->vm))
-        outgoing_cancel(job->outgoing);
-    int rc = outgoing_run(job->outgoing, &err);
+        source_cancel(job->outgoing);
+    int rc = source_run(job->outgoing, &err);
 
     job_end(job, rc, &err);
     return NULL;
@@ -498,14 +498,14 @@ static int out_prepare(struct vm *vm, struct job *job, const struct address *to,
 {
     bool replaces = settings_number(&vm->settings, PARAM_MODE) == MODE_CPR_EXEC;
     struct machine *m = vm->config.machine;
-    struct outgoing_config config;
+    struct source_config config;
 
     if (replaces && !vm->config.replace)
         return err_set(err, ERR_USAGE, "mode cpr-exec: this program cannot be replaced");
     if (replaces && check_stays(&m->ram, err) < 0)
         return -1;
-    outgoing_config_init(&config);
-    outgoing_configure(&vm->settings, &config);
+    source_config_init(&config);
+    source_configure(&vm->settings, &config);
     configure_connections(vm, job, to, &config.connect);
     config.uuid = vm->uuid;
     config.observer = (struct migration_observer){
@@ -517,7 +517,7 @@ static int out_prepare(struct vm *vm, struct job *job, const struct address *to,
     config.replace_arg = job;
     m->config.uuid = vm->uuid;
     m->config.has_uuid = settings_on(&vm->settings, CAP_VALIDATE_UUID) && uuid_is_set(&vm->uuid);
-    return outgoing_new(&config, m, &job->outgoing, err);
+    return source_new(&config, m, &job->outgoing, err);
 }
 
 int vm_migrate(struct vm *vm, const struct address *to, const struct address *cpr, uint64_t world,
@@ -562,7 +562,7 @@ int vm_continue(struct vm *vm, struct error *err)
 
     if (!job)
         return err_set(err, ERR_USAGE, "no migration runs");
-    int rc = outgoing_continue(job->outgoing, err);
+    int rc = source_continue(job->outgoing, err);
     give_back(job);
     return rc;
 }
@@ -572,7 +572,7 @@ int vm_continue(struct vm *vm, struct error *err)
 /* The guest is here: it runs, unless its user paused it, here or at the source. */
 static void arrive(struct vm *vm)
 {
-    vm->paused = machine_is_held(vm->config.machine, MACHINE_PAUSED);
+    vm->paused = machine_is_paused_for(vm->config.machine, MACHINE_PAUSED);
     vm->waiting = vm->moving = false;
     vm->started = true;
     machine_resume(vm->config.machine, MACHINE_MOVING);
@@ -612,7 +612,7 @@ static void in_status(void *arg, enum migration_status status)
     job->status = status;
     if (status == MIGRATION_COMPLETED && !job->landed)
         arrive(vm);
-    if (status == MIGRATION_FAILED && vm->config.attended && incoming_holds_guest(job->incoming))
+    if (status == MIGRATION_FAILED && vm->config.attended && destination_holds_guest(job->incoming))
         hold_back(job);
     if (status != MIGRATION_SETUP)
         tell_status(vm, status);
@@ -661,12 +661,12 @@ static void *in_main(void *arg)
 {
     struct job *job = arg;
     struct error err;
-    int rc = incoming_listen(job->incoming, &err);
+    int rc = destination_listen(job->incoming, &err);
 
     if (rc == 0)
         in_listens(job);
     if (rc == 0 || !in_refused(job, &err))
-        rc = incoming_run(job->incoming, &err);
+        rc = destination_run(job->incoming, &err);
     job_end(job, rc, &err);
     return NULL;
 }
@@ -700,15 +700,15 @@ static int await_listening(struct vm *vm, struct job *job, uint64_t patience_ms,
 static int in_prepare(struct vm *vm, struct job *job, const struct address *at, struct error *err)
 {
     const struct settings *s = &vm->settings;
-    struct incoming_config config;
+    struct destination_config config;
     struct ram_set_rules ram;
 
-    incoming_config_init(&config);
+    destination_config_init(&config);
     configure_connections(vm, job, at, &config.connect);
-    incoming_configure(s, &config);
+    destination_configure(s, &config);
     config.open_capabilities =
         vm->config.open_capabilities |
-        (settings_said_capability(s, CAP_MAPPED_RAM) ? 0 : STREAM_CAP_MAPPED_RAM);
+        (settings_explicit_capability(s, CAP_MAPPED_RAM) ? 0 : STREAM_CAP_MAPPED_RAM);
     config.machine = vm->config.machine->config.machine;
     config.uuid = uuid_is_set(&vm->uuid) ? &vm->uuid : NULL;
     config.uuid_may_lack = config.main_any_time = true;
@@ -719,9 +719,9 @@ static int in_prepare(struct vm *vm, struct job *job, const struct address *at, 
     config.observer = (struct migration_observer){
         .status = in_status, .guest = in_guest, .refused = in_turned_away, .arg = job};
     ram_set_rules_of(s, &ram);
-    if (vm->config.land(vm->config.arg, &ram, &job->landing, err) < 0)
+    if (vm->config.land(vm->config.arg, &ram, &job->target, err) < 0)
         return -1;
-    return incoming_new(&config, job->landing, &job->incoming, err);
+    return destination_new(&config, job->target, &job->incoming, err);
 }
 
 int vm_incoming(struct vm *vm, const struct address *at, uint64_t world, bool exit_on_error,
@@ -779,7 +779,7 @@ void vm_listening(struct vm *vm, char ret[static VM_ADDRESS_LEN])
     bool listens = job->listens;
     pthread_mutex_unlock(&vm->lock);
     if (listens)
-        strncat(ret, incoming_address(job->incoming), VM_ADDRESS_LEN - 1);
+        strncat(ret, destination_address(job->incoming), VM_ADDRESS_LEN - 1);
     give_back(job);
 }
 
@@ -793,7 +793,7 @@ int vm_settings(struct vm *vm, struct settings *ret, struct error *err)
     return rc;
 }
 
-static int let_in(struct vm *vm, const struct settings *change, struct outgoing_live *ret_live,
+static int let_in(struct vm *vm, const struct settings *change, struct runtime_parameters *ret_live,
                   struct error *err)
 {
     struct settings want = vm->settings, owned;
@@ -804,13 +804,13 @@ static int let_in(struct vm *vm, const struct settings *change, struct outgoing_
         return -1;
     settings_copy_done(&vm->settings);
     vm->settings = owned;
-    outgoing_live_of(&owned, ret_live);
+    runtime_parameters_of(&owned, ret_live);
     return 0;
 }
 
 int vm_set(struct vm *vm, const struct settings *change, struct error *err)
 {
-    struct outgoing_live live;
+    struct runtime_parameters live;
 
     pthread_mutex_lock(&vm->lock);
     settle(vm, &vm->out);
@@ -820,7 +820,7 @@ int vm_set(struct vm *vm, const struct settings *change, struct error *err)
     struct job *job = rc == 0 ? borrow(vm, &vm->out) : NULL;
     if (!job)
         return rc;
-    outgoing_update(job->outgoing, &live);
+    source_update(job->outgoing, &live);
     give_back(job);
     return 0;
 }

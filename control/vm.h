@@ -27,17 +27,17 @@ struct vm;
 struct vm_config {
     const char *name;        /* NULL: none */
     const struct uuid *uuid; /* NULL: none; copied */
-    /* Outlives the VM. Between vm_new() and vm_free() only the VM, its migrations and the landing
+    /* Outlives the VM. Between vm_new() and vm_free() only the VM, its migrations and the target
      * may stop and resume it. */
     struct machine *machine;
     bool waiting; /* for a migration: nothing runs until one has come */
     /*
-     * With `waiting`: makes the landing of the next migration; the VM frees it. Called for each
+     * With `waiting`: makes the target of the next migration; the VM frees it. Called for each
      * incoming migration, since another may follow one that failed: memory has to be zero again, or
-     * this has to fail. The landing's commit() may resume MACHINE_MOVING; if not, the VM does soon
+     * this has to fail. The target's commit() may resume MACHINE_MOVING; if not, the VM does soon
      * after. Called with a lock held: it must not call the VM.
      */
-    int (*land)(void *arg, const struct ram_set_rules *rules, struct landing **ret,
+    int (*land)(void *arg, const struct ram_set_rules *rules, struct target **ret,
                 struct error *err);
     /*
      * For a migration in mode cpr-exec, when all is written and the guest is paused: replaces this

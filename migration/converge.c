@@ -58,7 +58,7 @@ void converge_end(struct converge *c)
 
 /* --- deciding -------------------------------------------------------------------------------- */
 
-static double allowed_bytes(const struct converge *c, const struct outgoing_live *live)
+static double allowed_bytes(const struct converge *c, const struct runtime_parameters *live)
 {
     return (double)c->sent_bytes * live->throttle_trigger_percent / 100;
 }
@@ -68,7 +68,7 @@ static double allowed_bytes(const struct converge *c, const struct outgoing_live
  * writes go with its time, no more than this has to be taken. At least one percent, or this would
  * never end.
  */
-static unsigned needed_percent(const struct converge *c, const struct outgoing_live *live)
+static unsigned needed_percent(const struct converge *c, const struct runtime_parameters *live)
 {
     double left = 100 - c->percent;
     double needed = left - left * allowed_bytes(c, live) / (double)c->written_bytes;
@@ -76,7 +76,7 @@ static unsigned needed_percent(const struct converge *c, const struct outgoing_l
     return needed > 1 ? (unsigned)needed : 1;
 }
 
-static unsigned next_percent(const struct converge *c, const struct outgoing_live *live)
+static unsigned next_percent(const struct converge *c, const struct runtime_parameters *live)
 {
     unsigned step = live->throttle_increment_percent;
 
@@ -87,7 +87,7 @@ static unsigned next_percent(const struct converge *c, const struct outgoing_liv
     return MIN(c->percent + step, live->throttle_max_percent);
 }
 
-static void slow_down(struct converge *c, const struct outgoing_live *live)
+static void slow_down(struct converge *c, const struct runtime_parameters *live)
 {
     if (c->by == CONVERGE_THROTTLE)
         throttle(c, next_percent(c, live));
@@ -96,7 +96,7 @@ static void slow_down(struct converge *c, const struct outgoing_live *live)
 }
 
 /* Adapts what is in force to the settings, which may have changed. */
-static void follow(struct converge *c, const struct outgoing_live *live)
+static void follow(struct converge *c, const struct runtime_parameters *live)
 {
     if (c->percent)
         throttle(c, MIN(c->percent, live->throttle_max_percent));
@@ -104,8 +104,8 @@ static void follow(struct converge *c, const struct outgoing_live *live)
         limit(c, live->vcpu_dirty_bytes_per_s);
 }
 
-void converge_round(struct converge *c, const struct outgoing_live *live, uint64_t written_bytes,
-                    uint64_t sent_bytes, uint64_t ns)
+void converge_round(struct converge *c, const struct runtime_parameters *live,
+                    uint64_t written_bytes, uint64_t sent_bytes, uint64_t ns)
 {
     if (c->by == CONVERGE_NOT)
         return;

@@ -8,12 +8,12 @@
  */
 #pragma once
 
-#include "migration/live.h"
 #include "migration/machine.h"
+#include "migration/runtime_parameters.h"
 
 enum converge_by { CONVERGE_NOT, CONVERGE_THROTTLE, CONVERGE_LIMIT };
 
-/* Used only by the thread in outgoing_run(). */
+/* Used only by the thread in source_run(). */
 struct converge {
     enum converge_by by;
     struct machine *machine;
@@ -32,7 +32,7 @@ MUST_USE int converge_init(struct converge *c, enum converge_by by, struct machi
  * Call it after each round, with what the guest wrote anew meanwhile, what was sent, and how long
  * that took. Slows the guest down if need be, by the settings as they are now.
  */
-void converge_round(struct converge *c, const struct outgoing_live *live, uint64_t written_bytes,
-                    uint64_t sent_bytes, uint64_t ns);
+void converge_round(struct converge *c, const struct runtime_parameters *live,
+                    uint64_t written_bytes, uint64_t sent_bytes, uint64_t ns);
 /* Gives the guest all its time back. A second call does nothing. */
 void converge_end(struct converge *c);

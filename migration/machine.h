@@ -27,7 +27,7 @@ void device_state_done(struct device_state *d);
 struct machine;
 
 /* The reasons why a guest is paused. It runs when there is none. */
-enum machine_hold {
+enum pause_reason {
     MACHINE_PAUSED = 1 << 0, /* its user has paused it */
     MACHINE_MOVING = 1 << 1, /* a migration has stopped it, or it has not arrived yet */
 };
@@ -37,11 +37,11 @@ enum machine_hold {
 struct machine_ops {
     /* The guest is paused when this returns, whatever other reasons there are. NULL: it is always
      * paused. */
-    int (*stop)(struct machine *m, enum machine_hold why, struct error *err);
+    int (*stop)(struct machine *m, enum pause_reason why, struct error *err);
     /* Removes a reason; nothing happens where it was not there. NULL as above. */
-    void (*resume)(struct machine *m, enum machine_hold why);
+    void (*resume)(struct machine *m, enum pause_reason why);
     /* Whether the guest is paused for this reason; any thread. NULL: it never is. */
-    bool (*is_held)(struct machine *m, enum machine_hold why);
+    bool (*is_paused_for)(struct machine *m, enum pause_reason why);
     /* The guest is paused: brings `devices` up to date. NULL: they never change. */
     int (*save)(struct machine *m, struct error *err);
     /* The guest is paused, and its memory is in place: takes over the state in `devices`, which may
@@ -50,10 +50,10 @@ struct machine_ops {
     int (*load)(struct machine *m, const struct device_state *devices, struct error *err);
     /* Memory that can be opened by a file's name belongs to one guest at a time. The guest is
      * paused: gives such memory up to a guest elsewhere. NULL: it has no such memory. */
-    void (*yield)(struct machine *m);
+    void (*deactivate)(struct machine *m);
     /* Takes such memory, or takes it back, before the guest runs. Fails where another guest has it.
      * NULL as above; a second call does no harm. */
-    int (*claim)(struct machine *m, struct error *err);
+    int (*activate)(struct machine *m, struct error *err);
     /* Takes this share of all vCPUs' time, 0 to 99 percent. NULL: this guest cannot be slowed
      * down. */
     void (*throttle)(struct machine *m, unsigned percent);
@@ -69,53 +69,53 @@ struct machine {
     struct ram_map ram;         /* every block with its host memory */
     struct dirty_source *dirty; /* NULL: no page changes */
     struct device_state devices;
-    bool filled; /* a landing has begun to fill it: another would not find its memory zero */
+    bool filled; /* a target has begun to fill it: another would not find its memory zero */
 };
 
 /* Each calls the op of its name, if there is one. */
-MUST_USE int machine_stop(struct machine *m, enum machine_hold why, struct error *err);
-void machine_resume(struct machine *m, enum machine_hold why);
-bool machine_is_held(struct machine *m, enum machine_hold why);
-void machine_yield(struct machine *m);
-MUST_USE int machine_claim(struct machine *m, struct error *err);
+MUST_USE int machine_stop(struct machine *m, enum pause_reason why, struct error *err);
+void machine_resume(struct machine *m, enum pause_reason why);
+bool machine_is_paused_for(struct machine *m, enum pause_reason why);
+void machine_deactivate(struct machine *m);
+MUST_USE int machine_activate(struct machine *m, struct error *err);
 /* NULL is fine. */
 void machine_free(struct machine *m);
 
-struct landing;
+struct target;
 
-/* Called by the thread in incoming_run(), in this order. */
-struct landing_ops {
+/* Called by the thread in destination_run(), in this order. */
+struct target_ops {
     /* The block list is complete: gives every block its memory or its store. `config` and the early
      * devices are known; a UUID may still be added to `config`. */
-    int (*listed)(struct landing *l, const struct configuration *config,
+    int (*listed)(struct target *l, const struct configuration *config,
                   const struct device_state *devices, struct ram_map *ram, struct error *err);
     /* Everything has come and has been checked: does all that can fail or take long. `ram` is still
      * valid. NULL: there is nothing to do. */
-    int (*prepare)(struct landing *l, const struct configuration *config, const struct ram_map *ram,
+    int (*prepare)(struct target *l, const struct configuration *config, const struct ram_map *ram,
                    const struct device_state *devices, struct error *err);
     /* Gives the result its final name, or lets the guest run. NULL as above. */
-    int (*commit)(struct landing *l, struct error *err);
+    int (*commit)(struct target *l, struct error *err);
     /* After prepare(), where nobody can say whether the source goes on: what is here must neither
      * be lost nor run. NULL: it stays by itself. */
-    int (*keep)(struct landing *l, struct error *err);
+    int (*keep)(struct target *l, struct error *err);
     /* After commit(), while the guest runs: memory that is still mapped from a file becomes the
      * guest's own. A cancel ends this, with ERR_CANCELLED. NULL: listed() makes no block
      * replaceable. */
-    int (*take_over)(struct landing *l, struct file_mapping *mapping, const struct cancel *cancel,
+    int (*take_over)(struct target *l, struct file_mapping *mapping, const struct cancel *cancel,
                      struct error *err);
     /* Where there was no commit(): leaves nothing behind. */
-    void (*free)(struct landing *l);
+    void (*free)(struct target *l);
 };
 
 /* A destination. */
-struct landing {
-    const struct landing_ops *ops;
+struct target {
+    const struct target_ops *ops;
 };
 
 /* Each calls the op of its name, if there is one. */
-MUST_USE int landing_prepare(struct landing *l, const struct configuration *config,
-                             const struct ram_map *ram, const struct device_state *devices,
-                             struct error *err);
-MUST_USE int landing_commit(struct landing *l, struct error *err);
+MUST_USE int target_prepare(struct target *l, const struct configuration *config,
+                            const struct ram_map *ram, const struct device_state *devices,
+                            struct error *err);
+MUST_USE int target_commit(struct target *l, struct error *err);
 /* NULL is fine. */
-void landing_free(struct landing *l);
+void target_free(struct target *l);

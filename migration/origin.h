@@ -6,13 +6,13 @@
 
 #include <stdbool.h>
 
-#include "migration/arrivals.h"
+#include "migration/acceptor.h"
 #include "migration/main_stream.h"
 #include "ram/file_mapping.h"
 
 struct origin;
 
-/* Called by the thread in incoming_run(), unless they say otherwise. */
+/* Called by the thread in destination_run(), unless they say otherwise. */
 struct origin_ops {
     bool has_peer;         /* there is a source, which can be answered */
     const char *main_name; /* put before errors of main; NULL: nothing is */
@@ -51,7 +51,7 @@ struct origin {
 };
 
 /* For both, what the configuration points to must outlive the origin. */
-MUST_USE int origin_listener_new(const struct arrivals_config *config, struct origin **ret,
+MUST_USE int origin_listener_new(const struct acceptor_config *config, struct origin **ret,
                                  struct error *err);
 
 struct origin_file_config {

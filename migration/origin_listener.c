@@ -5,32 +5,32 @@
 
 struct origin_listener {
     struct origin base;
-    struct arrivals_config config;
-    struct arrivals *arrivals; /* NULL: it does not listen yet */
+    struct acceptor_config config;
+    struct acceptor *acceptor; /* NULL: it does not listen yet */
 };
 
-static struct arrivals *arrivals_of(const struct origin *o)
+static struct acceptor *acceptor_of(const struct origin *o)
 {
-    return CONTAINER_OF(o, const struct origin_listener, base)->arrivals;
+    return CONTAINER_OF(o, const struct origin_listener, base)->acceptor;
 }
 
 static int listener_open(struct origin *o, struct error *err)
 {
     struct origin_listener *l = CONTAINER_OF(o, struct origin_listener, base);
 
-    return arrivals_new(&l->config, &l->arrivals, err);
+    return acceptor_new(&l->config, &l->acceptor, err);
 }
 
 static const char *listener_address(const struct origin *o)
 {
-    return arrivals_address(arrivals_of(o));
+    return acceptor_address(acceptor_of(o));
 }
 
 static int listener_await_main(struct origin *o, struct channel **ret, struct error *err)
 {
-    if (arrivals_start(arrivals_of(o), err) < 0)
+    if (acceptor_start(acceptor_of(o), err) < 0)
         return -1;
-    return arrivals_await_main(arrivals_of(o), ret, err);
+    return acceptor_await_main(acceptor_of(o), ret, err);
 }
 
 /* The magic by which main was recognised is the stream's first field: puts it back. */
@@ -46,28 +46,28 @@ static void listener_begin(struct origin *o, struct main_stream *ms)
 
 static int listener_settle(struct origin *o, struct error *err)
 {
-    return arrivals_settle(arrivals_of(o), err);
+    return acceptor_settle(acceptor_of(o), err);
 }
 
 static void listener_proven(struct origin *o)
 {
-    arrivals_proven(arrivals_of(o));
+    acceptor_proven(acceptor_of(o));
 }
 
 static int listener_check_complete(struct origin *o, bool expected, struct error *err)
 {
-    return arrivals_check_complete(arrivals_of(o), expected, err);
+    return acceptor_check_complete(acceptor_of(o), expected, err);
 }
 
 static void listener_end(struct origin *o)
 {
-    if (arrivals_of(o))
-        arrivals_end(arrivals_of(o));
+    if (acceptor_of(o))
+        acceptor_end(acceptor_of(o));
 }
 
 static void listener_free(struct origin *o)
 {
-    arrivals_free(arrivals_of(o));
+    acceptor_free(acceptor_of(o));
     free(CONTAINER_OF(o, struct origin_listener, base));
 }
 
@@ -85,7 +85,7 @@ static const struct origin_ops listener_ops = {
     .free = listener_free,
 };
 
-int origin_listener_new(const struct arrivals_config *config, struct origin **ret,
+int origin_listener_new(const struct acceptor_config *config, struct origin **ret,
                         struct error *err)
 {
     struct origin_listener *l = calloc(1, sizeof(*l));

@@ -14,11 +14,11 @@ static unsigned percent(const struct settings *s, enum parameter id)
     return (unsigned)settings_number(s, id);
 }
 
-void outgoing_live_of(const struct settings *s, struct outgoing_live *ret)
+void runtime_parameters_of(const struct settings *s, struct runtime_parameters *ret)
 {
     uint64_t dirty_mb = settings_number(s, PARAM_VCPU_DIRTY_LIMIT);
 
-    *ret = (struct outgoing_live){
+    *ret = (struct runtime_parameters){
         .max_bytes_per_s = settings_number(s, PARAM_MAX_BANDWIDTH),
         .downtime_limit_ms = settings_number(s, PARAM_DOWNTIME_LIMIT),
         .switchover_bytes_per_s = settings_number(s, PARAM_AVAIL_SWITCHOVER_BANDWIDTH),
@@ -45,7 +45,7 @@ uint32_t stream_capabilities_of(const struct settings *s)
            (settings_on(s, CAP_MAPPED_RAM) ? STREAM_CAP_MAPPED_RAM : 0);
 }
 
-void outgoing_configure(const struct settings *s, struct outgoing_config *ret)
+void source_configure(const struct settings *s, struct source_config *ret)
 {
     ret->connect.zero_copy = settings_on(s, CAP_ZERO_COPY_SEND);
     ret->n_channels = settings_channels(s);
@@ -62,14 +62,14 @@ void outgoing_configure(const struct settings *s, struct outgoing_config *ret)
     ret->pause_before_switchover = settings_on(s, CAP_PAUSE_BEFORE_SWITCHOVER);
     ret->auto_converge = settings_on(s, CAP_AUTO_CONVERGE);
     ret->dirty_limit = settings_on(s, CAP_DIRTY_LIMIT);
-    outgoing_live_of(s, &ret->live);
+    runtime_parameters_of(s, &ret->live);
 }
 
-void incoming_configure(const struct settings *s, struct incoming_config *ret)
+void destination_configure(const struct settings *s, struct destination_config *ret)
 {
-    bool channels_said =
-        settings_said_capability(s, CAP_MULTIFD) || settings_said(s, PARAM_MULTIFD_CHANNELS);
-    bool method_said = settings_said(s, PARAM_MULTIFD_COMPRESSION);
+    bool channels_said = settings_explicit_capability(s, CAP_MULTIFD) ||
+                         settings_explicit(s, PARAM_MULTIFD_CHANNELS);
+    bool method_said = settings_explicit(s, PARAM_MULTIFD_COMPRESSION);
 
     ret->n_channels = channels_said ? (int)settings_channels(s) : -1;
     ret->method = method_said ? (int)settings_number(s, PARAM_MULTIFD_COMPRESSION) : -1;
@@ -82,26 +82,27 @@ void incoming_configure(const struct settings *s, struct incoming_config *ret)
 /* Threads that read a mapped-ram file where multifd does not set a number. */
 #define FILE_THREADS 4
 
-void outgoing_config_init(struct outgoing_config *ret)
+void source_config_init(struct source_config *ret)
 {
     struct settings standard;
 
-    *ret = (struct outgoing_config){0};
+    *ret = (struct source_config){0};
     connect_config_init(&ret->connect);
     settings_init(&standard);
-    outgoing_configure(&standard, ret);
+    source_configure(&standard, ret);
 }
 
-void incoming_config_init(struct incoming_config *ret)
+void destination_config_init(struct destination_config *ret)
 {
-    *ret = (struct incoming_config){.n_channels = -1, .method = -1, .file_threads = FILE_THREADS};
+    *ret =
+        (struct destination_config){.n_channels = -1, .method = -1, .file_threads = FILE_THREADS};
     connect_config_init(&ret->connect);
 }
 
 /* --- what must not be ------------------------------------------------------------------------ */
 
 /* What the config says, as capabilities and facts for the rules. */
-static uint64_t facts_of(const struct outgoing_config *c)
+static uint64_t facts_of(const struct source_config *c)
 {
     const struct {
         unsigned bit; /* enum capability or enum fact */
@@ -132,7 +133,7 @@ static uint64_t facts_of(const struct outgoing_config *c)
     return have;
 }
 
-static int check(const struct outgoing_config *c, struct error *err)
+static int check(const struct source_config *c, struct error *err)
 {
     const struct rule *rule =
         rules_ask(AT_CAPABILITIES | AT_PARAMETERS | AT_MIGRATE, facts_of(c), 0);
@@ -146,7 +147,7 @@ static int check(const struct outgoing_config *c, struct error *err)
 
 /* --- what follows ---------------------------------------------------------------------------- */
 
-static enum plan_pages pages_of(const struct outgoing_config *c)
+static enum plan_pages pages_of(const struct source_config *c)
 {
     if (c->mapped_ram)
         return PAGES_IN_PLACE;
@@ -162,14 +163,14 @@ static enum ram_flush flush_of(enum plan_pages pages, const struct dialect *dial
     return dialect->flush_word ? RAM_FLUSH_WORD : RAM_FLUSH_SECTION;
 }
 
-static enum converge_by slowed_by(const struct outgoing_config *c)
+static enum converge_by slowed_by(const struct source_config *c)
 {
     if (c->dirty_limit)
         return CONVERGE_LIMIT;
     return c->auto_converge ? CONVERGE_THROTTLE : CONVERGE_NOT;
 }
 
-int plan_make(const struct outgoing_config *config, const char *machine, struct plan *ret,
+int plan_make(const struct source_config *config, const char *machine, struct plan *ret,
               struct error *err)
 {
     const struct dialect *dialect = dialect_of(machine);

@@ -13,15 +13,15 @@
 #include "compress/codec.h"
 #include "migration/connect.h"
 #include "migration/converge.h"
-#include "migration/live.h"
 #include "migration/observer.h"
 #include "migration/ram_set.h"
+#include "migration/runtime_parameters.h"
 #include "ram/ram_save.h"
 #include "settings/settings.h"
 
 /* --- what a caller wants --------------------------------------------------------------------- */
 
-struct outgoing_config {
+struct source_config {
     struct connect_config connect;
     unsigned n_channels; /* 0 … 255; 0: main's thread sends the pages */
     enum codec_method method;
@@ -31,11 +31,11 @@ struct outgoing_config {
     struct ram_set_rules ram;        /* which blocks travel */
     bool return_path;                /* ask the destination for its verdict, and wait for it */
     bool switchover_ack;             /* stop the guest only when the destination is ready */
-    bool pause_before_switchover;    /* after the stop, wait for outgoing_continue() */
+    bool pause_before_switchover;    /* after the stop, wait for source_continue() */
     bool auto_converge;              /* take time from a guest that writes too fast */
     bool dirty_limit;                /* limit what each of its vCPUs writes; not with the above */
     const struct cpu_places *places; /* where the channels' threads run; NULL: anywhere */
-    struct outgoing_live live;
+    struct runtime_parameters live;
     bool stop_first; /* the guest is stopped from the start */
     bool hand_over;  /* hand its memory over at `cpr`, before anything else */
     struct address cpr;
@@ -50,7 +50,7 @@ struct outgoing_config {
     struct migration_observer observer;
 };
 
-struct incoming_config {
+struct destination_config {
     struct connect_config connect;   /* the address is where to listen, or the file to read */
     int n_channels;                  /* required, 0 … 255; -1: as many as connect */
     const struct cpu_places *places; /* where the channels' threads run; NULL: anywhere */
@@ -71,9 +71,9 @@ struct incoming_config {
 
 /* Sets a source's defaults; the address is still missing then. Every default is decided here, in
  * connect_config_init(), or in the tables of capabilities and parameters. */
-void outgoing_config_init(struct outgoing_config *ret);
+void source_config_init(struct source_config *ret);
 /* Sets a destination's defaults: it takes whatever comes. */
-void incoming_config_init(struct incoming_config *ret);
+void destination_config_init(struct destination_config *ret);
 
 /* --- from settings, which the gate has let in: gate.h ---------------------------------------- */
 
@@ -81,16 +81,16 @@ void incoming_config_init(struct incoming_config *ret);
 void ram_set_rules_of(const struct settings *s, struct ram_set_rules *ret);
 /* The capabilities that both ends must have on alike: STREAM_CAP_…. */
 uint32_t stream_capabilities_of(const struct settings *s);
-void outgoing_live_of(const struct settings *s, struct outgoing_live *ret);
+void runtime_parameters_of(const struct settings *s, struct runtime_parameters *ret);
 /* Copies all that the settings say. Address, engine, TLS, timeouts, UUID and observer are the
  * caller's: they stay as they were. */
-void outgoing_configure(const struct settings *s, struct outgoing_config *ret);
+void source_configure(const struct settings *s, struct source_config *ret);
 /* The same for a destination. Channels and method that were not set are taken as they come. */
-void incoming_configure(const struct settings *s, struct incoming_config *ret);
+void destination_configure(const struct settings *s, struct destination_config *ret);
 
 /* --- what follows ---------------------------------------------------------------------------- */
 
-/* How pages travel. outgoing_setup.c has a row for each. */
+/* How pages travel. source_setup.c has a row for each. */
 enum plan_pages {
     PAGES_ON_MAIN,     /* records in the main stream */
     PAGES_ON_CHANNELS, /* packets on multifd channels */
@@ -109,7 +109,7 @@ struct plan {
     bool has_peer; /* a destination reads, and may run the guest; false: a file is written */
     bool verdict;  /* the source asks for the destination's verdict, and waits for it */
     bool ack;      /* the guest runs on until the destination has said that it is ready */
-    bool pause;    /* the switch-over waits for outgoing_continue() */
+    bool pause;    /* the switch-over waits for source_continue() */
     bool still;    /* the guest is stopped before the first page */
     enum converge_by slowed; /* how a guest that writes too fast is slowed down */
 };
@@ -118,5 +118,5 @@ struct plan {
  * Makes the plan for a machine of this type. ERR_USAGE where the config breaks a rule of rules.h;
  * this also covers callers that have not asked the gate.
  */
-MUST_USE int plan_make(const struct outgoing_config *config, const char *machine, struct plan *ret,
+MUST_USE int plan_make(const struct source_config *config, const char *machine, struct plan *ret,
                        struct error *err);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "compress/codec.h"
-#include "multifd/crew.h"
+#include "multifd/worker_pool.h"
 #include "ram/page_walk.h"
 #include "transport/file_channel.h"
 
@@ -31,7 +31,7 @@ struct file_writer {
 struct file_pool {
     struct page_sink base;
     struct channel_group *group;
-    struct crew crew; /* not started if there are no threads */
+    struct worker_pool workers; /* not started if there are no threads */
     const struct mapped_ram *mapped;
     struct dirty_bitmap *written;
     size_t n;
@@ -129,7 +129,7 @@ static void waited(void *arg, size_t i, uint64_t ns)
     count(&((struct file_pool *)arg)->writers[i].stats.wait_ns, ns);
 }
 
-static const struct crew_ops crew_ops = {.work = work, .waited = waited};
+static const struct worker_pool_ops worker_pool_ops = {.work = work, .waited = waited};
 
 /* --- the sink --------------------------------------------------------------------------------- */
 
@@ -144,7 +144,7 @@ static int pool_round(struct page_sink *sink, struct ram_round *round, bool barr
         return 0;
     if (pool->base.n_channels == 0)
         return write_round(pool, &pool->writers[0], round, err);
-    return crew_carry_out(&pool->crew, round, err);
+    return worker_pool_carry_out(&pool->workers, round, err);
 }
 
 static void pool_free(struct page_sink *sink)
@@ -153,7 +153,7 @@ static void pool_free(struct page_sink *sink)
 
     if (!pool)
         return;
-    crew_stop(&pool->crew);
+    worker_pool_stop(&pool->workers);
     for (size_t i = 0; i < pool->n; i++) {
         channel_group_drop(pool->group, pool->writers[i].channel);
         page_walk_done(&pool->writers[i].walk);
@@ -187,8 +187,8 @@ int file_pool_new(const struct file_pool_config *config, struct page_sink **ret,
             channel_group_drop(config->group, config->channels[i]);
         return err_sys(err, "memory for %zu channels", config->n);
     }
-    struct crew_config crew = {
-        .ops = &crew_ops,
+    struct worker_pool_config workers = {
+        .ops = &worker_pool_ops,
         .name = "write",
         .group = config->group,
         .arg = pool,
@@ -203,7 +203,7 @@ int file_pool_new(const struct file_pool_config *config, struct page_sink **ret,
     pool->n = config->n;
     for (size_t i = 0; i < config->n; i++)
         pool->writers[i].channel = config->channels[i];
-    if (config->threads && crew_start(&pool->crew, &crew, err) < 0) {
+    if (config->threads && worker_pool_start(&pool->workers, &workers, err) < 0) {
         pool_free(&pool->base);
         return -1;
     }

@@ -14,14 +14,14 @@ struct recv_pool {
     /* Under the group's lock. */
     struct recv_channel *channels[MULTIFD_CHANNELS_MAX]; /* by id */
     size_t n;
-    bool gap_awaited;  /* the main thread waits for channels to join */
-    struct uuid uuid;  /* of the first hello; the others must have the same */
-    uint64_t flushes;  /* how many the main stream has reached */
-    uint64_t released; /* channels may go on after their SYNC of this number */
-    bool complete;     /* the main stream is; the channels' threads read what has come by now */
-    bool over;         /* they have read it, and it had no page */
-    uint64_t missing;  /* at the last flush: packets that have not come, by the others' numbers */
-    bool goodbyes;     /* an end without the protocol's close message is a failure */
+    bool gap_awaited;    /* the main thread waits for channels to join */
+    struct uuid uuid;    /* of the first hello; the others must have the same */
+    uint64_t flushes;    /* how many the main stream has reached */
+    uint64_t released;   /* channels may go on after their SYNC of this number */
+    bool complete;       /* the main stream is; the channels' threads read what has come by now */
+    bool over;           /* they have read it, and it had no page */
+    uint64_t missing;    /* at the last flush: packets that have not come, by the others' numbers */
+    bool close_expected; /* an end without the protocol's close message is a failure */
     const struct channel *main;
     const struct ram_map *map; /* NULL: the list is not known yet */
     struct populate *populate;
@@ -344,13 +344,13 @@ static void end_channel(struct recv_pool *pool, struct recv_channel *c)
     bool awaited = c->syncs < pool->flushes || (pool->complete && !first_loud(pool));
     if (awaited || !pool->main) /* a thread that waits for main waits for this as well */
         pthread_cond_broadcast(&pool->group->changed);
-    bool cut = c->channel->cut && pool->goodbyes && !pool->complete;
+    bool cut = c->channel->cut && pool->close_expected && !pool->complete;
     bool completes = !cut && main_completes(pool);
     pthread_mutex_unlock(&pool->group->lock);
     if (completes)
         return;
     err_set(&err, ERR_PEER, "channel %u: %s by the peer, the main stream is not complete", c->id,
-            cut ? "cut without a goodbye" : "closed");
+            cut ? "cut off, not closed" : "closed");
     channel_group_fail(pool->group, &err);
 }
 
@@ -384,10 +384,10 @@ void recv_pool_set_main(struct recv_pool *pool, const struct channel *main)
     pthread_mutex_unlock(&pool->group->lock);
 }
 
-void recv_pool_expect_goodbyes(struct recv_pool *pool)
+void recv_pool_expect_close(struct recv_pool *pool)
 {
     pthread_mutex_lock(&pool->group->lock);
-    pool->goodbyes = true;
+    pool->close_expected = true;
     pthread_mutex_unlock(&pool->group->lock);
 }
 

@@ -48,7 +48,7 @@ void recv_pool_set_main(struct recv_pool *pool, const struct channel *main);
 /* The block list is known and every block has its place: pages may come. */
 void recv_pool_open(struct recv_pool *pool, const struct ram_map *map, struct populate *populate);
 /* The source will close each channel as its protocol asks: a channel that is cut is a failure. */
-void recv_pool_expect_goodbyes(struct recv_pool *pool);
+void recv_pool_expect_close(struct recv_pool *pool);
 
 /*
  * Waits until the ids that have joined have no gap and are as many as were expected, with `some` at

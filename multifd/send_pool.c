@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "multifd/crew.h"
 #include "multifd/send_channel.h"
+#include "multifd/worker_pool.h"
 
 /* What all worker threads do together. */
 struct order {
@@ -15,7 +15,7 @@ struct order {
 struct send_pool {
     struct page_sink base;
     struct channel_group *group;
-    struct crew crew;
+    struct worker_pool workers;
     _Atomic uint64_t packet_number;
     enum codec_method method;
     uint64_t copied_sends; /* of all channels, at the latest barrier; under the lock */
@@ -60,7 +60,8 @@ static void count_missed(void *arg, void *given)
     pool->copied_sends = copied;
 }
 
-static const struct crew_ops crew_ops = {.work = work, .waited = waited, .done = count_missed};
+static const struct worker_pool_ops worker_pool_ops = {
+    .work = work, .waited = waited, .done = count_missed};
 
 /* --- the sink --------------------------------------------------------------------------------- */
 
@@ -69,14 +70,14 @@ static int pool_round(struct page_sink *sink, struct ram_round *round, bool barr
 {
     struct order order = {.round = round, .barrier = barrier};
 
-    return crew_carry_out(&((struct send_pool *)sink)->crew, &order, err);
+    return worker_pool_carry_out(&((struct send_pool *)sink)->workers, &order, err);
 }
 
 static int pool_finish(struct page_sink *sink, uint64_t patience_ms, struct error *err)
 {
     struct order order = {.finish_ms = patience_ms};
 
-    return crew_carry_out(&((struct send_pool *)sink)->crew, &order, err);
+    return worker_pool_carry_out(&((struct send_pool *)sink)->workers, &order, err);
 }
 
 static void pool_free(struct page_sink *sink)
@@ -85,7 +86,7 @@ static void pool_free(struct page_sink *sink)
 
     if (!pool)
         return;
-    crew_stop(&pool->crew);
+    worker_pool_stop(&pool->workers);
     for (size_t i = 0; i < pool->n; i++) {
         struct send_channel *c = &pool->channels[i];
 
@@ -155,8 +156,8 @@ int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
             channel_group_drop(config->group, config->channels[i]);
         return err_sys(err, "memory for %zu channels", config->n);
     }
-    struct crew_config crew = {
-        .ops = &crew_ops,
+    struct worker_pool_config workers = {
+        .ops = &worker_pool_ops,
         .name = "send",
         .group = config->group,
         .arg = pool,
@@ -176,7 +177,8 @@ int send_pool_new(const struct send_pool_config *config, struct page_sink **ret,
         c->packet_number = &pool->packet_number;
         c->packet.method = config->method;
     }
-    if (make_packers(pool, config->level, err) < 0 || crew_start(&pool->crew, &crew, err) < 0) {
+    if (make_packers(pool, config->level, err) < 0 ||
+        worker_pool_start(&pool->workers, &workers, err) < 0) {
         pool_free(&pool->base);
         return -1;
     }

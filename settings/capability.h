@@ -50,7 +50,8 @@ struct capability_info {
     const char *since, *removed; /* QEMU versions; removed NULL: it is still there */
     enum side side;
     const char *effect;
-    const char *unbuilt; /* why it cannot be switched on here, as the user is told; NULL: it can */
+    const char
+        *unsupported; /* why it cannot be switched on here, as the user is told; NULL: it can */
 };
 
 /* A row for each capability, CAP_N in all. */

@@ -45,7 +45,7 @@ uint64_t gate_address_facts(const struct address *a)
 
 /* A capability or a parameter that a change sets. */
 struct setting {
-    const char *name, *unbuilt;
+    const char *name, *unsupported;
     enum side side;
     bool asks; /* its value is not the default: off, or QEMU's default */
     bool live;
@@ -57,7 +57,7 @@ static struct setting capability_at(const struct settings *change, enum capabili
 
     return (struct setting){
         .name = c->name,
-        .unbuilt = c->unbuilt,
+        .unsupported = c->unsupported,
         .side = c->side,
         .asks = settings_on(change, id),
         .live = true, /* rule C1 decides for all capabilities whether they may change now */
@@ -70,7 +70,7 @@ static struct setting parameter_at(const struct settings *change, enum parameter
 
     return (struct setting){
         .name = p->name,
-        .unbuilt = p->unbuilt,
+        .unsupported = p->unsupported,
         .side = p->side,
         .asks = !parameter_equal(id, change->parameters[id], p->standard),
         .live = p->live,
@@ -81,7 +81,7 @@ static struct setting parameter_at(const struct settings *change, enum parameter
 static bool setting_at(const struct settings *change, unsigned i, struct setting *ret)
 {
     bool is_capability = i < CAP_N;
-    uint64_t said = is_capability ? change->said_capabilities : change->said_parameters;
+    uint64_t said = is_capability ? change->explicit_capabilities : change->explicit_parameters;
 
     if (!(said & IN_SET(is_capability ? i : i - CAP_N)))
         return false;
@@ -90,10 +90,10 @@ static bool setting_at(const struct settings *change, unsigned i, struct setting
     return true;
 }
 
-static bool is_unbuilt(const struct setting *s, uint64_t world)
+static bool is_unsupported(const struct setting *s, uint64_t world)
 {
     (void)world;
-    return s->unbuilt && s->asks;
+    return s->unsupported && s->asks;
 }
 
 static bool is_other_end(const struct setting *s, uint64_t world)
@@ -112,7 +112,7 @@ static const struct {
     enum fact fact;
     bool (*holds)(const struct setting *s, uint64_t world);
 } found_facts[] = {
-    {FACT_UNBUILT, is_unbuilt},
+    {FACT_UNSUPPORTED, is_unsupported},
     {FACT_OTHER_END, is_other_end},
     {FACT_NOT_LIVE, is_not_live},
 };
@@ -151,7 +151,8 @@ static int refuse(const struct rule *rule, const struct settings *change, uint64
 
     if (!about)
         return rule_say(rule, NULL, NULL, ret, err);
-    return rule_say(rule, s.name, about & IN_SET(FACT_UNBUILT) ? s.unbuilt : NULL, ret, err);
+    return rule_say(rule, s.name, about & IN_SET(FACT_UNSUPPORTED) ? s.unsupported : NULL, ret,
+                    err);
 }
 
 /* --- the gate -------------------------------------------------------------------------------- */
@@ -159,8 +160,8 @@ static int refuse(const struct rule *rule, const struct settings *change, uint64
 int gate_set(struct settings *now, const struct settings *change, uint64_t world,
              struct refusal *ret, struct error *err)
 {
-    unsigned moments = (change->said_capabilities ? AT_CAPABILITIES : 0) |
-                       (change->said_parameters ? AT_PARAMETERS : 0);
+    unsigned moments = (change->explicit_capabilities ? AT_CAPABILITIES : 0) |
+                       (change->explicit_parameters ? AT_PARAMETERS : 0);
     struct settings want = *now;
 
     settings_overlay(&want, change);

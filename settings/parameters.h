@@ -89,8 +89,8 @@ struct parameter_info {
     uint64_t max;                       /* of KIND_TEXT and KIND_WORDS: the longest, in bytes */
     const struct parameter_name *names; /* of KIND_ENUM and KIND_BOOL */
     const char *unit, *effect;
-    const char *unbuilt; /* why it cannot be changed here, as the user is told; NULL: it can */
-    const char *ours;    /* where we differ from QEMU; NULL: nowhere */
+    const char *unsupported; /* why it cannot be changed here, as the user is told; NULL: it can */
+    const char *ours;        /* where we differ from QEMU; NULL: nowhere */
 };
 
 /* A row for each parameter, PARAM_N in all. */

@@ -26,9 +26,9 @@ enum fact {
     FACT_CPR_EXEC_COMMAND,
     FACT_THROTTLE_CROSSED, /* max-cpu-throttle is below cpu-throttle-initial */
     /* About what is being set: gate.c finds them, and the name of the setting. */
-    FACT_UNBUILT,   /* it asks for something that has no effect here */
-    FACT_OTHER_END, /* it belongs to the other end */
-    FACT_NOT_LIVE,  /* a parameter that may not change while a migration runs */
+    FACT_UNSUPPORTED, /* it asks for something that has no effect here */
+    FACT_OTHER_END,   /* it belongs to the other end */
+    FACT_NOT_LIVE,    /* a parameter that may not change while a migration runs */
     /* About the world: the caller says which hold. */
     FACT_SOURCE,      /* this program only sends */
     FACT_DESTINATION, /* this program only receives */

@@ -18,9 +18,9 @@ void settings_init(struct settings *s)
 int settings_say_capability(struct settings *s, enum capability id, bool on, struct refusal *ret,
                             struct error *err)
 {
-    if (settings_said_capability(s, id) && settings_on(s, id) != on)
+    if (settings_explicit_capability(s, id) && settings_on(s, id) != on)
         return rule_say(rule_of("R2"), capabilities[id].name, NULL, ret, err);
-    s->said_capabilities |= IN_SET(id);
+    s->explicit_capabilities |= IN_SET(id);
     s->capabilities = on ? s->capabilities | IN_SET(id) : s->capabilities & ~IN_SET(id);
     return 0;
 }
@@ -29,9 +29,9 @@ int settings_say_capability(struct settings *s, enum capability id, bool on, str
 static int say_parameter(struct settings *s, enum parameter id, union parameter_value value,
                          struct refusal *ret, struct error *err)
 {
-    if (settings_said(s, id) && !parameter_equal(id, s->parameters[id], value))
+    if (settings_explicit(s, id) && !parameter_equal(id, s->parameters[id], value))
         return rule_say(rule_of("R2"), parameters[id].name, NULL, ret, err);
-    s->said_parameters |= IN_SET(id);
+    s->explicit_parameters |= IN_SET(id);
     s->parameters[id] = value;
     return 0;
 }
@@ -93,14 +93,14 @@ int settings_say(struct settings *s, const char *name, const char *value, struct
 
 void settings_overlay(struct settings *s, const struct settings *change)
 {
-    s->capabilities = (s->capabilities & ~change->said_capabilities) |
-                      (change->capabilities & change->said_capabilities);
+    s->capabilities = (s->capabilities & ~change->explicit_capabilities) |
+                      (change->capabilities & change->explicit_capabilities);
     for (size_t i = 0; i < PARAM_N; i++) {
-        if (settings_said(change, (enum parameter)i))
+        if (settings_explicit(change, (enum parameter)i))
             s->parameters[i] = change->parameters[i];
     }
-    s->said_capabilities |= change->said_capabilities;
-    s->said_parameters |= change->said_parameters;
+    s->explicit_capabilities |= change->explicit_capabilities;
+    s->explicit_parameters |= change->explicit_parameters;
 }
 
 /* --- copies ---------------------------------------------------------------------------------- */
@@ -139,14 +139,14 @@ bool settings_on(const struct settings *s, enum capability id)
     return s->capabilities & IN_SET(id);
 }
 
-bool settings_said_capability(const struct settings *s, enum capability id)
+bool settings_explicit_capability(const struct settings *s, enum capability id)
 {
-    return s->said_capabilities & IN_SET(id);
+    return s->explicit_capabilities & IN_SET(id);
 }
 
-bool settings_said(const struct settings *s, enum parameter id)
+bool settings_explicit(const struct settings *s, enum parameter id)
 {
-    return s->said_parameters & IN_SET(id);
+    return s->explicit_parameters & IN_SET(id);
 }
 
 uint64_t settings_number(const struct settings *s, enum parameter id)

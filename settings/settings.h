@@ -10,13 +10,13 @@
 #include "settings/parameters.h"
 #include "settings/rules.h"
 
-_Static_assert(PARAM_N <= 64, "said_parameters has a bit for each");
+_Static_assert(PARAM_N <= 64, "explicit_parameters has a bit for each");
 
 struct settings {
     uint64_t capabilities; /* IN_SET(CAP_…) of those that are on */
     union parameter_value parameters[PARAM_N];
     /* What the user or a command has set; the rest are defaults. */
-    uint64_t said_capabilities, said_parameters;
+    uint64_t explicit_capabilities, explicit_parameters;
 };
 
 /* Sets what a QEMU starts with: everything off, every parameter at QEMU's default, nothing set
@@ -44,8 +44,8 @@ void settings_copy_done(struct settings *copy);
 void settings_overlay(struct settings *s, const struct settings *change);
 
 bool settings_on(const struct settings *s, enum capability id);
-bool settings_said_capability(const struct settings *s, enum capability id);
-bool settings_said(const struct settings *s, enum parameter id);
+bool settings_explicit_capability(const struct settings *s, enum capability id);
+bool settings_explicit(const struct settings *s, enum parameter id);
 uint64_t settings_number(const struct settings *s, enum parameter id);
 const char *settings_text(const struct settings *s, enum parameter id);
 /* multifd-channels where multifd is on, else 0. */

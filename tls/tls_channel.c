@@ -383,7 +383,7 @@ static void write_close_notify(struct tls_channel *t)
     pthread_mutex_unlock(&t->lock);
 }
 
-static int say_goodbye(struct tls_channel *t, struct error *err)
+static int send_close(struct tls_channel *t, struct error *err)
 {
     write_close_notify(t);
     tls_state_pass_patience(t);
@@ -422,7 +422,7 @@ static int tls_finish(struct channel *c, struct error *err)
 
     if (begin_sending(t, 0, err) < 0)
         return -1;
-    int rc = say_goodbye(t, err);
+    int rc = send_close(t, err);
     pthread_mutex_unlock(&t->send_lock);
     if (rc == 0 && pthread_mutex_trylock(&t->recv_lock) == 0) {
         rc = await_close(t, err);
@@ -473,8 +473,8 @@ int tls_channel_new(struct channel *below, const struct tls_creds *creds, uint64
         tls_state_free(t);
         return -1;
     }
-    t->base.throttle = below->throttle;
-    below->throttle = NULL; /* else the same bytes would be throttled twice */
+    t->base.rate_limit = below->rate_limit;
+    below->rate_limit = NULL; /* else the same bytes would be throttled twice */
     *ret = &t->base;
     return 0;
 }

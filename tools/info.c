@@ -7,9 +7,9 @@
 #include "ram/resident.h"
 #include "stream/description.h"
 #include "tools/json_print.h"
+#include "tools/open_machine.h"
 #include "tools/options.h"
 #include "tools/output.h"
-#include "tools/source.h"
 #include "tools/verbs.h"
 
 #define NAME_ROOM 256 /* a str8 and its terminator */
@@ -141,7 +141,7 @@ int verb_info(int argc, char **argv, struct error *err)
         return -1;
     if (n != 1)
         return err_set(err, ERR_USAGE, "expected a snapshot; see ramjet help info");
-    if (source_open_snapshot(args[0], &machine, err) < 0)
+    if (open_machine_snapshot(args[0], &machine, err) < 0)
         return -1;
     int rc = print_snapshot(machine, &options, err);
     machine_free(machine);

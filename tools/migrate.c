@@ -299,7 +299,7 @@ static const char *tls_creds_of(const struct drive *d, enum migrate_end end)
 
     if (own)
         return own;
-    return settings_said(&d->settings, PARAM_TLS_CREDS)
+    return settings_explicit(&d->settings, PARAM_TLS_CREDS)
                ? settings_text(&d->settings, PARAM_TLS_CREDS)
                : NULL;
 }

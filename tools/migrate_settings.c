@@ -53,7 +53,7 @@ static int say_capability(const struct settings *s, enum capability id, const st
 
     if (json_object_get(m->capabilities, c->name))
         add_capability(on ? &ret->on : &ret->off, c->name, on);
-    else if (on && settings_said_capability(s, id))
+    else if (on && settings_explicit_capability(s, id))
         return unknown(m, "capability", c->name, c->since, c->removed, err);
     return 0;
 }
@@ -61,7 +61,7 @@ static int say_capability(const struct settings *s, enum capability id, const st
 static int say_capabilities(const struct settings *s, enum migrate_end end, const struct monitor *m,
                             struct migrate_changes *ret, struct error *err)
 {
-    uint64_t all = s->said_capabilities | DEFAULT_CAPABILITIES;
+    uint64_t all = s->explicit_capabilities | DEFAULT_CAPABILITIES;
 
     for (unsigned i = 0; i < CAP_N; i++) {
         enum capability id = (enum capability)i;
@@ -125,7 +125,7 @@ static int say_parameter(const struct settings *s, enum parameter id, const stru
 
     if (is_known(m, p))
         return add_parameter(&ret->parameters, p->name, value_json(id, s->parameters[id]), err);
-    if (settings_said(s, id))
+    if (settings_explicit(s, id))
         return unknown(m, "parameter", p->name, p->since, p->removed, err);
     return 0;
 }
@@ -133,7 +133,7 @@ static int say_parameter(const struct settings *s, enum parameter id, const stru
 static int say_parameters(const struct settings *s, enum migrate_end end, const char *tls_creds,
                           const struct monitor *m, struct migrate_changes *ret, struct error *err)
 {
-    uint64_t all = (s->said_parameters | DEFAULT_PARAMETERS) & ~IN_SET(PARAM_TLS_CREDS);
+    uint64_t all = (s->explicit_parameters | DEFAULT_PARAMETERS) & ~IN_SET(PARAM_TLS_CREDS);
 
     for (unsigned i = 0; i < PARAM_N; i++) {
         if (all & IN_SET(i) && concerns(parameters[i].side, end) &&
@@ -169,7 +169,7 @@ static void adopt_parameter(struct settings *s, enum parameter id, const struct 
     struct error ignored;
     char text[32];
 
-    if (settings_said(s, id) || !has)
+    if (settings_explicit(s, id) || !has)
         return;
     if (json_is_integer(has))
         snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT, json_integer_value(has));
@@ -181,7 +181,7 @@ static void adopt_parameter(struct settings *s, enum parameter id, const struct 
 
 void migrate_settings_adopt(struct settings *s, const struct monitor *to)
 {
-    if (!settings_said_capability(s, CAP_MULTIFD)) {
+    if (!settings_explicit_capability(s, CAP_MULTIFD)) {
         s->capabilities &= ~IN_SET(CAP_MULTIFD);
         if (json_is_true(json_object_get(to->capabilities, "multifd")))
             s->capabilities |= IN_SET(CAP_MULTIFD);

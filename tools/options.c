@@ -648,7 +648,7 @@ static void settings_own(enum verb_bit verb, struct settings *ret)
     }
     if (verb == VERB_MIGRATE)
         ret->parameters[PARAM_MULTIFD_CHANNELS].number = channels_auto();
-    ret->said_capabilities = ret->said_parameters = 0;
+    ret->explicit_capabilities = ret->explicit_parameters = 0;
 }
 
 static uint64_t world_of(enum verb_bit verb, const struct options *o)
@@ -718,8 +718,8 @@ int options_parse(enum verb_bit verb, int argc, char **argv, struct options *ret
 /* No setting of the user's needs multifd or counts its channels. */
 static bool multifd_is_default(const struct settings *s)
 {
-    return !settings_said_capability(s, CAP_MULTIFD) && !settings_said(s, PARAM_MULTIFD_CHANNELS) &&
-           !settings_on(s, CAP_ZERO_COPY_SEND);
+    return !settings_explicit_capability(s, CAP_MULTIFD) &&
+           !settings_explicit(s, PARAM_MULTIFD_CHANNELS) && !settings_on(s, CAP_ZERO_COPY_SEND);
 }
 
 /* An address that has no room for channels: one connection, or a file without places for pages. */

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "capture/landing.h"
-#include "migration/incoming.h"
+#include "capture/target.h"
+#include "migration/destination.h"
 #include "migration/plan.h"
 #include "settings/gate.h"
 #include "tools/interrupt.h"
@@ -26,8 +26,8 @@ static unsigned populate_threads(void)
     return (unsigned)CPU_COUNT(&cpus) / 4;
 }
 
-/* Checks that landing.h does not make: options that the target does not support. */
-static int check_target(const char *target, const struct landing_config *config, struct error *err)
+/* Checks that target.h does not make: options that the target does not support. */
+static int check_target(const char *target, const struct target_config *config, struct error *err)
 {
     if (config->sync && strcmp(target, "null:") == 0)
         return err_set(err, ERR_USAGE, "--sync: a target null: has nothing for a disk");
@@ -37,11 +37,11 @@ static int check_target(const char *target, const struct landing_config *config,
     return 0;
 }
 
-static int open_landing(const char *target, const struct options *options, struct landing **ret,
-                        struct error *err)
+static int open_target(const char *target, const struct options *options, struct target **ret,
+                       struct error *err)
 {
     const char *colon = strchr(target, ':');
-    struct landing_config config = {
+    struct target_config config = {
         .path = colon ? colon + 1 : "",
         .force = options->force,
         .sync = options->sync,
@@ -51,18 +51,18 @@ static int open_landing(const char *target, const struct options *options, struc
     if (check_target(target, &config, err) < 0)
         return -1;
     if (strncmp(target, "file:", 5) == 0)
-        return landing_file_new(&config, ret, err);
+        return target_file_new(&config, ret, err);
     if (strncmp(target, "raw:", 4) == 0)
-        return landing_raw_new(&config, ret, err);
+        return target_raw_new(&config, ret, err);
     if (strcmp(target, "null:") == 0)
-        return landing_null_new(ret, err);
+        return target_null_new(ret, err);
     return err_set(err, ERR_USAGE, "target '%.100s': expected file:PATH, raw:DIR or null:", target);
 }
 
 /* --- the session ----------------------------------------------------------------------------- */
 
 struct reception {
-    struct incoming *incoming;
+    struct destination *incoming;
     const char *target; /* as the user wrote it */
 };
 
@@ -70,9 +70,9 @@ static int run(void *arg, struct error *err)
 {
     const struct reception *r = arg;
 
-    if (incoming_run(r->incoming, err) == 0)
+    if (destination_run(r->incoming, err) == 0)
         return 0;
-    if (strcmp(r->target, "null:") != 0 && !incoming_holds_guest(r->incoming))
+    if (strcmp(r->target, "null:") != 0 && !destination_holds_guest(r->incoming))
         err_add(err, "; %.200s was not written", r->target);
     return -1;
 }
@@ -81,21 +81,21 @@ static void cancel(void *arg)
 {
     const struct reception *r = arg;
 
-    incoming_cancel(r->incoming);
+    destination_cancel(r->incoming);
 }
 
 static void read_stats(void *arg, struct migration_snapshot *ret)
 {
     const struct reception *r = arg;
 
-    incoming_stats(r->incoming, ret);
+    destination_stats(r->incoming, ret);
 }
 
 static const struct ram_map *ram(void *arg)
 {
     const struct reception *r = arg;
 
-    return incoming_ram(r->incoming);
+    return destination_ram(r->incoming);
 }
 
 static void tell_refused(void *arg, const struct error *why)
@@ -120,25 +120,25 @@ static int listen_interruptibly(struct reception *r, struct error *err)
 {
     if (interrupt_start(cancel, r, err) < 0)
         return -1;
-    int rc = incoming_listen(r->incoming, err);
+    int rc = destination_listen(r->incoming, err);
     interrupt_stop();
     if (rc < 0)
         return -1;
-    line_print(stdout, "listening %s", incoming_address(r->incoming));
+    line_print(stdout, "listening %s", destination_address(r->incoming));
     return 0;
 }
 
-static int receive(const struct incoming_config *config, struct landing *landing,
+static int receive(const struct destination_config *config, struct target *to,
                    const struct options *options, const char *target, struct error *err)
 {
     struct reception r = {.target = target};
 
-    if (incoming_new(config, landing, &r.incoming, err) < 0)
+    if (destination_new(config, to, &r.incoming, err) < 0)
         return -1;
     int rc = listen_interruptibly(&r, err);
     if (rc == 0)
         rc = session_run(&ops, &r, options, err);
-    incoming_free(r.incoming);
+    destination_free(r.incoming);
     return rc;
 }
 
@@ -156,7 +156,7 @@ static uint64_t address_facts(const struct address *at)
 }
 
 /* Fills the engine's config from the options. */
-static int configure(struct options *options, const char *listen, struct incoming_config *ret,
+static int configure(struct options *options, const char *listen, struct destination_config *ret,
                      struct error *err)
 {
     if (address_parse(listen, &ret->connect.address, err) < 0 ||
@@ -168,7 +168,7 @@ static int configure(struct options *options, const char *listen, struct incomin
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;
     ret->connect.stall_timeout_ms = options->stall_timeout_ms;
     ret->connect.answer_timeout_ms = options->answer_timeout_ms;
-    incoming_configure(&options->settings, ret);
+    destination_configure(&options->settings, ret);
     ret->machine = options->machine;
     ret->uuid = options->has_uuid ? &options->uuid : NULL;
     return 0;
@@ -176,9 +176,9 @@ static int configure(struct options *options, const char *listen, struct incomin
 
 int verb_recv(int argc, char **argv, struct error *err)
 {
-    struct incoming_config config;
+    struct destination_config config;
     struct options options;
-    struct landing *landing = NULL;
+    struct target *to = NULL;
     struct tls_creds *tls;
     struct cpu_places *places;
     const char *args[2];
@@ -188,7 +188,7 @@ int verb_recv(int argc, char **argv, struct error *err)
         return -1;
     if (n != 2)
         return err_set(err, ERR_USAGE, "expected LISTEN and TARGET; see ramjet help recv");
-    incoming_config_init(&config);
+    destination_config_init(&config);
     config.populate_threads = populate_threads();
     config.observer.refused = tell_refused;
     if (configure(&options, args[0], &config, err) < 0)
@@ -200,10 +200,10 @@ int verb_recv(int argc, char **argv, struct error *err)
     config.places = places;
     interrupt_block(); /* from here on there is a target that may have to be removed */
     if (rc == 0)
-        rc = open_landing(args[1], &options, &landing, err);
+        rc = open_target(args[1], &options, &to, err);
     if (rc == 0)
-        rc = receive(&config, landing, &options, args[1], err);
-    landing_free(landing);
+        rc = receive(&config, to, &options, args[1], err);
+    target_free(to);
     cpu_places_free(places);
     tls_creds_free(tls);
     return rc;

@@ -3,15 +3,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "migration/outgoing.h"
 #include "migration/plan.h"
+#include "migration/source.h"
 #include "settings/gate.h"
 #include "tools/interrupt.h"
+#include "tools/open_machine.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/security.h"
 #include "tools/session.h"
-#include "tools/source.h"
 #include "tools/verbs.h"
 
 /* Another program has cut the mapped source file while it is sent: we cannot continue. */
@@ -27,7 +27,7 @@ static void on_sigbus(int number)
 /* --- the session ----------------------------------------------------------------------------- */
 
 struct dispatch {
-    struct outgoing *outgoing;
+    struct source *outgoing;
     const struct machine *machine;
 };
 
@@ -35,21 +35,21 @@ static int run(void *arg, struct error *err)
 {
     const struct dispatch *d = arg;
 
-    return outgoing_run(d->outgoing, err);
+    return source_run(d->outgoing, err);
 }
 
 static void cancel(void *arg)
 {
     const struct dispatch *d = arg;
 
-    outgoing_cancel(d->outgoing);
+    source_cancel(d->outgoing);
 }
 
 static void read_stats(void *arg, struct migration_snapshot *ret)
 {
     const struct dispatch *d = arg;
 
-    outgoing_stats(d->outgoing, ret);
+    source_stats(d->outgoing, ret);
 }
 
 static const struct ram_map *ram(void *arg)
@@ -67,16 +67,16 @@ static const struct session_ops ops = {
     .ram = ram,
 };
 
-static int send_machine(const struct outgoing_config *config, struct machine *machine,
+static int send_machine(const struct source_config *config, struct machine *machine,
                         const struct options *options, struct error *err)
 {
     struct dispatch d = {.machine = machine};
 
-    if (outgoing_new(config, machine, &d.outgoing, err) < 0)
+    if (source_new(config, machine, &d.outgoing, err) < 0)
         return -1;
     interrupt_block(); /* not earlier: opening a source may take long and needs no cleanup */
     int rc = session_run(&ops, &d, options, err);
-    outgoing_free(d.outgoing);
+    source_free(d.outgoing);
     return rc;
 }
 
@@ -93,7 +93,7 @@ static int override(struct machine *machine, const struct options *options, stru
         machine->config.uuid = options->uuid;
         machine->config.has_uuid = true;
     }
-    if (!settings_said_capability(s, CAP_VALIDATE_UUID))
+    if (!settings_explicit_capability(s, CAP_VALIDATE_UUID))
         return 0;
     if (settings_on(s, CAP_VALIDATE_UUID) && !machine->config.has_uuid)
         return err_set(err, ERR_USAGE, "validate-uuid: the source has no UUID; give --uuid");
@@ -102,7 +102,7 @@ static int override(struct machine *machine, const struct options *options, stru
 }
 
 /* Fills the engine's config from the options. */
-static int configure(struct options *options, const char *dest, struct outgoing_config *ret,
+static int configure(struct options *options, const char *dest, struct source_config *ret,
                      struct error *err)
 {
     if (address_parse(dest, &ret->connect.address, err) < 0 ||
@@ -110,7 +110,7 @@ static int configure(struct options *options, const char *dest, struct outgoing_
         return -1;
     if (options_start(options, AT_MIGRATE, gate_address_facts(&ret->connect.address), err) < 0)
         return err_in(err, "%s", dest);
-    outgoing_configure(&options->settings, ret);
+    source_configure(&options->settings, ret);
     ret->connect.engine = session_engine(&ops, options, ret->connect.zero_copy);
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;
     ret->connect.stall_timeout_ms = options->stall_timeout_ms;
@@ -120,7 +120,7 @@ static int configure(struct options *options, const char *dest, struct outgoing_
 
 int verb_send(int argc, char **argv, struct error *err)
 {
-    struct outgoing_config config;
+    struct source_config config;
     struct options options;
     struct tls_creds *tls = NULL;
     struct cpu_places *places = NULL;
@@ -132,11 +132,11 @@ int verb_send(int argc, char **argv, struct error *err)
         return -1;
     if (n != 2)
         return err_set(err, ERR_USAGE, "expected SOURCE and DEST; see ramjet help send");
-    outgoing_config_init(&config);
+    source_config_init(&config);
     if (configure(&options, args[1], &config, err) < 0)
         return -1;
     signal(SIGBUS, on_sigbus);
-    if (source_open(args[0], &machine, err) < 0)
+    if (open_machine(args[0], &machine, err) < 0)
         return -1;
     int rc = override(machine, &options, err);
     if (rc == 0)

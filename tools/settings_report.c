@@ -40,10 +40,10 @@ static void print_versions(const char *since, const char *removed, FILE *to)
     fprintf(to, removed ? "QEMU %s, removed in %s" : "QEMU %s", since, removed);
 }
 
-static void print_unbuilt(const char *unbuilt, FILE *to)
+static void print_unsupported(const char *unsupported, FILE *to)
 {
-    if (unbuilt)
-        fprintf(to, "\n  %*s not here: %s", NAME_WIDTH, "", unbuilt);
+    if (unsupported)
+        fprintf(to, "\n  %*s not here: %s", NAME_WIDTH, "", unsupported);
     fputc('\n', to);
 }
 
@@ -52,7 +52,7 @@ static void print_capability(const struct capability_info *c, FILE *to)
     fprintf(to, "  %-*s %s\n  %*s on, off; %s; ", NAME_WIDTH, c->name, c->effect, NAME_WIDTH, "",
             side_name(c->side));
     print_versions(c->since, c->removed, to);
-    print_unbuilt(c->unbuilt, to);
+    print_unsupported(c->unsupported, to);
 }
 
 static void print_parameter(enum parameter id, FILE *to)
@@ -68,24 +68,24 @@ static void print_parameter(enum parameter id, FILE *to)
     print_versions(p->since, p->removed, to);
     if (p->ours)
         fprintf(to, "\n  %*s ours: %s", NAME_WIDTH, "", p->ours);
-    print_unbuilt(p->unbuilt, to);
+    print_unsupported(p->unsupported, to);
 }
 
 static void print_built(FILE *to)
 {
     fprintf(to, "Capabilities, off unless said:\n");
     for (size_t i = 0; i < CAP_N; i++) {
-        if (!capabilities[i].unbuilt)
+        if (!capabilities[i].unsupported)
             print_capability(&capabilities[i], to);
     }
     fprintf(to, "\nParameters:\n");
     for (size_t i = 0; i < PARAM_N; i++) {
-        if (!parameters[i].unbuilt)
+        if (!parameters[i].unsupported)
             print_parameter((enum parameter)i, to);
     }
 }
 
-static void print_unbuilt_line(const char *name, const char *why, FILE *to)
+static void print_unsupported_line(const char *name, const char *why, FILE *to)
 {
     if (why)
         fprintf(to, "  %-*s %s\n", NAME_WIDTH, name, why);
@@ -94,9 +94,9 @@ static void print_unbuilt_line(const char *name, const char *why, FILE *to)
 static void print_refused(FILE *to)
 {
     for (size_t i = 0; i < CAP_N; i++)
-        print_unbuilt_line(capabilities[i].name, capabilities[i].unbuilt, to);
+        print_unsupported_line(capabilities[i].name, capabilities[i].unsupported, to);
     for (size_t i = 0; i < PARAM_N; i++)
-        print_unbuilt_line(parameters[i].name, parameters[i].unbuilt, to);
+        print_unsupported_line(parameters[i].name, parameters[i].unsupported, to);
 }
 
 void settings_print(FILE *to)
@@ -182,7 +182,7 @@ static json_t *capability_json(const struct capability_info *c)
 {
     return json_pack("{s:s, s:s, s:s?, s:s, s:s, s:b, s:s?}", "name", c->name, "since", c->since,
                      "removed", c->removed, "side", side_name(c->side), "effect", c->effect,
-                     "built", !c->unbuilt, "unbuilt", c->unbuilt);
+                     "built", !c->unsupported, "unbuilt", c->unsupported);
 }
 
 /* The values of an enum, and whether this build has each. */
@@ -209,8 +209,8 @@ static json_t *parameter_json(enum parameter id)
         "{s:s, s:s, s:s?, s:s, s:s, s:s, s:s, s:s?, s:b, s:s, s:b, s:s?, s:s?, s:o}", "name",
         p->name, "since", p->since, "removed", p->removed, "type", parameter_kind_name(p->kind),
         "side", side_name(p->side), "default", standard, "range", range, "unit", p->unit, "live",
-        (int)p->live, "effect", p->effect, "built", !p->unbuilt, "unbuilt", p->unbuilt, "ours",
-        p->ours, "values", names_json(p));
+        (int)p->live, "effect", p->effect, "built", !p->unsupported, "unbuilt", p->unsupported,
+        "ours", p->ours, "values", names_json(p));
     if (p->kind == KIND_NUMBER || p->kind == KIND_SIZE || p->kind == KIND_LEVEL) {
         json_object_set_new(json, "min", json_string(min));
         json_object_set_new(json, "max", json_string(max));

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "capture/landing.h"
+#include "capture/target.h"
 #include "control/migrate_commands.h"
 #include "control/qmp_server.h"
 #include "control/vm_commands.h"
@@ -57,7 +57,7 @@ static void on_sigbus(int number)
 /* --- a guest that comes in ------------------------------------------------------------------- */
 
 /* Refuses memory that an earlier migration has begun to fill. */
-static int land(void *arg, const struct ram_set_rules *ram, struct landing **ret, struct error *err)
+static int land(void *arg, const struct ram_set_rules *ram, struct target **ret, struct error *err)
 {
     struct runner *r = arg;
     struct ram_set_rules here = *ram;
@@ -66,7 +66,7 @@ static int land(void *arg, const struct ram_set_rules *ram, struct landing **ret
         return err_set(err, ERR_USAGE,
                        "a migration into this VM has failed: end it and start another");
     here.mode = r->cpr.mode; /* the parameter `mode` is for outgoing migrations */
-    return landing_machine_new(r->machine, &here, ret, err);
+    return target_machine_new(r->machine, &here, ret, err);
 }
 
 static int read_incoming(const struct options *o, struct address *ret, bool *ret_there,
@@ -167,9 +167,9 @@ static int replace(void *arg, const char *command, struct error *err)
     if (vm_is_quitting(r->vm)) /* quit came after the engine had looked */
         return err_set(err, ERR_CANCELLED, "cancelled");
     guest_lines_end(&r->serial);
-    memory_backends_yield(r->memory.backends);
+    memory_backends_deactivate(r->memory.backends);
     int rc = cpr_exec(command, &r->machine->ram, err);
-    memory_backends_claim(r->memory.backends);
+    memory_backends_activate(r->memory.backends);
     return rc;
 }
 

@@ -31,7 +31,7 @@ void channel_offer_memory(struct channel *c, const struct iovec *iov, size_t n)
 
 static bool is_limited(const struct channel *c)
 {
-    return c->throttle && c->throttle->bytes_per_s;
+    return c->rate_limit && c->rate_limit->bytes_per_s;
 }
 
 /* Waits for the bytes that channel_reserve() has not waited for. */
@@ -41,7 +41,7 @@ static void let_pass(struct channel *c, size_t bytes)
 
     c->reserved -= passed;
     if (bytes > passed)
-        throttle_take(c->throttle, bytes - passed);
+        rate_limit_take(c->rate_limit, bytes - passed);
 }
 
 void channel_reserve(struct channel *c, size_t bytes)
@@ -49,7 +49,7 @@ void channel_reserve(struct channel *c, size_t bytes)
     c->reserved = 0;
     if (!is_limited(c))
         return;
-    throttle_take(c->throttle, bytes);
+    rate_limit_take(c->rate_limit, bytes);
     c->reserved = bytes;
 }
 

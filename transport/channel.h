@@ -12,7 +12,7 @@
 
 #include "base/cancel.h"
 #include "base/error.h"
-#include "transport/throttle.h"
+#include "transport/rate_limit.h"
 
 /* Flags of channel_sendv(). */
 #define CHANNEL_BORROW 1U /* the bytes may be read after the return, until channel_drain() */
@@ -68,8 +68,8 @@ struct channel {
     int fd;       /* the connected socket at the bottom, or -1; for options and poll(2) */
     bool local;   /* no network in between: see transport_is_local() */
     bool borrows; /* CHANNEL_BORROW has an effect: such a send must contain borrowed bytes only */
-    struct throttle *throttle;   /* NULL: no limit; not owned */
-    const struct channel *below; /* NULL: this channel has the socket itself */
+    struct rate_limit *rate_limit; /* NULL: no limit; not owned */
+    const struct channel *below;   /* NULL: this channel has the socket itself */
 
     /* The sender's. */
     size_t reserved; /* bytes that have already waited for the rate limit */

@@ -12,13 +12,13 @@ int channel_group_init(struct channel_group *g, uint64_t bytes_per_s, struct err
         return -1;
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->changed, NULL);
-    throttle_init(&g->throttle, bytes_per_s);
+    rate_limit_init(&g->rate_limit, bytes_per_s);
     return 0;
 }
 
 void channel_group_done(struct channel_group *g)
 {
-    throttle_done(&g->throttle);
+    rate_limit_done(&g->rate_limit);
     pthread_cond_destroy(&g->changed);
     pthread_mutex_destroy(&g->lock);
     cancel_done(&g->cancel);
@@ -36,7 +36,7 @@ int channel_group_add(struct channel_group *g, struct channel *c, struct error *
     if (g->failed || g->closed)
         channel_interrupt(c);
     pthread_mutex_unlock(&g->lock);
-    c->throttle = &g->throttle;
+    c->rate_limit = &g->rate_limit;
     return rc;
 }
 
@@ -78,7 +78,7 @@ int channel_group_fail(struct channel_group *g, const struct error *err)
         if (g->farewell)
             g->farewell(g->farewell_arg, err);
         cancel_request(&g->cancel);
-        throttle_stop(&g->throttle);
+        rate_limit_stop(&g->rate_limit);
         for (size_t i = 0; i < g->n; i++)
             channel_interrupt(g->members[i]);
     }

@@ -15,7 +15,7 @@
 #include "base/cancel.h"
 #include "base/error.h"
 #include "transport/channel.h"
-#include "transport/throttle.h"
+#include "transport/rate_limit.h"
 
 #define CHANNEL_GROUP_MAX 512
 
@@ -33,7 +33,7 @@ struct channel_group {
      * a thread that counts events signals once, when its count is complete, not at each event. */
     pthread_cond_t changed;
     struct cancel cancel; /* requested by the first failure: for waits in poll(2) */
-    struct throttle throttle;
+    struct rate_limit rate_limit;
     bool failed;                        /* under lock */
     bool closed;                        /* under lock: the migration is over, with any outcome */
     enum channel_group_settled settled; /* under lock */

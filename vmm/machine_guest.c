@@ -10,8 +10,8 @@
 
 #define GUEST_WAIT_MAX_MS 1000
 
-/* The brake's reason for a pause, beside those of enum machine_hold. */
-#define HOLD_BRAKE (1U << 8)
+/* The vCPU throttle's reason for a pause, beside those of enum pause_reason. */
+#define PAUSE_THROTTLE (1U << 8)
 
 struct guest_report *machine_guest_report(struct machine *m)
 {
@@ -27,41 +27,41 @@ uint64_t machine_guest_wait_ns(const struct machine_guest *g, uint64_t ticks)
 
 /* --- running and standing still -------------------------------------------------------------- */
 
-static void change_holds(struct machine_guest *g, unsigned add, unsigned remove)
+static void change_pause(struct machine_guest *g, unsigned add, unsigned remove)
 {
     pthread_mutex_lock(&g->control);
-    unsigned before = g->holds;
-    g->holds = (before | add) & ~remove;
-    if (!before && g->holds)
-        g->hold(g);
-    else if (before && !g->holds)
+    unsigned before = g->paused_for;
+    g->paused_for = (before | add) & ~remove;
+    if (!before && g->paused_for)
+        g->pause(g);
+    else if (before && !g->paused_for)
         g->run(g);
     pthread_mutex_unlock(&g->control);
 }
 
-static void hold_brake(void *arg, bool on)
+static void pause_for_throttle(void *arg, bool on)
 {
-    change_holds(arg, on ? HOLD_BRAKE : 0, on ? 0 : HOLD_BRAKE);
+    change_pause(arg, on ? PAUSE_THROTTLE : 0, on ? 0 : PAUSE_THROTTLE);
 }
 
-static int guest_stop(struct machine *m, enum machine_hold why, struct error *err)
+static int guest_stop(struct machine *m, enum pause_reason why, struct error *err)
 {
     (void)err;
-    change_holds(machine_guest_of(m), why, 0);
+    change_pause(machine_guest_of(m), why, 0);
     return 0;
 }
 
-static void guest_resume(struct machine *m, enum machine_hold why)
+static void guest_resume(struct machine *m, enum pause_reason why)
 {
-    change_holds(machine_guest_of(m), 0, why);
+    change_pause(machine_guest_of(m), 0, why);
 }
 
-static bool guest_is_held(struct machine *m, enum machine_hold why)
+static bool guest_is_held(struct machine *m, enum pause_reason why)
 {
     struct machine_guest *g = machine_guest_of(m);
 
     pthread_mutex_lock(&g->control);
-    bool held = (g->holds & why) != 0;
+    bool held = (g->paused_for & why) != 0;
     pthread_mutex_unlock(&g->control);
     return held;
 }
@@ -69,29 +69,29 @@ static bool guest_is_held(struct machine *m, enum machine_hold why)
 /* --- memory that others can open ------------------------------------------------------------- */
 
 /* Of the first n blocks, those that another process can have. */
-static void yield_first(const struct machine_guest *g, size_t n)
+static void deactivate_first(const struct machine_guest *g, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (g->base.ram.blocks[i].shared)
-            memory_backing_yield(g->memory_fds[i]);
+            memory_backing_deactivate(g->memory_fds[i]);
     }
 }
 
-static void guest_yield(struct machine *m)
+static void guest_deactivate(struct machine *m)
 {
-    yield_first(machine_guest_of(m), m->ram.n);
+    deactivate_first(machine_guest_of(m), m->ram.n);
 }
 
-static int guest_claim(struct machine *m, struct error *err)
+static int guest_activate(struct machine *m, struct error *err)
 {
     const struct machine_guest *g = machine_guest_of(m);
 
     for (size_t i = 0; i < m->ram.n; i++) {
         const struct ram_block *b = &m->ram.blocks[i];
 
-        if (!b->shared || memory_backing_claim(g->memory_fds[i], err) == 0)
+        if (!b->shared || memory_backing_activate(g->memory_fds[i], err) == 0)
             continue;
-        yield_first(g, i);
+        deactivate_first(g, i);
         return err_in(err, "RAM block '%s': its memory", b->name);
     }
     return 0;
@@ -99,7 +99,7 @@ static int guest_claim(struct machine *m, struct error *err)
 
 static void guest_throttle(struct machine *m, unsigned percent)
 {
-    vcpu_brake_set(&machine_guest_of(m)->brake, percent);
+    vcpu_throttle_set(&machine_guest_of(m)->vcpu_throttle, percent);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -162,17 +162,17 @@ void machine_guest_init(struct machine_guest *g, const struct machine_guest_conf
     g->ops = *ops;
     g->ops.stop = guest_stop;
     g->ops.resume = guest_resume;
-    g->ops.is_held = guest_is_held;
+    g->ops.is_paused_for = guest_is_held;
     g->ops.throttle = guest_throttle;
-    g->ops.yield = guest_yield;
-    g->ops.claim = guest_claim;
+    g->ops.deactivate = guest_deactivate;
+    g->ops.activate = guest_activate;
     g->base.ops = &g->ops;
     strcpy(g->base.config.machine, RAMJET_MACHINE);
     for (size_t i = 0; i < ARRAY_LEN(g->memory_fds); i++)
         g->memory_fds[i] = -1;
-    g->holds = MACHINE_PAUSED | (config->incoming ? MACHINE_MOVING : 0U);
+    g->paused_for = MACHINE_PAUSED | (config->incoming ? MACHINE_MOVING : 0U);
     pthread_mutex_init(&g->control, NULL);
-    vcpu_brake_init(&g->brake, hold_brake, g);
+    vcpu_throttle_init(&g->vcpu_throttle, pause_for_throttle, g);
     guest_report_init(&g->report);
     serial_init(&g->serial, config->serial_sink, config->serial_arg);
 }
@@ -232,7 +232,7 @@ int machine_guest_map(struct machine_guest *g, const struct machine_guest_config
 
 void machine_guest_let_go(struct machine_guest *g)
 {
-    vcpu_brake_done(&g->brake);
+    vcpu_throttle_done(&g->vcpu_throttle);
 }
 
 void machine_guest_done(struct machine_guest *g)
@@ -286,7 +286,7 @@ void machine_guest_devices(struct machine_guest_state *s,
 
 void machine_guest_read(struct machine_guest *g, struct machine_guest_state *ret)
 {
-    ret->run.paused = machine_is_held(&g->base, MACHINE_PAUSED);
+    ret->run.paused = machine_is_paused_for(&g->base, MACHINE_PAUSED);
     ret->serial = g->serial.state;
     guest_report_get_state(&g->report, &ret->guest);
 }

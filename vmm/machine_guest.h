@@ -1,7 +1,7 @@
 /*
  * vmm/machine_guest.h: the common part of all machines that run a guest: its memory, the reasons
- * why it is paused, the brake, the guest's report, and the sections about these. Knows no vCPU: a
- * machine under KVM (vmm/machine_kvm.h) embeds it, and so does one whose vCPUs are threads
+ * why it is paused, the vCPU throttle, the guest's report, and the sections about these. Knows no
+ * vCPU: a machine under KVM (vmm/machine_kvm.h) embeds it, and so does one whose vCPUs are threads
  * (vmm/machine_synth_guest.h).
  */
 #pragma once
@@ -14,7 +14,7 @@
 #include "vmm/guest_report.h"
 #include "vmm/memory_backend.h"
 #include "vmm/serial.h"
-#include "vmm/vcpu_brake.h"
+#include "vmm/vcpu_throttle.h"
 
 #define GUEST_HEARTBEAT_MS 1
 
@@ -46,15 +46,15 @@ struct machine_guest {
     /* Set before the guest runs, read-only after. */
     int memory_fds[1 + MEMORY_MAPPED_MAX]; /* behind each RAM block, or -1 */
     /* Set by the embedder; called on any thread but a vCPU's, one call at a time: run() lets all
-     * vCPUs run; hold() stops all, and returns when they stand still. */
+     * vCPUs run; pause() stops all, and returns when they stand still. */
     void (*run)(struct machine_guest *g);
-    void (*hold)(struct machine_guest *g);
+    void (*pause)(struct machine_guest *g);
 
     /* Stopping and resuming, under `control`; no vCPU's thread takes that lock. */
     pthread_mutex_t control;
-    unsigned holds; /* enum machine_hold, and the brake's */
+    unsigned paused_for; /* enum pause_reason, and the vCPU throttle's */
 
-    struct vcpu_brake brake;
+    struct vcpu_throttle vcpu_throttle;
     struct guest_report report; /* any thread, under its own lock */
     struct serial serial;       /* the same */
 };
@@ -78,7 +78,7 @@ void machine_guest_init(struct machine_guest *g, const struct machine_guest_conf
 /* Makes its blocks and their memory; main memory is the first block. */
 MUST_USE int machine_guest_map(struct machine_guest *g, const struct machine_guest_config *config,
                                struct error *err);
-/* Before the vCPUs end: after this the brake no longer stops them or lets them run. */
+/* Before the vCPUs end: after this the vCPU throttle no longer stops them or lets them run. */
 void machine_guest_let_go(struct machine_guest *g);
 /* After the vCPUs have ended. */
 void machine_guest_done(struct machine_guest *g);

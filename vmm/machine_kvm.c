@@ -177,7 +177,7 @@ static int choose(const struct machine_guest_config *config, struct chosen_guest
 
 static const struct machine_ops kvm_ops;
 static void kvm_run(struct machine_guest *g);
-static void kvm_hold(struct machine_guest *g);
+static void kvm_pause(struct machine_guest *g);
 
 static int make(struct machine_kvm *m, const struct machine_guest_config *config,
                 const struct chosen_guest *guest, struct error *err)
@@ -200,7 +200,7 @@ static int new_machine(const struct machine_guest_config *config, const struct c
         return err_sys(err, "memory for a machine");
     machine_guest_init(&m->guest, config, &kvm_ops);
     m->guest.run = kvm_run;
-    m->guest.hold = kvm_hold;
+    m->guest.pause = kvm_pause;
     m->dirty = config->dirty;
     m->client = (struct vcpu_client){.out = on_out, .byte = on_byte, .failed = on_failed, .arg = m};
     if (make(m, config, guest, err) < 0) {
@@ -249,7 +249,7 @@ static void kvm_run(struct machine_guest *g)
 }
 
 /* All are asked to stop before the first wait, so that they stop together. */
-static void kvm_hold(struct machine_guest *g)
+static void kvm_pause(struct machine_guest *g)
 {
     struct machine_kvm *m = kvm_of(&g->base);
 

@@ -1,6 +1,6 @@
 /*
  * vmm/machine_kvm.h: a guest under KVM: memory and vCPUs under one owner. It can be migrated, and
- * an incoming migration can go to it (capture/landing.h).
+ * an incoming migration can go to it (capture/target.h).
  */
 #pragma once
 

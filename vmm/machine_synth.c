@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "stream/description.h"
-#include "vmm/dirty_told.h"
+#include "vmm/dirty_software.h"
 
 #define BLOCK_NAME "pc.ram"
 #define TICK_NS    NS_PER_MS
@@ -20,7 +20,7 @@
 
 struct synth {
     struct machine base;
-    struct dirty_told dirty;
+    struct dirty_software dirty;
     struct synth_config config;
 
     /* The writer's, while it runs. */
@@ -28,7 +28,7 @@ struct synth {
 
     /* Stopping and resuming, under `control`. */
     pthread_mutex_t control;
-    unsigned holds; /* enum machine_hold */
+    unsigned paused_for; /* enum pause_reason */
     struct thread writer;
 
     pthread_mutex_t lock;
@@ -110,7 +110,7 @@ GUEST static void write_page(struct synth *s)
 
     for (size_t i = 0; i < RAM_PAGE_SIZE / sizeof(*words); i += zero ? 1 : 64)
         words[i] = zero ? 0 : r + i;
-    dirty_told_wrote(&s->dirty, page);
+    dirty_software_wrote(&s->dirty, page);
 }
 
 /* Waits for the next tick; false when the guest is to stop. */
@@ -184,26 +184,26 @@ static void end_writer(struct synth *s)
     thread_join(&s->writer);
 }
 
-static int synth_stop(struct machine *m, enum machine_hold why, struct error *err)
+static int synth_stop(struct machine *m, enum pause_reason why, struct error *err)
 {
     struct synth *s = (struct synth *)m;
 
     (void)err;
     pthread_mutex_lock(&s->control);
-    s->holds |= why;
+    s->paused_for |= why;
     end_writer(s);
     pthread_mutex_unlock(&s->control);
     return 0;
 }
 
-static void synth_resume(struct machine *m, enum machine_hold why)
+static void synth_resume(struct machine *m, enum pause_reason why)
 {
     struct synth *s = (struct synth *)m;
     struct error ignored; /* a synthetic guest that does not run again does no harm */
 
     pthread_mutex_lock(&s->control);
-    s->holds &= ~(unsigned)why;
-    if (!s->holds && !s->writer.running)
+    s->paused_for &= ~(unsigned)why;
+    if (!s->paused_for && !s->writer.running)
         (void)!start_writer(s, &ignored);
     pthread_mutex_unlock(&s->control);
 }
@@ -219,12 +219,12 @@ static void synth_limit_dirty(struct machine *m, uint64_t bytes_per_s)
     atomic_store(&((struct synth *)m)->limit_bytes_per_s, bytes_per_s);
 }
 
-static bool synth_is_held(struct machine *m, enum machine_hold why)
+static bool synth_is_held(struct machine *m, enum pause_reason why)
 {
     struct synth *s = (struct synth *)m;
 
     pthread_mutex_lock(&s->control);
-    bool held = (s->holds & why) != 0;
+    bool held = (s->paused_for & why) != 0;
     pthread_mutex_unlock(&s->control);
     return held;
 }
@@ -236,7 +236,7 @@ static void synth_free(struct machine *m)
     struct synth *s = (struct synth *)m;
 
     end_writer(s);
-    dirty_told_done(&s->dirty);
+    dirty_software_done(&s->dirty);
     ram_map_done(&m->ram);
     device_state_done(&m->devices);
     pthread_cond_destroy(&s->stop_cond);
@@ -248,7 +248,7 @@ static void synth_free(struct machine *m)
 static const struct machine_ops synth_ops = {
     .stop = synth_stop,
     .resume = synth_resume,
-    .is_held = synth_is_held,
+    .is_paused_for = synth_is_held,
     .throttle = synth_throttle,
     .limit_dirty = synth_limit_dirty,
     .free = synth_free,
@@ -260,7 +260,7 @@ static int make_memory(struct synth *s, struct error *err)
     if (ram_map_add(&s->base.ram, BLOCK_NAME, s->config.bytes, err) < 0 ||
         ram_block_map_anonymous(&s->base.ram.blocks[0], err) < 0)
         return -1;
-    return dirty_told_init(&s->dirty, ram_block_pages(&s->base.ram.blocks[0]), err);
+    return dirty_software_init(&s->dirty, ram_block_pages(&s->base.ram.blocks[0]), err);
 }
 
 int machine_synth(const struct synth_config *config, struct machine **ret, struct error *err)

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "vmm/dirty_told.h"
+#include "vmm/dirty_software.h"
 #include "vmm/dirty_uffd.h"
 #include "vmm/guest/hosted.h"
 #include "vmm/guest_options.h"
@@ -54,8 +54,8 @@ struct machine_synth_guest {
     struct cpu cpus[GUEST_CPUS_MAX];
     unsigned n_cpus;
 
-    struct dirty_told told;    /* any thread */
-    struct dirty_source *uffd; /* used instead of `told`; or NULL */
+    struct dirty_software told; /* any thread */
+    struct dirty_source *uffd;  /* used instead of `told`; or NULL */
 };
 
 static struct machine_synth_guest *synth_of(struct machine *m)
@@ -97,7 +97,7 @@ static void on_wait(void *arg, uint64_t ticks)
 
 static void on_wrote(void *arg, uint64_t page)
 {
-    dirty_told_wrote(&((struct cpu *)arg)->machine->told, page);
+    dirty_software_wrote(&((struct cpu *)arg)->machine->told, page);
 }
 
 static int on_step(void *arg, unsigned vcpu, struct error *err)
@@ -138,7 +138,7 @@ static void synth_run(struct machine_guest *g)
 }
 
 /* All are asked to stop before the first wait, so that they stop together. */
-static void synth_hold(struct machine_guest *g)
+static void synth_pause(struct machine_guest *g)
 {
     struct machine_synth_guest *m = synth_of(&g->base);
 
@@ -353,7 +353,7 @@ static void synth_free(struct machine *base)
     for (unsigned i = 0; i < m->n_cpus; i++)
         synth_vcpu_free(m->cpus[i].thread);
     dirty_uffd_free(m->uffd);
-    dirty_told_done(&m->told);
+    dirty_software_done(&m->told);
     machine_guest_done(&m->guest);
     free(m);
 }
@@ -366,7 +366,7 @@ static const struct machine_ops synth_ops = {
 
 static int make_source(struct machine_synth_guest *m, enum dirty_kind dirty, struct error *err)
 {
-    if (dirty_told_init(&m->told, ram_block_pages(&m->guest.base.ram.blocks[0]), err) < 0)
+    if (dirty_software_init(&m->told, ram_block_pages(&m->guest.base.ram.blocks[0]), err) < 0)
         return -1;
     m->guest.base.dirty = &m->told.base;
     if (dirty != DIRTY_UFFD)
@@ -466,7 +466,7 @@ int machine_synth_guest_new(const struct machine_guest_config *config, struct ma
         return err_sys(err, "memory for a machine");
     machine_guest_init(&m->guest, config, &synth_ops);
     m->guest.run = synth_run;
-    m->guest.hold = synth_hold;
+    m->guest.pause = synth_pause;
     m->client = (struct synth_vcpu_client){.step = on_step, .failed = on_failed, .arg = m};
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): only one that arrives has none */
     m->program = config->incoming ? NULL : find_program(options.image->name);

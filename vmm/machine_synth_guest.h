@@ -11,7 +11,7 @@
 
 /*
  * Like machine_kvm_new(). ERR_USAGE also for what needs KVM: a user's own payload, and a dirty
- * ring. DIRTY_LOG is a software dirty log (vmm/dirty_told.h).
+ * ring. DIRTY_LOG is a software dirty log (vmm/dirty_software.h).
  */
 MUST_USE int machine_synth_guest_new(const struct machine_guest_config *config,
                                      struct machine **ret, struct error *err);

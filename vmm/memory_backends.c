@@ -141,19 +141,19 @@ static void each_file(struct memory_backends *all, void (*call)(int fd))
     pthread_mutex_unlock(&all->lock);
 }
 
-void memory_backends_yield(struct memory_backends *all)
+void memory_backends_deactivate(struct memory_backends *all)
 {
-    each_file(all, memory_backing_yield);
+    each_file(all, memory_backing_deactivate);
 }
 
 static void claim(int fd)
 {
     struct error ignored; /* another process has claimed it: that is fine, no guest uses it here */
 
-    (void)!memory_backing_claim(fd, &ignored);
+    (void)!memory_backing_activate(fd, &ignored);
 }
 
-void memory_backends_claim(struct memory_backends *all)
+void memory_backends_activate(struct memory_backends *all)
 {
     each_file(all, claim);
 }

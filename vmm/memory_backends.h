@@ -3,7 +3,8 @@
  * guest is a RAM block of the machine, which owns its memory. The memory of the others is here;
  * they may come and go at any time, even while a migration runs: no migration includes them.
  *
- * One thread at a time, except memory_backends_yield() and memory_backends_claim(): any thread.
+ * One thread at a time, except memory_backends_deactivate() and memory_backends_activate(): any
+ * thread.
  */
 #pragma once
 
@@ -33,5 +34,5 @@ const struct ram_block *memory_backends_block(const struct memory_backends *all,
 
 /* For a program that replaces this one and makes the backends again: gives up the claims on memory
  * that is not mapped, and takes them back where the replacement has failed. */
-void memory_backends_yield(struct memory_backends *all);
-void memory_backends_claim(struct memory_backends *all);
+void memory_backends_deactivate(struct memory_backends *all);
+void memory_backends_activate(struct memory_backends *all);

@@ -191,14 +191,14 @@ static int map_fd(const struct memory_backing_config *config, struct ram_block *
     return 0;
 }
 
-int memory_backing_claim(int fd, struct error *err)
+int memory_backing_activate(int fd, struct error *err)
 {
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return err_sys(err, "in use by another guest");
     return 0;
 }
 
-void memory_backing_yield(int fd)
+void memory_backing_deactivate(int fd)
 {
     flock(fd, LOCK_UN);
 }
@@ -212,7 +212,7 @@ static int map_memfd_of(const struct memory_backing_config *config, struct ram_b
         return err_sys(err, "memfd");
     if (ftruncate(fd, (off_t)ram_block_mapped_bytes(b)) < 0)
         return err_sys(err, "memfd of %" PRIu64 " MiB", ram_block_mapped_bytes(b) >> 20);
-    if (map_fd(config, b, fd, err) < 0 || (b->shared && memory_backing_claim(fd, err) < 0))
+    if (map_fd(config, b, fd, err) < 0 || (b->shared && memory_backing_activate(fd, err) < 0))
         return -1;
     *ret_fd = fd_take(&fd);
     return 0;
@@ -260,7 +260,7 @@ static int open_file(const char *path, int *ret_fd, bool *ret_created, struct er
 /* Refuses a file that another guest uses, or that is not all zeros. */
 static int check_fresh(int fd, const struct stat *st, struct error *err)
 {
-    if (memory_backing_claim(fd, err) < 0)
+    if (memory_backing_activate(fd, err) < 0)
         return -1;
     /* A file of huge pages has no holes: SEEK_DATA says that all of it is data. */
     if (st->st_blocks > 0 && (lseek(fd, 0, SEEK_DATA) >= 0 || errno != ENXIO))

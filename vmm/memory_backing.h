@@ -53,7 +53,7 @@ MUST_USE int memory_backing_parse(const char *text, struct memory_backing_config
  * ram_map_done() unmaps it. A file that is missing or empty is made as long as the block; one of
  * another length, or with data in it, is refused and left as it is. The file is never deleted: it
  * keeps what the guest wrote. A new file is claimed; one that is kept is not, since another guest
- * may still run on it: memory_backing_claim().
+ * may still run on it: memory_backing_activate().
  * Memory that was handed over is neither zero nor bound; it must be of this kind and as long as the
  * block, and a file must be the one that is named here.
  * *ret_fd: the file of the memory, or -1; the caller owns it, and closes it after the block is
@@ -70,8 +70,8 @@ MUST_USE int memory_backing_check_huge(uint64_t page_bytes, struct error *err);
  * memory; making the memory claims it. ERR_SYSTEM from claim: another process has claimed it. A
  * second claim does no harm. `fd`: from memory_backing_map().
  */
-MUST_USE int memory_backing_claim(int fd, struct error *err);
-void memory_backing_yield(int fd);
+MUST_USE int memory_backing_activate(int fd, struct error *err);
+void memory_backing_deactivate(int fd);
 
 /* The number of huge pages of this size that are set aside and free. */
 uint64_t memory_backing_huge_free(uint64_t page_bytes);

@@ -108,12 +108,12 @@ inline close(unread)
 #define SAY(what) write(to_destination, cut_out, what)
 #define HEAR      read(to_source, cut_back)
 
-inline outgoing_stop_guest()
+inline source_stop_guest()
 {
     source_runs = false
 }
 
-inline outgoing_release_guest()
+inline source_release_guest()
 {
     atomic {
         assert(!destination_runs); /* never two run */
@@ -138,7 +138,7 @@ inline send_tail()
 }
 
 /* A verdict may have come that nobody has looked at yet. */
-inline answers_end()
+inline return_reader_end()
 {
     do
     :: got == SHUT_ERROR -> break
@@ -148,7 +148,7 @@ inline answers_end()
 }
 
 /* The destination that asks, or will, is told not to wait. */
-inline outgoing_farewell()
+inline source_farewell()
 {
     if
     :: asking -> SAY(DROP)
@@ -159,14 +159,14 @@ inline outgoing_farewell()
 
 inline give_up()
 {
-    outgoing_farewell();
-    answers_end();
+    source_farewell();
+    return_reader_end();
     if
-    :: !left -> outgoing_release_guest()
-    :: left && got == SHUT_ERROR && !torn -> outgoing_release_guest()
+    :: !left -> source_release_guest()
+    :: left && got == SHUT_ERROR && !torn -> source_release_guest()
     :: else ->
 #ifdef BREAK_RESUME_AFTER_RUN
-        outgoing_release_guest()
+        source_release_guest()
 #else
         source_says = NOBODY_KNOWS
 #endif
@@ -196,7 +196,7 @@ inline switch_confirmed()
     send_tail();
     if
     :: well ->
-        HEAR; /* answers_await_ready() */
+        HEAR; /* return_reader_await_ready() */
         if
         :: got == SWITCHOVER_READY -> decide()
         :: else
@@ -208,7 +208,7 @@ inline switch_confirmed()
         left = true; /* also where only a part of the word was written */
         SAY(RUN);    /* send_run() */
         if
-        :: well -> HEAR /* answers_await_verdict() */
+        :: well -> HEAR /* return_reader_await_verdict() */
         :: else
         fi
     :: else
@@ -236,21 +236,21 @@ inline switch_unconfirmed()
     :: well ->
         left = true;
         torn = false;
-        HEAR /* answers_await_verdict() */
+        HEAR /* return_reader_await_verdict() */
     :: else
     fi
 }
 
-inline outgoing_run()
+inline source_run()
 {
     SAY(OFFER); /* open_return_path() */
     if
-    :: well -> HEAR /* answers_await_pong() */
+    :: well -> HEAR /* return_reader_await_pong() */
     :: else
     fi;
     if
-    :: got == PONG -> outgoing_stop_guest(); switch_unconfirmed()
-    :: got == PONG_ACCEPTED -> outgoing_stop_guest(); switch_confirmed()
+    :: got == PONG -> source_stop_guest(); switch_unconfirmed()
+    :: got == PONG_ACCEPTED -> source_stop_guest(); switch_confirmed()
     :: else
     fi;
     if
@@ -280,9 +280,9 @@ proctype Source()
     mtype:message got = LOST;
 
     {
-        outgoing_run();
+        source_run();
         if
-        :: start_again(); outgoing_run()
+        :: start_again(); source_run()
         :: true
         fi
     } unless { source_dead }
@@ -355,7 +355,7 @@ inline load()
     fi
 }
 
-inline landing_prepare()
+inline target_prepare()
 {
     if
     :: whole = true
@@ -363,7 +363,7 @@ inline landing_prepare()
     fi
 }
 
-inline landing_commit()
+inline target_commit()
 {
     if
     :: let_run(); REPLY(SHUT_0)
@@ -375,11 +375,11 @@ inline await_run()
 {
     TAKE;
     if
-    :: got == RUN -> landing_commit()
+    :: got == RUN -> target_commit()
     :: got == DROP || got == CANCELLED -> discard()
     :: got == LOST ->
 #ifdef BREAK_RUN_ON_CLOSE
-        landing_commit()
+        target_commit()
 #else
         hold_guest()
 #endif
@@ -394,14 +394,14 @@ inline await_run()
 
 inline switch_over()
 {
-    landing_prepare();
+    target_prepare();
     if
     :: whole ->
 #ifndef BREAK_NO_READY
         REPLY(SWITCHOVER_READY);
 #endif
 #ifdef BREAK_RUN_AT_READY
-        landing_commit()
+        target_commit()
 #else
         await_run()
 #endif
@@ -409,7 +409,7 @@ inline switch_over()
     fi
 }
 
-inline incoming_run()
+inline destination_run()
 {
     load();
     if
@@ -454,7 +454,7 @@ proctype Destination()
     {
         if
         :: is_qemu = true; qemu_run()
-        :: incoming_run()
+        :: destination_run()
         fi;
         close(to_destination)
     } unless { destination_dead }

@@ -1,4 +1,4 @@
-/* Captures, written by a landing and read by a machine: the round trip, and files that lie. */
+/* Captures, written by a target and read by a machine: the round trip, and files that lie. */
 #include "capture/machine_snapshot.h"
 
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
-#include "capture/landing.h"
 #include "capture/snapshot_stream.h"
+#include "capture/target.h"
 #include "ram/page_place.h"
 #include "ram/resident.h"
 #include "stream/description.h"
@@ -63,7 +63,7 @@ static void source_done(struct source *s)
 }
 
 /* Writes every page that is something, as a migration does. */
-static void land(struct landing *l, const struct source *s)
+static void land(struct target *l, const struct source *s)
 {
     const struct configuration config = config_of();
     struct ram_map map = {0};
@@ -85,10 +85,10 @@ static void land(struct landing *l, const struct source *s)
                 OK(page_place_zero(&map.blocks[i], at, &err), err, "zero");
         }
     }
-    OK(landing_prepare(l, &config, &map, &s->devices, &err), err, "prepare");
-    OK(landing_commit(l, &err), err, "commit");
+    OK(target_prepare(l, &config, &map, &s->devices, &err), err, "prepare");
+    OK(target_commit(l, &err), err, "commit");
     ram_map_done(&map);
-    landing_free(l);
+    target_free(l);
 }
 
 static void check_machine(const char *label, struct machine *m, const struct source *s, bool sparse)
@@ -116,12 +116,12 @@ static void check_machine(const char *label, struct machine *m, const struct sou
 
 static const char *write_file(char path[static PATH_MAX], const struct source *s)
 {
-    struct landing *l;
+    struct target *l;
     struct error err;
 
-    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "snap"), .force = true},
-                        &l, &err),
-       err, "landing");
+    OK(target_file_new(&(struct target_config){.path = temp_path(path, "snap"), .force = true}, &l,
+                       &err),
+       err, "target");
     land(l, s);
     return path;
 }
@@ -147,14 +147,14 @@ static void raw_round_trip(void **state)
                                         "cap/ram.%2From@etc%2Facpi%2Ftables", "cap/ram.100%25%2Fa"};
     struct source s;
     struct machine *m;
-    struct landing *l;
+    struct target *l;
     char path[PATH_MAX], name[PATH_MAX];
     struct error err;
 
     (void)state;
     source_init(&s);
-    OK(landing_raw_new(&(struct landing_config){.path = temp_path(path, "cap")}, &l, &err), err,
-       "landing");
+    OK(target_raw_new(&(struct target_config){.path = temp_path(path, "cap")}, &l, &err), err,
+       "target");
     land(l, &s);
     OK(machine_snapshot_raw(path, &m, &err), err, "read back");
     check_machine("raw", m, &s, false);
@@ -179,7 +179,7 @@ static void raw_round_trip(void **state)
 
 #define LEFT_OUT 1 /* one in the middle */
 
-static void land_without(struct landing *l, const struct source *s)
+static void land_without(struct target *l, const struct source *s)
 {
     struct configuration config = config_of();
     struct ram_map map = {0};
@@ -199,10 +199,10 @@ static void land_without(struct landing *l, const struct source *s)
                                 blocks[i].pages * RAM_PAGE_SIZE, &err),
                err, "write");
     }
-    OK(landing_prepare(l, &config, &map, &s->devices, &err), err, "prepare");
-    OK(landing_commit(l, &err), err, "commit");
+    OK(target_prepare(l, &config, &map, &s->devices, &err), err, "prepare");
+    OK(target_commit(l, &err), err, "commit");
     ram_map_done(&map);
-    landing_free(l);
+    target_free(l);
 }
 
 static void check_without(const char *label, struct machine *m, const struct source *s)
@@ -228,21 +228,21 @@ static void leaves_out_again(void **state)
     static const char *const files[] = {"cap/stream", "cap/ram.pc.ram", "cap/ram.100%25%2Fa"};
     struct source s;
     struct machine *m;
-    struct landing *l;
+    struct target *l;
     char path[PATH_MAX], name[PATH_MAX];
     struct error err;
 
     (void)state;
     source_init(&s);
-    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "snap"), .force = true},
-                        &l, &err),
-       err, "landing");
+    OK(target_file_new(&(struct target_config){.path = temp_path(path, "snap"), .force = true}, &l,
+                       &err),
+       err, "target");
     land_without(l, &s);
     OK(snapshot_file(path, &m, &err), err, "read back");
     check_without("file", m, &s);
     unlink(path);
-    OK(landing_raw_new(&(struct landing_config){.path = temp_path(path, "cap")}, &l, &err), err,
-       "landing");
+    OK(target_raw_new(&(struct target_config){.path = temp_path(path, "cap")}, &l, &err), err,
+       "target");
     land_without(l, &s);
     CHECK(access(temp_path(name, "cap/ram.%2From@etc%2Facpi%2Ftables"), F_OK) < 0, "it has a file");
     OK(machine_snapshot_raw(path, &m, &err), err, "read back");
@@ -253,20 +253,20 @@ static void leaves_out_again(void **state)
     source_done(&s);
 }
 
-static void a_landing_that_is_dropped_leaves_nothing(void **state)
+static void a_target_that_is_dropped_leaves_nothing(void **state)
 {
     char path[PATH_MAX];
-    struct landing *l;
+    struct target *l;
     struct error err;
 
     (void)state;
-    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "x")}, &l, &err), err,
+    OK(target_file_new(&(struct target_config){.path = temp_path(path, "x")}, &l, &err), err,
        "file");
-    landing_free(l);
-    OK(landing_raw_new(&(struct landing_config){.path = path}, &l, &err), err, "raw");
-    landing_free(l);
+    target_free(l);
+    OK(target_raw_new(&(struct target_config){.path = path}, &l, &err), err, "raw");
+    target_free(l);
     CHECK(temp_entries() == 0, "%zu entries", temp_entries());
-    landing_free(NULL);
+    target_free(NULL);
 }
 
 /* --- files that lie --------------------------------------------------------------------------- */
@@ -284,11 +284,11 @@ static int open_it(const char *path, struct error *err)
 
 static int load_it(const char *path, struct error *err)
 {
-    struct landing *l;
+    struct target *l;
 
-    OK(landing_null_new(&l, err), *err, "landing");
-    int rc = move_file_to_landing(path, false, l, err);
-    landing_free(l);
+    OK(target_null_new(&l, err), *err, "target");
+    int rc = move_file_to_target(path, false, l, err);
+    target_free(l);
     return rc;
 }
 
@@ -588,7 +588,7 @@ int main(void)
         cmocka_unit_test(file_round_trip),
         cmocka_unit_test(raw_round_trip),
         cmocka_unit_test(leaves_out_again),
-        cmocka_unit_test(a_landing_that_is_dropped_leaves_nothing),
+        cmocka_unit_test(a_target_that_is_dropped_leaves_nothing),
         cmocka_unit_test(lies),
         cmocka_unit_test(cut_at_structures),
         cmocka_unit_test(cut_files),

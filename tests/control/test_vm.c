@@ -450,7 +450,7 @@ static void test_failure(void **state)
     monitored_await(&source, "MIGRATION completed ");
     monitored_await(&target, "MIGRATION completed ");
     expect_state(&target, "the third one", "running/completed");
-    assert_int_equal(target.n_landings, 3);
+    assert_int_equal(target.n_targets, 3);
     monitored_end(&source);
     monitored_end(&target);
 }

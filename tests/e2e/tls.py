@@ -110,7 +110,7 @@ def counted(scene, case):
     sent, received = sender.done(), receiver.done()
     check(sent["digest"] == received["digest"], "digests differ")
     left, came = sent["wire-bytes"], received["wire-bytes"]
-    # Each connection's goodbye, a record of 24 bytes, comes behind what counts.
+    # Each connection's close_notify, a record of 24 bytes, comes after what counts.
     check(0 <= left - came <= 24 * (case.channels + 1),
           f"by the kernel: {sent['ktls-send']}; {left} bytes have left, {came} have come")
     if case.argument and not sent["ktls-send"]:

@@ -1,9 +1,9 @@
 /* What a caller can get wrong is an error, and defaults are what they are said to be. */
 #include <limits.h>
 
-#include "capture/landing.h"
-#include "migration/incoming.h"
-#include "migration/outgoing.h"
+#include "capture/target.h"
+#include "migration/destination.h"
+#include "migration/source.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
 #include "vmm/machine_synth.h"
@@ -13,7 +13,7 @@
 /* --- a source -------------------------------------------------------------------------------- */
 
 struct source {
-    struct outgoing_config config;
+    struct source_config config;
     struct machine *machine;
 };
 
@@ -72,7 +72,7 @@ static void make_source(struct source *s, const char *label)
     char path[PATH_MAX], address[PATH_MAX + 8];
     struct error err;
 
-    outgoing_config_init(&s->config);
+    source_config_init(&s->config);
     snprintf(address, sizeof(address), "unix:%s", temp_path(path, "source"));
     OK(address_parse(address, &s->config.connect.address, &err), err, label);
     OK(machine_synth(&synth, &s->machine, &err), err, label);
@@ -83,13 +83,13 @@ static void a_source(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(source_cases); i++) {
         const struct source_case *c = &source_cases[i];
-        struct outgoing *m = NULL;
+        struct source *m = NULL;
         struct source s;
         struct error err;
 
         make_source(&s, c->label);
         c->spoil(&s);
-        check_refused(c->label, outgoing_new(&s.config, s.machine, &m, &err), &err, ERR_USAGE,
+        check_refused(c->label, source_new(&s.config, s.machine, &m, &err), &err, ERR_USAGE,
                       c->refused);
         CHECK(!m, "%s: something was made", c->label);
         if (c->mend)
@@ -102,20 +102,20 @@ static void a_source_of_nothing(void **state)
 {
     static const struct machine no_ops = {.config.machine = "x-1.0"};
     struct machine machine = no_ops;
-    struct outgoing *m;
+    struct source *m;
     struct source s;
     struct error err;
 
     (void)state;
     make_source(&s, "good");
-    check_refused("no machine", outgoing_new(&s.config, NULL, &m, &err), &err, ERR_USAGE,
+    check_refused("no machine", source_new(&s.config, NULL, &m, &err), &err, ERR_USAGE,
                   "no machine");
-    check_refused("no operations", outgoing_new(&s.config, &machine, &m, &err), &err, ERR_USAGE,
+    check_refused("no operations", source_new(&s.config, &machine, &m, &err), &err, ERR_USAGE,
                   "no machine");
-    check_refused("no configuration", outgoing_new(NULL, s.machine, &m, &err), &err, ERR_USAGE,
+    check_refused("no configuration", source_new(NULL, s.machine, &m, &err), &err, ERR_USAGE,
                   "no configuration");
-    OK(outgoing_new(&s.config, s.machine, &m, &err), err, "good");
-    outgoing_free(m);
+    OK(source_new(&s.config, s.machine, &m, &err), err, "good");
+    source_free(m);
     machine_free(s.machine);
 }
 
@@ -134,7 +134,7 @@ static void a_save_without_description(void **state)
 {
     struct machine_ops ops;
     char path[PATH_MAX], address[PATH_MAX + 8];
-    struct outgoing *m;
+    struct source *m;
     struct source s;
     struct error err;
 
@@ -145,18 +145,18 @@ static void a_save_without_description(void **state)
     ops = *s.machine->ops;
     ops.save = save_nothing;
     s.machine->ops = &ops;
-    OK(outgoing_new(&s.config, s.machine, &m, &err), err, "save");
-    check_refused("save", outgoing_run(m, &err), &err, ERR_USAGE, "end in no description");
-    CHECK(!machine_is_held(s.machine, MACHINE_MOVING), "the guest stands still");
-    outgoing_free(m);
+    OK(source_new(&s.config, s.machine, &m, &err), err, "save");
+    check_refused("save", source_run(m, &err), &err, ERR_USAGE, "end in no description");
+    CHECK(!machine_is_paused_for(s.machine, MACHINE_MOVING), "the guest stands still");
+    source_free(m);
     machine_free(s.machine);
 }
 
 /* --- a destination --------------------------------------------------------------------------- */
 
 struct destination {
-    struct incoming_config config;
-    struct landing *landing;
+    struct destination_config config;
+    struct target *target;
 };
 
 static void wait_for_no_engine(struct destination *d)
@@ -174,17 +174,17 @@ static void wait_for_no_name(struct destination *d)
     d->config.machine = "";
 }
 
-static void have_no_landing(struct destination *d)
+static void have_no_target(struct destination *d)
 {
-    d->landing = NULL;
+    d->target = NULL;
 }
 
-static void have_a_landing_of_nothing(struct destination *d)
+static void have_a_target_of_nothing(struct destination *d)
 {
-    static const struct landing_ops none = {.listed = NULL};
-    static struct landing empty = {.ops = &none};
+    static const struct target_ops none = {.listed = NULL};
+    static struct target empty = {.ops = &none};
 
-    d->landing = &empty;
+    d->target = &empty;
 }
 
 static const struct destination_case {
@@ -195,8 +195,8 @@ static const struct destination_case {
     {"no engine", wait_for_no_engine, "no engine"},
     {"too many channels", wait_for_many_channels, "expected 0 to 255"},
     {"an empty name", wait_for_no_name, "has no name"},
-    {"no landing", have_no_landing, "no place for the guest"},
-    {"a landing without operations", have_a_landing_of_nothing, "no place for the guest"},
+    {"no target", have_no_target, "no place for the guest"},
+    {"a target without operations", have_a_target_of_nothing, "no place for the guest"},
 };
 
 static void a_destination(void **state)
@@ -204,19 +204,19 @@ static void a_destination(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(destination_cases); i++) {
         const struct destination_case *c = &destination_cases[i];
-        struct incoming *m = NULL;
+        struct destination *m = NULL;
         struct destination d;
-        struct landing *landing;
+        struct target *target;
         struct error err;
 
-        incoming_config_init(&d.config);
-        OK(landing_null_new(&landing, &err), err, c->label);
-        d.landing = landing;
+        destination_config_init(&d.config);
+        OK(target_null_new(&target, &err), err, c->label);
+        d.target = target;
         c->spoil(&d);
-        check_refused(c->label, incoming_new(&d.config, d.landing, &m, &err), &err, ERR_USAGE,
+        check_refused(c->label, destination_new(&d.config, d.target, &m, &err), &err, ERR_USAGE,
                       c->refused);
         CHECK(!m, "%s: something was made", c->label);
-        landing_free(landing);
+        target_free(target);
     }
 }
 
@@ -224,32 +224,32 @@ static void a_machine_that_loads_nothing(void **state)
 {
     const struct synth_config synth = {.bytes = BYTES};
     const struct ram_set_rules usual = {0};
-    struct landing *landing;
+    struct target *target;
     struct machine *machine;
-    struct incoming *m;
+    struct destination *m;
     struct error err;
 
     (void)state;
     OK(machine_synth(&synth, &machine, &err), err, "machine");
-    check_refused("no load", landing_machine_new(machine, &usual, &landing, &err), &err, ERR_USAGE,
+    check_refused("no load", target_machine_new(machine, &usual, &target, &err), &err, ERR_USAGE,
                   "loads no devices");
-    check_refused("no machine", landing_machine_new(NULL, &usual, &landing, &err), &err, ERR_USAGE,
+    check_refused("no machine", target_machine_new(NULL, &usual, &target, &err), &err, ERR_USAGE,
                   "loads no devices");
-    OK(landing_null_new(&landing, &err), err, "landing");
-    check_refused("no configuration", incoming_new(NULL, landing, &m, &err), &err, ERR_USAGE,
+    OK(target_null_new(&target, &err), err, "target");
+    check_refused("no configuration", destination_new(NULL, target, &m, &err), &err, ERR_USAGE,
                   "no configuration");
-    landing_free(landing);
+    target_free(target);
     machine_free(machine);
 }
 
-/* --- what a landing gives -------------------------------------------------------------------- */
+/* --- what a target gives -------------------------------------------------------------------- */
 
 static struct {
     bool no_memory, no_bits;
     size_t shift;
 } gift;
 
-static int give(struct landing *l, const struct configuration *config,
+static int give(struct target *l, const struct configuration *config,
                 const struct device_state *devices, struct ram_map *ram, struct error *err)
 {
     (void)l;
@@ -270,27 +270,27 @@ static int give(struct landing *l, const struct configuration *config,
     return 0;
 }
 
-static const struct landing_ops giving = {.listed = give};
+static const struct target_ops giving = {.listed = give};
 
 /* From a file, so that all is one thread. */
 static void land(const char *label, const char *at, const char *refused)
 {
-    struct landing landing = {.ops = &giving};
-    struct incoming_config config;
-    struct incoming *m;
+    struct target target = {.ops = &giving};
+    struct destination_config config;
+    struct destination *m;
     struct error err;
 
-    incoming_config_init(&config);
+    destination_config_init(&config);
     OK(address_parse(at, &config.connect.address, &err), err, label);
-    OK(incoming_new(&config, &landing, &m, &err), err, label);
-    check_refused(label, incoming_run(m, &err), &err, ERR_USAGE, refused);
-    incoming_free(m);
+    OK(destination_new(&config, &target, &m, &err), err, label);
+    check_refused(label, destination_run(m, &err), &err, ERR_USAGE, refused);
+    destination_free(m);
 }
 
-static void a_landing_that_gives_too_little(void **state)
+static void a_target_that_gives_too_little(void **state)
 {
     char path[PATH_MAX], address[PATH_MAX + 8];
-    struct outgoing *out;
+    struct source *out;
     struct source s;
     struct error err;
 
@@ -298,9 +298,9 @@ static void a_landing_that_gives_too_little(void **state)
     make_source(&s, "file");
     snprintf(address, sizeof(address), "file:%s", temp_path(path, "file"));
     OK(address_parse(address, &s.config.connect.address, &err), err, address);
-    OK(outgoing_new(&s.config, s.machine, &out, &err), err, address);
-    OK(outgoing_run(out, &err), err, address);
-    outgoing_free(out);
+    OK(source_new(&s.config, s.machine, &out, &err), err, address);
+    OK(source_run(out, &err), err, address);
+    source_free(out);
     machine_free(s.machine);
 
     gift.no_memory = true;
@@ -317,16 +317,16 @@ static void a_landing_that_gives_too_little(void **state)
 
 static void defaults(void **state)
 {
-    struct incoming_config in;
-    struct outgoing_config out;
-    struct outgoing_live live;
+    struct destination_config in;
+    struct source_config out;
+    struct runtime_parameters live;
     struct settings standard;
 
     (void)state;
-    incoming_config_init(&in);
-    outgoing_config_init(&out);
+    destination_config_init(&in);
+    source_config_init(&out);
     settings_init(&standard);
-    outgoing_live_of(&standard, &live);
+    runtime_parameters_of(&standard, &live);
     assert_true(in.connect.engine && in.connect.engine == out.connect.engine);
     assert_int_equal(in.connect.connect_timeout_ms, 30000);
     assert_int_equal(in.connect.stall_timeout_ms, 30000);
@@ -349,7 +349,7 @@ int main(void)
         cmocka_unit_test(a_save_without_description),
         cmocka_unit_test(a_destination),
         cmocka_unit_test(a_machine_that_loads_nothing),
-        cmocka_unit_test(a_landing_that_gives_too_little),
+        cmocka_unit_test(a_target_that_gives_too_little),
         cmocka_unit_test(defaults),
     };
 

@@ -19,14 +19,14 @@ static struct settings said(const char *name, const char *value)
 
 static const struct switch_case {
     const char *name;
-    size_t offset; /* of a bool in struct outgoing_config */
+    size_t offset; /* of a bool in struct source_config */
 } switch_cases[] = {
-    {"return-path", offsetof(struct outgoing_config, return_path)},
-    {"switchover-ack", offsetof(struct outgoing_config, switchover_ack)},
-    {"pause-before-switchover", offsetof(struct outgoing_config, pause_before_switchover)},
-    {"auto-converge", offsetof(struct outgoing_config, auto_converge)},
-    {"dirty-limit", offsetof(struct outgoing_config, dirty_limit)},
-    {"zero-copy-send", offsetof(struct outgoing_config, connect.zero_copy)},
+    {"return-path", offsetof(struct source_config, return_path)},
+    {"switchover-ack", offsetof(struct source_config, switchover_ack)},
+    {"pause-before-switchover", offsetof(struct source_config, pause_before_switchover)},
+    {"auto-converge", offsetof(struct source_config, auto_converge)},
+    {"dirty-limit", offsetof(struct source_config, dirty_limit)},
+    {"zero-copy-send", offsetof(struct source_config, connect.zero_copy)},
 };
 
 static void each_switch_is_one(void **state)
@@ -34,9 +34,9 @@ static void each_switch_is_one(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(switch_cases); i++) {
         struct settings s = said(switch_cases[i].name, "on");
-        struct outgoing_config config = {0};
+        struct source_config config = {0};
 
-        outgoing_configure(&s, &config);
+        source_configure(&s, &config);
         for (size_t k = 0; k < ARRAY_LEN(switch_cases); k++) {
             bool on = *((bool *)&config + switch_cases[k].offset);
 
@@ -48,7 +48,7 @@ static void each_switch_is_one(void **state)
 
 static const struct live_case {
     const char *name, *value;
-    struct outgoing_live want; /* what is not 0 differs from the defaults */
+    struct runtime_parameters want; /* what is not 0 differs from the defaults */
 } live_cases[] = {
     {"max-bandwidth", "5M", {.max_bytes_per_s = 5 * MI}},
     {"downtime-limit", "77", {.downtime_limit_ms = 77}},
@@ -71,12 +71,12 @@ static void what_is_live_arrives(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(live_cases); i++) {
-        const struct outgoing_live *want = &live_cases[i].want;
+        const struct runtime_parameters *want = &live_cases[i].want;
         const char *name = live_cases[i].name;
         struct settings s = said(name, live_cases[i].value);
-        struct outgoing_live live;
+        struct runtime_parameters live;
 
-        outgoing_live_of(&s, &live);
+        runtime_parameters_of(&s, &live);
         /* The others are at QEMU's defaults. */
         CHECK(live.max_bytes_per_s == either(want->max_bytes_per_s, 128 * MI) &&
                   live.downtime_limit_ms == either(want->downtime_limit_ms, 300) &&
@@ -99,16 +99,16 @@ static void the_callers_own_stays(void **state)
     struct settings s = said("multifd", "on");
     struct refusal refusal;
     struct error err;
-    struct outgoing_config config = {.connect.connect_timeout_ms = 5,
-                                     .connect.stall_timeout_ms = 6,
-                                     .uuid.bytes[0] = 7,
-                                     .observer.arg = &s};
+    struct source_config config = {.connect.connect_timeout_ms = 5,
+                                   .connect.stall_timeout_ms = 6,
+                                   .uuid.bytes[0] = 7,
+                                   .observer.arg = &s};
 
     (void)state;
     OK(settings_say(&s, "multifd-channels", "9", &refusal, &err), err, "channels");
     OK(settings_say(&s, "multifd-compression", "zlib", &refusal, &err), err, "method");
     OK(settings_say(&s, "multifd-zlib-level", "8", &refusal, &err), err, "level");
-    outgoing_configure(&s, &config);
+    source_configure(&s, &config);
     CHECK(config.n_channels == 9 && config.method == CODEC_ZLIB && config.level == 8,
           "channels, method, level");
     CHECK(config.connect.connect_timeout_ms == 5 && config.connect.stall_timeout_ms == 6 &&
@@ -116,12 +116,12 @@ static void the_callers_own_stays(void **state)
           "the caller's own has changed");
 }
 
-static const struct incoming_case {
+static const struct destination_case {
     const char *name, *value; /* NULL: nothing is said */
     int n_channels, method;
     uint32_t capabilities;
     bool ack;
-} incoming_cases[] = {
+} destination_cases[] = {
     {NULL, NULL, -1, -1, 0, false},
     {"multifd", "off", 0, -1, 0, false},
     {"multifd", "on", 2, -1, 0, false},
@@ -137,16 +137,16 @@ static const struct incoming_case {
 static void what_is_said_is_pinned(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(incoming_cases); i++) {
-        const struct incoming_case *c = &incoming_cases[i];
+    for (size_t i = 0; i < ARRAY_LEN(destination_cases); i++) {
+        const struct destination_case *c = &destination_cases[i];
         const char *label = c->name ? c->name : "nothing";
-        struct incoming_config config = {.uuid_may_lack = true, .file_threads = 7};
+        struct destination_config config = {.uuid_may_lack = true, .file_threads = 7};
         struct settings s;
 
         settings_init(&s);
         if (c->name)
             s = said(c->name, c->value);
-        incoming_configure(&s, &config);
+        destination_configure(&s, &config);
         CHECK(config.n_channels == c->n_channels && config.method == c->method,
               "%s: %d channels, method %d", label, config.n_channels, config.method);
         CHECK(config.capabilities == c->capabilities && config.switchover_ack == c->ack,

@@ -27,11 +27,11 @@ static void on_limit(struct machine *m, uint64_t bytes_per_s)
 static const struct machine_ops able = {.throttle = on_throttle, .limit_dirty = on_limit};
 static const struct machine_ops unable = {0};
 
-static const struct outgoing_live standard = {.throttle_trigger_percent = 50,
-                                              .throttle_initial_percent = 20,
-                                              .throttle_increment_percent = 10,
-                                              .throttle_max_percent = 99,
-                                              .vcpu_dirty_bytes_per_s = MI};
+static const struct runtime_parameters standard = {.throttle_trigger_percent = 50,
+                                                   .throttle_initial_percent = 20,
+                                                   .throttle_increment_percent = 10,
+                                                   .throttle_max_percent = 99,
+                                                   .vcpu_dirty_bytes_per_s = MI};
 
 /* Rounds of 1 s that sent 100 MiB; what the guest wrote meanwhile, and what is taken from it then.
  */
@@ -74,11 +74,11 @@ static void takes_time_by_steps(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(steps_cases); i++) {
         const struct steps_case *c = &steps_cases[i];
-        struct outgoing_live live = {.throttle_trigger_percent = c->trigger,
-                                     .throttle_initial_percent = c->initial,
-                                     .throttle_increment_percent = c->increment,
-                                     .throttle_max_percent = c->max,
-                                     .throttle_tailslow = c->tailslow};
+        struct runtime_parameters live = {.throttle_trigger_percent = c->trigger,
+                                          .throttle_initial_percent = c->initial,
+                                          .throttle_increment_percent = c->increment,
+                                          .throttle_max_percent = c->max,
+                                          .throttle_tailslow = c->tailslow};
         struct fake fake = {.base.ops = &able};
         struct converge converge;
         struct error err;
@@ -99,7 +99,7 @@ static void takes_time_by_steps(void **state)
 
 static void limits_each_vcpu(void **state)
 {
-    struct outgoing_live live = standard;
+    struct runtime_parameters live = standard;
     struct fake fake = {.base.ops = &able};
     struct converge converge;
     struct error err;
@@ -138,7 +138,7 @@ static void short_rounds_count_together(void **state)
 
 static void follows_a_lower_most(void **state)
 {
-    struct outgoing_live live = standard;
+    struct runtime_parameters live = standard;
     struct fake fake = {.base.ops = &able};
     struct converge converge;
     struct error err;

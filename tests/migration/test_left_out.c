@@ -11,13 +11,13 @@
 
 /* What the destination knows when all has come. */
 struct note {
-    struct landing base;
+    struct target base;
     enum ram_travel travel[8];
     bool came[8];
     size_t n;
 };
 
-static int on_listed(struct landing *l, const struct configuration *config,
+static int on_listed(struct target *l, const struct configuration *config,
                      const struct device_state *devices, struct ram_map *ram, struct error *err)
 {
     (void)l;
@@ -26,7 +26,7 @@ static int on_listed(struct landing *l, const struct configuration *config,
     return ram_map_anonymous(ram, err);
 }
 
-static int on_prepare(struct landing *l, const struct configuration *config,
+static int on_prepare(struct target *l, const struct configuration *config,
                       const struct ram_map *ram, const struct device_state *devices,
                       struct error *err)
 {
@@ -43,7 +43,7 @@ static int on_prepare(struct landing *l, const struct configuration *config,
     return 0;
 }
 
-static const struct landing_ops ops = {.listed = on_listed, .prepare = on_prepare};
+static const struct target_ops ops = {.listed = on_listed, .prepare = on_prepare};
 
 /* A block of each kind behind the machine's own. */
 static struct machine *make_machine(const char *type)
@@ -89,7 +89,7 @@ static void is_told_from_zeros(void **state)
                                                  .return_path = true,
                                                  .ram.ignore_shared = ignore}};
 
-            move_to_landing(&move, m, &note.base);
+            move_to_target(&move, m, &note.base);
             CHECK(note.n == 5, "%s: %zu blocks", way->label, note.n);
             for (size_t b = 0; b < note.n; b++) {
                 bool left_out = ignore && b == 3;

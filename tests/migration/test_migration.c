@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <pthread.h>
 
-#include "migration/incoming.h"
-#include "migration/outgoing.h"
+#include "migration/destination.h"
+#include "migration/source.h"
 #include "tests/support/memory.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
@@ -14,8 +14,8 @@ enum event { NOTHING, CANCEL_DESTINATION, CANCEL_SOURCE, FAIL };
 
 struct ends;
 
-struct test_landing {
-    struct landing base;
+struct test_target {
+    struct target base;
     struct ends *ends;
 };
 
@@ -42,10 +42,10 @@ static const struct test_case {
 
 struct ends {
     const struct test_case *c;
-    struct incoming *in;
-    struct outgoing *out;
+    struct destination *in;
+    struct source *out;
     struct machine *machine;
-    struct test_landing landing;
+    struct test_target target;
     pthread_t source;
     int sent;
     struct error sent_err;
@@ -54,19 +54,19 @@ struct ends {
 static int happen(struct ends *e, enum event event, struct error *err)
 {
     if (event == CANCEL_DESTINATION)
-        incoming_cancel(e->in);
+        destination_cancel(e->in);
     if (event == CANCEL_SOURCE)
-        outgoing_cancel(e->out);
+        source_cancel(e->out);
     if (event != FAIL)
         return 0;
     errno = ENOSPC;
-    return err_sys(err, "test landing");
+    return err_sys(err, "test target");
 }
 
-static int on_listed(struct landing *l, const struct configuration *config,
+static int on_listed(struct target *l, const struct configuration *config,
                      const struct device_state *devices, struct ram_map *ram, struct error *err)
 {
-    struct ends *e = ((struct test_landing *)l)->ends;
+    struct ends *e = ((struct test_target *)l)->ends;
 
     (void)config;
     (void)devices;
@@ -75,11 +75,11 @@ static int on_listed(struct landing *l, const struct configuration *config,
     return happen(e, e->c->at_list, err);
 }
 
-static int on_prepare(struct landing *l, const struct configuration *config,
+static int on_prepare(struct target *l, const struct configuration *config,
                       const struct ram_map *ram, const struct device_state *devices,
                       struct error *err)
 {
-    struct ends *e = ((struct test_landing *)l)->ends;
+    struct ends *e = ((struct test_target *)l)->ends;
 
     (void)config;
     (void)devices;
@@ -88,42 +88,42 @@ static int on_prepare(struct landing *l, const struct configuration *config,
     return 0;
 }
 
-static int on_commit(struct landing *l, struct error *err)
+static int on_commit(struct target *l, struct error *err)
 {
-    struct ends *e = ((struct test_landing *)l)->ends;
+    struct ends *e = ((struct test_target *)l)->ends;
 
     return happen(e, e->c->at_commit, err);
 }
 
-static const struct landing_ops ops = {
+static const struct target_ops ops = {
     .listed = on_listed, .prepare = on_prepare, .commit = on_commit};
 
 static void *run_source(void *arg)
 {
     struct ends *e = arg;
 
-    e->sent = outgoing_run(e->out, &e->sent_err);
+    e->sent = source_run(e->out, &e->sent_err);
     return NULL;
 }
 
 static void start(struct ends *e, const struct test_case *c, unsigned n_channels)
 {
     struct synth_config synth = {.bytes = 8 << 20, .zero_percent = 30, .seed = 1};
-    struct incoming_config in = {.n_channels = -1};
-    struct outgoing_config out = {.n_channels = n_channels, .return_path = true};
+    struct destination_config in = {.n_channels = -1};
+    struct source_config out = {.n_channels = n_channels, .return_path = true};
     char path[PATH_MAX], address[PATH_MAX + 8];
     struct error err;
 
-    *e = (struct ends){.c = c, .landing = {.base.ops = &ops, .ends = e}};
+    *e = (struct ends){.c = c, .target = {.base.ops = &ops, .ends = e}};
     snprintf(address, sizeof(address), "unix:%s", temp_path(path, "s"));
     OK(address_parse(address, &in.connect.address, &err), err, c->label);
     OK(engine_find("auto", &in.connect.engine, &err), err, c->label);
     in.connect.connect_timeout_ms = in.connect.stall_timeout_ms = HANG_MS;
     out.connect = in.connect;
     OK(machine_synth(&synth, &e->machine, &err), err, c->label);
-    OK(incoming_new(&in, &e->landing.base, &e->in, &err), err, c->label);
-    OK(incoming_listen(e->in, &err), err, c->label);
-    OK(outgoing_new(&out, e->machine, &e->out, &err), err, c->label);
+    OK(destination_new(&in, &e->target.base, &e->in, &err), err, c->label);
+    OK(destination_listen(e->in, &err), err, c->label);
+    OK(source_new(&out, e->machine, &e->out, &err), err, c->label);
     assert_int_equal(pthread_create(&e->source, NULL, run_source, e), 0);
 }
 
@@ -145,14 +145,14 @@ static void run_case(const struct test_case *c, unsigned n_channels)
     struct ends e;
 
     start(&e, c, n_channels);
-    int rc = incoming_run(e.in, &err);
-    incoming_stats(e.in, &snap);
+    int rc = destination_run(e.in, &err);
+    destination_stats(e.in, &snap);
     check_end(c->label, "destination", rc, &err, &snap, c->destination, c->destination_says);
-    incoming_free(e.in);
+    destination_free(e.in);
     pthread_join(e.source, NULL);
-    outgoing_stats(e.out, &snap);
+    source_stats(e.out, &snap);
     check_end(c->label, "source", e.sent, &e.sent_err, &snap, c->source, c->source_says);
-    outgoing_free(e.out);
+    source_free(e.out);
     machine_free(e.machine);
 }
 

@@ -4,8 +4,8 @@
 #include <poll.h>
 #include <stdatomic.h>
 
-#include "capture/landing.h"
-#include "migration/incoming.h"
+#include "capture/target.h"
+#include "migration/destination.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
 
@@ -25,23 +25,23 @@ int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 
 static void a_receiver_ends(void **state)
 {
-    struct incoming_config config = {.n_channels = -1, .method = -1};
+    struct destination_config config = {.n_channels = -1, .method = -1};
     char path[PATH_MAX], address[PATH_MAX + 8];
-    struct landing *landing;
-    struct incoming *m;
+    struct target *target;
+    struct destination *m;
     struct error err;
 
     (void)state;
     snprintf(address, sizeof(address), "unix:%s", temp_path(path, "incoming"));
     OK(address_parse(address, &config.connect.address, &err), err, address);
     OK(engine_find("auto", &config.connect.engine, &err), err, "engine");
-    OK(landing_null_new(&landing, &err), err, "landing");
-    OK(incoming_new(&config, landing, &m, &err), err, "listen");
-    check_refused("poll", incoming_run(m, &err), &err, ERR_SYSTEM, "wait for connections");
+    OK(target_null_new(&target, &err), err, "target");
+    OK(destination_new(&config, target, &m, &err), err, "listen");
+    check_refused("poll", destination_run(m, &err), &err, ERR_SYSTEM, "wait for connections");
     CHECK(strstr(err.text, "memory"), "%s", err.text);
     CHECK(calls < 10, "poll was called %u times", calls);
-    incoming_free(m);
-    landing_free(landing);
+    destination_free(m);
+    target_free(target);
 }
 
 int main(void)

@@ -7,7 +7,7 @@
 
 static const struct plan_case {
     const char *label, *address, *machine;
-    struct outgoing_config config;
+    struct source_config config;
     struct plan want;
 } plan_cases[] = {
     {"one connection",
@@ -109,7 +109,7 @@ static void follows(void **state)
     for (size_t i = 0; i < ARRAY_LEN(plan_cases); i++) {
         const struct plan_case *c = &plan_cases[i];
         const struct plan *want = &c->want;
-        struct outgoing_config config = c->config;
+        struct source_config config = c->config;
         struct plan p;
         struct error err;
 
@@ -133,7 +133,7 @@ static void follows(void **state)
 
 static const struct refused_case {
     const char *label, *address;
-    struct outgoing_config config;
+    struct source_config config;
     const char *why;
 } refused_cases[] = {
     {"mapped-ram to a peer", "tcp:127.0.0.1:1", {.mapped_ram = true}, "(rule M2)"},
@@ -164,7 +164,7 @@ static void refuses(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(refused_cases); i++) {
         const struct refused_case *c = &refused_cases[i];
-        struct outgoing_config config = c->config;
+        struct source_config config = c->config;
         struct plan p;
         struct error err;
 

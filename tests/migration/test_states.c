@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include "migration/incoming.h"
-#include "migration/outgoing.h"
+#include "migration/destination.h"
+#include "migration/source.h"
 #include "tests/support/memory.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
@@ -22,8 +22,8 @@ struct scene {
     enum migration_status at; /* the source has just got there: */
     uint64_t at_pass;         /* or begins this round: */
     enum deed deed;
-    struct outgoing_live change;
-    struct outgoing_config out; /* connect, return_path and live are filled where they are 0 */
+    struct runtime_parameters change;
+    struct source_config out; /* connect, return_path and live are filled where they are 0 */
     bool no_return_path;
     const char *machine; /* NULL: our own */
     uint64_t dirty_bytes_per_s;
@@ -36,9 +36,9 @@ struct scene {
 struct run {
     const struct scene *scene;
     struct machine *machine;
-    struct landing landing;
-    struct incoming *in;
-    struct outgoing *out;
+    struct target target;
+    struct destination *in;
+    struct source *out;
     pthread_t peer;
     char events[300], peer_events[300]; /* statuses, and "stop" and "run" of the guest */
     uint64_t pass;                      /* the last one heard of */
@@ -143,23 +143,23 @@ static void do_it(struct run *r)
     case NOTHING:
         break;
     case CANCEL:
-        outgoing_cancel(r->out);
-        outgoing_stats(r->out, &snap);
+        source_cancel(r->out);
+        source_stats(r->out, &snap);
         CHECK(snap.status == MIGRATION_CANCELLING, "%s: shows %s", r->scene->label,
               migration_status_name(snap.status));
         break;
     case CHANGE_AND_GO_ON:
-        outgoing_update(r->out, &r->scene->change);
-        OK(outgoing_continue(r->out, &err), err, r->scene->label);
+        source_update(r->out, &r->scene->change);
+        OK(source_continue(r->out, &err), err, r->scene->label);
         break;
     case GO_ON:
-        OK(outgoing_continue(r->out, &err), err, r->scene->label);
+        OK(source_continue(r->out, &err), err, r->scene->label);
         break;
     case LOSE_PEER:
-        incoming_cancel(r->in);
+        destination_cancel(r->in);
         break;
     case CHANGE:
-        outgoing_update(r->out, &r->scene->change);
+        source_update(r->out, &r->scene->change);
         break;
     }
 }
@@ -170,7 +170,7 @@ static void on_status(void *arg, enum migration_status status)
     struct migration_snapshot snap;
 
     note(r->events, migration_status_name(status));
-    outgoing_stats(r->out, &snap);
+    source_stats(r->out, &snap);
     CHECK(snap.status == status || snap.status == MIGRATION_CANCELLING, "%s: told %s, shows %s",
           r->scene->label, migration_status_name(status), migration_status_name(snap.status));
     if (status == r->scene->at && status != MIGRATION_NONE)
@@ -185,7 +185,7 @@ static void on_pass(void *arg, uint64_t pass)
     CHECK(pass == r->pass + 1, "%s: pass %llu after %llu", r->scene->label,
           (unsigned long long)pass, (unsigned long long)r->pass);
     r->pass = pass;
-    outgoing_stats(r->out, &snap);
+    source_stats(r->out, &snap);
     CHECK(snap.throttle_percent == watched.percent &&
               snap.vcpu_dirty_limit_bytes_per_s == watched.limit,
           "%s: %u %% is shown", r->scene->label, snap.throttle_percent);
@@ -209,7 +209,7 @@ static void on_peer_status(void *arg, enum migration_status status)
 
 /* --- the other end --------------------------------------------------------------------------- */
 
-static int on_listed(struct landing *l, const struct configuration *config,
+static int on_listed(struct target *l, const struct configuration *config,
                      const struct device_state *devices, struct ram_map *ram, struct error *err)
 {
     (void)l;
@@ -218,22 +218,22 @@ static int on_listed(struct landing *l, const struct configuration *config,
     return ram_map_anonymous(ram, err);
 }
 
-static void cancel_and_await_the_end(struct outgoing *m)
+static void cancel_and_await_the_end(struct source *m)
 {
     struct migration_snapshot snap;
 
-    outgoing_cancel(m);
+    source_cancel(m);
     do {
         sched_yield();
-        outgoing_stats(m, &snap);
+        source_stats(m, &snap);
     } while (snap.status == MIGRATION_DEVICE);
 }
 
-static int on_prepare(struct landing *l, const struct configuration *config,
+static int on_prepare(struct target *l, const struct configuration *config,
                       const struct ram_map *ram, const struct device_state *devices,
                       struct error *err)
 {
-    const struct run *r = CONTAINER_OF(l, struct run, landing);
+    const struct run *r = CONTAINER_OF(l, struct run, target);
 
     (void)config;
     (void)devices;
@@ -242,9 +242,9 @@ static int on_prepare(struct landing *l, const struct configuration *config,
     return 0;
 }
 
-static int on_commit(struct landing *l, struct error *err)
+static int on_commit(struct target *l, struct error *err)
 {
-    const struct run *r = CONTAINER_OF(l, struct run, landing);
+    const struct run *r = CONTAINER_OF(l, struct run, target);
 
     (void)err;
     if (r->scene->late_cancel)
@@ -252,7 +252,7 @@ static int on_commit(struct landing *l, struct error *err)
     return 0;
 }
 
-static const struct landing_ops landing_ops = {
+static const struct target_ops target_ops = {
     .listed = on_listed, .prepare = on_prepare, .commit = on_commit};
 
 static void *peer_main(void *arg)
@@ -260,20 +260,20 @@ static void *peer_main(void *arg)
     struct run *r = arg;
     struct error ignored;
 
-    (void)!incoming_run(r->in, &ignored);
+    (void)!destination_run(r->in, &ignored);
     return NULL;
 }
 
 /* --- a run ----------------------------------------------------------------------------------- */
 
-static void configure(struct run *r, struct incoming_config *in, struct outgoing_config *out)
+static void configure(struct run *r, struct destination_config *in, struct source_config *out)
 {
     const struct scene *s = r->scene;
     char path[PATH_MAX], address[PATH_MAX + 8];
     struct error err;
 
     snprintf(address, sizeof(address), "unix:%s", temp_path(path, "s"));
-    *in = (struct incoming_config){
+    *in = (struct destination_config){
         .n_channels = -1,
         .switchover_ack = s->peer_says_ack,
         .observer = {.status = on_peer_status, .arg = r},
@@ -295,15 +295,15 @@ static void configure(struct run *r, struct incoming_config *in, struct outgoing
 
 static void start(struct run *r, const struct scene *scene, struct machine *machine)
 {
-    struct incoming_config in;
-    struct outgoing_config out;
+    struct destination_config in;
+    struct source_config out;
     struct error err;
 
-    *r = (struct run){.scene = scene, .machine = machine, .landing.ops = &landing_ops, .pass = 1};
+    *r = (struct run){.scene = scene, .machine = machine, .target.ops = &target_ops, .pass = 1};
     configure(r, &in, &out);
-    OK(incoming_new(&in, &r->landing, &r->in, &err), err, scene->label);
-    OK(incoming_listen(r->in, &err), err, scene->label);
-    OK(outgoing_new(&out, machine, &r->out, &err), err, scene->label);
+    OK(destination_new(&in, &r->target, &r->in, &err), err, scene->label);
+    OK(destination_listen(r->in, &err), err, scene->label);
+    OK(source_new(&out, machine, &r->out, &err), err, scene->label);
     assert_int_equal(pthread_create(&r->peer, NULL, peer_main, r), 0);
 }
 
@@ -312,7 +312,7 @@ static void finish(struct run *r, int rc, const struct error *err)
     const struct scene *s = r->scene;
 
     if (rc < 0)
-        incoming_cancel(r->in); /* it may still wait for a source that never came */
+        destination_cancel(r->in); /* it may still wait for a source that never came */
     pthread_join(r->peer, NULL);
     CHECK((rc == 0) == !s->says, "%s: rc %d: %s", s->label, rc, rc ? err->text : "");
     CHECK(!s->says || strstr(err->text, s->says), "%s: expected '%s' in: %s", s->label, s->says,
@@ -323,8 +323,8 @@ static void finish(struct run *r, int rc, const struct error *err)
           "%s: the peer heard '%s', expected '%s'", s->label, r->peer_events, s->peer_events);
     CHECK(watched.percent == 0 && watched.limit == 0, "%s: still slowed down", s->label);
     CHECK(!watched.logging, "%s: still logging", s->label);
-    incoming_free(r->in);
-    outgoing_free(r->out);
+    destination_free(r->in);
+    source_free(r->out);
 }
 
 static void play(const struct scene *scene, struct machine *machine)
@@ -333,7 +333,7 @@ static void play(const struct scene *scene, struct machine *machine)
     struct error err;
 
     start(&r, scene, machine);
-    int rc = outgoing_run(r.out, &err);
+    int rc = source_run(r.out, &err);
     if (rc < 0)
         check_runs(machine, scene->label);
     finish(&r, rc, &err);
@@ -623,14 +623,14 @@ static void a_guest_that_is_too_fast(void **state)
 static void *let_go_main(void *arg)
 {
     struct run *r = arg;
-    struct outgoing_live live = {.downtime_limit_ms = 300};
+    struct runtime_parameters live = {.downtime_limit_ms = 300};
     struct migration_snapshot snap;
 
     do {
         sched_yield(); /* it has a lock of the migration's own */
-        outgoing_stats(r->out, &snap);
+        source_stats(r->out, &snap);
     } while (snap.multifd_bytes < 64 * 1024); /* a packet has left: others wait for hours now */
-    outgoing_update(r->out, &live);
+    source_update(r->out, &live);
     return NULL;
 }
 
@@ -648,7 +648,7 @@ static void who_waits_is_let_go(void **state)
     (void)state;
     start(&r, &scene, machine);
     assert_int_equal(pthread_create(&thread, NULL, let_go_main, &r), 0);
-    int rc = outgoing_run(r.out, &err);
+    int rc = source_run(r.out, &err);
     pthread_join(thread, NULL);
     finish(&r, rc, &err);
     machine_free(machine);
@@ -660,7 +660,7 @@ static void *go_on_main(void *arg)
     struct run *r = arg;
     struct error err;
 
-    while (outgoing_continue(r->out, &err) < 0)
+    while (source_continue(r->out, &err) < 0)
         CHECK(err.kind == ERR_USAGE && strstr(err.text, "expected pre-switchover"), "%s", err.text);
     return NULL;
 }
@@ -678,10 +678,10 @@ static void somebody_else_goes_on(void **state)
     (void)state;
     start(&r, &scene, machine);
     assert_int_equal(pthread_create(&thread, NULL, go_on_main, &r), 0);
-    int rc = outgoing_run(r.out, &err);
+    int rc = source_run(r.out, &err);
     pthread_join(thread, NULL);
-    assert_int_equal(outgoing_continue(r.out, &err), -1);
-    outgoing_stats(r.out, &snap);
+    assert_int_equal(source_continue(r.out, &err), -1);
+    source_stats(r.out, &snap);
     CHECK(snap.precopy_bytes > 0 && snap.downtime_bytes > 0 &&
               snap.precopy_bytes + snap.downtime_bytes + snap.multifd_bytes == snap.wire_bytes,
           "%llu + %llu bytes, all in all %llu", (unsigned long long)snap.precopy_bytes,
@@ -701,8 +701,8 @@ static void cancel_before_it_runs(void **state)
 
     (void)state;
     start(&r, &scene, machine);
-    outgoing_cancel(r.out);
-    int rc = outgoing_run(r.out, &err);
+    source_cancel(r.out);
+    int rc = source_run(r.out, &err);
     finish(&r, rc, &err);
     machine_free(machine);
 }
@@ -710,24 +710,24 @@ static void cancel_before_it_runs(void **state)
 static void refuses_what_cannot_be(void **state)
 {
     struct machine *machine = make_machine(&plain);
-    struct outgoing_config config;
-    struct outgoing *m;
+    struct source_config config;
+    struct source *m;
     struct error err;
 
     (void)state;
-    outgoing_config_init(&config);
+    source_config_init(&config);
     config.switchover_ack = true;
-    check_refused("no return path", outgoing_new(&config, machine, &m, &err), &err, ERR_USAGE,
+    check_refused("no return path", source_new(&config, machine, &m, &err), &err, ERR_USAGE,
                   "return path");
     watched.ops.throttle = NULL;
     watched.ops.limit_dirty = NULL;
-    outgoing_config_init(&config);
+    source_config_init(&config);
     config.auto_converge = true;
-    check_refused("no throttle", outgoing_new(&config, machine, &m, &err), &err, ERR_USAGE,
+    check_refused("no throttle", source_new(&config, machine, &m, &err), &err, ERR_USAGE,
                   "auto-converge");
-    outgoing_config_init(&config);
+    source_config_init(&config);
     config.dirty_limit = true;
-    check_refused("no limit", outgoing_new(&config, machine, &m, &err), &err, ERR_USAGE,
+    check_refused("no limit", source_new(&config, machine, &m, &err), &err, ERR_USAGE,
                   "dirty-limit");
     machine_free(machine);
 }
@@ -749,8 +749,8 @@ static void cancelled_too_late(void **state)
 
     (void)state;
     start(&r, &scene, machine);
-    int rc = outgoing_run(r.out, &err);
-    CHECK(machine_is_held(machine, MACHINE_MOVING), "the guest is there twice");
+    int rc = source_run(r.out, &err);
+    CHECK(machine_is_paused_for(machine, MACHINE_MOVING), "the guest is there twice");
     finish(&r, rc, &err);
     machine_resume(machine, MACHINE_MOVING);
     check_runs(machine, scene.label);

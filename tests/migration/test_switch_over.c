@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include "migration/main_stream.h"
-#include "migration/outgoing.h"
+#include "migration/source.h"
 #include "stream/return_path.h"
 #include "tests/support/memory.h"
 #include "tests/support/test.h"
@@ -185,10 +185,10 @@ static void play(const struct play *p)
 {
     const struct synth_config synth = {
         .bytes = 4 << 20, .zero_percent = 10, .seed = 1, .dirty_bytes_per_s = 1 << 20};
-    struct outgoing_config config = {.return_path = true, .live.downtime_limit_ms = 300};
+    struct source_config config = {.return_path = true, .live.downtime_limit_ms = 300};
     struct connect_config *connect = &config.connect;
     struct machine *machine;
-    struct outgoing *out;
+    struct source *out;
     struct error err;
     pthread_t thread;
     char address[32];
@@ -202,15 +202,15 @@ static void play(const struct play *p)
     connect->answer_timeout_ms = p->deeds & BE_SILENT || p->no_pongs ? ANSWER_MS : 0;
     open_destination(p, connect->engine, pair[1]);
     OK(machine_synth(&synth, &machine, &err), err, p->label);
-    OK(outgoing_new(&config, machine, &out, &err), err, p->label);
+    OK(source_new(&config, machine, &out, &err), err, p->label);
     assert_int_equal(pthread_create(&thread, NULL, destination_main, NULL), 0);
-    int rc = outgoing_run(out, &err);
-    outgoing_free(out);
+    int rc = source_run(out, &err);
+    source_free(out);
     pthread_join(thread, NULL);
 
     CHECK((rc == 0) == !p->says, "%s: rc %d: %s", p->label, rc, rc ? err.text : "");
     CHECK(!p->says || says(&err, p->says), "%s: expected '%s' in: %s", p->label, p->says, err.text);
-    CHECK(machine_is_held(machine, MACHINE_MOVING) == p->held, "%s: the guest %s", p->label,
+    CHECK(machine_is_paused_for(machine, MACHINE_MOVING) == p->held, "%s: the guest %s", p->label,
           p->held ? "runs on" : "stands still");
     CHECK(d.word == p->word, "%s: heard %s", p->label, command_name(d.word));
     close_destination();

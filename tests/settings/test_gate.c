@@ -356,7 +356,7 @@ static void edges_are_complete(void **state)
             parameter_print((enum parameter)id, p->standard, text);
             CHECK(strcmp(text, edge_cases[i].standard) == 0, "%s: default %s, expected %s", p->name,
                   text, edge_cases[i].standard);
-            CHECK(!p->unbuilt == edge_cases[i].built, "%s: built", p->name);
+            CHECK(!p->unsupported == edge_cases[i].built, "%s: built", p->name);
         }
         CHECK(found, "%s: not tested", p->name);
     }
@@ -753,7 +753,7 @@ static void values_at_hand_are_checked(void **state)
                   settings_say_parameter(&s, PARAM_DIRECT_IO, (union parameter_value){.number = 5},
                                          &refusal, &err),
                   refusal, &err);
-    CHECK(!s.said_parameters, "said");
+    CHECK(!s.explicit_parameters, "said");
 }
 
 static void tells_what_is_set(void **state)
@@ -767,8 +767,8 @@ static void tells_what_is_set(void **state)
     CHECK(settings_number(&s, PARAM_MULTIFD_COMPRESSION) == CODEC_ZSTD, "method");
     s = settings_of("multifd-channels=7 multifd-compression=zlib", words);
     CHECK(settings_channels(&s) == 0 && settings_level(&s) == 1, "zlib");
-    CHECK(settings_said(&s, PARAM_MULTIFD_CHANNELS) && !settings_said(&s, PARAM_MODE) &&
-              !settings_said_capability(&s, CAP_MULTIFD),
+    CHECK(settings_explicit(&s, PARAM_MULTIFD_CHANNELS) && !settings_explicit(&s, PARAM_MODE) &&
+              !settings_explicit_capability(&s, CAP_MULTIFD),
           "said");
     s = settings_of("return-path=on", words);
     CHECK(settings_level(&s) == 0 && settings_on(&s, CAP_RETURN_PATH), "none");

@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "capture/landing.h"
+#include "capture/target.h"
 #include "control/migrate_commands.h"
 #include "control/vm_commands.h"
 #include "tests/support/temp.h"
@@ -16,18 +16,18 @@ static uint64_t soon(void)
     return deadline_in_ms(HANG_MS);
 }
 
-/* --- its landing ----------------------------------------------------------------------------- */
+/* --- its target ----------------------------------------------------------------------------- */
 
-struct test_landing {
-    struct landing base;
-    struct landing *null;
+struct test_target {
+    struct target base;
+    struct target *null;
     struct monitored *m;
 };
 
-static int on_listed(struct landing *l, const struct configuration *config,
+static int on_listed(struct target *l, const struct configuration *config,
                      const struct device_state *devices, struct ram_map *ram, struct error *err)
 {
-    struct test_landing *t = (struct test_landing *)l;
+    struct test_target *t = (struct test_target *)l;
 
     pthread_mutex_lock(&t->m->lock);
     const char *refuse = t->m->list_error;
@@ -38,29 +38,29 @@ static int on_listed(struct landing *l, const struct configuration *config,
     return t->null->ops->listed(t->null, config, devices, ram, err);
 }
 
-static void on_free(struct landing *l)
+static void on_free(struct target *l)
 {
-    landing_free(((struct test_landing *)l)->null);
+    target_free(((struct test_target *)l)->null);
     free(l);
 }
 
-static const struct landing_ops landing_ops = {.listed = on_listed, .free = on_free};
+static const struct target_ops target_ops = {.listed = on_listed, .free = on_free};
 
-static int land(void *arg, const struct ram_set_rules *ram, struct landing **ret, struct error *err)
+static int land(void *arg, const struct ram_set_rules *ram, struct target **ret, struct error *err)
 {
     struct monitored *m = arg;
-    struct test_landing *t = calloc(1, sizeof(*t));
+    struct test_target *t = calloc(1, sizeof(*t));
 
     (void)ram;
     pthread_mutex_lock(&m->lock);
-    m->n_landings++;
+    m->n_targets++;
     const char *refuse = m->land_error;
     m->land_error = NULL;
     pthread_mutex_unlock(&m->lock);
     assert_non_null(t);
-    t->base.ops = &landing_ops;
+    t->base.ops = &target_ops;
     t->m = m;
-    if (refuse || landing_null_new(&t->null, err) < 0) {
+    if (refuse || target_null_new(&t->null, err) < 0) {
         free(t);
         return refuse ? err_set(err, ERR_USAGE, "%s", refuse) : -1;
     }

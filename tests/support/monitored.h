@@ -27,10 +27,10 @@ struct monitored {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* Under the lock. */
-    unsigned n_over, n_landings;
+    unsigned n_over, n_targets;
     struct error failure;   /* what over() was told */
     const char *land_error; /* the next land() fails with this; NULL: it does not */
-    const char *list_error; /* the same for the landing's listed() */
+    const char *list_error; /* the same for the target's listed() */
 };
 
 struct monitored_config {

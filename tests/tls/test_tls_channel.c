@@ -278,31 +278,31 @@ static void peeks_and_does_not_wait(void **state)
 static void takes_the_throttle_along(void **state)
 {
     struct tls_end ends[2] = {{.creds = client}, {.creds = server}};
-    struct throttle throttle;
+    struct rate_limit rate_limit;
     int fds[2];
 
     (void)state;
-    throttle_init(&throttle, 0);
+    rate_limit_init(&rate_limit, 0);
     tcp_pair(fds);
     for (int i = 0; i < 2; i++)
         ends[i].below = channel_of_fd(fds[i], HANG_MS + 7);
     struct channel *below = ends[0].below;
-    below->throttle = &throttle;
+    below->rate_limit = &rate_limit;
     tls_shake(&ends[0], &ends[1]);
     OK(ends[0].rc, ends[0].err, "client");
-    CHECK(ends[0].c->throttle == &throttle && !below->throttle, "the throttle");
+    CHECK(ends[0].c->rate_limit == &rate_limit && !below->rate_limit, "the throttle");
     CHECK(ends[0].c->stall_timeout_ms == HANG_MS + 7 && below->stall_timeout_ms == HANG_MS + 7,
           "the patience");
     CHECK(ends[0].c->fd == fds[0] && ends[0].c->local && !ends[0].c->borrows, "the rest");
     CHECK(!channel_sends_files(ends[0].c), "no files");
     channel_free(ends[0].c);
     channel_free(ends[1].c);
-    throttle_done(&throttle);
+    rate_limit_done(&rate_limit);
 }
 
 /* --- ends ------------------------------------------------------------------------------------- */
 
-enum goodbye { CLOSE_NOTIFY, CUT };
+enum ending { CLOSE_NOTIFY, CUT };
 
 #define PART_OF_RECORD "\x17\x03\x03\x40\x00half"
 
@@ -311,7 +311,7 @@ static const struct end_case {
     const char *text; /* sent as it should be */
     const char *raw;  /* then this, past TLS */
     size_t raw_len;
-    enum goodbye how;
+    enum ending how;
     size_t min;
     unsigned flags;
     const char *refused; /* NULL: an orderly end, nothing received */
@@ -337,7 +337,7 @@ static const struct end_case {
      false},
 };
 
-static void close_end(struct channel *c, enum goodbye how)
+static void close_end(struct channel *c, enum ending how)
 {
     struct error err;
 
@@ -490,7 +490,7 @@ static void needs_no_patience_to_finish(void **state)
 struct reading {
     struct raw_peer peer;
     size_t len;
-    bool goodbye;
+    bool closed;
 };
 
 static void *raw_read_all(void *arg)
@@ -502,7 +502,7 @@ static void *raw_read_all(void *arg)
     raw_shake(&r->peer);
     while ((n = SSL_read(r->peer.ssl, bytes, sizeof(bytes))) > 0)
         r->len += (size_t)n;
-    r->goodbye = SSL_get_error(r->peer.ssl, n) == SSL_ERROR_ZERO_RETURN;
+    r->closed = SSL_get_error(r->peer.ssl, n) == SSL_ERROR_ZERO_RETURN;
     ERR_clear_error();
     raw_close(&r->peer);
     return NULL;
@@ -536,7 +536,7 @@ static void loses_no_tail(void **state)
         OK(channel_finish(c, HANG_MS, &err), err, "finish");
         channel_free(c);
         pthread_join(thread, NULL);
-        CHECK(r.len == len && r.goodbye, "%zu bytes of %zu, goodbye %d", r.len, len, r.goodbye);
+        CHECK(r.len == len && r.closed, "%zu bytes of %zu, closed %d", r.len, len, r.closed);
     }
     free(bytes);
     tls_creds_free(generous);

@@ -35,7 +35,7 @@ static void defaults(void **state)
               !o.has_uuid && !o.json && !o.force && !o.digest && !o.rules && !o.tls_psk &&
               !o.tls_username && o.progress == PROGRESS_AUTO,
           "other defaults");
-    CHECK(!o.settings.said_capabilities && !o.settings.said_parameters, "nothing was said");
+    CHECK(!o.settings.explicit_capabilities && !o.settings.explicit_parameters, "nothing was said");
 }
 
 /* What this program does that a QEMU would not. */
@@ -89,7 +89,7 @@ static void everything(void **state)
     OK(parse(VERB_SEND, rest, &o, args, 2, &n, &err), err, "both's");
     CHECK(o.stall_timeout_ms == 1500 && o.progress == PROGRESS_NEVER && o.digest && n == 0 &&
               settings_number(&o.settings, PARAM_MULTIFD_COMPRESSION) == CODEC_NONE &&
-              settings_said(&o.settings, PARAM_MULTIFD_COMPRESSION),
+              settings_explicit(&o.settings, PARAM_MULTIFD_COMPRESSION),
           "both's");
 }
 
@@ -218,8 +218,9 @@ static void channels_by_cpus(void **state)
 
 static bool equal_settings(const struct settings *a, const struct settings *b)
 {
-    if (a->capabilities != b->capabilities || a->said_capabilities != b->said_capabilities ||
-        a->said_parameters != b->said_parameters)
+    if (a->capabilities != b->capabilities ||
+        a->explicit_capabilities != b->explicit_capabilities ||
+        a->explicit_parameters != b->explicit_parameters)
         return false;
     for (int i = 0; i < PARAM_N; i++) {
         if (!parameter_equal((enum parameter)i, a->parameters[i], b->parameters[i]))
@@ -240,7 +241,8 @@ static void same_settings(void **state)
         OK(parse(c->verb, c->short_words, &a, NULL, 0, &n, &err), err, c->label);
         OK(parse(c->verb, c->qemu_words, &b, NULL, 0, &n, &err), err, c->label);
         CHECK(equal_settings(&a.settings, &b.settings), "%s: not the same", c->label);
-        CHECK(a.settings.said_capabilities | a.settings.said_parameters, "%s: not said", c->label);
+        CHECK(a.settings.explicit_capabilities | a.settings.explicit_parameters, "%s: not said",
+              c->label);
     }
 }
 
@@ -451,7 +453,7 @@ static void for_two_vms(void **state)
               settings_number(&o.settings, PARAM_DIRECT_IO) && settings_level(&o.settings) == 3 &&
               settings_number(&o.settings, PARAM_MAX_BANDWIDTH) == 0,
           "what was said, over the defaults");
-    CHECK(!settings_said_capability(&o.settings, CAP_MULTIFD), "a default is not said");
+    CHECK(!settings_explicit_capability(&o.settings, CAP_MULTIFD), "a default is not said");
     OK(parse(VERB_MIGRATE, clash, &o, NULL, 0, &n, &err), err, "a default gives way");
     CHECK(settings_on(&o.settings, CAP_XBZRLE) && !settings_on(&o.settings, CAP_MULTIFD),
           "a default gives way");

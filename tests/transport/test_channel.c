@@ -18,13 +18,13 @@ static void send_bytes(struct channel *c, size_t len, unsigned flags)
 }
 
 /* A throttle that reserves without waiting: its row tells what was counted. */
-static struct channel *limited(struct throttle *t, uint64_t bytes_per_s, int *ret_fd)
+static struct channel *limited(struct rate_limit *t, uint64_t bytes_per_s, int *ret_fd)
 {
     struct channel *c = channel_and_fd(1000, ret_fd);
 
-    throttle_init(t, bytes_per_s);
-    throttle_stop(t);
-    c->throttle = t;
+    rate_limit_init(t, bytes_per_s);
+    rate_limit_stop(t);
+    c->rate_limit = t;
     return c;
 }
 
@@ -47,7 +47,7 @@ static void counts_a_packet_once(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(count_cases); i++) {
         const struct count_case *k = &count_cases[i];
-        struct throttle t;
+        struct rate_limit t;
         int fd;
         struct channel *c = limited(&t, LIMIT, &fd);
 
@@ -59,14 +59,14 @@ static void counts_a_packet_once(void **state)
               (unsigned long long)t.reserved, (unsigned long long)k->want);
         channel_free(c);
         close(fd);
-        throttle_done(&t);
+        rate_limit_done(&t);
     }
 }
 
 /* What was left of one packet is not for the next. */
 static void a_reservation_is_for_one_packet(void **state)
 {
-    struct throttle t;
+    struct rate_limit t;
     int fd;
     struct channel *c = limited(&t, LIMIT, &fd);
 
@@ -77,13 +77,13 @@ static void a_reservation_is_for_one_packet(void **state)
     assert_int_equal(t.reserved, 8000 + 1000 + 1000);
     channel_free(c);
     close(fd);
-    throttle_done(&t);
+    rate_limit_done(&t);
 }
 
 /* A limit that comes later finds nothing reserved, and one that goes leaves nothing behind. */
 static void a_limit_comes_and_goes(void **state)
 {
-    struct throttle t;
+    struct rate_limit t;
     int fd;
     struct channel *c = limited(&t, 0, &fd);
 
@@ -91,24 +91,24 @@ static void a_limit_comes_and_goes(void **state)
     channel_reserve(c, 8000);
     send_bytes(c, 8000, 0);
     assert_int_equal(t.reserved, 0);
-    throttle_set_rate(&t, LIMIT);
+    rate_limit_set_rate(&t, LIMIT);
     send_bytes(c, 300, 0);
     assert_int_equal(t.reserved, 300);
     channel_reserve(c, 8000);
-    throttle_set_rate(&t, 0);
+    rate_limit_set_rate(&t, 0);
     channel_reserve(c, 8000);
-    throttle_set_rate(&t, LIMIT);
+    rate_limit_set_rate(&t, LIMIT);
     send_bytes(c, 400, 0);
     assert_int_equal(t.reserved, 300 + 8000 + 400);
     channel_free(c);
     close(fd);
-    throttle_done(&t);
+    rate_limit_done(&t);
 }
 
 /* The last word to a peer does not wait for its turn. */
 static void nowait_is_not_counted(void **state)
 {
-    struct throttle t;
+    struct rate_limit t;
     int fd;
     struct channel *c = limited(&t, LIMIT, &fd);
 
@@ -117,7 +117,7 @@ static void nowait_is_not_counted(void **state)
     assert_int_equal(t.reserved, 0);
     channel_free(c);
     close(fd);
-    throttle_done(&t);
+    rate_limit_done(&t);
 }
 
 int main(void)

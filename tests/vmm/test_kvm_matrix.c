@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "capture/landing.h"
+#include "capture/target.h"
 #include "compress/codec.h"
 #include "tests/support/backings.h"
 #include "tests/support/guests.h"
@@ -111,13 +111,13 @@ static void save(const char *label, struct machine *from, const char *path)
         .label = label,
         .config = {.n_channels = 2, .return_path = true, .live.downtime_limit_ms = downtime_ms()},
     };
-    struct landing *landing;
+    struct target *target;
     struct error err;
 
-    OK(landing_file_new(&(struct landing_config){.path = path, .force = true}, &landing, &err), err,
+    OK(target_file_new(&(struct target_config){.path = path, .force = true}, &target, &err), err,
        label);
-    move_to_landing(&move, from, landing);
-    landing_free(landing);
+    move_to_target(&move, from, target);
+    target_free(target);
 }
 
 /*

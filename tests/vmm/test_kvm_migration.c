@@ -1,7 +1,7 @@
 /* Guests under KVM that move: what they find there, and what they say of it. */
 #include <inttypes.h>
 
-#include "capture/landing.h"
+#include "capture/target.h"
 #include "migration/dirty_rate.h"
 #include "tests/support/guests.h"
 #include "tests/support/memory.h"
@@ -99,18 +99,17 @@ static void goes_on_from_a_file(void **state)
 {
     struct machine *from = make(2, false);
     struct move move = move_of("to a file", 2);
-    struct landing *landing;
+    struct target *target;
     char path[PATH_MAX];
     struct error err;
 
     (void)state;
     machine_resume(from, MACHINE_PAUSED);
     guest_await("guest", from, 5);
-    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "snapshot")}, &landing,
-                        &err),
+    OK(target_file_new(&(struct target_config){.path = temp_path(path, "snapshot")}, &target, &err),
        err, "file");
-    move_to_landing(&move, from, landing);
-    landing_free(landing);
+    move_to_target(&move, from, target);
+    target_free(target);
     for (unsigned i = 0; i < 2; i++) {
         struct machine *to = make(2, true);
 
@@ -144,16 +143,15 @@ static void refuses_what_does_not_fit(void **state)
 {
     struct machine *from = make(1, false);
     struct move move = move_of("to a file", 0);
-    struct landing *landing;
+    struct target *target;
     char path[PATH_MAX];
     struct error err;
 
     (void)state;
-    OK(landing_file_new(&(struct landing_config){.path = temp_path(path, "misfit")}, &landing,
-                        &err),
+    OK(target_file_new(&(struct target_config){.path = temp_path(path, "misfit")}, &target, &err),
        err, "file");
-    move_to_landing(&move, from, landing);
-    landing_free(landing);
+    move_to_target(&move, from, target);
+    target_free(target);
     for (size_t i = 0; i < ARRAY_LEN(misfits); i++) {
         struct machine *to;
 

@@ -246,20 +246,20 @@ static void file_of_a_guest(void **state)
     second.blocks[0].host[0] = 7;
     CHECK(first.blocks[0].host[0] == 7, "it is another memory");
 
-    OK(memory_backing_claim(first_fd, &err), err, "once more");
+    OK(memory_backing_activate(first_fd, &err), err, "once more");
     for (int i = 0; i < 2; i++) {
-        check_refused("claimed", memory_backing_claim(second_fd, &err), &err, ERR_SYSTEM,
+        check_refused("claimed", memory_backing_activate(second_fd, &err), &err, ERR_SYSTEM,
                       "in use by another guest");
-        memory_backing_yield(first_fd);
-        OK(memory_backing_claim(second_fd, &err), err, "left to it");
-        check_refused("taken over", memory_backing_claim(first_fd, &err), &err, ERR_SYSTEM,
+        memory_backing_deactivate(first_fd);
+        OK(memory_backing_activate(second_fd, &err), err, "left to it");
+        check_refused("taken over", memory_backing_activate(first_fd, &err), &err, ERR_SYSTEM,
                       "in use by another guest");
-        memory_backing_yield(second_fd);
-        OK(memory_backing_claim(first_fd, &err), err, "taken back");
+        memory_backing_deactivate(second_fd);
+        OK(memory_backing_activate(first_fd, &err), err, "taken back");
     }
     ram_map_done(&first);
     fd_close(&first_fd); /* its process has ended */
-    OK(memory_backing_claim(second_fd, &err), err, "nobody is left");
+    OK(memory_backing_activate(second_fd, &err), err, "nobody is left");
     ram_map_done(&second);
     fd_close(&second_fd);
     struct buf bytes = file_bytes(path);

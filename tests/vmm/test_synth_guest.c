@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
-#include "capture/landing.h"
+#include "capture/target.h"
 #include "stream/description.h"
 #include "tests/support/guests.h"
 #include "tests/support/memory.h"
@@ -136,7 +136,7 @@ static void goes_on_from_a_file(void **state)
     for (unsigned started = 0; started <= 1; started++) {
         struct machine *from = make(DIRTIER, 2, DIRTY_LOG, false);
         struct move move = move_of("to a file");
-        struct landing *landing;
+        struct target *target;
         char path[PATH_MAX];
         struct error err;
 
@@ -144,12 +144,12 @@ static void goes_on_from_a_file(void **state)
             machine_resume(from, MACHINE_PAUSED);
             guest_await_swept("source", from, 1);
         }
-        OK(landing_file_new(
-               &(struct landing_config){.path = temp_path(path, started ? "late" : "early")},
-               &landing, &err),
+        OK(target_file_new(
+               &(struct target_config){.path = temp_path(path, started ? "late" : "early")},
+               &target, &err),
            err, "file");
-        move_to_landing(&move, from, landing);
-        landing_free(landing);
+        move_to_target(&move, from, target);
+        target_free(target);
         for (unsigned i = 0; i < 2; i++) {
             struct machine *to = make(DIRTIER, 2, DIRTY_LOG, true);
 
@@ -181,7 +181,7 @@ static void stands_still(void **state)
     machine_resume(to, MACHINE_PAUSED);
     move_machine(&move, from, to); /* which takes a while */
     memory_check_equal("paused", &from->ram, &to->ram);
-    CHECK(machine_is_held(to, MACHINE_PAUSED), "it is not paused where it came");
+    CHECK(machine_is_paused_for(to, MACHINE_PAUSED), "it is not paused where it came");
     struct guest_verdict there = verdict_of(to), here = verdict_of(from);
     CHECK(there.heartbeats == before.heartbeats && here.heartbeats == before.heartbeats,
           "%" PRIu64 " heartbeats, then %" PRIu64 " here and %" PRIu64 " there", before.heartbeats,
@@ -198,7 +198,8 @@ static bool stood_still(struct machine *m)
     return verdict_of(m).longest_gap_us >= 180000;
 }
 
-/* A brake of 95 percent: 10 ms of running, 190 of standing still, as the guest itself notices. */
+/* A throttle of 95 percent: 10 ms of running, 190 of standing still, as the guest itself notices.
+ */
 static void is_slowed(void **state)
 {
     static const char *const guests[] = {"counter", "idle", DIRTIER};
@@ -210,7 +211,8 @@ static void is_slowed(void **state)
         machine_resume(m, MACHINE_PAUSED);
         guest_await(guests[i], m, 5);
         m->ops->throttle(m, 95);
-        /* The brake's thread needs a CPU, too, which a busy machine may give to the guest first. */
+        /* The throttle's thread needs a CPU, too, which a busy machine may give to the guest first.
+         */
         for (uint64_t beats = 45; !stood_still(m) && beats < 5000; beats += 40)
             guest_await(guests[i], m, beats);
         m->ops->throttle(m, 0);

@@ -94,7 +94,7 @@ class Vm(Ramjet):
 
     def full_speed(self, rate):
         """Waits for a while in which the guest writes as much as it would: bytes/s. A busy machine
-        slows it down for a time, a brake that was left on for ever."""
+        slows it down for a time, a throttle that was left on for ever."""
         def runs():
             start, before = time.monotonic(), self.guest()["pages-written"]
             self.beats(400)

@@ -1,0 +1,100 @@
+#include "migration/source_precopy.h"
+
+#include "base/clock.h"
+#include "migration/source_pass.h"
+#include "ram/resident.h"
+
+/* While only the destination's ack is missing, rounds are at least this far apart. */
+#define ACK_ROUND_MS 100
+
+/*
+ * With x-ignore-shared, a destination without a machine takes a block to be left out if nothing
+ * comes for it. So something is sent for every other block, if only that its first page is zero.
+ */
+static void say_something(const struct source *m, struct dirty_bitmap *dirty)
+{
+    if (m->plan.marks_blocks)
+        dirty_bitmap_set(dirty, 0);
+}
+
+/*
+ * Marks what the first round sends: all pages that exist. The rest is zero, and so is a
+ * destination's memory at first. Where zero pages travel on the main stream, its rules demand that
+ * they are cleared, so the destination is told of them.
+ */
+static int mark_first_round(struct source *m, struct error *err)
+{
+    for (size_t i = 0; i < m->ram.n; i++) {
+        struct dirty_bitmap *dirty = &m->round.dirty[i];
+
+        if (m->ram.blocks[i].travel != RAM_TRAVELS)
+            continue;
+        if (ram_resident(&m->ram.blocks[i], dirty, err) < 0)
+            return -1;
+        say_something(m, dirty);
+        for (uint64_t w = 0; m->round.zeros && w < dirty_bitmap_words(dirty); w++) {
+            uint64_t bits = atomic_load_explicit(&dirty->words[w], memory_order_relaxed);
+            unsigned n = dirty_bitmap_merge(&m->round.zeros[i], w, ~bits);
+
+            atomic_fetch_add_explicit(&m->absent_pages, n, memory_order_relaxed);
+        }
+    }
+    return 0;
+}
+
+/* Slows the guest down if the last round calls for it. */
+static void converge(struct source *m)
+{
+    struct runtime_parameters live = source_parameters_now(m);
+
+    converge_round(&m->converge, &live, m->written_bytes, m->sent_bytes, m->sent_ns);
+    source_tell_converge(m);
+}
+
+/*
+ * Only the destination's ack is missing: waits for it a little while before the next round. Fails
+ * after the stall timeout: a destination that never sends the ack most likely has the capability
+ * off.
+ */
+static int await_ack(struct source *m, struct error *err)
+{
+    uint64_t stall_ms = m->config.connect.stall_timeout_ms, now = clock_ns();
+
+    if (m->ready_ns == 0)
+        m->ready_ns = now;
+    if (stall_ms && now - m->ready_ns > stall_ms * NS_PER_MS)
+        return err_set(err, ERR_PEER,
+                       "switchover-ack: for %.1f s nothing but the destination's word has been "
+                       "missing; is the capability on there, too?",
+                       (double)stall_ms / 1000);
+    return return_reader_await_ack(&m->return_reader, deadline_in_ms(ACK_ROUND_MS), err);
+}
+
+/* *ret: it is time to stop the guest. */
+static int decide(struct source *m, bool *ret, struct error *err)
+{
+    *ret = downtime_estimate_allows_stop(&m->estimate, m->rest_bytes);
+    if (!*ret || !m->plan.ack || return_reader_acked(&m->return_reader))
+        return 0;
+    *ret = false; /* also where the ack comes during the wait: the guest has written meanwhile */
+    return await_ack(m, err);
+}
+
+int source_precopy(struct source *m, struct error *err)
+{
+    struct dirty_source *dirty = m->dirty;
+    bool stop = false;
+
+    if (dirty && dirty->ops->start(dirty, err) < 0)
+        return err_in(err, "dirty log");
+    m->synced_ns = clock_ns();
+    if (mark_first_round(m, err) < 0)
+        return -1;
+    while (!stop) {
+        if (source_round(m, false, err) < 0 || source_sync(m, err) < 0 || decide(m, &stop, err) < 0)
+            return -1;
+        if (!stop)
+            converge(m);
+    }
+    return 0;
+}

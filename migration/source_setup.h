@@ -1,0 +1,9 @@
+/*
+ * migration/source_setup.h: opens all channels, and writes the stream through RAM's first
+ * section.
+ */
+#pragma once
+
+#include "migration/source_state.h"
+
+MUST_USE int source_set_up(struct source *m, struct error *err);

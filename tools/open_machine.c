@@ -1,0 +1,134 @@
+#include "tools/open_machine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "capture/machine_image.h"
+#include "capture/machine_snapshot.h"
+#include "vmm/machine_synth.h"
+
+/* The default mix, like a guest's, within the percentages that the user left free. */
+#define UNSAID         101U
+#define ZERO_PERCENT   30U
+#define RANDOM_PERCENT 15U
+
+static int parse_percent(const char *value, unsigned *ret, struct error *err)
+{
+    uint64_t n;
+
+    if (parse_number(value, 100, &n, err) < 0)
+        return -1;
+    *ret = (unsigned)n;
+    return 0;
+}
+
+static int synth_key(struct synth_config *c, const char *key, const char *value, struct error *err)
+{
+    if (strcmp(key, "zero") == 0)
+        return parse_percent(value, &c->zero_percent, err);
+    if (strcmp(key, "random") == 0)
+        return parse_percent(value, &c->random_percent, err);
+    if (strcmp(key, "seed") == 0)
+        return parse_number(value, UINT64_MAX, &c->seed, err);
+    if (strcmp(key, "dirty") == 0)
+        return parse_rate(value, &c->dirty_bytes_per_s, err);
+    return err_set(err, ERR_USAGE, "'%.40s': expected zero=, random=, seed= or dirty=", key);
+}
+
+static int parse_synth(const char *spec, struct synth_config *c, struct error *err)
+{
+    char text[200], *rest = text, *word;
+
+    if (strlen(spec) >= sizeof(text))
+        return err_set(err, ERR_USAGE, "too long");
+    strcpy(text, spec);
+    if (parse_size(strsep(&rest, ","), &c->bytes, err) < 0)
+        return -1;
+    while ((word = strsep(&rest, ","))) {
+        char *equals = strchr(word, '=');
+
+        if (!equals)
+            return err_set(err, ERR_USAGE, "'%.40s': expected KEY=VALUE", word);
+        *equals = 0;
+        if (synth_key(c, word, equals + 1, err) < 0)
+            return -1;
+    }
+    if (c->bytes == 0 || !IS_ALIGNED(c->bytes, (uint64_t)RAM_PAGE_SIZE))
+        return err_set(err, ERR_USAGE, "size: expected a multiple of 4096");
+    if (c->zero_percent == UNSAID)
+        c->zero_percent =
+            c->random_percent == UNSAID ? ZERO_PERCENT : MIN(ZERO_PERCENT, 100 - c->random_percent);
+    if (c->random_percent == UNSAID)
+        c->random_percent = MIN(RANDOM_PERCENT, 100 - c->zero_percent);
+    if (c->zero_percent + c->random_percent > 100)
+        return err_set(err, ERR_USAGE, "zero and random: more than 100 percent together");
+    return 0;
+}
+
+static int open_synth(const char *spec, struct machine **ret, struct error *err)
+{
+    struct synth_config config = {.zero_percent = UNSAID, .random_percent = UNSAID, .seed = 1};
+
+    if (parse_synth(spec, &config, err) < 0)
+        return err_in(err, "synth:%.80s", spec);
+    return machine_synth(&config, ret, err);
+}
+
+static int open_file(const char *rest, struct machine **ret, struct error *err)
+{
+    struct address from;
+    char text[sizeof(from.text)];
+    int len = snprintf(text, sizeof(text), "file:%s", rest);
+
+    if (len < 0 || (size_t)len >= sizeof(text))
+        return err_set(err, ERR_USAGE, "file:%.40s…: a path of at most 270 bytes expected", rest);
+    if (address_parse(text, &from, err) < 0)
+        return -1;
+    return machine_snapshot_file(&from, ret, err);
+}
+
+static const struct {
+    const char *prefix;
+    int (*open)(const char *spec, struct machine **ret, struct error *err);
+} sources[] = {
+    {"file:", open_file}, /* snapshots first: open_machine_snapshot() */
+    {"raw:", machine_snapshot_raw}, {"image:", machine_image},
+    {"memory:", machine_memory},    {"synth:", open_synth},
+};
+#define N_SNAPSHOTS 2
+
+/* The kind that `spec` starts with, among the first `n`; what follows is at *ret_rest. -1: none. */
+static int find_source(const char *spec, size_t n, const char **ret_rest)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(sources[i].prefix);
+
+        *ret_rest = spec + len;
+        if (strncmp(spec, sources[i].prefix, len) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+int open_machine(const char *spec, struct machine **ret, struct error *err)
+{
+    const char *rest;
+    int i = find_source(spec, ARRAY_LEN(sources), &rest);
+
+    if (i < 0)
+        return err_set(
+            err, ERR_USAGE,
+            "source '%.100s': expected file:PATH[,offset=N], raw:DIR, image:[NAME=]PATH, "
+            "memory:[NAME=]PATH or synth:SIZE[,…]",
+            spec);
+    return sources[i].open(rest, ret, err);
+}
+
+int open_machine_snapshot(const char *spec, struct machine **ret, struct error *err)
+{
+    const char *rest;
+    int i = find_source(spec, N_SNAPSHOTS, &rest);
+
+    return i < 0 ? open_file(spec, ret, err) : sources[i].open(rest, ret, err);
+}
