@@ -36,7 +36,8 @@ static void poll_rounds_up(void **state)
     (void)state;
     CHECK(deadline_poll_ms(1) == 0, "behind us");
     CHECK(deadline_poll_ms(clock_ns()) == 0, "now");
-    /* A millisecond too early would spin; an hour gives room for any scheduler. */
+    /* A poll that ends a millisecond too early would spin; the hour leaves room for
+     * a slow scheduler. */
     int ms = deadline_poll_ms(clock_ns() + 3600 * NS_PER_S);
     CHECK(ms > 3500 * 1000 && ms <= 3600 * 1000, "an hour is %d ms", ms);
     CHECK(deadline_poll_ms(clock_ns() + 1) <= 1, "a nanosecond");

@@ -46,7 +46,7 @@ static void reads_a_quota(void **state)
     }
 }
 
-/* A thread that may use one CPU has one to use, whatever the machine has. */
+/* A thread that may use one CPU counts one, however many the machine has. */
 static void counts_what_it_may_use(void **state)
 {
     cpu_set_t before = allowed(), one;
@@ -62,7 +62,7 @@ static void counts_what_it_may_use(void **state)
     CHECK(n == 1, "%u CPUs, expected 1", n);
 }
 
-/* Threads go to the places by turns; nobody moves without places. */
+/* Threads are spread over the places in turn; without places no thread is moved. */
 static void puts_threads_on_places(void **state)
 {
     cpu_set_t before = allowed(), now;

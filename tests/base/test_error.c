@@ -44,7 +44,7 @@ static void puts_context_in_front(void **state)
     assert_int_equal(err.sys, EPIPE);
 }
 
-/* What it is about, and where its words belong, whatever is put around that. */
+/* The remedy and the subject of an error survive whatever text is put around it. */
 static void has_a_remedy(void **state)
 {
     struct error err;
@@ -73,7 +73,7 @@ static void has_a_remedy(void **state)
     assert_int_equal(err.remedy, REMEDY_NONE);
 }
 
-/* Where the text is cut, the words are at its end. */
+/* A text that is too long is cut at its end. */
 static void a_remedy_of_a_long_text(void **state)
 {
     struct error err;
@@ -127,7 +127,7 @@ static void reasons(void **state)
     CHECK(!strstr(reason, "RLIMIT") == (limit.rlim_cur == RLIM_INFINITY), "%s", reason);
 }
 
-/* Only of a thread EAGAIN is a limit. */
+/* EAGAIN means a limit only where a thread could not be started. */
 static void threads_have_a_limit(void **state)
 {
     struct error err;
@@ -144,7 +144,7 @@ static void threads_have_a_limit(void **state)
     assert_string_equal(err.text, "read: Resource temporarily unavailable");
 }
 
-/* Whatever is too long is cut, and what was said in front stays. */
+/* A text that is too long is cut; context that was put in front stays. */
 static void cuts_what_is_too_long(void **state)
 {
     char longer[2 * sizeof(((struct error *)0)->text)];
@@ -164,7 +164,7 @@ static void cuts_what_is_too_long(void **state)
     assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
 }
 
-/* Whoever forms the text, nothing in it starts a second line or moves a cursor. */
+/* Wherever the text comes from, nothing in it starts a second line or moves a cursor. */
 static void makes_text_printable(void **state)
 {
     struct error err;
@@ -183,7 +183,7 @@ static void makes_text_printable(void **state)
     assert_string_equal(err.text, "x; and ?");
 }
 
-/* What is left of a character that does not fit is hidden: the text is UTF-8, for JSON's sake. */
+/* The bytes of a character that does not fit are replaced: the text must be UTF-8 for JSON. */
 static void hides_half_a_character(void **state)
 {
     char longer[2 * sizeof(((struct error *)0)->text)] = "x";

@@ -6,7 +6,7 @@
 
 #define WHOLE 1000 /* takes all that is asked for */
 
-static const int *answers; /* of the calls to come: bytes taken, or a negated errno */
+static const int *answers; /* of the next calls: bytes taken, or a negated errno */
 static size_t calls;
 
 ssize_t __real_pwrite(int fd, const void *bytes, size_t len, off_t at);
@@ -27,7 +27,7 @@ static const struct write_case {
     const char *label;
     int answers[4];
     size_t calls;
-    int error; /* 0: all of it is there */
+    int error; /* 0: everything is written */
 } write_cases[] = {
     {"at once", {WHOLE}, 1, 0},
     {"in pieces", {3, 2, WHOLE}, 3, 0},

@@ -7,7 +7,7 @@
 static const struct signature_case {
     const char *bytes;
     size_t len;
-    const char *file, *peer; /* a part of the name, or NULL: none */
+    const char *file, *peer; /* a part of the name; NULL: no signature is found */
 } cases[] = {
     {BYTES("LibvirtQemudSave\2\0\0\0"), "this is a libvirt save file: virsh restore", NULL},
     {BYTES("LibvirtQemudPart\2\0\0\0"), "not whole", NULL},
@@ -57,7 +57,7 @@ static void names_what_it_knows(void **state)
     }
 }
 
-/* What stands further behind counts where there is as much. */
+/* Signatures that are not at the beginning are found if the bytes reach that far. */
 static void looks_behind_the_beginning(void **state)
 {
     char disk[SIGNATURE_LEN] = "\xeb\x63\x90", name[SIGNATURE_TEXT_LEN];

@@ -7,7 +7,7 @@
 
 #include "tests/support/test.h"
 
-/* What a thread has found of itself. */
+/* What a thread has found out about itself. */
 struct found {
     char name[THREAD_NAME_LEN];
     sigset_t blocked;
@@ -68,7 +68,7 @@ static void takes_no_signal_of_the_process(void **state)
     thread_join(&t);
     pthread_sigmask(SIG_SETMASK, NULL, &after);
     for (int number = 1; number <= SIGRTMAX; number++) {
-        bool is_open = number == 32 || number == 33; /* the C library's own */
+        bool is_open = number == 32 || number == 33; /* the C library's own signals */
 
         for (size_t i = 0; i < ARRAY_LEN(open); i++)
             is_open |= number == open[i];
@@ -98,7 +98,7 @@ static void takes_another_name(void **state)
     assert_string_equal(f.name, "rj-recv-3");
 }
 
-/* As a connection's: it frees what it was started with. */
+/* Like the thread of a connection: it frees what it was started with. */
 struct detached {
     struct thread thread;
     struct found *found;
@@ -142,7 +142,7 @@ static void joins_only_what_runs(void **state)
     thread_join(&t);
 }
 
-/* No address space has room for such a stack: the system's answer is the same EAGAIN. */
+/* No address space has room for such a stack: the system also answers EAGAIN. */
 static void set_stack(size_t bytes, size_t *ret_before)
 {
     pthread_attr_t attr;

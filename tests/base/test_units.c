@@ -53,7 +53,7 @@ static const struct unit_case rate_cases[] = {
 };
 
 static const struct unit_case duration_cases[] = {
-    {"0", 0, true},         {"30", 30000, true}, /* bare: seconds, here */
+    {"0", 0, true},         {"30", 30000, true}, /* without a unit: seconds, here */
     {"300ms", 300, true},   {"1.5s", 1500, true},
     {"2min", 120000, true}, {"0.5ms", 1, true},
     {"1h", 0, false},       {"", 0, false},

@@ -7,7 +7,7 @@ static const struct words_case {
     const char *label;
     const char *line;
     const char *words[WORDS];
-    const char *joined; /* NULL: the line itself */
+    const char *joined; /* NULL: the whole line */
 } words_cases[] = {
     {"none", "", {NULL}, NULL},
     {"spaces", "  \t ", {NULL}, ""},

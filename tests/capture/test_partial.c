@@ -41,7 +41,7 @@ static void a_file_is_whole_or_absent(void **state)
         if (commit)
             OK(partial_commit(&p, &err), err, "commit");
         partial_done(&p);
-        partial_done(&p); /* twice is fine */
+        partial_done(&p); /* a second call is fine */
         CHECK(exists(path) == (bool)commit, "commit %d: is it there?", commit);
         CHECK(temp_entries() == (size_t)commit, "commit %d: %zu files", commit, temp_entries());
     }
@@ -57,7 +57,7 @@ static void a_directory_is_whole_or_absent(void **state)
 
     (void)state;
     temp_path(path, "dir");
-    strcat(path, "//"); /* its partial lies beside it, not in it */
+    strcat(path, "//"); /* the partial is beside the folder, not in it */
     for (int commit = 0; commit < 2; commit++) {
         AUTO_FD int dir = -1;
         OK(partial_new(&p, path, true, false, &dir, &err), err, "new");
@@ -111,7 +111,7 @@ static void unmake(const char *path)
 static const struct exists_case {
     const char *there;
     bool directory, force;
-    const char *refused; /* NULL: it is replaced */
+    const char *refused; /* NULL: the target is replaced */
 } exists_cases[] = {
     {"file", false, false, "exists already; --force replaces it"},
     {"file", false, true, NULL},
@@ -126,7 +126,7 @@ static const struct exists_case {
     {"directory of others", true, true, "holds 'precious', which is not of a capture"},
 };
 
-/* Does the filesystem know how to swap two names? */
+/* Whether the filesystem can swap two names. */
 static bool can_exchange(void)
 {
     char a[PATH_MAX], b[PATH_MAX];
@@ -160,7 +160,7 @@ static void what_is_there_is_safe(void **state)
         } else {
             OK(rc, err, c->there);
             OK(partial_commit(&p, &err), err, c->there);
-            /* Removing it is slow, and somebody waits for the commit. */
+            /* Removing the old target is slow, and the commit must not wait for it. */
             CHECK(temp_entries() == 2 || !exchange, "%s: the old one is gone with the commit",
                   c->there);
         }
@@ -173,7 +173,7 @@ static void what_is_there_is_safe(void **state)
     }
 }
 
-/* Somebody else was faster: theirs stays. */
+/* Another program was faster: its file stays. */
 static void a_target_that_appears_meanwhile(void **state)
 {
     char path[PATH_MAX];
@@ -191,7 +191,7 @@ static void a_target_that_appears_meanwhile(void **state)
     unlink(path);
 }
 
-/* --force was for what was there at first. */
+/* --force covers only the target that was there at first. */
 static void a_target_that_changes_meanwhile(void **state)
 {
     static const struct {
@@ -227,7 +227,7 @@ static void a_target_that_changes_meanwhile(void **state)
     }
 }
 
-/* What the commit replaced is removed only while it is what it was. */
+/* The commit removes the replaced target only if it is still the same. */
 static void the_old_one_changes_before_it_goes(void **state)
 {
     char path[PATH_MAX], inside[PATH_MAX + 32];
@@ -291,11 +291,11 @@ static void places_where_nothing_can_be(void **state)
     CHECK(fd == -1, "the result was touched");
 }
 
-/* --- to the disk ----------------------------------------------------------------------------- */
+/* --- writing through to the disk ------------------------------------------------------------- */
 
 int __wrap_fsync(int fd);
 
-static const char *target; /* is it there when something is brought to the disk? */
+static const char *target; /* does it exist when something is synced to the disk? */
 static unsigned n_files, n_directories, fail_at;
 
 int __wrap_fsync(int fd)
@@ -310,7 +310,7 @@ int __wrap_fsync(int fd)
     return n_files + n_directories == fail_at ? -1 : 0;
 }
 
-/* The contents before the name; and what cannot be brought there leaves nothing. */
+/* The contents are synced before the name; where syncing fails, no target is left. */
 static void to_the_disk(void **state)
 {
     char path[PATH_MAX];
@@ -338,7 +338,7 @@ static void to_the_disk(void **state)
     }
 }
 
-/* Where its name cannot be brought there, the old one has it again. */
+/* Where the new name cannot be synced, the old target gets its name back. */
 static void a_name_that_is_taken_back(void **state)
 {
     char path[PATH_MAX];
@@ -361,7 +361,7 @@ static void a_name_that_is_taken_back(void **state)
     unlink(path);
 }
 
-/* Nobody waits for a disk who has not asked for it. */
+/* Nothing is synced to the disk unless the caller asked for it. */
 static void not_to_the_disk(void **state)
 {
     char path[PATH_MAX];

@@ -1,4 +1,4 @@
-/* Captures, written by a target and read by a machine: the round trip, and files that lie. */
+/* Captures, written by a target and read by a machine: the round trip, and damaged files. */
 #include "capture/machine_snapshot.h"
 
 #include <fcntl.h>
@@ -40,7 +40,7 @@ static struct configuration config_of(void)
     return (struct configuration){.machine = "pc-q35-11.1", .has_uuid = true, .uuid = {{1, 2, 3}}};
 }
 
-/* What a capture is made of. */
+/* The source of a capture. */
 struct source {
     struct ram_map map;
     struct device_state devices;
@@ -62,7 +62,7 @@ static void source_done(struct source *s)
     device_state_done(&s->devices);
 }
 
-/* Writes every page that is something, as a migration does. */
+/* Writes every page that has contents, as a migration does. */
 static void land(struct target *l, const struct source *s)
 {
     const struct configuration config = config_of();
@@ -158,7 +158,7 @@ static void raw_round_trip(void **state)
     land(l, &s);
     OK(machine_snapshot_raw(path, &m, &err), err, "read back");
     check_machine("raw", m, &s, false);
-    /* A block's file is the block, to the byte. */
+    /* A block's file equals the block, byte for byte. */
     struct buf ram = file_bytes(temp_path(name, files[1]));
     CHECK(ram.len == 700 * RAM_PAGE_SIZE && memcmp(ram.data, s.map.blocks[0].host, ram.len) == 0,
           "ram.pc.ram differs");
@@ -193,7 +193,7 @@ static void land_without(struct target *l, const struct source *s)
     OK(l->ops->listed(l, &config, &s->devices, &map, &err), err, "listed");
     for (size_t i = 0; i < BLOCKS; i++) {
         if (i == LEFT_OUT)
-            map.blocks[i].travel = RAM_IGNORED; /* as it is found at the end */
+            map.blocks[i].travel = RAM_IGNORED; /* as it is known at the end */
         else
             OK(page_place_write(&map.blocks[i], 0, s->map.blocks[i].host,
                                 blocks[i].pages * RAM_PAGE_SIZE, &err),
@@ -269,9 +269,9 @@ static void a_target_that_is_dropped_leaves_nothing(void **state)
     target_free(NULL);
 }
 
-/* --- files that lie --------------------------------------------------------------------------- */
+/* --- damaged files ---------------------------------------------------------------------------- */
 
-/* Those who read such files: a machine that is sent or looked at, and the engine that loads one. */
+/* The readers of such files: a machine that is sent or inspected, and the engine's loader. */
 static int open_it(const char *path, struct error *err)
 {
     struct machine *m;
@@ -299,13 +299,13 @@ static const struct reader_case {
 
 /* Parts of a file. */
 enum part {
-    LENGTH, /* of a block, in front of … */
+    LENGTH, /* of a block, before … */
     HEADER,
     BITMAP,
-    RECORD, /* behind the last block's pages: its end of section */
+    RECORD, /* after the last block's pages: its end of section */
 };
 
-/* Behind its name and length. */
+/* After its name and length. */
 static size_t header_at(const struct buf *b, size_t block)
 {
     size_t len = strlen(blocks[block].name);
@@ -425,7 +425,7 @@ static void lies(void **state)
     source_done(&s);
 }
 
-/* At each place where one thing ends and another begins, and a byte to both sides. */
+/* Cut at each border between two parts, a byte before it and a byte after it. */
 static void cut_at_structures(void **state)
 {
     static const enum part parts[] = {LENGTH, HEADER, BITMAP, RECORD};
@@ -477,7 +477,7 @@ static void cut_files(void **state)
 
 /* --- files that are longer than their stream ------------------------------------------------- */
 
-/* Puts `len` bytes behind what is there: each is `byte`, where that is not 0. */
+/* Appends `len` bytes: each is `byte`, or made up where that is 0. */
 static void pad(const char *path, size_t len, char byte)
 {
     AUTO_FD int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -505,7 +505,8 @@ static const struct padding_case {
     {"the byte before a description", 300000, 6},
 };
 
-/* A block device, or what dd made of one: whoever reads it finds the same as without. */
+/* A block device, or a copy of one made with dd: a reader finds the same with and without
+ * padding. */
 static void padded_files(void **state)
 {
     struct source s;
@@ -521,7 +522,7 @@ static void padded_files(void **state)
         for (size_t r = 0; r < ARRAY_LEN(readers); r++)
             OK(readers[r].read(path, &err), err, paddings[i].label);
     }
-    /* A device that has held a longer snapshot before. */
+    /* A device that held a longer snapshot before. */
     file_write(path, b.data, b.len);
     AUTO_FD int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
     CHECK(write(fd, b.data + b.len - 100, 100) == 100, "an older end");
@@ -532,7 +533,7 @@ static void padded_files(void **state)
     source_done(&s);
 }
 
-/* Padding makes no snapshot whole. */
+/* Padding does not make a cut snapshot whole. */
 static void padded_cut_files(void **state)
 {
     struct source s;
@@ -550,7 +551,7 @@ static void padded_cut_files(void **state)
             pad(path, paddings[i].len, paddings[i].byte);
             for (size_t r = 0; r < ARRAY_LEN(readers); r++)
                 CHECK(cut == 1 && paddings[i].byte == '}'
-                          ? readers[r].read(path, &err) == 0 /* just what was cut off */
+                          ? readers[r].read(path, &err) == 0 /* the byte that was cut off */
                           : readers[r].read(path, &err) < 0 && err.kind == ERR_PEER,
                       "%s: %zu bytes cut off, then %s", readers[r].label, cut, paddings[i].label);
         }

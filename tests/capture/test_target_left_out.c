@@ -1,4 +1,4 @@
-/* A machine that waits, and what a source's list may say of its blocks (S7, B4, B5). */
+/* What a source's list may say about the blocks of a waiting machine (S7, B4, B5). */
 #include <inttypes.h>
 
 #include "capture/target.h"
@@ -14,7 +14,7 @@ static const struct ram_set_rules ignore = {MODE_NORMAL, true};
 static const struct ram_set_rules reboot = {MODE_CPR_REBOOT, true};
 static const struct ram_set_rules transfer = {MODE_CPR_TRANSFER, false};
 
-/* --- a machine that has memory, and nothing else --------------------------------------------- */
+/* --- a machine that has only memory ---------------------------------------------------------- */
 
 static struct trial {
     struct machine machine;
@@ -94,12 +94,12 @@ static void trial_end(void)
 static const struct list_case {
     const char *label;
     const struct ram_set_rules *rules;
-    const char *m, *other; /* the machine's blocks: migratable but for '-'; NULL: it has no other */
+    const char *m, *other; /* the machine's blocks; `other` NULL: no second one */
     uint32_t capabilities; /* the stream's */
-    const char *name;      /* what is listed */
+    const char *name;      /* the block that is listed */
     uint64_t pages, address;
-    enum ram_travel travel; /* as the list of a mapped-ram file has it */
-    const char *refused;    /* or NULL, and then: */
+    enum ram_travel travel; /* as the list of a mapped-ram file says */
+    const char *refused;    /* or NULL, then `want` holds */
     enum ram_travel want;
 } list_cases[] = {
     {"its pages come", &all_travel, "", NULL, 0, "m", PAGES, 0, RAM_TRAVELS, NULL, RAM_TRAVELS},
@@ -139,7 +139,7 @@ static const struct list_case {
      "RAM block 'm': its pages are in the file, expected none", 0},
     {"in a file, left out, private here", &ignore, "", NULL, IGNORE | MAPPED, "m", PAGES, 0,
      RAM_IGNORED, "RAM block 'm': its pages are not in the file", 0},
-    /* Handed over: whatever it is. */
+    /* Handed over: the kind of the block does not matter. */
     {"handed over", &transfer, "", NULL, 0, "m", PAGES, 0, RAM_TRAVELS, NULL, RAM_IGNORED},
     {"handed over, of another length", &transfer, "s", NULL, 0, "m", 1, 0, RAM_TRAVELS,
      "RAM block 'm': 4096 bytes, expected 16384", 0},
@@ -189,7 +189,7 @@ static void lists(void **state)
 static const struct commit_case {
     const char *label;
     const char *m;
-    bool left_out; /* no page of it has come */
+    bool left_out; /* no page of it has arrived */
     bool in_use, bad_devices;
     const char *refused;
     bool claimed, loaded;
@@ -217,7 +217,7 @@ static void commits(void **state)
         t.bad_devices = c->bad_devices;
         OK(ram_map_add(&t.listed, "m", PAGES * RAM_PAGE_SIZE, &err), err, c->label);
         OK(trial_list(IGNORE, &err), err, c->label);
-        if (c->left_out) /* as incoming.c finds at the end */
+        if (c->left_out) /* as the destination finds at the end */
             t.listed.blocks[0].travel = RAM_IGNORED;
         int rc = trial_finish(&err);
         if (c->refused)

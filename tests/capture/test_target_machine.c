@@ -1,4 +1,5 @@
-/* What a list of RAM blocks may say to a machine that waits, and what a source sends of its own. */
+/* What a list of RAM blocks may say to a waiting machine, and which of its own
+ * blocks a source sends. */
 #include "capture/target.h"
 #include "tests/support/held_source.h"
 #include "tests/support/memory.h"
@@ -19,7 +20,7 @@ struct block {
 static const struct list_case {
     const char *label;
     struct block here[3], listed[3];
-    const char *part; /* of the refusal; NULL: it is taken */
+    const char *part; /* a part of the refusal; NULL: it is accepted */
 } list_cases[] = {
     {"alike", {{"a", 4, false}, {"b", 2, false}}, {{"a", 4, false}, {"b", 2, false}}, NULL},
     {"in another order",
@@ -110,8 +111,9 @@ static void lists(void **state)
 /* --- the frozen copy ------------------------------------------------------------------------- */
 
 /*
- * B11: the migration was accepted, and now every block is another object of the same contract: at
- * another place of the list, and said to stay. What is sent is what was accepted.
+ * B11: after the migration was accepted, every block is replaced by another object of the same
+ * contract, at another place of the list and marked to stay. The migration still sends what was
+ * accepted.
  */
 static void swap(void *arg)
 {
@@ -155,7 +157,7 @@ static void sends_what_was_accepted(void **state)
         held.arg = from;
         from->dirty = &held.base;
         move_machine(&move, from, &to);
-        /* The swap has turned the order round, so both are alike but for what stays. */
+        /* The swap reversed the order of the blocks, so only the block that stays differs. */
         struct ram_block *source_stays = ram_map_find(&from->ram, "stays");
         CHECK(source_stays == &from->ram.blocks[0], "it was not swapped");
         memset(source_stays->host, 0, source_stays->used_bytes);

@@ -1,4 +1,4 @@
-/* What one implementation packs every one of its format unpacks, at every level. */
+/* Every implementation of a format unpacks what any of them packed, at every level. */
 #include "compress/codec.h"
 
 #include "tests/support/pages.h"
@@ -13,13 +13,13 @@ static void every_method_has_a_name(void **state)
         CHECK(codec_name((enum codec_method)m)[0], "method %u", m);
 }
 
-/* --- who is chosen --------------------------------------------------------------------------- */
+/* --- which codec is chosen ------------------------------------------------------------------- */
 
 static const struct choice_case {
     const char *label;
     enum codec_method method;
     int level;
-    const char *packs; /* NULL: nobody does */
+    const char *packs; /* NULL: no codec */
 } choice_cases[] = {
     {"zlib 0", CODEC_ZLIB, 0, "zlib"},
     {"zlib 1", CODEC_ZLIB, 1, "igzip"},
@@ -71,12 +71,12 @@ static const struct level_case {
     {"zstd", {-131072, -20, -5, -1, 0, 1, 3, 20}, 8},
 };
 
-/* Packets of one stream, in pages: short behind long ones, long behind short ones. */
+/* Packets of one stream, in pages: short ones after long ones, and long ones after short ones. */
 static const size_t packets[] = {1, 128, 2, 7, 127};
 
 static const size_t layouts[] = {1, 3, 0}; /* pieces of a packet's place; 0: one for each page */
 
-/* One of them for each way of unpacking, all fed with the same stream. */
+/* One for each way of unpacking; all get the same stream. */
 struct receiver {
     char label[64];
     struct unpacker *unpacker;
@@ -130,7 +130,7 @@ static void check_level(const struct codec_ops *from, int level)
         size_t n_pages = packets[i % ARRAY_LEN(packets)], len;
         const uint8_t *packed;
 
-        pages_fill(pages, n_pages, i % PAGES_KINDS, i / 4); /* some come again */
+        pages_fill(pages, n_pages, i % PAGES_KINDS, i / 4); /* some repeat */
         memcpy(packer_input(packer), pages, n_pages * PAGE);
         OK(packer_pack(packer, n_pages * PAGE, &packed, &len, &err), err, from->name);
         CHECK(len > 0 && len <= CODEC_PACKED_MAX, "%s %d: %zu bytes", from->name, level, len);
@@ -158,7 +158,7 @@ static void what_one_packs_all_unpack(void **state)
     }
 }
 
-/* What cannot be packed grows by little, and never past what a receiver takes. */
+/* Input that cannot be packed grows only a little, and never beyond what a receiver accepts. */
 static void what_does_not_shrink_stays_small(void **state)
 {
     size_t n;

@@ -1,5 +1,6 @@
-/* Packed bytes as nobody should send them: cut, flipped, made up. Whatever comes of them stays
- * within its places, is an error of the peer in one line or complete pages, and takes no time. */
+/* Packed bytes that no correct sender would send: cut, flipped, made up. The unpacker never writes
+ * outside its places; it ends soon, with complete pages or with an error of the peer in one
+ * line. */
 #include "compress/codec.h"
 #include "tests/support/pages.h"
 #include "tests/support/test.h"
@@ -11,7 +12,7 @@
 static const size_t packet_pages[] = {1, 3, 40};
 static const enum page_kind kinds[] = {PAGES_TEXT, PAGES_RANDOM, PAGES_MIXED};
 
-/* A stream, packed once and unpacked as often as it is damaged. */
+/* A stream that is packed once and unpacked once for each damage. */
 struct stream {
     const struct codec_ops *codec;
     size_t n_pages; /* in each packet */
@@ -38,7 +39,7 @@ static void make_stream(struct stream *s, const struct codec_ops *codec, enum pa
     packer_free(packer);
 }
 
-/* The stream's first packets as they are, then these bytes, then as good a packet as any. */
+/* Unpacks the stream's first packets, then these bytes, then a good packet. */
 static void check_last(const char *label, const struct stream *s, const uint8_t *bytes, size_t len,
                        size_t pieces)
 {
@@ -83,14 +84,14 @@ static void flipped(const struct stream *s, const char *label)
         for (uint64_t n = 1 + next_random(&state) % 3; n > 0; n--) {
             uint64_t r = next_random(&state);
 
-            /* Half of them in front, where the headers are. */
+            /* Half of the flips are near the front, where the headers are. */
             bytes[r % (r >> 40 & 1 ? len : MIN(len, (size_t)64))] ^= (uint8_t)(1U << (r >> 60 & 7));
         }
         check_last(label, s, bytes, len, i % 2);
     }
 }
 
-/* Bytes of no stream at all, behind a good one. */
+/* Bytes of no stream at all, after a good one. */
 static void made_up(const struct stream *s, const char *label)
 {
     static uint8_t bytes[2 * PAGE];

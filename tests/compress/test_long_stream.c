@@ -6,7 +6,7 @@
 #define PACKETS_4G ((UINT64_C(1) << 32) / CODEC_INPUT_MAX)
 #define PACKETS    (PACKETS_4G + 64)
 
-/* Mostly pages that take no time; others now and then, and where the counters start again. */
+/* Most packets have pages that pack fast; some, and those near 4 GiB, have others. */
 static bool interesting(uint64_t packet)
 {
     return packet % 512 == 7 || packet + 4 >= PACKETS_4G;
@@ -15,7 +15,7 @@ static bool interesting(uint64_t packet)
 static void counters_may_start_again(void **state)
 {
     static uint8_t dull[CODEC_INPUT_MAX], lively[CODEC_INPUT_MAX], place[CODEC_INPUT_MAX];
-    /* The only one that counts so: zlib and zstd have 64 bits. */
+    /* Only zlib counts in 32 bits: zstd has 64 bits. */
     const struct codec_ops *codec = codec_packing(CODEC_ZLIB, 1);
     struct iovec iov = {place, sizeof(place)};
     struct unpacker *unpacker;

@@ -1,4 +1,5 @@
-/* zlib's format as others may write it: what a QEMU's destination takes we take, and no more. */
+/* zlib's format as other programs may write it: ramjet takes what a QEMU destination
+ * takes, and no more. */
 #include <zlib.h>
 
 #include "compress/codec.h"
@@ -8,19 +9,19 @@
 #define PACKETS 12
 
 enum ending {
-    GOES_ON,       /* one stream for ever, as the format asks */
+    GOES_ON,       /* one stream that never ends, as the format requires */
     FINISHES,      /* a whole stream for each packet */
-    STARTS_AFRESH, /* the same, none with an end */
+    STARTS_AFRESH, /* the same, but no stream is ended */
 };
 
 static const struct stream_case {
     const char *label;
     int flush;
-    size_t unit; /* pages that a flush follows; 0: a packet's */
+    size_t unit; /* a flush follows so many pages; 0: it follows each packet */
     enum ending ending;
-    size_t stray;        /* bytes behind each packet's */
-    const char *refused; /* by one of the packets; NULL: all pass */
-    bool may_pass;       /* an unpacker that finds all pages may take them all the same */
+    size_t stray;        /* extra bytes after each packet's */
+    const char *refused; /* a part of a packet's refusal; NULL: all pass */
+    bool may_pass;       /* an unpacker that finds all pages may accept the packets nevertheless */
 } stream_cases[] = {
     {"sync flush per packet", Z_SYNC_FLUSH, 0, GOES_ON, 0, NULL, false},
     {"sync flush per page", Z_SYNC_FLUSH, 1, GOES_ON, 0, NULL, false},

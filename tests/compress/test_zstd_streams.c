@@ -1,5 +1,5 @@
-/* zstd's format as others may write it: frames of any kind, as long as each packet's pages are in
- * that packet, and a window that fits. */
+/* zstd's format as other programs may write it: frames of any kind pass if each packet contains all
+ * of its pages and the window is not too large. */
 #include <unistd.h>
 #include <zstd.h>
 
@@ -11,13 +11,13 @@
 
 static const struct stream_case {
     const char *label;
-    ZSTD_EndDirective end; /* what follows each unit … */
+    ZSTD_EndDirective end; /* what ends each unit … */
     size_t unit;           /* … of so many pages; 0: a packet's */
-    unsigned ends_every;   /* a frame's end behind each packet of this number */
+    unsigned ends_every;   /* a frame ends after every so many packets */
     bool checksum, size;
-    int window_log;      /* 0: the level's */
-    size_t stray;        /* bytes behind each packet's */
-    const char *refused; /* by one of the packets; NULL: all pass */
+    int window_log;      /* 0: the level's default */
+    size_t stray;        /* extra bytes after each packet's */
+    const char *refused; /* a part of a packet's refusal; NULL: all pass */
 } stream_cases[] = {
     {"endless, flush per packet", ZSTD_e_flush, 0, 0, false, false, 0, 0, NULL},
     {"endless, flush per page", ZSTD_e_flush, 1, 0, false, false, 0, 0, NULL},
@@ -57,7 +57,7 @@ static void start(struct sender *s, const struct stream_case *c)
         ZSTD_CCtx_setParameter(s->context, ZSTD_c_windowLog, c->window_log);
 }
 
-/* A packet's payload, the stream's `number`th. */
+/* The payload of the stream's packet `number`. */
 static void send(struct sender *s, unsigned number, const uint8_t *pages, size_t n_pages)
 {
     size_t unit = s->c->unit ? s->c->unit : n_pages;
@@ -124,10 +124,10 @@ static void as_others_write_it(void **state)
     }
 }
 
-/* --- frames by hand -------------------------------------------------------------------------- */
+/* --- frames made by hand --------------------------------------------------------------------- */
 
 #define MAGIC "\x28\xb5\x2f\xfd"
-/* A block that is a page of one byte; the last one of its frame, or not. */
+/* A block that is a page of one byte, the last block of its frame or not. */
 #define PAGE_OF(byte)      "\x02\x80\x00" byte
 #define LAST_PAGE_OF(byte) "\x03\x80\x00" byte
 #define SKIPPED            "\x50\x2a\x4d\x18\x03\x00\x00\x00xyz"
@@ -178,7 +178,7 @@ static const struct frame_case {
 #undef FRAME
 };
 
-/* Pages of address space that the program has. */
+/* Pages of address space that the program uses. */
 static size_t address_space(void)
 {
     FILE *f = fopen("/proc/self/statm", "r");
@@ -219,7 +219,8 @@ static void frames_by_hand(void **state)
     }
 }
 
-/* A frame that a packet leaves open goes on in the next; behind its end another may begin. */
+/* A frame that a packet leaves open continues in the next packet; after its end a
+ * new one may begin. */
 static void frames_over_packets(void **state)
 {
     static const struct {

@@ -13,21 +13,21 @@
 #define EVENT    "{\"event\": \"STOP\", \"timestamp\": {\"seconds\": 1}}\n"
 
 enum ending {
-    SILENT,  /* listens, and says no more */
+    SILENT,  /* listens, but says nothing more */
     CLOSED,  /* closes its end */
-    ENDLESS, /* says the last part over and over */
+    ENDLESS, /* repeats its last part without end */
 };
 
 /*
- * A monitor that says its part whatever it is asked; the ids it answers to are those that the
- * client is known to choose, 1 and up.
+ * A monitor that says its part whatever it is asked. It answers to the ids that the client is known
+ * to choose: 1 and up.
  */
 struct monitor {
     /* set before the thread starts */
     int fd;
     const char *says, *over_and_over;
     enum ending ending;
-    /* the thread's; after the join the test's */
+    /* the thread's; the test's after the join */
     struct buf heard;
     pthread_t thread;
 };
@@ -38,7 +38,7 @@ static bool say(int fd, const char *text)
         ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
 
         if (n < 0)
-            return false; /* the client has had enough */
+            return false; /* the client has closed the connection */
         text += n;
         len -= (size_t)n;
     }
@@ -62,7 +62,7 @@ static void *monitor_main(void *arg)
     return NULL;
 }
 
-/* Starts it; `ret` is where the client finds it, ret->fd the client's to close. */
+/* Starts it. `ret` is the address for the client; the client closes ret->fd. */
 static void monitor_start(struct monitor *m, struct address *ret)
 {
     struct error err;
@@ -76,7 +76,7 @@ static void monitor_start(struct monitor *m, struct address *ret)
     assert_int_equal(pthread_create(&m->thread, NULL, monitor_main, m), 0);
 }
 
-/* When the client has gone: what it has said is in m->heard, terminated. */
+/* Call it when the client has closed: m->heard has what the client said, terminated. */
 static void monitor_end(struct monitor *m, struct address *at)
 {
     struct error err;
@@ -149,7 +149,7 @@ static void test_answers(void **state)
     }
 }
 
-/* What the monitor hears, and that a refusal leaves the connection as it was. */
+/* What the monitor receives; and that a refusal does not harm the connection. */
 static void test_session(void **state)
 {
     struct monitor m = {
@@ -314,7 +314,8 @@ static void test_hostile(void **state)
 
         if (!timed)
             hostile(c, soon(), &rc, &err);
-        /* Time must end these, but on a busy machine not before they have come so far. */
+        /* These cases end by a time limit, which on a busy machine must not come too
+         * early: it grows. */
         for (uint64_t ms = 50; timed && ms < 20000; ms *= 2) {
             hostile(c, deadline_in_ms(ms), &rc, &err);
             if (rc < 0 && strstr(err.text, c->part))
@@ -390,7 +391,7 @@ static void test_nobody(void **state)
 
 #define MIGRATION(status) "{\"event\": \"MIGRATION\", \"data\": {\"status\": \"" status "\"}}\r\n"
 
-/* What has come, "NAME status|…". */
+/* What has arrived: "NAME status|…". */
 static void note_event(void *arg, const char *name, const json_t *message)
 {
     const char *status =

@@ -1,4 +1,4 @@
-/* The monitor's connections: many clients, slow ones, rude ones, and the end. */
+/* The monitor's connections: many clients, slow ones, ill-behaved ones, and the end. */
 #include "control/qmp_server.h"
 
 #include <poll.h>
@@ -24,7 +24,7 @@ static const struct transport_config dialling = {.cancel = &never};
 
 /* --- a poll(2) that fails -------------------------------------------------------------------- */
 
-static _Atomic bool poll_fails; /* for every thread but the test's own */
+static _Atomic bool poll_fails; /* in every thread but the test's own */
 static pthread_t own_thread;
 
 int __real_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
@@ -62,7 +62,7 @@ static int run_count(void *arg, const json_t *arguments, json_t **ret, struct er
     return 0;
 }
 
-/* Has counted long before its answer is made. */
+/* Counts long before its answer is made. */
 static int run_count_long(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
     _Atomic unsigned *n = arg;
@@ -140,7 +140,7 @@ static void put(int fd, const char *text)
     assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
 }
 
-/* Reads until `part` has come, or the end; what has come, terminated, is the caller's. */
+/* Reads until `part` or the end has come. The caller frees what has come, terminated. */
 static struct buf hear(int fd, const char *part)
 {
     struct buf heard = {0};
@@ -199,7 +199,7 @@ static void told_to_go(int fd, const char *who)
     buf_done(&heard);
 }
 
-/* As many as there may be stay, idle or not; one more takes the idlest one's place. */
+/* The greatest allowed number of clients stay, idle or not; one more replaces the idlest one. */
 static void test_many_clients(void **state)
 {
     struct qmp_client *clients[QMP_CLIENTS_MAX - 2];
@@ -219,7 +219,7 @@ static void test_many_clients(void **state)
     told_to_go(older, "the older stranger");
     struct qmp_client *again = open_client(&m.tcp);
     told_to_go(newer, "the newer stranger");
-    /* Nobody is a stranger now. All but one say something: that one goes. */
+    /* All clients have negotiated now. All but one send a command: the idle one is closed. */
     for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
         if (i != 7)
             counted(clients[i]);
@@ -248,7 +248,7 @@ static void test_many_clients(void **state)
     monitor_end(&m);
 }
 
-/* Strangers who come by the hundred, and stay, keep nobody out. */
+/* Hundreds of clients that never negotiate keep no other client out. */
 static void test_strangers(void **state)
 {
     int strangers[10 * QMP_CLIENTS_MAX];
@@ -297,7 +297,7 @@ static void test_events(void **state)
     monitor_end(&m);
 }
 
-/* Commands without end, and nothing read: nobody else waits, and memory stays what it is. */
+/* Commands without end, and no answer is read: no other client waits, and memory does not grow. */
 static void test_slow_reader(void **state)
 {
     struct monitor m;
@@ -313,7 +313,7 @@ static void test_slow_reader(void **state)
         n_sent++;
     for (unsigned i = 0; i < 10; i++)
         counted(other);
-    /* It has answers still to come; when it reads, they come. */
+    /* Answers for it are still queued; they arrive when it reads. */
     for (size_t left =
              strlen("{\"return\": {}}\r\n") + n_sent * (65536 + strlen("{\"return\": \"\"}\r\n"));
          left > 0;) {
@@ -327,7 +327,7 @@ static void test_slow_reader(void **state)
     monitor_end(&m);
 }
 
-/* Events do not wait for a client that never reads: it is dropped, and nobody else. */
+/* Events do not wait for a client that never reads: it is dropped, and no other one is. */
 static void test_never_reads(void **state)
 {
     char text[65537];
@@ -343,9 +343,9 @@ static void test_never_reads(void **state)
     struct qmp_client *other = open_client(&m.at);
     for (unsigned i = 0; i < 128; i++) {
         qmp_server_event(m.server, "E", json_pack("{s:s}", "text", text));
-        counted(other); /* which reads what came meanwhile */
+        counted(other); /* which reads what came in the meantime */
     }
-    struct buf heard = hear(silent, NULL); /* it ends */
+    struct buf heard = hear(silent, NULL); /* the connection ends */
     CHECK(heard.len < 128 * sizeof(text), "%zu bytes were kept for it", heard.len);
     buf_done(&heard);
     counted(other);
@@ -353,7 +353,7 @@ static void test_never_reads(void **state)
     monitor_end(&m);
 }
 
-/* What was said before its end is answered: echo … | nc does that. */
+/* Commands sent before the client's end are answered: `echo … | nc` does that. */
 static void test_half_closed(void **state)
 {
     struct monitor m;
@@ -368,14 +368,14 @@ static void test_half_closed(void **state)
     buf_done(&heard);
     AUTO_FD int deep = dial(&m.tcp);
     char nest[201] = {0};
-    put(deep, memset(nest, '[', sizeof(nest) - 1)); /* at once: it is closed on the way down */
+    put(deep, memset(nest, '[', sizeof(nest) - 1)); /* refused as soon as it is too deep */
     heard = hear(deep, NULL);
     CHECK(strstr((char *)heard.data, "nested too deep"), "%s", (char *)heard.data);
     buf_done(&heard);
     monitor_end(&m);
 }
 
-/* Clients in every state, and the monitor goes. */
+/* Clients in every state, and then the monitor ends. */
 static void test_end(void **state)
 {
     struct monitor m;
@@ -407,7 +407,8 @@ static void test_end(void **state)
     qmp_server_free(NULL);
 }
 
-/* A process that may open nothing more: the others are served, and who waits is, when it may. */
+/* The process may open no more descriptors: clients are served, and one that waits is accepted when
+ * there is a descriptor again. */
 static void test_no_descriptors(void **state)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -464,7 +465,7 @@ static void test_coming_and_going(void **state)
     monitor_end(&m);
 }
 
-/* A command that has run has been answered behind a flush: nobody waits for the answer any more. */
+/* After a flush all commands that have run are answered: no client still waits for an answer. */
 static void test_flush(void **state)
 {
     struct monitor m;
@@ -473,7 +474,7 @@ static void test_flush(void **state)
     (void)state;
     monitor_start(&m);
     qmp_server_flush(NULL);
-    qmp_server_flush(m.server); /* nobody is there */
+    qmp_server_flush(m.server); /* no client is connected */
     AUTO_FD int fd = dial(&m.at);
     put(fd, NEGOTIATE);
     expect(fd, "\"return\": {}");
@@ -488,7 +489,7 @@ static void test_flush(void **state)
     monitor_end(&m);
 }
 
-/* Nobody is heard at once then, but everybody is. */
+/* Then no client is heard at once, but every client is heard. */
 static void test_no_poll(void **state)
 {
     struct monitor m;

@@ -1,4 +1,4 @@
-/* What a client may send, and what it hears. */
+/* What a client may send, and what it receives. */
 #include "control/qmp_session.h"
 
 #include "tests/support/test.h"
@@ -50,9 +50,9 @@ static const struct qmp_command commands[] = {
 static const struct qmp_table table = {commands, ARRAY_LEN(commands), NULL};
 static const struct qmp_registry registry = {&table, 1, "test"};
 
-/* --- what it hears --------------------------------------------------------------------------- */
+/* --- what the client receives ---------------------------------------------------------------- */
 
-/* Answers, one per line, in short: "return VALUE", "CLASS: desc", with " #ID" behind. */
+/* Answers, one per line, shortened: "return VALUE", "CLASS: desc", followed by " #ID". */
 struct ear {
     char heard[65536];
     size_t n_ready;
@@ -89,7 +89,7 @@ static void on_ready(void *arg)
 
 static const struct qmp_session_ops ops = {.say = on_say, .ready = on_ready};
 
-/* All of it, in pieces of so many bytes. True where the session is over. */
+/* Feeds the text in pieces of so many bytes. True if the session is over. */
 static bool converse(struct ear *e, const char *text, size_t len, size_t piece)
 {
     struct qmp_session s;
@@ -180,7 +180,7 @@ static void test_conversations(void **state)
     }
 }
 
-/* --- what is no QMP -------------------------------------------------------------------------- */
+/* --- what is not QMP ------------------------------------------------------------------------- */
 
 /* Each is followed by a command that must be understood. */
 static const struct hostile_case {
@@ -244,7 +244,7 @@ static void test_hostile(void **state)
 
 /* --- limits ---------------------------------------------------------------------------------- */
 
-/* `n` times `what`, behind `before` and before `after`; 1 where the session is over, and told. */
+/* `n` times `what` between `before` and `after`; 1 if the client is told that the session ends. */
 static int flood(const char *before, const char *what, size_t n, const char *after)
 {
     static struct ear e;

@@ -1,4 +1,4 @@
-/* Which RAM blocks migrations are about, and memory backends, asked and changed at any moment. */
+/* RAM blocks in migrations, and memory backends, queried and changed at any moment. */
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -13,7 +13,7 @@ static const struct monitored_config source_config = {
     .name = "source", .bytes = 8 * MIB, .dirty_bytes_per_s = 2 * MIB};
 static const struct monitored_config target_config = {
     .name = "target", .bytes = 8 * MIB, .waiting = true};
-/* It writes faster than it is let send: it stays active until that changes. */
+/* It writes faster than it may be sent: the migration stays active until that changes. */
 static const struct monitored_config busy_config = {
     .name = "source", .bytes = 32 * MIB, .dirty_bytes_per_s = 200 * MIB};
 #define SLOWLY "{'max-bandwidth': 1048576}"
@@ -22,7 +22,7 @@ static const struct monitored_config busy_config = {
 #define SET_OFF "{'name': 'pc.ram', 'migratable': false}"
 #define SET_ON  "{'name': 'pc.ram', 'migratable': true}"
 
-/* --- asking ---------------------------------------------------------------------------------- */
+/* --- queries --------------------------------------------------------------------------------- */
 
 static bool is_migratable(struct monitored *m, const char *name)
 {
@@ -36,7 +36,7 @@ static bool is_migratable(struct monitored *m, const char *name)
     return migratable;
 }
 
-/* The row of a backend, the caller's; NULL where there is none. */
+/* The row of a backend, for the caller to free; NULL if there is none. */
 static json_t *backend(struct monitored *m, const char *id)
 {
     json_t *list = monitored_ask(m, "query-memory-backends", NULL), *row, *found = NULL;
@@ -51,7 +51,7 @@ static json_t *backend(struct monitored *m, const char *id)
     return found;
 }
 
-/* BUSY by this rule, and nothing has changed. */
+/* Refused as BUSY by this rule, and nothing has changed. */
 static void check_busy(struct monitored *m, const char *label, const char *rule)
 {
     monitored_refused(m, "ram-block-set-migratable", SET_OFF, rule);
@@ -59,7 +59,7 @@ static void check_busy(struct monitored *m, const char *label, const char *rule)
     CHECK(is_migratable(m, "pc.ram"), "%s: it was changed", label);
 }
 
-/* It may be changed, and is. */
+/* The change is allowed, and happens. */
 static void check_free(struct monitored *m, const char *label)
 {
     monitored_tell(m, "ram-block-set-migratable", SET_OFF);
@@ -68,7 +68,7 @@ static void check_free(struct monitored *m, const char *label)
     CHECK(is_migratable(m, "pc.ram"), "%s: it was not changed back", label);
 }
 
-/* --- a migration that is where the test wants it --------------------------------------------- */
+/* --- a migration that stops at a chosen point ------------------------------------------------ */
 
 struct trial {
     struct monitored source, target;
@@ -135,14 +135,14 @@ static void when_failing(struct trial *t)
 static const struct phase {
     const char *label;
     void (*reach)(struct trial *t);
-    const char *end; /* the event that it ends with, when it is cancelled */
+    const char *end; /* the event at its end after it was cancelled */
 } phases[] = {
     {"accepted", when_accepted, "cancelled "}, {"active", when_active, "cancelled "},
     {"stopped", when_stopped, "cancelled "},   {"cancelling", when_cancelling, "cancelled "},
     {"failing", when_failing, "failed "},
 };
 
-/* B8, B9: from acceptance to the true end, and then it may change again. */
+/* B8, B9: no change is allowed from acceptance to the real end of the migration. */
 static void frozen_until_the_end(void **state)
 {
     (void)state;
@@ -161,7 +161,7 @@ static void frozen_until_the_end(void **state)
     }
 }
 
-/* B10: a destination that waits is not changed either, whether it listens or not. */
+/* B10: a waiting destination cannot be changed either, whether it listens or not. */
 static void destinations_keep_theirs(void **state)
 {
     struct monitored source, target;
@@ -192,9 +192,9 @@ static void destinations_keep_theirs(void **state)
     monitored_end(&target);
 }
 
-/* --- the end of a VM in the middle ----------------------------------------------------------- */
+/* --- a VM ends during a migration ------------------------------------------------------------ */
 
-/* Before its memory goes, the migration's thread has ended. */
+/* The migration's thread ends before the VM's memory is freed. */
 static struct guarded {
     struct machine_ops ops;
     const struct machine_ops *inner;
@@ -223,7 +223,7 @@ static void *let_go(void *arg)
     return NULL;
 }
 
-/* Quit while cancelling: over is told when the thread has ended, and not before. */
+/* Quit while cancelling: the end is reported after the thread has ended, not before. */
 static void quit_while_cancelling(void **state)
 {
     struct trial t;
@@ -244,7 +244,7 @@ static void quit_while_cancelling(void **state)
     trial_end(&t);
 }
 
-/* Without quit: the end itself waits. */
+/* Without quit, the VM's end waits for the thread. */
 static void end_while_cancelling(void **state)
 {
     pthread_t thread;
@@ -265,7 +265,7 @@ static void end_while_cancelling(void **state)
 
 #define ADD_RAM "{'qom-type': 'memory-backend-ram', 'id': 'extra', 'size': 4194304}"
 
-/* B12: while a migration runs, at both ends; and an equal one in its place does no harm. */
+/* B12: memory backends can be added and deleted during a migration, at both ends. */
 static void backends_come_and_go(void **state)
 {
     struct trial t;
@@ -292,7 +292,7 @@ static void backends_come_and_go(void **state)
     trial_end(&t);
 }
 
-/* B1: a backend that is not mapped is not migratable, and cannot be made so. */
+/* B1: a backend that is not mapped is not migratable, and cannot be made migratable. */
 static void unmapped_ones_stay(void **state)
 {
     struct monitored m;
@@ -422,7 +422,7 @@ static void backends_by_qemus_names(void **state)
     monitored_end(&m);
 }
 
-/* No client takes more of them than go. */
+/* There is a limit on the number of backends that a client may add. */
 static void not_without_end(void **state)
 {
     struct monitored m;

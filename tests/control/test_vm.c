@@ -15,7 +15,7 @@ static const struct monitored_config source_config = {
     .name = "source", .bytes = 8 * MIB, .dirty_bytes_per_s = 2 * MIB};
 static const struct monitored_config target_config = {
     .name = "target", .bytes = 8 * MIB, .waiting = true};
-/* It writes faster than it is let send: it stays active until that changes. */
+/* It writes faster than it may be sent: the migration stays active until that changes. */
 static const struct monitored_config busy_config = {
     .name = "source", .bytes = 32 * MIB, .dirty_bytes_per_s = 200 * MIB};
 #define SLOWLY "{'max-bandwidth': 1048576}"
@@ -44,7 +44,7 @@ static void set_capability(struct monitored *m, const char *name, bool on)
     monitored_tell(m, "migrate-set-capabilities", arguments);
 }
 
-/* To a fresh VM that waits for it, and all is well. */
+/* Migrates to a new VM that waits for it; everything succeeds. */
 static void migrate_well(struct monitored *source, const char *label)
 {
     struct monitored target;
@@ -140,7 +140,7 @@ static void check_completed(struct monitored *source, json_int_t n_channels)
 static const struct way_case {
     const char *label, *uri;
     unsigned n_channels;
-    bool pinned; /* at the destination, too */
+    bool pinned; /* also at the destination */
 } way_cases[] = {
     {"tcp, main only", "tcp:127.0.0.1:0", 0, false},
     {"tcp, 3 channels", "tcp:127.0.0.1:0", 3, false},
@@ -215,8 +215,8 @@ static void test_ways(void **state)
     }
 }
 
-/* Without the capability nothing is told of it but what the guest does; and who has come goes on.
- */
+/* Without the capability the only events are the guest's STOP and RESUME; the guest that
+ * has arrived runs. */
 static void test_no_events(void **state)
 {
     struct monitored source, target;
@@ -277,7 +277,7 @@ static void test_pre_switchover(void **state)
     monitored_end(&target);
 }
 
-/* The user's stop and cont while a migration has the guest. */
+/* The user's stop and cont while a migration has paused the guest. */
 static void test_holds(void **state)
 {
     struct monitored source, target;
@@ -286,7 +286,7 @@ static void test_holds(void **state)
     (void)state;
     monitored_start(&source, &source_config);
     monitored_start(&target, &target_config);
-    monitored_tell(&target, "stop", NULL); /* it shall not run when it comes */
+    monitored_tell(&target, "stop", NULL); /* it must not run after it has arrived */
     expect_state(&target, "to be paused", "inmigrate/");
     monitored_listen(&target, "tcp:127.0.0.1:0", to);
     set_capability(&source, "pause-before-switchover", true);
@@ -319,7 +319,7 @@ static void test_holds(void **state)
 
 /* --- cancel ---------------------------------------------------------------------------------- */
 
-/* A socket whose queue is full: who connects, waits. */
+/* A socket whose queue is full: a connect to it waits. */
 static int full_socket(char ret_arguments[static 256], int *ret_first)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -416,14 +416,14 @@ static void test_failure(void **state)
     (void)state;
     monitored_start(&source, &source_config);
     monitored_start(&target, &target_config);
-    /* Nobody is there: the command succeeds. */
+    /* Nothing listens there: the command succeeds, the migration fails. */
     monitored_tell(&source, "migrate", "{'uri': 'unix:/nonexistent/vm', 'detach': true}");
     monitored_await(&source, "failed ");
     expect_events(&source, "nobody", "MIGRATION setup MIGRATION failed ");
     expect_state(&source, "nobody", "running/failed");
     check_failure(&source, "nobody", "connect to unix:/nonexistent/vm: No such file");
 
-    /* The destination fails, and says so, and waits for the next one. */
+    /* The destination fails, reports it, and waits for the next migration. */
     monitored_listen(&target, "tcp:127.0.0.1:0", to);
     pthread_mutex_lock(&target.lock);
     target.list_error = "no room for it";
@@ -436,7 +436,7 @@ static void test_failure(void **state)
     expect_state(&source, "the destination has failed", "running/failed");
     assert_int_equal(target.n_over, 0);
 
-    /* A place that cannot be had is the command's failure; so is an address that is taken. */
+    /* An address that cannot be used, or is in use, fails the command. */
     pthread_mutex_lock(&target.lock);
     target.land_error = "the memory is used up";
     pthread_mutex_unlock(&target.lock);
@@ -488,7 +488,7 @@ static void set_credentials(struct monitored *m, const char *name)
     monitored_tell(m, "migrate-set-parameters", arguments);
 }
 
-/* Certificates, and each with what does not fit: it fails at the command, or as a migration. */
+/* Certificates, and for each a mismatch: the command fails, or the migration. */
 static void test_tls(void **state)
 {
     struct monitored source, target;
@@ -509,7 +509,7 @@ static void test_tls(void **state)
     monitored_tell(&source, "migrate", to);
     monitored_await(&source, "failed ");
     check_failure(&source, "another authority", "certificate");
-    expect_state(&target, "another authority", "inmigrate/setup"); /* nobody it knows has come */
+    expect_state(&target, "another authority", "inmigrate/setup"); /* no known client has come */
     set_credentials(&source, "good");
     monitored_tell(&source, "migrate", to);
     monitored_await(&source, "completed ");
@@ -534,7 +534,7 @@ static void test_quit(void **state)
     monitored_await(&source, "active ");
     monitored_await(&target, "active ");
     monitored_tell(&source, "quit", NULL);
-    assert_null(strstr(source.events, "SHUTDOWN")); /* the answer came first */
+    assert_null(strstr(source.events, "SHUTDOWN")); /* the answer came before the end */
     monitored_await_over(&source);
     assert_int_equal(source.failure.kind, ERR_NONE);
     monitored_await(&source, "SHUTDOWN ");
@@ -547,14 +547,14 @@ static void test_quit(void **state)
     monitored_end(&source);
     monitored_end(&target);
 
-    /* One that listens, and nobody comes. */
+    /* A VM that listens, and no source connects. */
     monitored_start(&target, &target_config);
     monitored_listen(&target, "tcp:127.0.0.1:0", to);
     monitored_tell(&target, "quit", NULL);
     monitored_await_over(&target);
     monitored_end(&target);
 
-    /* Without quit, in the middle. */
+    /* Without quit, in the middle of a migration. */
     monitored_start(&source, &busy_config);
     monitored_start(&target, &target_config);
     monitored_listen(&target, "tcp:127.0.0.1:0", to);
@@ -567,7 +567,7 @@ static void test_quit(void **state)
 
 /* --- files ----------------------------------------------------------------------------------- */
 
-/* How a file is named: its path stands between the two. */
+/* How the command names a file: the path goes between the two texts. */
 static const struct file_case {
     const char *label, *before, *behind;
 } file_cases[] = {
@@ -594,7 +594,7 @@ static void expect_no_socket(struct monitored *m, const char *label)
     json_decref(info);
 }
 
-/* Out by the one and in by the other: both mean the same place. */
+/* Saved by one form and loaded by the other: both mean the same place in the file. */
 static void test_files(void **state)
 {
     struct monitored source, target;
@@ -774,7 +774,7 @@ static void test_settings(void **state)
     monitored_end(&m);
 }
 
-/* What may change meanwhile takes effect at once; the rest has to wait. */
+/* Settings that may change during a migration take effect at once; the others are refused. */
 static void test_live_settings(void **state)
 {
     struct monitored source, target;
@@ -842,7 +842,7 @@ static void test_run_states(void **state)
     monitored_end(&m);
 }
 
-/* A UUID that is known has to be the same, one that is not said does not matter. */
+/* A UUID that both ends know must be the same; an end without a UUID accepts any. */
 static void test_uuid(void **state)
 {
     static const struct {
@@ -883,7 +883,7 @@ static json_t *measured(struct monitored *m)
         if (strcmp(status, "measuring") != 0)
             return rate;
         json_decref(rate);
-        usleep(1000); /* there is no event that would tell */
+        usleep(1000); /* there is no event to wait for */
     }
 }
 
@@ -912,7 +912,7 @@ static void test_dirty_rate(void **state)
               "%s: %d MB/s, written 200", modes[i], (int)integer(rate, "dirty-rate"));
         json_decref(rate);
     }
-    /* A migration takes the dirty log. */
+    /* A migration takes the dirty log away from a measurement. */
     monitored_start(&target, &target_config);
     monitored_listen(&target, "tcp:127.0.0.1:0", to);
     monitored_tell(&m, "calc-dirty-rate", "{'calc-time': 60, 'mode': 'dirty-bitmap'}");
@@ -923,7 +923,7 @@ static void test_dirty_rate(void **state)
     json_decref(rate);
     monitored_refused(&m, "calc-dirty-rate", "{'calc-time': 1, 'mode': 'dirty-bitmap'}",
                       "a migration has the dirty log");
-    monitored_tell(&m, "calc-dirty-rate", "{'calc-time': 60}"); /* which its end cuts short */
+    monitored_tell(&m, "calc-dirty-rate", "{'calc-time': 60}"); /* the VM's end interrupts it */
     monitored_end(&m);
     monitored_end(&target);
 }

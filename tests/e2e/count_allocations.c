@@ -1,13 +1,13 @@
 /*
- * Preloaded into a program: counts its allocations and writes the number to the file that
- * COUNT_ALLOCATIONS names, when the program ends.
+ * Preloaded into a program: counts the program's allocations and writes the number at its end to
+ * the file that COUNT_ALLOCATIONS names.
  */
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* glibc's own, under the names that nobody can take. */
+/* glibc's own functions, by the names that no program overrides. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *old, size_t size);

@@ -1,7 +1,7 @@
 /*
- * Preloaded into a program: makes the n-th call of a kind fail, as the file says that FAIL_CALLS
- * names, and counts all calls in it. lib/faults.py writes the file and reads it, also while the
- * program runs. Calls before main are neither counted nor failed: they are not the program's.
+ * Preloaded into a program: makes the n-th call of a kind fail, as the file named by FAIL_CALLS
+ * says, and counts all calls in that file. lib/faults.py writes and reads it, also while the
+ * program runs. Calls before main neither count nor fail: they are not the program's own.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -28,7 +28,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* glibc's own, under the names that nobody can take. */
+/* glibc's own functions, by the names that no program overrides. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *old, size_t size);
@@ -115,17 +115,17 @@ static const char *const names[N_KINDS] = {
 
 enum { NAME_LEN = 16 };
 
-/* Results that are no errno. */
+/* Results that are not an errno. */
 enum { RESULT_ZERO = 0, RESULT_SHORT = -1, RESULT_NONE = -2 };
 
-/* The file, as lib/faults.py knows it. */
+/* The file; lib/faults.py has the same layout. */
 struct orders {
     char kind[NAME_LEN]; /* whose calls fail, or "" */
     uint64_t first;      /* the first call that fails, from 1 */
-    uint64_t times;      /* so many calls fail, one after the other */
+    uint64_t times;      /* so many calls fail, in a row */
     int64_t result;      /* an errno, or a RESULT_… */
     atomic_ullong failed;
-    char caller[64]; /* who made the first call that failed */
+    char caller[64]; /* the caller of the first call that failed */
     uint64_t n_kinds;
     struct {
         char name[NAME_LEN];
@@ -147,7 +147,7 @@ static void name_caller(const void *address)
              (unsigned long)((const char *)address - (const char *)info.dli_fbase));
 }
 
-/* What becomes of this call: an errno, RESULT_ZERO, RESULT_SHORT, or RESULT_NONE: nothing. */
+/* The fate of this call: an errno, RESULT_ZERO, RESULT_SHORT, or RESULT_NONE: it goes through. */
 static int judge(enum kind kind, const void *caller)
 {
     uint64_t call;
@@ -174,7 +174,7 @@ static int judge(enum kind kind, const void *caller)
     if (!real)                                                                                     \
     real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
-/* Half of it, rounded up: whoever asked for one byte gets it. */
+/* Half of it, rounded up: a call for one byte gets that byte. */
 static size_t part(int result, size_t len)
 {
     return result == RESULT_SHORT ? (len + 1) / 2 : len;
@@ -189,7 +189,7 @@ static size_t length(const struct iovec *iov, size_t n)
     return sum;
 }
 
-/* As much of iov as part() lets through, in `ret_iov`, which has room for n; how many. */
+/* The start of iov that part() lets through, in `ret_iov`, which has room for n; its length. */
 static size_t cut(int result, const struct iovec *iov, size_t n, struct iovec *ret_iov)
 {
     size_t left = part(result, length(iov, n));
@@ -232,7 +232,7 @@ void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
     return JUDGE(MMAP) > 0 ? MAP_FAILED : real(at, len, prot, flags, fd, offset);
 }
 
-/* ---- calls that work or fail ---- */
+/* ---- calls that succeed or fail ---- */
 
 /* One that returns an int, -1 for an error. */
 #define PLAIN(kind, name, parameters, arguments)                                                   \
@@ -280,7 +280,7 @@ int open(const char *path, int flags, ...)
     REAL(open);
 
     va_start(list, flags);
-    mode = va_arg(list, mode_t); /* of no use, and no harm, without O_CREAT */
+    mode = va_arg(list, mode_t); /* useless without O_CREAT, but harmless */
     va_end(list);
     return JUDGE(OPEN) > 0 ? -1 : real(path, flags, mode);
 }
@@ -365,7 +365,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     return real(node, service, hints, ret);
 }
 
-/* `call` waits as it was asked to. */
+/* `call` is the real wait. */
 #define WAITS(name, parameters, call)                                                              \
     int name parameters                                                                            \
     {                                                                                              \
@@ -376,19 +376,19 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
             return -1;                                                                             \
         if (result != RESULT_ZERO)                                                                 \
             return call;                                                                           \
-        for (nfds_t i = 0; i < n; i++) /* as if the time were over */                              \
+        for (nfds_t i = 0; i < n; i++) /* as if the time had passed */                             \
             fds[i].revents = 0;                                                                    \
         return 0;                                                                                  \
     }
 
-/* A name with _chk is what _FORTIFY_SOURCE makes of a call where it knows the buffer's size. */
+/* A name with _chk is what _FORTIFY_SOURCE calls where it knows the buffer's size. */
 WAITS(poll, (struct pollfd * fds, nfds_t n, int timeout_ms), real(fds, n, timeout_ms))
 WAITS(__poll_chk, (struct pollfd * fds, nfds_t n, int timeout_ms, size_t room),
       real(fds, n, timeout_ms, room))
 
-/* ---- calls that move bytes: they may be short, too, or move none ---- */
+/* ---- calls that move bytes: they may also move a part, or none ---- */
 
-/* `call` uses `result`, and moves no more than part() of it. */
+/* `call` uses `result`, and moves at most part() of it. */
 #define MOVES(kind, name, parameters, call)                                                        \
     ssize_t name parameters                                                                        \
     {                                                                                              \
@@ -411,14 +411,14 @@ MOVES(PWRITE, pwrite, (int fd, const void *from, size_t len, off_t at),
       real(fd, from, part(result, len), at))
 MOVES(SEND, send, (int fd, const void *from, size_t len, int flags),
       real(fd, from, part(result, len), flags))
-/* Who waits for all of it may get a part all the same: a signal does that. */
+/* Even a call that waits for all bytes may get a part: a signal causes that. */
 MOVES(RECV, recv, (int fd, void *to, size_t len, int flags), real(fd, to, part(result, len), flags))
 MOVES(RECV, __recv_chk, (int fd, void *to, size_t len, size_t room, int flags),
       real(fd, to, part(result, len), room, flags))
 MOVES(SENDFILE, sendfile, (int to, int from, off_t *offset, size_t len),
       real(to, from, offset, part(result, len)))
 
-/* Those with a list of pieces are short by a shorter list. */
+/* Calls with a list of pieces are cut short by a shorter list. */
 #define VECTOR(kind, name)                                                                         \
     ssize_t name(int fd, const struct iovec *iov, int n, off_t at)                                 \
     {                                                                                              \
@@ -479,7 +479,7 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     return got;
 }
 
-/* ---- the beginning ---- */
+/* ---- start ---- */
 
 static void begin(void)
 {
@@ -487,7 +487,7 @@ static void begin(void)
     int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
     struct orders *found;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing outlives the test */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* the program ends with the test */
     if (fd < 0)
         return;
     found = mmap(NULL, sizeof(*found), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -1,6 +1,7 @@
 /*
- * tests/fuzz/fuzz.h: what each target implements: bytes from anybody, and nothing may happen. A
- * target checks what its parser promises where it succeeds; that is how a fuzzer finds lies.
+ * tests/fuzz/fuzz.h: what each target implements. It takes bytes from anyone and must not fail. It
+ * checks what its parser promises where the parser succeeds, so that a fuzzer finds broken
+ * promises.
  */
 #pragma once
 
@@ -11,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* As assert(), in release builds too. */
+/* Like assert(), but also in release builds. */
 #define PROMISE(cond)                                                                              \
     do {                                                                                           \
         if (!(cond)) {                                                                             \

@@ -1,7 +1,8 @@
 #include "stream/cpr_state.h"
 #include "tests/fuzz/fuzz.h"
 
-/* What is taken can be written again, to the same bytes; what is cut is not taken, nor refused. */
+/* What was decoded can be encoded again to the same bytes; cut bytes are neither
+ * accepted nor refused. */
 static void check_numbered(const uint8_t *data, size_t len)
 {
     struct cpr_state s, back;

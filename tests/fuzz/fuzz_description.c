@@ -1,4 +1,4 @@
-/* The first two bytes say how much of the rest are early sections; the others are the tail. */
+/* The first two bytes give the length of the early sections; the rest is the tail. */
 #include "stream/description.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,4 +1,4 @@
-/* The whole main stream of a migration without channels, into memory. */
+/* The whole main stream of a migration without channels, loaded into memory. */
 #include "migration/main_stream.h"
 #include "stream/description.h"
 #include "tests/fuzz/fuzz.h"
@@ -13,7 +13,8 @@ static int on_configured(struct main_stream *ms, struct error *err)
     return 0;
 }
 
-/* As a destination does it, but what a fuzzer makes up may not take all our memory. */
+/* As a destination does it, but with a limit, so that made-up lengths cannot take all our
+ * memory. */
 static int on_listed(struct ram_load *load, struct error *err)
 {
     if (load->map->total_bytes > MEMORY_MAX)

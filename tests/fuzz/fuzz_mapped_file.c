@@ -1,5 +1,4 @@
-/* A mapped-ram file, or a stream in a file, as a VM is loaded from it: into memory, page by page.
- */
+/* A mapped-ram file, or a stream in a file, loaded as a VM would be: into memory, page by page. */
 #include <string.h>
 #include <unistd.h>
 

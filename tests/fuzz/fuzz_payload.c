@@ -1,5 +1,6 @@
 /*
- * A user's payload: what is accepted lies in its file and in the guest, in places of its own.
+ * A user's payload: the parts of one that is accepted lie inside its file and the guest's memory,
+ * and do not overlap.
  */
 #include "tests/fuzz/fuzz.h"
 #include "vmm/payload.h"

@@ -1,6 +1,6 @@
 /*
- * What a monitor's client sends: a byte for the size of the pieces, then the text. Its commands are
- * the real ones' readers of arguments.
+ * What a client sends to a monitor: the first byte gives the size of the pieces, the text follows.
+ * Its commands use the real readers of arguments.
  */
 #include <string.h>
 
@@ -27,7 +27,7 @@ static int run_typed(void *arg, const json_t *arguments, json_t **ret, struct er
     return run_echo(arg, arguments, ret, err);
 }
 
-/* What the gate lets in can be shown. */
+/* Settings that the gate accepts can be shown. */
 static int let_in(const struct settings *change, json_t **ret, struct error *err)
 {
     struct settings now, copy;
@@ -66,7 +66,7 @@ static int run_parameters(void *arg, const json_t *arguments, json_t **ret, stru
     return rc;
 }
 
-/* One address is one that can be told again: a socket's as JSON, a file's as text. */
+/* An address that was read can be written again: a socket's as JSON, a file's as text. */
 static int run_migrate(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
     struct address at, cpr, again;
@@ -128,7 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         PROMISE(taken <= len - at && idle < 2);
         at += taken;
     }
-    /* Whatever it was, this byte ends it, and a command is understood. */
+    /* Whatever came before, this byte ends it, and the next command is understood. */
     static const uint8_t last[] = "\xff{\"execute\": \"query-version\", \"id\": 1}";
     for (size_t at = 0; at < sizeof(last) - 1 && !s.over;)
         at += qmp_session_feed(&s, last + at, sizeof(last) - 1 - at);

@@ -1,5 +1,5 @@
 /*
- * A name, '=', a value: as --set has it, at a source and at a destination.
+ * A name, '=', a value: as in --set, at a source and at a destination.
  */
 #include <string.h>
 

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
             struct ram_block *b = &m->ram.blocks[i];
             uint64_t digest;
 
-            /* Present pages can be read, whatever the file said. */
+            /* Present pages can be read, whatever the file contains. */
             for (uint64_t page = 0; page < ram_block_pages(b) && page < PAGES_MAX; page++) {
                 if (ram_page_present(b, page))
                     (void)((volatile uint8_t *)b->host)[page * RAM_PAGE_SIZE];

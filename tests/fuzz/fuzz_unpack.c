@@ -1,6 +1,6 @@
 /*
  * Packets of one stream. The first byte picks the implementation, the second how many pages each
- * packet has and whether their places lie together; then a packet's length in two bytes, the
+ * packet has and whether their places are contiguous; then a packet's length in two bytes, the
  * packet, and so on.
  */
 #include <string.h>

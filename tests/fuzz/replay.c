@@ -6,7 +6,8 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/temp.h"
 
-/* Every file whole, at a hundred cuts, and with a hundred bytes changed, always the same ones. */
+/* Runs every file whole, at a hundred cuts, and with a hundred bytes changed: the
+ * same ones each time. */
 static void replay(struct buf *b)
 {
     size_t step = b->len / 100 + 1;

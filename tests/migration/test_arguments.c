@@ -1,4 +1,4 @@
-/* What a caller can get wrong is an error, and defaults are what they are said to be. */
+/* A caller's mistakes are errors, and the defaults are as documented. */
 #include <limits.h>
 
 #include "capture/target.h"
@@ -119,8 +119,7 @@ static void a_source_of_nothing(void **state)
     machine_free(s.machine);
 }
 
-/* --- a description that save() leaves out ------------------------------------------------------
- */
+/* --- a save() that leaves out the description ------------------------------------------------ */
 
 static int save_nothing(struct machine *m, struct error *err)
 {
@@ -129,7 +128,8 @@ static int save_nothing(struct machine *m, struct error *err)
     return 0;
 }
 
-/* What the guest's owner saves is known when the guest stands still: then it goes on. */
+/* The owner's save() runs only after the guest was paused: after its error the
+ * guest must run again. */
 static void a_save_without_description(void **state)
 {
     struct machine_ops ops;
@@ -242,7 +242,7 @@ static void a_machine_that_loads_nothing(void **state)
     machine_free(machine);
 }
 
-/* --- what a target gives -------------------------------------------------------------------- */
+/* --- the memory that a target provides ------------------------------------------------------ */
 
 static struct {
     bool no_memory, no_bits;
@@ -260,7 +260,7 @@ static int give(struct target *l, const struct configuration *config,
     for (size_t i = 0; i < ram->n; i++) {
         struct ram_block *b = &ram->blocks[i];
 
-        b->mapped = false; /* in this test it is not given back */
+        b->mapped = false; /* this test does not free it */
         b->host = gift.no_memory ? NULL : b->host + gift.shift;
         if (gift.no_bits) {
             free((void *)b->present);
@@ -272,7 +272,7 @@ static int give(struct target *l, const struct configuration *config,
 
 static const struct target_ops giving = {.listed = give};
 
-/* From a file, so that all is one thread. */
+/* From a file, so that one thread does everything. */
 static void land(const char *label, const char *at, const char *refused)
 {
     struct target target = {.ops = &giving};

@@ -1,4 +1,4 @@
-/* Every setting that an engine takes arrives there, and changes nothing else. */
+/* Every setting that an engine uses arrives there, and changes nothing else. */
 #include "migration/plan.h"
 
 #include "compress/codec.h"
@@ -48,7 +48,7 @@ static void each_switch_is_one(void **state)
 
 static const struct live_case {
     const char *name, *value;
-    struct runtime_parameters want; /* what is not 0 differs from the defaults */
+    struct runtime_parameters want; /* members that are not 0 differ from the defaults */
 } live_cases[] = {
     {"max-bandwidth", "5M", {.max_bytes_per_s = 5 * MI}},
     {"downtime-limit", "77", {.downtime_limit_ms = 77}},
@@ -93,7 +93,8 @@ static void what_is_live_arrives(void **state)
     }
 }
 
-/* What is not the settings' affair stays; what is not live, and no switch, arrives. */
+/* Members that are no settings stay; a setting that is neither a runtime parameter nor
+ * a switch arrives. */
 static void the_callers_own_stays(void **state)
 {
     struct settings s = said("multifd", "on");
@@ -117,7 +118,7 @@ static void the_callers_own_stays(void **state)
 }
 
 static const struct destination_case {
-    const char *name, *value; /* NULL: nothing is said */
+    const char *name, *value; /* NULL: nothing is set */
     int n_channels, method;
     uint32_t capabilities;
     bool ack;
@@ -133,7 +134,7 @@ static const struct destination_case {
     {"switchover-ack", "on", -1, -1, 0, true},
 };
 
-/* A destination is pinned to what is said, and to nothing else. */
+/* A destination insists on what was set explicitly, and on nothing else. */
 static void what_is_said_is_pinned(void **state)
 {
     (void)state;

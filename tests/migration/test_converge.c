@@ -1,4 +1,4 @@
-/* What is decided, by a machine that only remembers what it was told. */
+/* Tests the decisions, with a machine that only records its orders. */
 #include "migration/converge.h"
 
 #include "base/clock.h"
@@ -33,8 +33,8 @@ static const struct runtime_parameters standard = {.throttle_trigger_percent = 5
                                                    .throttle_max_percent = 99,
                                                    .vcpu_dirty_bytes_per_s = MI};
 
-/* Rounds of 1 s that sent 100 MiB; what the guest wrote meanwhile, and what is taken from it then.
- */
+/* Rounds of 1 s that sent 100 MiB: what the guest wrote, and the share of time that is taken
+ * then. */
 static const struct steps_case {
     const char *label;
     struct {
@@ -63,7 +63,8 @@ static const struct steps_case {
      false},
     {"another trigger", {{10, 0}, {10, 20}}, 20, 10, 99, 5, false},
     {"all of it", {{100, 0}, {100, 0}, {101, 0}, {101, 20}}, 20, 10, 99, 100, false},
-    /* 80 % are left and write 55 where 50 are allowed: 72.7 % would do, 7.2 less. */
+    /* The vCPUs have 80 % of their time and write 55 where 50 are allowed: 72.7 %
+     * would do, 7.2 less. */
     {"slow at the tail", {{90, 0}, {90, 20}, {55, 20}, {55, 27}}, 20, 10, 99, 50, true},
     {"slow, but far off", {{90, 0}, {90, 20}, {90, 20}, {90, 30}}, 20, 10, 99, 50, true},
     {"slow, and hardly over", {{90, 0}, {90, 90}, {51, 90}, {51, 91}}, 90, 10, 99, 50, true},
@@ -110,7 +111,7 @@ static void limits_each_vcpu(void **state)
     assert_int_equal(fake.limit, 0);
     converge_round(&converge, &live, 90 * MI, 100 * MI, NS_PER_S);
     assert_int_equal(fake.limit, MI);
-    live.vcpu_dirty_bytes_per_s = 5 * MI; /* it may change under way, */
+    live.vcpu_dirty_bytes_per_s = 5 * MI; /* the limit may change during a migration, */
     converge_round(&converge, &live, 1 * MI, 100 * MI, NS_PER_S);
     assert_int_equal(fake.limit, 5 * MI);
     assert_int_equal(converge.vcpu_bytes_per_s, 5 * MI);
@@ -120,7 +121,7 @@ static void limits_each_vcpu(void **state)
     CHECK(fake.n_calls == 3 && fake.percent == 0, "%u calls", fake.n_calls);
 }
 
-/* Many rounds in a moment are one check. */
+/* Many rounds in a short time are one check. */
 static void short_rounds_count_together(void **state)
 {
     struct fake fake = {.base.ops = &able};

@@ -113,12 +113,12 @@ static void hands_over(void **state)
     close(b);
 }
 
-/* --- a source that lies ---------------------------------------------------------------------- */
+/* --- hostile sources ------------------------------------------------------------------------- */
 
 struct piece {
     const char *bytes;
     size_t len;
-    unsigned n_fds; /* that come with it */
+    unsigned n_fds; /* that come with these bytes */
 };
 #define PIECE(s, n)                                                                                \
     {                                                                                              \
@@ -128,7 +128,7 @@ struct piece {
 static const struct hostile_source {
     const char *label;
     struct piece pieces[4];
-    bool stays; /* and says no more */
+    bool stays; /* it stays connected and says nothing more */
     const char *part;
 } hostile_sources[] = {
     {"nothing", {{0}}, false, "ends behind 0 bytes"},
@@ -200,7 +200,7 @@ static void survives_hostile_sources(void **state)
         if (d.rc < 0 || c->part[0])
             check_refused(c->label, d.rc, &d.err, c->stays ? ERR_SYSTEM : ERR_PEER, c->part);
         else
-            cpr_state_close(&d.state); /* what is behind the end was still on its way */
+            cpr_state_close(&d.state); /* the bytes after the end had not arrived yet */
         fd_close(&d.fd);
         listener_done(&d.listener);
         CHECK(count_fds() == before, "%s: %u descriptors, %u before", c->label, count_fds(),
@@ -208,7 +208,7 @@ static void survives_hostile_sources(void **state)
     }
 }
 
-/* --- a destination that lies ----------------------------------------------------------------- */
+/* --- hostile destinations -------------------------------------------------------------------- */
 
 enum reaction { SAYS_SOMETHING, STAYS_SILENT, IS_CANCELLED };
 

@@ -3,8 +3,8 @@
 #include "tests/support/test.h"
 
 /*
- * Written by hand from what was recorded of QEMU 7.2, 10.0 and 11.1 and read of the versions
- * between them, not from the table under test. In the order of the members.
+ * Written by hand from recordings of QEMU 7.2, 10.0 and 11.1 and from reading the versions between
+ * them, not copied from the table under test. In the order of the members.
  */
 static const struct dialect all_old = {false, false, false, true, false, false};
 static const struct dialect flush_word = {true, false, false, true, true, false};

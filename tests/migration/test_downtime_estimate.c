@@ -68,8 +68,7 @@ static void decides(void **state)
     }
 }
 
-/* What the user says of the path stands over what was measured; another limit ends a measurement.
- */
+/* The user's figure for the bandwidth replaces the measured one; a new limit ends a measurement. */
 static void follows_the_settings(void **state)
 {
     struct runtime_parameters live = {.max_bytes_per_s = 100, .downtime_limit_ms = 300};

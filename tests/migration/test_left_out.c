@@ -1,6 +1,6 @@
 /*
- * x-ignore-shared to a destination without a machine, which has to tell what is left out from what
- * is only zero.
+ * x-ignore-shared to a destination without a machine, which must tell blocks that are left out from
+ * blocks of zeros.
  */
 #include "tests/support/memory.h"
 #include "tests/support/move.h"
@@ -9,7 +9,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-/* What the destination knows when all has come. */
+/* What the destination knows when everything has arrived. */
 struct note {
     struct target base;
     enum ram_travel travel[8];
@@ -45,7 +45,7 @@ static int on_prepare(struct target *l, const struct configuration *config,
 
 static const struct target_ops ops = {.listed = on_listed, .prepare = on_prepare};
 
-/* A block of each kind behind the machine's own. */
+/* Adds a block of each kind after the machine's own. */
 static struct machine *make_machine(const char *type)
 {
     const struct synth_config config = {.bytes = 4 * MIB, .zero_percent = 100, .seed = 1};

@@ -1,4 +1,5 @@
-/* The main stream over golden captures: each parses; cut, flipped or lengthened ones do not. */
+/* The main stream over golden captures: whole ones parse; ones that are cut, changed or
+ * lengthened do not. */
 #include "migration/main_stream.h"
 
 #include "stream/configuration.h"
@@ -83,7 +84,7 @@ static void every_capture_parses(void **state)
     }
 }
 
-/* Header and configuration, written by us, are what QEMU wrote. */
+/* Our header and configuration are the same bytes as QEMU's. */
 static void configuration_as_qemu_writes_it(void **state)
 {
     (void)state;
@@ -104,7 +105,7 @@ static void configuration_as_qemu_writes_it(void **state)
     }
 }
 
-/* Every cut is noticed. All cuts near the ends of things, and a sample of the rest. */
+/* Every cut is noticed: all cuts near the borders between parts, and a sample of the rest. */
 static void cut_captures_are_refused(void **state)
 {
     struct buf b = golden("v11-multifd-none/c0.fwd");
@@ -197,7 +198,7 @@ static void flips_in_the_tail_are_refused(void **state)
     buf_done(&b);
 }
 
-/* Bytes behind the end are not ours to judge; in the middle they are. */
+/* Bytes after the end are not checked; bytes in the middle are. */
 static void longer_captures(void **state)
 {
     struct buf b = golden("v11-multifd-none/c0.fwd");

@@ -1,4 +1,4 @@
-/* Both ends in one process: who learns what when the end is disturbed. */
+/* Both ends in one process: what each end reports when the end of a migration is disturbed. */
 #include <errno.h>
 #include <pthread.h>
 
@@ -9,7 +9,7 @@
 #include "tests/support/test.h"
 #include "vmm/machine_synth.h"
 
-/* What happens at a moment that the test chooses. */
+/* What the test does, and the moment that it chooses. */
 enum event { NOTHING, CANCEL_DESTINATION, CANCEL_SOURCE, FAIL };
 
 struct ends;

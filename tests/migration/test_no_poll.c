@@ -1,4 +1,4 @@
-/* poll(2) that fails, and goes on to: who waits in it ends, and says why. */
+/* poll(2) fails every time: a thread that waits in it ends, with the reason. */
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>

@@ -1,4 +1,5 @@
-/* What follows from a caller's config and the machine type, and which configs are refused. */
+/* The plan that follows from a caller's config and the machine type, and the configs
+ * that are refused. */
 #include "migration/plan.h"
 
 #include <string.h>
@@ -158,7 +159,7 @@ static const struct refused_case {
     {"too many channels", "tcp:127.0.0.1:1", {.n_channels = 256}, "expected 0 to 255"},
 };
 
-/* A caller that has not asked the gate is refused by the same rules. */
+/* The same rules refuse a caller that did not ask the gate. */
 static void refuses(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* Which blocks a migration is about: QEMU's truth table, and that it stays as it was accepted. */
+/* Which blocks a migration carries: QEMU's truth table; and that the set stays as it was
+ * accepted. */
 #include "migration/ram_set.h"
 
 #include <inttypes.h>
@@ -103,7 +104,7 @@ static void frozen_by_every_rule(void **state)
     ram_map_done(&machine);
 }
 
-/* Whatever becomes of the machine's own list: it grows, a block becomes another. */
+/* Whatever happens to the machine's own list: it grows, a block is replaced. */
 static void stays_as_it_was(void **state)
 {
     const struct ram_set_rules rules = {MODE_NORMAL, true};

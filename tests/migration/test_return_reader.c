@@ -1,4 +1,4 @@
-/* What the destination says at its end, as the source tells it. */
+/* What the destination says at its end, and what the source reports. */
 #include "migration/return_reader.h"
 
 #include <pthread.h>
@@ -25,7 +25,7 @@ static const struct verdict_case {
     {"the kernel's own", 524, "error number 524, which has no name (SHUT 524)"},
 };
 
-/* A source's end that listens to `peer`, which the test writes to. */
+/* The source's end of a connection with `peer`, to which the test writes. */
 static struct {
     struct return_reader return_reader;
     struct channel_group group;
@@ -103,12 +103,12 @@ enum wait { PONGS, THE_READY, THE_VERDICT };
 static const struct wait_case {
     const char *label;
     unsigned pings;
-    const char *says; /* at once, */
+    const char *says; /* written at once, */
     size_t len;
-    bool babbles; /* and that it is alive, without end */
+    bool babbles; /* then "alive" words without end */
     enum wait wait;
     struct return_reader_limits limits;
-    const char *refused; /* NULL: what is waited for comes */
+    const char *refused; /* NULL: what it waits for arrives */
     bool confirms;
 } wait_cases[] = {
     {"QEMU's first PONG", 1, SAYS(OFFERED)},

@@ -1,6 +1,6 @@
 /*
- * Both ends in one process: which states a migration goes through, who hears of them, and what
- * becomes of the guest where it is cancelled or fails in one of them.
+ * Both ends in one process: the states of a migration, who is told of them, and what happens to the
+ * guest where the migration is cancelled or fails in one of them.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -16,10 +16,10 @@
 
 enum deed { NOTHING, CANCEL, GO_ON, LOSE_PEER, CHANGE, CHANGE_AND_GO_ON };
 
-/* What a run is like, and what is done at a moment of it. */
+/* A run, and what happens at a moment of it. */
 struct scene {
     const char *label;
-    enum migration_status at; /* the source has just got there: */
+    enum migration_status at; /* when the source has reached this status: */
     uint64_t at_pass;         /* or begins this round: */
     enum deed deed;
     struct runtime_parameters change;
@@ -27,8 +27,8 @@ struct scene {
     bool no_return_path;
     const char *machine; /* NULL: our own */
     uint64_t dirty_bytes_per_s;
-    bool peer_says_ack; /* whatever the machine */
-    bool late_cancel;   /* when the destination has everything; it says no word before the end */
+    bool peer_says_ack; /* whatever the machine type */
+    bool late_cancel;   /* cancel when the destination has everything and is silent */
     const char *events, *peer_events;
     const char *says; /* the source's error; NULL: none */
 };
@@ -41,10 +41,10 @@ struct run {
     struct source *out;
     pthread_t peer;
     char events[300], peer_events[300]; /* statuses, and "stop" and "run" of the guest */
-    uint64_t pass;                      /* the last one heard of */
+    uint64_t pass;                      /* the last one reported */
 };
 
-/* --- the machine: a synthetic one, with an eye on what it is told ---------------------------- */
+/* --- the machine: a synthetic one that records its orders ------------------------------------ */
 
 static struct {
     struct machine_ops ops;
@@ -125,7 +125,7 @@ static void check_runs(struct machine *m, const char *label)
     dirty_bitmap_done(&dirty);
 }
 
-/* --- what is heard, and done then ------------------------------------------------------------ */
+/* --- notifications, and what the test does then ---------------------------------------------- */
 
 static void note(char *events, const char *event)
 {
@@ -493,7 +493,7 @@ static void both_ends_go_through_these(void **state)
         struct machine *machine = make_machine(&scenes[i]);
 
         play(&scenes[i], machine);
-        if (scenes[i].says) /* it can be migrated again */
+        if (scenes[i].says) /* it can migrate again */
             play(&plain, machine);
         machine_free(machine);
     }
@@ -565,7 +565,7 @@ static const struct scene races[] = {
                 .downtime_limit_ms = 20,
                 .switchover_bytes_per_s = UINT64_C(1) << 40},
      .events = COMPLETED},
-    /* What is left would take hours at the old rate. */
+    /* At the old rate, the rest would take hours. */
     {.label = "for the switch-over only",
      PAUSE,
      .at = MIGRATION_PRE_SWITCHOVER,
@@ -586,7 +586,7 @@ static bool was_too_slow(const struct scene *s)
            (s->out.dirty_limit && watched.a_limit == 0);
 }
 
-/* A machine whose guest was too fast: a writer that hardly got a CPU on a busy machine is not. */
+/* A machine whose guest was fast enough: repeats a run in which the writer hardly got a CPU. */
 static struct machine *race(const struct scene *s)
 {
     struct machine *machine = make_machine(s);
@@ -619,7 +619,7 @@ static void a_guest_that_is_too_fast(void **state)
 
 /* --- other threads --------------------------------------------------------------------------- */
 
-/* From elsewhere, once it is seen that senders wait: no event says so. */
+/* From another thread, once senders have to wait: there is no event for that. */
 static void *let_go_main(void *arg)
 {
     struct run *r = arg;
@@ -627,7 +627,7 @@ static void *let_go_main(void *arg)
     struct migration_snapshot snap;
 
     do {
-        sched_yield(); /* it has a lock of the migration's own */
+        sched_yield(); /* source_stats() takes a lock of the migration */
         source_stats(r->out, &snap);
     } while (snap.multifd_bytes < 64 * 1024); /* a packet has left: others wait for hours now */
     source_update(r->out, &live);
@@ -654,7 +654,7 @@ static void who_waits_is_let_go(void **state)
     machine_free(machine);
 }
 
-/* migrate-continue as a monitor says it: some time later, by another thread. */
+/* migrate-continue as a monitor sends it: some time later, from another thread. */
 static void *go_on_main(void *arg)
 {
     struct run *r = arg;
@@ -732,7 +732,7 @@ static void refuses_what_cannot_be(void **state)
     machine_free(machine);
 }
 
-/* The destination has everything, and goes on: the guest must not be there twice. */
+/* The destination has everything and runs the guest: it must not run here as well. */
 static void cancelled_too_late(void **state)
 {
     static const struct scene scene = {

@@ -61,7 +61,8 @@ static void names_are_qemus(void **state)
         assert_string_equal(migration_status_name((enum migration_status)i), want[i]);
 }
 
-/* The first second is of the start, later ones of the last look; the end is of the whole. */
+/* Rates of the first second count from the start, later ones from the last look; at the end they
+ * cover everything. */
 static void rates_are_of_late(void **state)
 {
     struct migration_stats s = {.start_ns = clock_ns() - 10 * NS_PER_S};
@@ -72,7 +73,7 @@ static void rates_are_of_late(void **state)
     migration_snapshot_rates(&s, &meter, &snap);
     CHECK(snap.wire_bytes_per_s > 90 && snap.wire_bytes_per_s <= 100, "%llu bytes/s",
           (unsigned long long)snap.wire_bytes_per_s);
-    meter.at_ns -= 2 * NS_PER_S; /* as if two seconds had gone by */
+    meter.at_ns -= 2 * NS_PER_S; /* as if two seconds had passed */
     snap.wire_bytes = 5000;
     snap.normal = 160;
     migration_snapshot_rates(&s, &meter, &snap);

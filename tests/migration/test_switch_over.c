@@ -1,6 +1,6 @@
 /*
- * The source, and destinations that are played: who has the guest, when one of them answers
- * otherwise, goes, or says nothing. docs/switch-over.md has the cases.
+ * The source with simulated destinations: which end has the guest when a destination answers
+ * differently, goes away, or says nothing. docs/switch-over.md has the cases.
  */
 #include <pthread.h>
 #include <sys/socket.h>
@@ -13,7 +13,7 @@
 #include "transport/engine.h"
 #include "vmm/machine_synth.h"
 
-#define ANSWER_MS 400 /* where a destination says nothing */
+#define ANSWER_MS 400 /* for destinations that say nothing */
 
 /* What a destination does at the end, in this order. */
 enum deed {
@@ -21,19 +21,19 @@ enum deed {
     SAY_READY = 1 << 1,
     SAY_SHUT_0 = 1 << 2,
     SAY_SHUT_5 = 1 << 3,
-    BE_SILENT = 1 << 4, /* until the source has closed, else the connection goes */
+    BE_SILENT = 1 << 4, /* until the source has closed; else the connection closes here */
 };
 
 static const struct play {
     const char *label;
     bool accepts;   /* a ramjet; else a QEMU */
-    bool bad_pongs; /* answers a PING by another number, */
+    bool bad_pongs; /* answers a PING with another number, */
     bool no_pongs;  /* or never */
     bool leaves_early;
     unsigned deeds;
     const char *says;         /* the source's error; NULL: it is completed */
     bool held;                /* its guest stays stopped */
-    enum stream_command word; /* what it says behind the description; 0: nothing */
+    enum stream_command word; /* what it says after the description; 0: nothing */
 } plays[] = {
     {.label = "a QEMU", .deeds = SAY_SHUT_0, .held = true},
     {.label = "a QEMU that refuses the devices", .deeds = SAY_SHUT_5, .says = "SHUT 5"},
@@ -85,7 +85,7 @@ static const struct play {
      .says = "SHUT 0 before the stream's end"},
 };
 
-/* The destination, on a thread of its own. */
+/* The destination, in a thread of its own. */
 static struct {
     const struct play *play;
     struct channel *channel;
@@ -126,7 +126,7 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
 static const struct main_stream_ops stream_ops = {.configured = on_configured,
                                                   .command = on_command};
 
-/* What the source says behind the description; nothing where it closes. */
+/* What the source says after the description; 0 if it closes. */
 static enum stream_command read_word(void)
 {
     struct command c = {0};
@@ -198,7 +198,7 @@ static void play(const struct play *p)
     snprintf(address, sizeof(address), "fd:%d", pair[0]);
     OK(address_parse(address, &connect->address, &err), err, p->label);
     OK(engine_find("socket", &connect->engine, &err), err, p->label);
-    /* Only where nothing comes is anything decided by a clock. */
+    /* Only cases in which nothing comes are decided by a clock. */
     connect->answer_timeout_ms = p->deeds & BE_SILENT || p->no_pongs ? ANSWER_MS : 0;
     open_destination(p, connect->engine, pair[1]);
     OK(machine_synth(&synth, &machine, &err), err, p->label);

@@ -1,5 +1,5 @@
-/* A file_pool over a file: after every round the file has what memory has, page by page, and
- * nothing beside; whoever fails in between ends it for all. */
+/* A file_pool over a file: after every round the file equals memory, page by page, and nothing else
+ * has changed; a failure in between ends the round for all threads. */
 #include "multifd/file_pool.h"
 
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "transport/file_channel.h"
 
 #define WRITERS_MAX 16
-#define FRONT       5000 /* bytes of the file that are not ours */
+#define FRONT       5000 /* bytes of the file before ours */
 
 struct world {
     char path[PATH_MAX];
@@ -41,7 +41,7 @@ static void world_open(struct world *w, const char *path)
     OK(channel_group_init(&w->group, 0, &err), err, "group");
 }
 
-/* The memory is there: places for it in the file, and who writes it. 0 writers: the caller does. */
+/* Makes memory, its places in the file, and the writers. 0 writers: the caller writes. */
 static void world_start(struct world *w, size_t writers, bool direct, struct dirty_source *source)
 {
     struct channel *channels[WRITERS_MAX];
@@ -148,7 +148,7 @@ static void add_blocks(struct world *w)
         memory_fill(&w->map.blocks[i], (unsigned)i, true);
 }
 
-/* Pages become something else, zero, and something again. */
+/* Pages get other contents, become zero, and get contents again. */
 static void change(struct world *w, unsigned round)
 {
     struct ram_block *b = &w->map.blocks[0];
@@ -217,7 +217,7 @@ static void the_file_is_memory(void **state)
     }
 }
 
-/* Pages that stand still in a file are read from there, whatever lies at their place in memory. */
+/* Pages that are unchanged in a file are read from it, not from their place in memory. */
 static void pages_of_a_file(void **state)
 {
     char path[PATH_MAX];
@@ -238,7 +238,7 @@ static void pages_of_a_file(void **state)
         memset(b->host + (UINT64_C(2999) << RAM_PAGE_BITS), 0, RAM_PAGE_SIZE);
         world_start(&w, 3, direct, NULL);
         round_set_all(&w.round);
-        mprotect(b->host, b->used_bytes, PROT_NONE); /* who looks there ends the test */
+        mprotect(b->host, b->used_bytes, PROT_NONE); /* an access to it ends the test */
         OK(run_round(&w, &err), err, "from a file");
         mprotect(b->host, b->used_bytes, PROT_READ);
         check_file("from a file", &w);
@@ -297,7 +297,7 @@ static void a_cancel_ends_the_round(void **state)
     }
 }
 
-/* A filesystem of a megabyte, which only this program sees. */
+/* A filesystem of one megabyte that only this program sees. */
 static bool small_disk(const char *path)
 {
     return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&

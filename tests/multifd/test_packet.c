@@ -32,7 +32,7 @@ static void hello_both_ways(void **state)
     assert_int_equal(wire[24], 254);
     for (size_t i = 25; i < sizeof(wire); i++)
         CHECK(wire[i] == 0, "reserved byte %zu", i);
-    memset(wire + 25, 0xff, sizeof(wire) - 25); /* reserved: whatever is in it */
+    memset(wire + 25, 0xff, sizeof(wire) - 25); /* reserved: may hold anything */
     OK(multifd_hello_decode(wire, &found, &err), err, "hello");
     CHECK(found.id == 254 && uuid_equal(&found.uuid, &hello.uuid), "read otherwise");
 }
@@ -143,7 +143,7 @@ static const struct change_case {
     {"undefined bit 7", AT_FLAGS, 0x80, NULL},
     {"undefined bit 31", AT_FLAGS, 0x80000000, NULL},
     {"device state", AT_FLAGS, 0x40, "flags 0x40, device state, expected RAM"},
-    {"method zlib", AT_FLAGS, 0x02, NULL}, /* whether it fits the channel is for the channel */
+    {"method zlib", AT_FLAGS, 0x02, NULL}, /* the channel checks whether it fits */
     {"two methods", AT_FLAGS, 0x06, "flags 0x6, not one method"},
     {"all methods", AT_FLAGS, 0x3e, "flags 0x3e, not one method"},
     {"capacity to the page", AT_CAPACITY, 3, NULL},
@@ -217,7 +217,7 @@ static const char *const channels[] = {
     "v7-multifd-none/c2.fwd",
 };
 
-/* What a source may leave of earlier packets, and we write as zero (capacity: as 128). */
+/* What a source may leave over from earlier packets, and we write as zero (the capacity as 128). */
 static void normalise(uint8_t *wire, const struct multifd_packet *p)
 {
     uint32_t n = p->n_normal + p->n_zero;
@@ -226,7 +226,7 @@ static void normalise(uint8_t *wire, const struct multifd_packet *p)
     memset(wire + 320 + 8 * n, 0, 8 * (MULTIFD_PAGES - n));
     if (n == 0)
         memset(wire + AT_NAME, 0, 256);
-    /* Behind the name's terminator too. */
+    /* Also after the name's terminator. */
     size_t len = strnlen((char *)wire + AT_NAME, 256);
     memset(wire + AT_NAME + len, 0, 256 - len);
 }

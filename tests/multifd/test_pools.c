@@ -21,7 +21,7 @@ static void start(struct pools *w, size_t n, unsigned n_expected, bool zeros_on_
     pools_start(w, &config);
 }
 
-/* What the main stream would carry. */
+/* Applies the zero pages, which the main stream would carry. */
 static void apply_zeros(struct pools *w)
 {
     for (size_t i = 0; w->round.zeros && i < w->from.n; i++) {
@@ -37,7 +37,7 @@ static void apply_zeros(struct pools *w)
     }
 }
 
-/* Rounds over changing memory: pages become something, something else, and zero again. */
+/* Rounds over changing memory: pages get contents, other contents, and become zero again. */
 static void rounds(struct pools *w, const char *label)
 {
     struct error err;
@@ -102,14 +102,14 @@ static void every_page_arrives(void **state)
     }
 }
 
-/* The main stream's first flush is over before anybody has joined: nothing was missed. */
+/* The main stream's first flush is over before a channel has joined: nothing was missed. */
 static void late_channels_are_in_order(void **state)
 {
     struct pools w;
     struct error err;
 
     (void)state;
-    start(&w, 3, 0, false, CODEC_NONE, 0); /* how many will come is not known */
+    start(&w, 3, 0, false, CODEC_NONE, 0); /* the number of channels to come is unknown */
     pools_send(&w, NULL, "late");
     OK(recv_pool_flush(w.pool, &err), err, "late");
     recv_pool_open(w.pool, &w.to, NULL);
@@ -120,7 +120,7 @@ static void late_channels_are_in_order(void **state)
     pools_finish(&w, "late");
 }
 
-/* The receiver dies in a round that fills all buffers: the sink fails, and fails again. */
+/* The receiver ends in a round that fills all buffers: the sink fails, and fails again. */
 static void a_dead_peer_fails_the_round(void **state)
 {
     struct pools w;
@@ -156,7 +156,7 @@ static int count_send_file(struct channel *c, int fd, uint64_t offset, size_t le
 
 #define FILE_AT RAM_PAGE_SIZE /* where the block's bytes begin in it */
 
-/* The block's bytes are a file's from here on. */
+/* From here on the block's bytes are in a file. */
 static int into_file(struct ram_block *b)
 {
     int fd = memfd_create("pages", MFD_CLOEXEC);

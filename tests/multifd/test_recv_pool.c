@@ -1,4 +1,4 @@
-/* What a recv_pool takes from a source that behaves oddly, and what it refuses. */
+/* What a recv_pool accepts from an unusual source, and what it refuses. */
 #include "multifd/recv_pool.h"
 
 #include <pthread.h>
@@ -23,7 +23,7 @@ static struct world {
     size_t n;
 } w;
 
-/* Times of 0: waits for ever, as it must where all is well. */
+/* With times of 0 it waits without limit, as it must where all is well. */
 static void start_with(int method, unsigned n_expected, uint64_t join_ms, uint64_t stall_ms)
 {
     struct recv_pool_config config = {.group = &w.group,
@@ -56,7 +56,7 @@ static int join(uint8_t id, struct uuid uuid, struct error *err)
     struct multifd_hello hello = {.uuid = uuid, .id = id};
     struct channel *c = channel_and_fd(0, &w.peers[w.n]);
 
-    c->local = false; /* so that joining and flushing have patience of their own */
+    c->local = false; /* so that joining and flushing have their own time limits */
     OK(channel_group_add(&w.group, c, err), *err, "add");
     if (recv_pool_join(w.pool, c, &hello, &w.channels[w.n], err) < 0) {
         close(w.peers[w.n]);
@@ -171,7 +171,7 @@ static void check_page(const char *label, uint64_t page, int want)
           label, (unsigned long long)page, at[0], want);
 }
 
-/* --- what odd sources may do ----------------------------------------------------------------- */
+/* --- unusual but allowed --------------------------------------------------------------------- */
 
 static void sync_may_carry_pages(void **state)
 {
@@ -182,7 +182,7 @@ static void sync_may_carry_pages(void **state)
     join_all(2);
     send_packet(0, false, 2, 0, 0, 0x11);
     send_packet(0, true, 2, 1, 2, 0x22);
-    send_packet(0, false, 0, 0, 0, 0); /* the empty packet without SYNC behind it */
+    send_packet(0, false, 0, 0, 0, 0); /* the empty packet has no SYNC after it */
     send_packet(1, true, 0, 0, 0, 0);
     flush("first");
     check_page("before SYNC", 0, 0x11);
@@ -196,7 +196,7 @@ static void sync_may_carry_pages(void **state)
     finish();
 }
 
-/* A newer copy on another channel never loses against an older one. */
+/* A newer copy on one channel is never overwritten by an older one on another channel. */
 static void sync_holds_back(void **state)
 {
     struct error err;
@@ -208,7 +208,7 @@ static void sync_holds_back(void **state)
         send_packet(round % 2, false, 1, 0, 5, round);
         send_packet(0, true, 0, 0, 0, 0);
         send_packet(1, true, 0, 0, 0, 0);
-        /* The next round is there before this one's flush. */
+        /* The next round arrives before this one's flush. */
         send_packet((round + 1) % 2, false, 1, 0, 5, round + 1);
         flush("round");
         send_packet(0, true, 0, 0, 0, 0);
@@ -282,7 +282,7 @@ static void one_sync_more_at_the_end(void **state)
     join_all(2);
     for (size_t i = 0; i < 2; i++) {
         send_packet(i, true, 0, 0, 0, 0);
-        send_packet(i, true, 0, 0, 0, 0); /* nobody will release it */
+        send_packet(i, true, 0, 0, 0, 0); /* nothing will release it */
     }
     flush("the only one");
     OK(recv_pool_finish(w.pool, &err), err, "finish");
@@ -305,7 +305,7 @@ static void closing_after_the_end_is_fine(void **state)
     finish();
 }
 
-/* --- what nobody may ------------------------------------------------------------------------- */
+/* --- not allowed ----------------------------------------------------------------------------- */
 
 static const struct bad_case {
     const char *label;
@@ -357,7 +357,7 @@ static void bad_packets(void **state)
     }
 }
 
-/* Nothing may come of a block that does not travel (B4), whatever the packet holds. */
+/* No page of a block that does not travel may arrive (B4), whatever the packet holds. */
 static void packets_of_an_ignored_block(void **state)
 {
     static const struct {
@@ -443,7 +443,7 @@ static void cut_packets(void **state)
     }
 }
 
-/* The others are woken by the failure of one, wherever they wait. */
+/* One channel's failure wakes the others, wherever they wait. */
 static void one_failure_is_everyones(void **state)
 {
     struct wire bad = packet(false, 1, 0, PAGES, 0);
@@ -500,7 +500,7 @@ static void pages_behind_the_last_flush(void **state)
     flush("an extra one");
     struct channel_traffic traffic;
     const struct channel_stats *stats = recv_pool_stats(w.pool, 0, &traffic);
-    while (atomic_load(&stats->normal) < 2) /* the second page has been taken in */
+    while (atomic_load(&stats->normal) < 2) /* the second page has been read */
         ;
     check_refused("finish", recv_pool_finish(w.pool, &err), &err, ERR_PEER,
                   "channel 0: pages after the main stream's last flush");
@@ -508,7 +508,7 @@ static void pages_behind_the_last_flush(void **state)
     finish();
 }
 
-/* What a channel holds behind its last SYNC when the main stream ends. */
+/* What a channel has after its last SYNC when the main stream ends. */
 struct late {
     bool sync;
     unsigned n_normal, n_zero;
@@ -532,7 +532,7 @@ static const struct late_case {
     {"two SYNCs and an empty packet", false, {{true, 0, 0}, {false, 0, 0}, {true, 0, 0}}, 3},
 };
 
-/* `n` channels that have come to the last flush; `behind` is there behind the SYNC of the last. */
+/* Lets `n` channels reach the last flush; the last channel has `behind` after its SYNC. */
 static void come_to_the_end(size_t n, const struct late *behind, size_t n_behind)
 {
     start();
@@ -544,7 +544,7 @@ static void come_to_the_end(size_t n, const struct late *behind, size_t n_behind
     flush("the last one");
 }
 
-/* However far each channel's thread has come by then: many times, as it is different each time. */
+/* The channels' threads are at a different point each time, so that the test repeats it. */
 static void what_had_come_by_the_end_is_read(void **state)
 {
     struct error err;

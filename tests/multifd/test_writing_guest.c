@@ -9,7 +9,8 @@
 #define RAM_PAGES 8 /* in each block */
 #define WRITERS   2
 
-/* The guest writes while the sender reads: that is what migration is, not a race to report. */
+/* The guest writes while the sender reads: a migration works like that, so TSan must not report
+ * it. */
 #define GUEST __attribute__((no_sanitize("thread")))
 
 struct writer {
@@ -20,7 +21,7 @@ struct writer {
     pthread_t thread;
 };
 
-/* Numbers of this file's own: a function that TSan watches would slow the guest down. */
+/* Random numbers made here: a function that TSan watches would slow the guest down. */
 GUEST static uint64_t next(uint64_t *state)
 {
     *state ^= *state << 13;
@@ -29,8 +30,8 @@ GUEST static uint64_t next(uint64_t *state)
     return *state;
 }
 
-/* Every page over and over: noise, a few words, or zeros. Volatile: the compiler must not make a
- * call of it that a sanitizer watches. */
+/* Writes every page over and over: noise, a few words, or zeros. Volatile: else the compiler would
+ * call a function that a sanitizer watches. */
 GUEST static void *write_pages(void *arg)
 {
     struct writer *w = arg;
@@ -92,7 +93,7 @@ static void run(const struct writing_case *c, size_t n)
 {
     struct pools_config config = {
         .n = n,
-        .n_expected = (unsigned)n, /* or one that is late would be refused */
+        .n_expected = (unsigned)n, /* else a channel that is late would be refused */
         .method = c->method,
         .level = c->level,
     };

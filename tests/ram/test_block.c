@@ -146,7 +146,7 @@ static void closed_where_nothing_travels(void **state)
     ram_map_done(&map);
 }
 
-/* Also where it was zero: that is the difference to a block that is left out. */
+/* A page of zeros also counts as arrived: a block that is left out has none. */
 static void notes_that_something_came(void **state)
 {
     const uint8_t page[PAGE] = {1};
@@ -170,7 +170,7 @@ static void notes_what_is_present(void **state)
     struct ram_block *b = memory_add(&map, "m", 200, true);
 
     (void)state;
-    /* Inside a word, over one edge, over a whole word. */
+    /* Inside a word, over one edge of a word, over a whole word. */
     static const struct {
         uint64_t first, n;
     } runs[] = {{3, 2}, {62, 4}, {100, 70}, {199, 1}};
@@ -199,13 +199,13 @@ static void zero_clears_only_what_was_written(void **state)
     CHECK(ram_page_present(b, 1) && b->host[PAGE] == 0xab, "not there");
     OK(page_place_zero(b, PAGE, &err), err, "zero");
     CHECK(!ram_page_present(b, 1) && b->host[PAGE] == 0 && b->host[2 * PAGE - 1] == 0, "not zero");
-    b->host[2 * PAGE] = 1; /* never written by us: fresh memory is left alone */
+    b->host[2 * PAGE] = 1; /* we have not written it: fresh memory is not touched */
     OK(page_place_zero(b, 2 * PAGE, &err), err, "fresh");
     CHECK(b->host[2 * PAGE] == 1, "fresh memory was touched");
     ram_map_done(&map);
 }
 
-/* A store that only counts, over 4 pages. */
+/* A store that only counts, for 4 pages. */
 static struct {
     unsigned writes, clears;
     uint8_t bytes[4 * PAGE];

@@ -87,7 +87,8 @@ static void merges(void **state)
     dirty_bitmap_done(&d);
 }
 
-/* Writers set every page once; takers take until all have come: none lost, none twice. */
+/* Writers set every page once; takers take pages until all have come: none is lost,
+ * none comes twice. */
 #define PAGES   20000
 #define WRITERS 2
 

@@ -1,4 +1,5 @@
-/* Pages of a mapped-ram file into memory: read by one or many, past the cache, or mapped first. */
+/* Pages of a mapped-ram file into memory: read by one thread or many, with O_DIRECT,
+ * or mapped first. */
 #include "ram/mapped_file.h"
 
 #include <endian.h>
@@ -18,7 +19,7 @@
 #define PAGES   3001
 #define BITMAP  4096        /* where in the file … */
 #define PLACE   (64 * 4096) /* … its pages are */
-#define STRANGE 0x5a        /* what lies in the file where no page of it is */
+#define STRANGE 0x5a        /* the bytes of the file where it has no page */
 
 static bool all(uint64_t page)
 {
@@ -55,7 +56,7 @@ static bool ends(uint64_t page)
 static const struct pattern {
     const char *label;
     bool (*has)(uint64_t page);
-    size_t n_mapped; /* runs that are worth it */
+    size_t n_mapped; /* runs that are long enough to be mapped */
 } patterns[] = {
     {"all", all, 1},
     {"none", none, 0},
@@ -87,7 +88,7 @@ static void put(const struct scene *s, const void *bytes, size_t len, uint64_t a
     CHECK(pwrite(s->fd, bytes, len, (off_t)at) == (ssize_t)len, "write at %" PRIu64, at);
 }
 
-/* What was a page once, and is not in the bitmap any more, is still in the file. */
+/* A page that the bitmap no longer has may still be in the file. */
 static void make_file(struct scene *s, const struct pattern *p)
 {
     uint64_t words[(PAGES + 63) / 64] = {0};
@@ -188,9 +189,9 @@ static void reads(void **state)
     }
 }
 
-/* --- what is mapped becomes memory of its own ------------------------------------------------- */
+/* --- mapped pages become private memory ------------------------------------------------------- */
 
-/* Lines of /proc/self/maps, those that name the file alone where `path` is not NULL. */
+/* Lines of /proc/self/maps; only those that name the file `path`, if it is not NULL. */
 static size_t n_mappings(const char *path)
 {
     char line[PATH_MAX + 128];
@@ -210,7 +211,7 @@ static void write_page(struct scene *s, uint64_t page)
     s->expected[page * RAM_PAGE_SIZE + 77] ^= 0xff;
 }
 
-/* A guest that writes between the pieces: into those that are its own, and into the others. */
+/* A guest that writes between two steps: into pages that are its own already, and into others. */
 static void take_over(struct scene *s, struct file_mapping *mapping, const char *label)
 {
     struct error err;
@@ -224,7 +225,7 @@ static void take_over(struct scene *s, struct file_mapping *mapping, const char 
     }
 }
 
-/* All that was read is there for whoever asks what there is: a migration that comes next. */
+/* All pages that were read count as resident: the next migration must send them. */
 static void check_resident(const struct scene *s, const struct pattern *p)
 {
     struct ram_block b = *s->block;
@@ -261,7 +262,7 @@ static void becomes_its_own(void **state)
               n_mappings(NULL), n);
         check_memory(p->label, &s);
         check_resident(&s, p);
-        /* What becomes of the file is nobody's concern any more. */
+        /* From here on the file does not matter any more. */
         struct buf behind = file_bytes(s.path);
         CHECK(before.len == behind.len && memcmp(before.data, behind.data, before.len) == 0,
               "%s: the file was written", p->label);
@@ -274,7 +275,7 @@ static void becomes_its_own(void **state)
     }
 }
 
-/* Memory that somebody has a claim on is read into. */
+/* Memory that must not be replaced by a mapping is read into. */
 static void what_is_not_replaceable_is_read(void **state)
 {
     struct file_mapping mapping = {0};
@@ -290,7 +291,8 @@ static void what_is_not_replaceable_is_read(void **state)
     scene_done(&s);
 }
 
-/* A file that was cut behind our back: told, not died of, where we look first. */
+/* A file that is cut after it was opened: an error, not a SIGBUS, where we read before the
+ * guest. */
 static void a_file_that_shrinks(void **state)
 {
     struct file_mapping mapping = {0};

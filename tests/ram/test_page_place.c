@@ -1,4 +1,4 @@
-/* page_place: the same steps, whether a block's pages lie in memory or in a store. */
+/* page_place: the same steps, whether a block's pages are in memory or in a store. */
 #include "ram/page_place.h"
 
 #include "tests/support/memory.h"

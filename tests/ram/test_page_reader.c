@@ -1,4 +1,4 @@
-/* page_reader: runs of pages out of a file, each where it was until all are let go. */
+/* page_reader: runs of pages from a file. Each run stays at its place until all are released. */
 #include "ram/page_reader.h"
 
 #include <sys/mman.h>
@@ -53,8 +53,8 @@ static void runs_stay_until_cleared(void **state)
     assert_int_equal(page_reader_room(&r), PAGE_READER_PAGES - 100);
     OK(page_reader_read(&r, b, PAGES - 28, 28, &err), err, "second run, up to the block's end");
     check_page(b, page_reader_find(&r, PAGES - 1), PAGES - 1);
-    assert_null(page_reader_find(&r, 10)); /* only the last run is looked in … */
-    check_page(b, early, 109);             /* … but what was found stays */
+    assert_null(page_reader_find(&r, 10)); /* only the last run is searched … */
+    check_page(b, early, 109);             /* … but what was found stays found */
 
     assert_int_equal(page_reader_room(&r), 0);
     page_reader_clear(&r);

@@ -1,5 +1,5 @@
-/* page_walk: every dirty page once, armed before it is given out, and its bytes good until a cut.
- */
+/* page_walk: every dirty page once, rearmed before it is given out, and its bytes stay until a
+ * cut. */
 #include "ram/page_walk.h"
 
 #include <inttypes.h>
@@ -40,7 +40,7 @@ static void done(struct world *w)
     ram_map_done(&w->map);
 }
 
-/* From now on the block is a file's, and its mapping shows something else. */
+/* From now on the block's pages are in a file; its mapping holds other bytes. */
 static void into_file(struct ram_block *b)
 {
     b->fd = memfd_create("pages", MFD_CLOEXEC);
@@ -137,14 +137,14 @@ static void pages_come_in_order(void **state)
         page_walk_start(&walk, &w.round, cases[i].flags);
         trace(&walk, got, sizeof(got));
         CHECK(strcmp(got, cases[i].want) == 0, "%s, expected %s", got, cases[i].want);
-        trace(&walk, got, sizeof(got)); /* the end stays the end */
+        trace(&walk, got, sizeof(got)); /* after the end it returns nothing more */
         assert_string_equal(got, "");
         page_walk_done(&walk);
         done(&w);
     }
 }
 
-/* What is known to be zero is not looked at. */
+/* Pages that are known to be zero are not read. */
 static void absent_pages_are_zero(void **state)
 {
     struct page_walk walk = {0};
@@ -167,7 +167,7 @@ static void absent_pages_are_zero(void **state)
     done(&w);
 }
 
-/* By turns, a page each: together they have every page once. */
+/* Walks in turn, a page each: together they have every page once. */
 static void walks_share_a_round(void **state)
 {
     static unsigned seen[2][PAGES_MAX];
@@ -208,7 +208,7 @@ static void walks_share_a_round(void **state)
 struct log {
     struct dirty_source base;
     bool armed[PAGES_MAX];
-    uint64_t refuse_from; /* a stripe that begins here, or later, is not armed */
+    uint64_t refuse_from; /* a stripe that begins here, or later, cannot be armed */
 };
 
 static int arm(struct dirty_source *s, size_t block, uint64_t first_page, uint64_t n_pages,
@@ -257,14 +257,14 @@ static void pages_are_armed_first(void **state)
 
 /* --- pages of a file -------------------------------------------------------------------------- */
 
-/* The bytes that were given out stay as they are until the call after a cut. */
+/* Bytes that were given out stay as they are until the first call after a cut. */
 static void check_kept(const struct page_walk *w, const struct walked_page *kept, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         check_page(w, &kept[i]);
 }
 
-/* A sink that keeps up to `n_batch` pages with bytes before it lets go of them by itself. */
+/* A sink that keeps up to `n_batch` pages with bytes before it releases them without a cut. */
 static size_t walk_in_batches(struct world *w, unsigned flags, size_t n_batch)
 {
     struct walked_page kept[PAGES_MAX], page;
@@ -301,7 +301,7 @@ static void cuts_free_the_buffer(void **state)
         unsigned flags;
         size_t n_batch, cuts;
     } cases[] = {
-        /* 12 runs of 524 pages; the first cut is the block's. */
+        /* 12 runs of 524 pages; the first cut is the one before the block. */
         {"all is kept", PAGE_WALK_READS, PAGES_MAX, 1 + 523 / PAGE_READER_PAGES},
         {"each page is let go", PAGE_WALK_READS, 1, 1},
         {"pieces", PAGE_WALK_READS | PAGE_WALK_PIECES, 1, 1 + 11 + 2},
@@ -325,7 +325,7 @@ static void cuts_free_the_buffer(void **state)
     }
 }
 
-/* A running guest's pages change: what lies in the file is not read for them. */
+/* A running guest's pages change: they are not read from the file. */
 static void a_running_guest_is_not_read(void **state)
 {
     struct log log = {.base.ops = &log_ops, .refuse_from = UINT64_MAX};

@@ -43,7 +43,7 @@ static size_t count_threads(void)
     return n;
 }
 
-/* Pages that go to files: there is nothing to build. */
+/* Pages that go to files: no memory has to be populated. */
 static void without_memory_there_are_no_threads(void **state)
 {
     size_t before = count_threads();
@@ -77,13 +77,13 @@ static void *walk(void *arg)
         if (w->seed == 0)
             page = i * 13 % ram_block_pages(b);
         populate_ahead(w->p, b, page * RAM_PAGE_SIZE);
-        /* What arrives is written meanwhile. */
+        /* Arriving pages are written at the same time. */
         ((volatile uint8_t *)b->host)[page * RAM_PAGE_SIZE + w->seed % RAM_PAGE_SIZE] = 1;
     }
     return NULL;
 }
 
-/* Populating keeps what is there: the helpers run beside the pages that come. */
+/* Populating keeps the contents: its threads run while pages arrive. */
 static void never_changes_memory(void **state)
 {
     struct walker walkers[3];

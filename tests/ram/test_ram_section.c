@@ -1,4 +1,5 @@
-/* The RAM section both ways: what ram_save writes, ram_load reads; and what it must not take. */
+/* The RAM section both ways: what ram_save writes, ram_load reads; and what ram_load must
+ * refuse. */
 #include <inttypes.h>
 
 #include "ram/page_inline.h"
@@ -40,7 +41,7 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
 
 static const struct ram_load_ops load_ops = {.listed = on_listed, .barrier = on_barrier};
 
-/* The list alone: its blocks have no memory. */
+/* The list only: its blocks have no memory. */
 static int on_list_alone(struct ram_load *load, struct error *err)
 {
     (void)load;
@@ -50,7 +51,7 @@ static int on_list_alone(struct ram_load *load, struct error *err)
 
 static const struct ram_load_ops list_ops = {.listed = on_list_alone, .barrier = on_barrier};
 
-/* Sections until the bytes end, or one is refused. */
+/* Reads sections until the bytes end, or one is refused. */
 static int load_with(struct load *l, const struct ram_load_ops *ops, const void *wire, size_t len,
                      struct error *err)
 {
@@ -122,7 +123,8 @@ static void save_and_load(void **state)
         OK(ram_save_start(&save, &err), err, c->label);
         round_set_all(&round);
         OK(ram_save_round(&save, &round, false, &err), err, c->label);
-        /* Meanwhile one page has become zero, one something, one is told to be zero. */
+        /* Meanwhile one page has become zero, one has got contents, and one is announced as
+         * zero. */
         memset(map.blocks[0].host, 0, RAM_PAGE_SIZE);
         map.blocks[1].host[RAM_PAGE_SIZE] = 1;
         memset(map.blocks[1].host + 3 * RAM_PAGE_SIZE, 0, RAM_PAGE_SIZE);
@@ -154,7 +156,7 @@ static void save_and_load(void **state)
     }
 }
 
-/* The start section that a QEMU writes, to the byte. */
+/* The start section that a QEMU writes, byte for byte. */
 static void start_as_qemu_writes_it(void **state)
 {
     static const char want[] =
@@ -184,7 +186,7 @@ static void start_as_qemu_writes_it(void **state)
 
 #define FOUR_GIB (UINT64_C(4) << 30)
 
-/* Of three blocks: one that travels, one that is ignored, one that nobody is told of. */
+/* Three blocks: one that travels, one that is ignored, one that is not listed. */
 static void make_mixed(struct ram_map *map)
 {
     memory_add(map, "pc.ram", 3, false);
@@ -240,11 +242,12 @@ static uint64_t be64_at(const struct buf *b, size_t at)
     return value;
 }
 
-/* The ignored block, in the middle, is nowhere, as QEMU 11.1 writes it: what follows comes at once.
- */
+/* As QEMU 11.1 writes it, an ignored block takes no space in the file: the next block
+ * follows at once. */
 static void mapped_list_with_an_ignored_block(void **state)
 {
-    /* Wherever the layout would have it: behind the first block's pages is only its header. */
+    /* The ignored block has no bytes anywhere: only the next header follows the
+     * first block's pages. */
     static const struct mapped_ram places[] = {{64, 4096}, {20480, 24576}, {20480, 24576}};
     static const size_t header = 4096 + 3 * RAM_PAGE_SIZE + 5 + 8 + 8 + 4 + 8;
     struct mapped_ram *mapped = NULL;
@@ -278,7 +281,7 @@ static void mapped_list_with_an_ignored_block(void **state)
     ram_map_done(&map);
 }
 
-/* What QEMUs write with x-ignore-shared: read, and written again, to the byte. */
+/* Lists that QEMUs write with x-ignore-shared: read, and written again byte for byte. */
 static const struct golden_list {
     const char *name, *machine;
 } golden_lists[] = {
@@ -353,7 +356,7 @@ static void lists_of_qemus(void **state)
     }
 }
 
-/* Without x-ignore-shared places of 0 are places, and over the stream's start. */
+/* Without x-ignore-shared, places of 0 are real places, and would overwrite the stream's start. */
 static void nobody_is_ignored_unasked(void **state)
 {
     static const char list[] = "\1m\0\0\0\0\0\0\x10\0"
@@ -373,7 +376,7 @@ static void nobody_is_ignored_unasked(void **state)
     ram_map_done(&found);
 }
 
-/* --- what must not pass ---------------------------------------------------------------------- */
+/* --- what must be refused -------------------------------------------------------------------- */
 
 #define START      "\1\0\0\0\1\3ram\0\0\0\0\0\0\0\4"
 #define LIST       "\0\0\0\0\0\0\40\4\1m\0\0\0\0\0\0\40\0" /* one block, two pages */
@@ -461,7 +464,7 @@ static void refuses(void **state)
     }
 }
 
-/* Of a block that does not travel no page may come, in whatever form (B4). */
+/* No page of a block that does not travel may arrive, in whatever form (B4). */
 static int list_as_ignored(struct ram_load *load, struct error *err)
 {
     int rc = on_listed(load, err);
@@ -543,7 +546,7 @@ static void pages_of_a_page_record(void **state)
 
 /* --- a mapped-ram file ----------------------------------------------------------------------- */
 
-/* No two things in the file overlap, pages are where a reader may expect them. */
+/* No two things in the file overlap, and pages are where a reader looks for them. */
 static void mapped_layout(void **state)
 {
     static const struct {
@@ -564,7 +567,7 @@ static void mapped_layout(void **state)
     char name[RAM_BLOCK_NAME];
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(blocks); i++) { /* the longest names there are */
+    for (size_t i = 0; i < ARRAY_LEN(blocks); i++) { /* the longest names that are allowed */
         memset(name, 'a' + (int)i, sizeof(name) - 1);
         name[sizeof(name) - 1] = 0;
         OK(ram_map_add(&map, name, blocks[i].pages << RAM_PAGE_BITS, &err), err, "block");

@@ -24,7 +24,7 @@ static void resident(const struct ram_block *b, struct dirty_bitmap *ret)
     OK(ram_resident(b, ret, &err), err, b->name);
 }
 
-/* No page with something in it may be missing; what was never touched should not be there. */
+/* No page with contents may be missing; pages that were never touched should be absent. */
 static void anonymous_memory(void **state)
 {
     static const uint64_t touched[] = {0, 1, 63, 64, 700, 2047};

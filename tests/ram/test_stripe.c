@@ -80,7 +80,8 @@ static void every_page_is_claimed_once(void **state)
     ram_map_done(&map);
 }
 
-/* Blocks that do not travel, between others, at the start and at the end: no stripe, no bits. */
+/* Blocks that do not travel, between others, at the start and at the end, have no
+ * stripes and no bits. */
 static void nothing_of_what_stays(void **state)
 {
     static const char *const rows[] = {"itititiii", "tiiiiiiii", "iiiiiiiit", "iiiiiiiii",
@@ -113,7 +114,7 @@ static void nothing_of_what_stays(void **state)
                       rows[row], b, page);
             CHECK(rows[row][b] == 't' || dirty_bitmap_words(&r.zeros[b]) == 0, "%s: bits of %zu",
                   rows[row], b);
-            /* A machine's log is of all of its memory. */
+            /* A machine's dirty log covers all of its memory. */
             CHECK(rows[row][b] == 't' || dirty_bitmap_merge(&r.dirty[b], 3, UINT64_MAX) == 0,
                   "%s: block %zu takes bits", rows[row], b);
         }
@@ -192,7 +193,7 @@ static void empty_map(void **state)
     OK(ram_round_init(&r, &map, true, NULL, &err), err, "init");
     CHECK(!stripe_claim(&r, &s), "a stripe of nothing");
     ram_round_done(&r);
-    ram_round_done(&r); /* twice is fine */
+    ram_round_done(&r); /* a second call is fine */
 }
 
 int main(void)

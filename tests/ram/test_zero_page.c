@@ -5,7 +5,7 @@
 
 static _Alignas(4096) uint8_t page[RAM_PAGE_SIZE];
 
-/* One bit anywhere makes the page something, by whatever method. */
+/* One bit anywhere makes the page non-zero, for every method. */
 static void methods_agree(void **state)
 {
     unsigned n = 0;

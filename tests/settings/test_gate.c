@@ -1,6 +1,6 @@
 /*
- * What the gate lets in, held against what was seen on running QEMUs. The tables here say that in
- * their own words: they are not made from those of the gate.
+ * What the gate accepts, compared with what was seen on running QEMUs. The tables here are written
+ * independently: they are not made from the gate's tables.
  */
 #include "settings/gate.h"
 
@@ -9,7 +9,7 @@
 
 #define F(x) IN_SET(FACT_##x)
 
-/* Says "name=value name=value …". The words must outlive the settings. */
+/* Sets "name=value name=value …". The words must outlive the settings. */
 static int say_all(struct settings *s, char *words, struct refusal *ret, struct error *err)
 {
     char *rest = words, *word;
@@ -26,7 +26,7 @@ static int say_all(struct settings *s, char *words, struct refusal *ret, struct 
     return 0;
 }
 
-/* Settings as they are, whoever let them in. */
+/* Settings with these values, without asking the gate. */
 static struct settings settings_of(const char *text, char words[static 256])
 {
     struct settings s;
@@ -41,7 +41,7 @@ static struct settings settings_of(const char *text, char words[static 256])
 
 /* --- pairs of capabilities ------------------------------------------------------------------- */
 
-/* As seen on QEMU 7.2 or 11.1: refused, whichever comes first. */
+/* As seen on QEMU 7.2 or 11.1: refused in either order. */
 static const struct {
     const char *one, *other, *rule;
 } conflicts[] = {
@@ -80,7 +80,7 @@ static const struct {
     {"x-colo", "return-path", "C17"},
 };
 
-/* What QEMU may have left out of a build, by a rule of its own. */
+/* Parts that a build of QEMU may lack; it has a rule of its own for them. */
 static const char *const left_out[] = {"block", "x-colo"};
 
 static const char *const built[] = {"auto-converge",   "dirty-limit",    "events",
@@ -111,7 +111,7 @@ static const char *conflict(const char *a, const char *b)
     return NULL;
 }
 
-/* A set of two at most: what one needs is the other, or is missing. */
+/* Whether these two together lack something that one of them needs. */
 static bool lacks(const char *a, const char *b)
 {
     for (size_t i = 0; i < ARRAY_LEN(requirements); i++) {
@@ -142,7 +142,7 @@ static struct verdict expected_of_pair(const char *a, const char *b)
     return (struct verdict){NULL, NULL};
 }
 
-/* rc and what came with it are as expected; a refusal ends with its rule and changes nothing. */
+/* rc and the refusal are as expected; a refusal names its rule and changes nothing. */
 static void check_verdict(const char *label, struct verdict want, int rc, struct refusal found,
                           const struct error *err)
 {
@@ -207,7 +207,8 @@ static void all_off_passes(void **state)
 
 /* --- edges of parameters --------------------------------------------------------------------- */
 
-/* As seen on QEMU 11.1: the last value refused below, first and last taken, first refused above. */
+/* As seen on QEMU 11.1: the last value refused below the range, its first and last value, the
+ * first refused above. */
 static const struct edge_case {
     const char *name, *below, *low, *high, *above;
     const char *other_type;
@@ -234,7 +235,7 @@ static const struct edge_case {
     {"x-checkpoint-delay", "-1", "0", "4294967295", "4294967296", "x", "20000", false},
     {"multifd-channels", "0", "1", "255", "256", "many", "2", true},
     {"multifd-zlib-level", "-1", "0", "9", "10", "best", "1", true},
-    /* Ours: QEMU takes 0 to 20, the format any level. */
+    /* Ramjet's range: QEMU takes 0 to 20, the format any level. */
     {"multifd-zstd-level", "-131073", "-131072", "20", "21", "-", "1", true},
     {"multifd-qatzip-level", "0", "1", "9", "10", "x", "1", false},
     {"xbzrle-cache-size", "2048", "4096", "9223372036854775808", "18446744073709551615", "5000",
@@ -254,7 +255,7 @@ static const struct edge_case {
     {"block-incremental", "2", "on", "true", "yes", "1", "off", false},
 };
 
-/* Enums: every name, and what becomes of it. */
+/* Enums: every name, and the value that it sets. */
 static const struct value_case {
     const char *name, *value;
     struct verdict want;
@@ -339,7 +340,7 @@ static void values(void **state)
         check_value(value_cases[i].name, value_cases[i].value, value_cases[i].want);
 }
 
-/* Every parameter is in one of the tables above, with the default that a QEMU shows. */
+/* Every parameter is in one of the tables above, with the default that QEMU shows. */
 static void edges_are_complete(void **state)
 {
     (void)state;
@@ -385,11 +386,11 @@ static void long_text_is_refused(void **state)
 
 /* --- rules ----------------------------------------------------------------------------------- */
 
-#define SET 0 /* the moment of a case that sets `change` */
+#define SET 0 /* when a case that sets `change` happens */
 
 static const struct rule_case {
     const char *label, *rule;
-    const char *class; /* NULL: passes, as far as this rule goes */
+    const char *class; /* NULL: this rule lets it pass */
     const char *now, *change;
     uint64_t world;
     unsigned moment;
@@ -628,7 +629,7 @@ static bool has_case(const char *id, bool refused)
     return false;
 }
 
-/* Every row that asks something has a case that it refuses and one that it lets pass. */
+/* Every row with a condition has a case that it refuses and one that it lets pass. */
 static void rules_are_complete(void **state)
 {
     (void)state;
@@ -642,7 +643,8 @@ static void rules_are_complete(void **state)
     }
 }
 
-/* QEMU 8.1 to 10.0 refused it, 10.1 and later take it: so would we, if we had it. */
+/* QEMU 8.1 to 10.0 refused it, 10.1 and later accept it: ramjet would too, if it
+ * had the capability. */
 static void lapsed_rules_do_not_refuse(void **state)
 {
     const struct rule *c4 = rule_of("C4");
@@ -655,7 +657,7 @@ static void lapsed_rules_do_not_refuse(void **state)
 
 /* --- while a migration runs ------------------------------------------------------------------ */
 
-/* Seen to take effect at once. */
+/* These were seen to take effect at once. */
 static const char *const live[] = {
     "max-bandwidth",
     "max-postcopy-bandwidth",
@@ -699,7 +701,7 @@ static void only_live_parameters_change_under_way(void **state)
     }
 }
 
-/* --- saying ---------------------------------------------------------------------------------- */
+/* --- settings that are given twice ----------------------------------------------------------- */
 
 static const struct twice_case {
     const char *words;

@@ -6,7 +6,7 @@
 #define WIRE(text) text, sizeof(text) - 1
 
 static const struct good_case {
-    const char *wire; /* behind the type byte */
+    const char *wire; /* after the type byte */
     size_t len;
     enum stream_command id;
     const char *name;

@@ -103,7 +103,7 @@ static void what_follows_is_left(void **state)
 static void cut_at_every_byte(void **state)
 {
     const struct good_case *c = &good_cases[ARRAY_LEN(good_cases) - 1];
-    /* Where a subsection ends the rest is a good, shorter configuration. */
+    /* A cut at the end of a subsection leaves a valid, shorter configuration. */
     static const size_t ends[] = {24, 24 + 40, 24 + 40 + 47};
 
     (void)state;
@@ -170,7 +170,7 @@ static void refuses(void **state)
     }
 }
 
-/* --- the capabilities that must be alike (S3) ------------------------------------------------- */
+/* --- the capabilities that must be the same at both ends (S3) --------------------------------- */
 
 #define IGNORE STREAM_CAP_X_IGNORE_SHARED
 #define FILED  STREAM_CAP_MAPPED_RAM

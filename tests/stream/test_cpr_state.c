@@ -47,7 +47,7 @@ static void what_is_passed(void **state)
     CHECK(s.n == 1 && s.entries[0].fd == 0 && s.entries[0].id == 0, "its index");
 }
 
-/* A QEMU's, read and written again: all but the descriptors, which are spaces. */
+/* Written by a QEMU, read and written again: only the descriptors differ; they are spaces. */
 static void as_a_qemu_writes_it(void **state)
 {
     static const char *const names[] = {"/rom@etc/acpi/rsdp",
@@ -109,7 +109,7 @@ static void refuses(void **state)
     }
 }
 
-/* As many as may be, and one more. */
+/* The greatest allowed number, and one more. */
 static void has_limits(void **state)
 {
     struct cpr_state s = {.n = 0}, back;

@@ -15,7 +15,7 @@ static void section(struct buf *b, uint8_t id, const char *name, size_t len)
     OK(buf_append(b, name, strlen(name), &err), err, "section");
     OK(buf_append(b, numbers, sizeof(numbers), &err), err, "section");
     for (size_t i = 0; i < len; i++)
-        OK(buf_append(b, "}", 1, &err), err, "section"); /* the worst byte: a text may end here */
+        OK(buf_append(b, "}", 1, &err), err, "section"); /* the hardest byte: a text may end here */
     OK(buf_append(b, footer, sizeof(footer), &err), err, "section");
 }
 
@@ -210,8 +210,7 @@ static void missing_description(void **state)
     buf_done(&tail);
 }
 
-/* The end of a whole tail is found whatever stands behind it, and no end is found in half of one.
- */
+/* The end of a whole tail is found whatever follows it; half a tail has no end. */
 static void finds_the_end(void **state)
 {
     struct buf early = {0}, tail = {0};
@@ -220,7 +219,7 @@ static void finds_the_end(void **state)
 
     (void)state;
     section(&tail, 2, "a", 8);
-    description(&tail, DEVICES(DEVICE("b", FIELD("8")))); /* as bytes of no meaning */
+    description(&tail, DEVICES(DEVICE("b", FIELD("8")))); /* as bytes without meaning */
     CHECK(!description_find(&early, &tail, &end), "an end that is not true");
     tail.len = 0;
     section(&tail, 2, "a", 8);
@@ -238,7 +237,8 @@ static void finds_the_end(void **state)
     buf_done(&tail);
 }
 
-/* However many could be the beginning of a description, each byte is looked at a few times. */
+/* However many places could be the beginning of a description, each byte is read a few times
+ * only. */
 static void finds_none_in_time(void **state)
 {
     static const char lead[] = "\0\6\0\x10\0\0{\"a\":[[[[ ";

@@ -68,7 +68,7 @@ static void lies_as_the_table_says(void **state)
     CHECK(r.short_of && back.parts[1].level == 0, "one byte short is not noticed");
 }
 
-/* Two instances of one device and another one. */
+/* Two instances of one device, and a third one. */
 struct pair {
     struct widget a, b;
     struct part p;
@@ -104,7 +104,7 @@ static void comes_back(void **state)
     buf_done(&tail);
 }
 
-/* What is saved as `from` and loaded as `to`. */
+/* The section is saved as `from` and loaded as `to`. */
 static void refused(const char *label, const struct device *from, size_t n_from,
                     const struct device *to, size_t n_to, const char *part)
 {

@@ -92,7 +92,7 @@ static void refuses(void **state)
 
 static const char *const recorded[] = {"v11-multifd-none/c0.rev", "v11-postcopy-advised/c0.rev"};
 
-/* What real destinations answered, and we would: PONG 1, SHUT 0. */
+/* What real destinations answered, and ramjet would too: PONG 1, SHUT 0. */
 static void golden_answers(void **state)
 {
     (void)state;

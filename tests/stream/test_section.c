@@ -91,8 +91,8 @@ static void footers(void **state)
 }
 
 static const struct skip_case {
-    const char *label, *wire; /* behind the section's header; id 7 */
-    size_t len, left;         /* bytes that stay; 0: refused */
+    const char *label, *wire; /* after the section's header; id 7 */
+    size_t len, left;         /* bytes that are left; 0: refused */
 } skip_cases[] = {
     {"next is a full section", WIRE("body\x7e\0\0\0\7\4\0\0\0\1\3ram"), 9},
     {"next is a start", WIRE("\x7e\0\0\0\7\1\0\0\0\1\3ram"), 9},
@@ -127,7 +127,7 @@ static void skips_unknown_sections(void **state)
     }
 }
 
-/* The footer lies across every possible edge of the reader's buffer. */
+/* The footer crosses every possible edge of the reader's buffer. */
 static void skips_over_buffer_edges(void **state)
 {
     enum { LEN = STREAM_IN_ROOM + 64 };

@@ -127,7 +127,8 @@ static void longest_name(void **state)
     bytes_stream_in_done(&in);
 }
 
-/* Larger than the buffer, in pieces of every size: nothing is lost between buffer and target. */
+/* More than the buffer holds, in pieces of every size: no byte is lost between buffer and
+ * caller. */
 static void mixes_fields_and_bytes(void **state)
 {
     enum { LEN = 3 * STREAM_IN_ROOM + 4321 };
@@ -215,7 +216,7 @@ static void seeks_in_a_file(void **state)
     bytes_stream_in_done(&in);
 }
 
-/* The buffer is full of what was peeked at: asking for more than fits is our own mistake only. */
+/* The buffer is full of peeked bytes: peeking for more than fits can only be our own mistake. */
 static void waits_at_an_open_connection(void **state)
 {
     struct stream_in in;

@@ -23,7 +23,7 @@ static void writes_every_width(void **state)
     buf_done(&b);
 }
 
-/* Small fields between borrowed pages, more of both than one call or the buffer takes. */
+/* Small fields between borrowed pages; more of both than one call or the buffer holds. */
 static void keeps_the_order(void **state)
 {
     enum { N = 2000, PAGE = 64 };

@@ -36,5 +36,6 @@ void backing_done(struct backing *b);
 /* Makes the host reserve `n` huge pages in total; false if it has fewer. */
 bool huge_pages_set(uint64_t page_bytes, uint64_t n);
 uint64_t huge_pages_get(uint64_t page_bytes);
-/* No other test reserves huge pages until the returned descriptor is closed. -1: no such pages. */
+/* No other test reserves huge pages until the returned descriptor is closed. -1: no
+ * such pages here. */
 int huge_pages_lock(uint64_t page_bytes);

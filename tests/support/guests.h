@@ -12,6 +12,6 @@ void guest_await(const char *label, struct machine *m, uint64_t heartbeats);
 void guest_await_swept(const char *label, struct machine *m, uint64_t sweeps);
 /* Checks that the guest runs and has found nothing wrong. */
 void guest_check_clean(const char *label, struct machine *m);
-/* Checks that the guest that came has the state of the one that left, in all that KVM tells of
- * them. Both must be paused. */
+/* Checks that the guest at the destination has the state of the guest at the source, in everything
+ * that KVM reports of them. Both must be paused. */
 void guest_check_same(const char *label, const struct machine *left, struct machine *come);

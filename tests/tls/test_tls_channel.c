@@ -1,4 +1,4 @@
-/* What travels on a TLS channel, and every way in which it can end. */
+/* The bytes of a TLS channel, and every way in which it can end. */
 #include "tls/tls_channel.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #define MIB (1U << 20)
 
 static struct tls_creds *client, *server;
-static struct tls_creds *plain; /* as client, and no kernel encrypts */
+static struct tls_creds *plain; /* for the client; the kernel does not encrypt */
 
 /* --- two ends, of ours and of another --------------------------------------------------------- */
 
@@ -32,7 +32,7 @@ static void client_version(int number)
     SSL_CTX_set_max_proto_version(plain->ctx, number);
 }
 
-/* A server that is none of ours: OpenSSL on a blocking socket, as its manual has it. */
+/* A server that is not ours: OpenSSL on a blocking socket, as its manual describes. */
 struct raw_peer {
     SSL_CTX *ctx;
     int fd;
@@ -83,14 +83,14 @@ static void raw_close(struct raw_peer *p)
 
 /* --- transfers -------------------------------------------------------------------------------- */
 
-/* Bytes that tell where they belong. */
+/* Bytes that show their position. */
 static void fill(uint8_t *bytes, size_t len, uint32_t seed)
 {
     for (size_t i = 0; i < len; i++)
         bytes[i] = (uint8_t)((i * 2654435761U + seed) >> 11 ^ i >> 3);
 }
 
-/* Pieces as odd as they come: none, single bytes, pages, more than a record, more than a buffer. */
+/* Pieces of unusual sizes: none, single bytes, pages, more than a record, more than a buffer. */
 static const size_t piece_lens[] = {1344, 4096, 0, 1, 16384, 16383, 16385, 700000, 3, 32768, 5};
 
 #define PIECES 40
@@ -202,7 +202,7 @@ static void carries_both_ways_at_once(void **state)
     }
 }
 
-/* Every few records, in both directions, while the other thread is at it. */
+/* Every few records, in both directions, while the other thread sends or receives. */
 static void changes_keys(void **state)
 {
     struct tls_creds *restless = tls_creds_named(
@@ -308,8 +308,8 @@ enum ending { CLOSE_NOTIFY, CUT };
 
 static const struct end_case {
     const char *label;
-    const char *text; /* sent as it should be */
-    const char *raw;  /* then this, past TLS */
+    const char *text; /* sent in the regular way */
+    const char *raw;  /* then this, not encrypted */
     size_t raw_len;
     enum ending how;
     size_t min;
@@ -342,11 +342,11 @@ static void close_end(struct channel *c, enum ending how)
     struct error err;
 
     if (how == CLOSE_NOTIFY)
-        OK(channel_finish(c, 1, &err), err, "finish"); /* nobody is there to close */
+        OK(channel_finish(c, 1, &err), err, "finish"); /* the peer has no channel to close */
     channel_free(c);
 }
 
-/* Of ret[from] bytes can be sent past TLS: no kernel encrypts them (kTLS). */
+/* ret[from] can send bytes without TLS only where the kernel does not encrypt them (kTLS). */
 static void pair_with_raw(int from, struct channel *ret[static 2])
 {
     tls_pair(from == 0 ? plain : client, server, ret);
@@ -485,7 +485,7 @@ static void needs_no_patience_to_finish(void **state)
     channel_free(c);
 }
 
-/* --- a peer's server with habits -------------------------------------------------------------- */
+/* --- a server with unusual habits ------------------------------------------------------------- */
 
 struct reading {
     struct raw_peer peer;
@@ -508,7 +508,7 @@ static void *raw_read_all(void *arg)
     return NULL;
 }
 
-/* The tickets lie unread at our end; closing on them would be a reset. */
+/* The tickets are unread at our end; closing with unread bytes would be a reset. */
 static void loses_no_tail(void **state)
 {
     struct tls_creds *generous =
@@ -542,7 +542,7 @@ static void loses_no_tail(void **state)
     tls_creds_free(generous);
 }
 
-/* The answers leave with what we send next, and before it. */
+/* The answers leave with our next send, before its bytes. */
 static void answers_key_updates(void **state)
 {
     struct raw_peer peer;
@@ -566,7 +566,7 @@ static void answers_key_updates(void **state)
     raw_close(&peer);
 }
 
-/* A peer that makes us answer without end and never reads: an error, not memory. */
+/* A peer that makes us answer without end and never reads: an error, not endless memory. */
 static void bounds_answers(void **state)
 {
     struct raw_peer peer;
@@ -590,8 +590,7 @@ static void bounds_answers(void **state)
     raw_close(&peer);
 }
 
-/* A kernel that encrypts cannot change the key: said at both ends of the channel, once and for all.
- */
+/* A kernel that encrypts cannot change the key: both ends of the channel refuse it, every time. */
 static void refuses_new_keys_of_the_kernels(void **state)
 {
     struct raw_peer peer;
@@ -674,7 +673,7 @@ static void *send_until_interrupted(void *arg)
     return NULL;
 }
 
-/* The farewell of a failing migration must not wait for the thread that sends. */
+/* The last word of a failing migration must not wait for the thread that sends. */
 static void nowait_fails_rather_than_waits(void **state)
 {
     struct channel *pair[2];
@@ -738,7 +737,7 @@ static void *write_when_asleep(void *arg)
     struct raw_peer *peer = arg;
     struct pollfd never = {.fd = -1};
 
-    poll(&never, 1, 20); /* a few ticks; however long this takes, the other side has to bear it */
+    poll(&never, 1, 20); /* a few ticks; however long this takes, the other side must wait */
     SSL_write(peer->ssl, "x", 1);
     return NULL;
 }
@@ -762,7 +761,8 @@ static void silence_between_records_is_borne(void **state)
     raw_close(&peer);
 }
 
-/* What is decrypted already, and what is in the socket; and the rest of a record is waited for. */
+/* A recall takes the bytes that are decrypted, and those in the socket; it waits for the
+ * rest of a record. */
 static void a_recall_takes_what_had_come(void **state)
 {
     struct raw_peer peer;
@@ -777,7 +777,7 @@ static void a_recall_takes_what_had_come(void **state)
     c->recall = &recall;
     CHECK(SSL_write(peer.ssl, "abcd", 4) == 4 && SSL_write(peer.ssl, "ef", 2) == 2, "write");
     while (recv(c->fd, records, sizeof(records), MSG_PEEK | MSG_WAITALL) < (ssize_t)sizeof(records))
-        ; /* until the kernel has brought both: each wait is a tick */
+        ; /* until the kernel has delivered both: each wait is a tick */
     cancel_request(&recall);
     for (const char *want = "abcdef"; *want; want += got) {
         struct iovec iov = {bytes, 3};
@@ -799,7 +799,7 @@ static void a_recall_takes_what_had_come(void **state)
     raw_close(&peer);
 }
 
-/* What a test that failed has left behind. */
+/* Undoes what a failed test may have left behind. */
 static int setup(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Credentials: what loads, and the one line for what does not. */
+/* Credentials: which load, and the one-line error of those that do not. */
 #include "tls/tls_creds.h"
 
 #include <sys/stat.h>
@@ -159,8 +159,7 @@ static void harmless_crl(const char *dir)
     revocation_install(ours, 2, dir);
 }
 
-/* --- what our chain does not use ----------------------------------------------------------------
- */
+/* --- certificates that our chain does not use ------------------------------------------------ */
 
 static const struct authority_spec idle[] = {
     {.common_name = "too old", .from_days = -9, .days = 2},
@@ -177,7 +176,7 @@ static void idle_authorities(const char *dir)
     authority_add(ours, dir);
 }
 
-/* The old certificate of the authority that signs still. */
+/* An old certificate of the authority that still signs. */
 static void renewed_authority(const char *dir)
 {
     authority_install(authority_make(&(struct authority_spec){
@@ -232,7 +231,7 @@ static void revoked_behind_others(const char *dir)
     revocation_add(ours, 1, dir);
 }
 
-/* Of the authority's name, but not by its key. */
+/* An authority of the same name, but with another key. */
 static void forged_crl_too(const char *dir)
 {
     revocation_install(ours, 2, dir);
@@ -254,7 +253,7 @@ static const struct load_case {
     void (*spoil)(const char *dir);
     bool server;
     enum err_kind kind;
-    const char *refused[3]; /* parts of the text; none: it loads, and there is nothing to notice */
+    const char *refused[3]; /* parts of the text; none: it loads without a notice */
 } load_cases[] = {
     {"by an old authority",
      by_old_authority,
@@ -374,7 +373,7 @@ static const struct idle_case {
     {"a forged list", forged_crl_too, true, {"ca-crl.pem: the list's signature is not that of"}},
 };
 
-/* What our chain does not use does no harm, and is told of. */
+/* Certificates that our chain does not use do no harm, and a notice names them. */
 static void loads_what_is_idle(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Handshakes and bytes against GnuTLS, which is what a QEMU speaks TLS with: its own two tools. */
+/* Handshakes and bytes against GnuTLS, which QEMU uses for TLS: its own two tools. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -40,7 +40,7 @@ static struct program start(const char *const argv[])
     return p;
 }
 
-/* Reads what the program says until `part` has been among it; false at its end. */
+/* Reads the program's output until `part` has appeared; false at the end of the output. */
 static bool await_output(const struct program *p, const char *part, char *text, size_t room)
 {
     size_t len = 0;
@@ -106,7 +106,7 @@ static struct channel *dial(const char *port)
 #define TLS12 "NORMAL:-VERS-ALL:+VERS-TLS1.2"
 #define PSK   ":-KX-ALL:+ECDHE-PSK:+DHE-PSK:+PSK"
 
-#define KEY       "00112233445566778899aabbccddeeff" /* qemu's in keys.psk */
+#define KEY       "00112233445566778899aabbccddeeff" /* the user qemu of keys.psk */
 #define OTHER_KEY "ffffffffffffffffffffffffffffffff"
 
 static const struct gnutls_case {
@@ -129,7 +129,7 @@ static const struct gnutls_case {
     {"unknown user, 1.2", TLS12 PSK, {.psk_file = "keys.psk"}, "eve", OTHER_KEY, NULL, "user"},
 };
 
-/* Words of a command line; the texts they point to live here, too. */
+/* Words of a command line, and the texts that they point to. */
 struct command {
     const char *argv[24];
     size_t n;
@@ -215,7 +215,7 @@ static struct program start_server(const struct gnutls_case *c, const char *port
     return p;
 }
 
-/* The echo comes line by line, after two tickets where it is TLS 1.3. */
+/* The echo comes line by line, and under TLS 1.3 after two tickets. */
 static int talk(struct channel *tls, struct error *err)
 {
     static const char line[] = "the quick brown fox jumps over the lazy dog\n";
@@ -285,7 +285,7 @@ static struct program start_client(const struct gnutls_case *c, const char *port
     } else {
         add_folder(&cmd, c->theirs, "client");
         add(&cmd, "--verify-hostname=host.example");
-        /* Else a case that we have to refuse would be refused by them. */
+        /* Without it gnutls-cli itself would refuse a case that we have to refuse. */
         if (!c->version)
             add(&cmd, "--insecure");
     }
@@ -293,7 +293,7 @@ static struct program start_client(const struct gnutls_case *c, const char *port
     return start(cmd.argv);
 }
 
-/* What it reads from a person it sends; its end is said with close_notify. */
+/* The program sends what it reads from its input; at the input's end it sends close_notify. */
 static void listen_to(struct program *p, struct channel *tls)
 {
     char bytes[3000], got_bytes[3000], said[65536];
@@ -333,7 +333,7 @@ static void meet_client(const struct gnutls_case *c)
     if (c->version) {
         OK(rc, err, c->label);
         check_agreed(c, tls);
-        /* gnutls-cli 3.7.9 falls over as it prints what was agreed with a key in TLS 1.2. */
+        /* gnutls-cli 3.7.9 crashes when it prints the details of a key in TLS 1.2. */
         if (!c->key || strcmp(c->version, "TLSv1.2") != 0)
             listen_to(&p, tls);
     } else {

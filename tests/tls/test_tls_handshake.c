@@ -1,4 +1,4 @@
-/* Handshakes that work, and what each side says of those that do not. */
+/* Handshakes that succeed, and what each side reports about those that fail. */
 #include "tls/tls_channel.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ static struct tls_creds *client_creds(void)
     return tls_creds_named((struct tls_config){.dir = "good", .hostname = "host.example"});
 }
 
-/* As migration/credentials.c names them. */
+/* In the words of migration/credentials.c. */
 static const char *name_plain(const uint8_t *bytes, size_t len)
 {
     bool is_known =
@@ -84,10 +84,10 @@ static void check_both_ways(struct channel *client, struct channel *server)
 static const struct handshake_case {
     const char *label;
     struct tls_config client, server;
-    /* Parts of the error of each side; both NULL: it works. A client may learn of it later. */
+    /* Parts of the error of each side; both NULL: it succeeds. The client may learn of it later. */
     const char *client_error, *server_error;
     int version;                             /* 0: both */
-    const char *client_shows, *server_shows; /* another certificate of ours, unchecked */
+    const char *client_shows, *server_shows; /* our end shows another certificate, unchecked */
 } handshake_cases[] = {
     {.label = "good", GOOD},
     {.label = "address", .client = {.dir = "good", .hostname = "127.0.0.1"}, SERVER("good")},
@@ -233,7 +233,7 @@ static const struct handshake_case {
      .server_error = "pre-shared keys"},
 };
 
-/* Over TCP, since a refused client meets a reset there. */
+/* Over TCP, since a refused client sees a reset there. */
 static void connect_ends(struct tls_end *client, struct tls_end *server)
 {
     int fds[2];
@@ -243,11 +243,11 @@ static void connect_ends(struct tls_end *client, struct tls_end *server)
     server->below = channel_of_fd(fds[1], HANG_MS);
 }
 
-/* A client of TLS 1.3 is done first; it hears of the refusal by what it does next. */
+/* A client of TLS 1.3 finishes first; it learns of the refusal when it next sends or receives. */
 static void expect_refusal(const char *label, struct tls_end *client, const char *part, bool sends)
 {
     char text[4];
-    int tries = 1000; /* sends go well until the reset has come */
+    int tries = 1000; /* sends succeed until the reset has come */
 
     while (client->c && client->rc == 0 && tries-- > 0)
         client->rc = sends ? send_text(client->c, "hello", &client->err)
@@ -272,7 +272,7 @@ static void check_handshake(const struct handshake_case *c, struct tls_end *clie
     channel_free(server->c);
 }
 
-/* As a peer would that does not check its own; `name`: "FOLDER/ROLE". */
+/* Shows a certificate without checking it, as a foreign peer might; `name`: "FOLDER/ROLE". */
 static void show(const struct tls_creds *creds, const char *name)
 {
     char file[64], path[PATH_MAX];
@@ -318,16 +318,16 @@ static void shakes_hands_or_says_why(void **state)
     }
 }
 
-/* --- strangers -------------------------------------------------------------------------------- */
+/* --- peers that do not speak TLS -------------------------------------------------------------- */
 
 #define NOT_HERE "set tls-creds there, or leave --tls-creds here"
 
 static const struct stranger_case {
     const char *label;
-    bool server; /* we are */
+    bool server; /* our end is the server */
     const char *bytes;
     size_t len;
-    bool closes; /* else it waits for us to go */
+    bool closes; /* else it waits until we close */
     const char *refused;
 } stranger_cases[] = {
     {"plain main", true, "QEVM\0\0\0\3", 8, false,
@@ -355,7 +355,7 @@ static const struct stranger_case {
     {"an empty hello", true, "\x16\x03\x01\x00\x04\x01\x00\x00\x00", 9, false, "TLS handshake: "},
 };
 
-/* A stranger's bytes lie there when we begin. */
+/* The peer's bytes are there when the handshake begins. */
 static int meet(const struct stranger_case *c, const struct tls_creds *creds, uint64_t *ret_heard,
                 struct error *err)
 {
@@ -402,7 +402,7 @@ static uint32_t random_from(uint32_t *seed)
     return *seed;
 }
 
-/* Looks like a handshake from afar: a record's header, then anything. */
+/* Looks like a handshake: a record's header, then other bytes. */
 static size_t make_garbage(uint32_t seed, uint8_t *to, size_t room)
 {
     size_t len = 6 + random_from(&seed) % (room - 6);
@@ -413,7 +413,7 @@ static size_t make_garbage(uint32_t seed, uint8_t *to, size_t room)
     to[1] = 3;
     to[2] = seed >> 8 & 3;
     to[3] = seed >> 10 & 1;
-    to[5] = seed >> 11 & 1 ? 1 : 2; /* client's or server's hello */
+    to[5] = seed >> 11 & 1 ? 1 : 2; /* from the client's or the server's hello */
     return len;
 }
 
@@ -505,7 +505,7 @@ static void *shake_pair(void *arg)
     return NULL;
 }
 
-/* As the channels of one migration do, with the same credentials. */
+/* As the channels of one migration do: many handshakes with the same credentials. */
 static void many_shake_hands_at_once(void **state)
 {
     struct tls_creds *creds[] = {client_creds(), server_creds()};

@@ -1,6 +1,7 @@
 /*
- * What we ask of a kernel that knows TLS, and what we do once it has agreed. This kernel need not
- * know it: the calls end here, and the connection shows what would be left to the kernel.
+ * What we ask a kernel that knows TLS for, and what we do after it agreed. This kernel need not
+ * know TLS: the calls end here, and the connection shows the bytes that such a kernel would
+ * encrypt.
  */
 #include <errno.h>
 #include <linux/tls.h>
@@ -23,7 +24,7 @@
 static bool kernel_agrees;
 static int n_asked, n_send_keys, n_receive_keys;
 
-/* In place of libc's, for OpenSSL too. */
+/* Replace libc's functions, for OpenSSL too. */
 int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
     if (level != SOL_TLS && (level != IPPROTO_TCP || name != TCP_ULP))
@@ -89,7 +90,7 @@ static void does_not_ask(void **state)
     free_pair();
 }
 
-/* Reads what the kernel was given. */
+/* Reads what was passed to the kernel. */
 static void expect_given(const char *bytes, size_t len)
 {
     char got[64] = "";
@@ -115,10 +116,10 @@ static void leaves_sending_to_the_kernel(void **state)
     CHECK(shaken == pair[1]->bytes_received, "the handshake is counted");
     OK(channel_sendv(pair[0], iov, 2, 0, &err), err, "send");
     expect_given("headerpages", 11);
-    /* As the kernel says, which here adds nothing. */
+    /* As the kernel counts; here TLS adds nothing. */
     CHECK(pair[0]->bytes_sent == shaken + 11, "%llu bytes",
           (unsigned long long)pair[0]->bytes_sent);
-    /* What comes is still decrypted here. */
+    /* Received bytes are still decrypted here. */
     OK(channel_send(pair[1], "pong", 4, 0, &err), err, "send");
     struct iovec in = {text, 4};
     OK(channel_recvv(pair[0], &in, 1, 4, 0, &got, &err), err, "receive");
@@ -129,7 +130,7 @@ static void leaves_sending_to_the_kernel(void **state)
     free_pair();
 }
 
-/* A server that is none of ours, to demand a new key: where it listens, and what it then is. */
+/* A server that is not ours, to demand a new key: its listener, then its connection. */
 struct raw_server {
     int fd;
     SSL *ssl;
@@ -142,11 +143,11 @@ static void *raw_serve(void *arg)
     r->ssl = SSL_new(server->ctx);
     SSL_set_fd(r->ssl, r->fd);
     if (SSL_accept(r->ssl) == 1 && SSL_key_update(r->ssl, SSL_KEY_UPDATE_REQUESTED) == 1)
-        SSL_do_handshake(r->ssl); /* sends that, and nothing behind it */
+        SSL_do_handshake(r->ssl); /* sends the demand, and nothing after it */
     return NULL;
 }
 
-/* The kernel cannot change the key, and who was told that it is changed would wait for that. */
+/* The kernel cannot change the key: a peer that was promised a new one would wait for it. */
 static void refuses_a_demand_for_a_new_key(void **state)
 {
     char text[5] = "";

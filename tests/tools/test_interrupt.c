@@ -23,7 +23,7 @@ static void on_signal(void *arg)
     pthread_mutex_unlock(&h->lock);
 }
 
-/* A signal that waited is heard at once; SIGUSR1, from outside, means nothing. Then the end. */
+/* A pending signal is handled at once; SIGUSR1 from outside means nothing. Then the watch ends. */
 static void watch_once(struct heard *h)
 {
     struct error err;
@@ -40,7 +40,7 @@ static void watch_once(struct heard *h)
     CHECK(h->n == 1, "heard %u times", h->n);
 }
 
-/* Also where the user's signals are as many as they may be: the kernel drops who sent them. */
+/* Also at the user's limit of pending signals, where the kernel drops the sender's identity. */
 static void it_ends(void **state)
 {
     struct heard h = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};

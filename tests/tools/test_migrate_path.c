@@ -47,7 +47,7 @@ static void listening(void **state)
     assert_int_equal(migrate_listen_uri(long_host, uri, &err), -1);
 }
 
-/* What a monitor may say, and worse. */
+/* What a monitor may answer, also hostile ones. */
 static const struct heard_case {
     const char *label, *said;
     bool local;

@@ -9,7 +9,7 @@
     "{\"multifd-channels\": 2, \"multifd-compression\": \"none\", \"max-bandwidth\": 134217728, "  \
     "\"multifd-zlib-level\": 1, \"downtime-limit\": 300, \"cpu-throttle-tailslow\": false}"
 
-/* A VM with these settings; monitor_close() it. */
+/* A VM with these settings; free it with monitor_close(). */
 static struct monitor vm(const char *name, const char *has_on, const char *has_set)
 {
     struct monitor m = {.name = name, .version = "QEMU 7.2.0"};
@@ -20,7 +20,7 @@ static struct monitor vm(const char *name, const char *has_on, const char *has_s
     return m;
 }
 
-/* As ramjet migrate has them before anything is said. */
+/* The defaults of ramjet migrate. */
 static struct settings defaults(void)
 {
     struct settings s;

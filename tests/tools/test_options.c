@@ -38,7 +38,7 @@ static void defaults(void **state)
     CHECK(!o.settings.explicit_capabilities && !o.settings.explicit_parameters, "nothing was said");
 }
 
-/* What this program does that a QEMU would not. */
+/* Defaults of this program that differ from QEMU's. */
 static void own_settings(void **state)
 {
     static const char *const words[] = {NULL};
@@ -93,7 +93,7 @@ static void everything(void **state)
           "both's");
 }
 
-/* What is set, in words of the command line and in QEMU's: the same. */
+/* Settings in words of the command line and in QEMU's words give the same. */
 static void vm_options(void **state)
 {
     static const char *const nothing[] = {NULL};
@@ -128,7 +128,7 @@ static const struct memory_case {
     {{"--backend=file:/x", "--numa=2"}, MEMORY_FILE, "2", DIRTY_LOG, 0},
     {{"--dirty-ring", "1024"}, MEMORY_ANON, NULL, DIRTY_RING, 1024},
     {{"--dirty-source", "ring"}, MEMORY_ANON, NULL, DIRTY_RING, 0},
-    /* Refused by the machine, whatever the order. */
+    /* The machine refuses these, in either order. */
     {{"--dirty-source", "log", "--dirty-ring=1024"}, MEMORY_ANON, NULL, DIRTY_LOG, 1024},
     {{"--dirty-ring=1024", "--dirty-source", "log"}, MEMORY_ANON, NULL, DIRTY_LOG, 1024},
 };
@@ -193,7 +193,8 @@ static unsigned channels_of(enum verb_bit verb, const char *word)
     return settings_channels(&o.settings);
 }
 
-/* One for each CPU, within limits; by default where both ends are set alike. */
+/* One channel for each CPU, within limits; the default is used only where it is set at
+ * both ends alike. */
 static void channels_by_cpus(void **state)
 {
     unsigned want = MAX(MIN(cpus_usable(), 16U), 2U);
@@ -396,7 +397,7 @@ static void refuses(void **state)
     }
 }
 
-/* Every option that help shows is one that its verb takes: alone, it lacks its value at most. */
+/* Every option in a verb's help is an option of that verb: alone, it can only lack its value. */
 static void help_is_true(void **state)
 {
     static const enum verb_bit verbs[] = {VERB_RECV, VERB_SEND, VERB_INFO, VERB_PROBE, VERB_VM};
@@ -425,7 +426,8 @@ static void help_is_true(void **state)
     }
 }
 
-/* Two VMs of any make: what they have not is theirs to say, what goes together nowhere is not. */
+/* For two foreign VMs: only they know what they lack, but a combination that never
+ * works is refused. */
 static void for_two_vms(void **state)
 {
     static const char *const unbuilt[] = {"--set=postcopy-ram=on", "--set=dirty-limit=on",

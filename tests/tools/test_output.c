@@ -1,4 +1,4 @@
-/* Memory that runs out while a report is made: at each of its allocations once. */
+/* Memory runs out while a report is made: once at each of its allocations. */
 #include "tools/output.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "tools/qmp_arguments.h"
 #include "tools/report.h"
 
-static unsigned long fail_at, calls; /* 0: none fails */
+static unsigned long fail_at, calls; /* 0: no allocation fails */
 
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
@@ -55,7 +55,7 @@ static int printed(const struct options *o, const struct ram_map *ram, unsigned 
     return rc;
 }
 
-/* Whole, or an error that says why: never a report that lacks something and looks like one. */
+/* The report is complete, or there is an error with the reason: never an incomplete report. */
 static void try_each(const char *label, bool json)
 {
     const struct options o = {.json = json, .digest = true};
@@ -83,7 +83,7 @@ static void try_each(const char *label, bool json)
     ram_map_done(&ram);
 }
 
-/* A command that lacks an argument, or has a text for a number, is another command. */
+/* A command with an argument missing, or with a text for a number, would be another command. */
 static void arguments_are_whole(void **state)
 {
     static const char *const words[] = {"a=1", "b.c=true", "b.d=text"};
@@ -108,7 +108,7 @@ static void arguments_are_whole(void **state)
     json_decref(whole);
 }
 
-/* Of long strings, which jansson reads into memory that grows. */
+/* Long strings, which jansson reads into memory that grows. */
 static void texts_are_read_whole_or_not(void **state)
 {
     static const char text[] = "{\"a name of more than sixteen bytes\": \"and a value, which is so "
@@ -152,7 +152,7 @@ static int read_fails(struct ram_block *b, uint64_t offset, void *bytes, size_t 
     return err_sys(err, "RAM block '%s': read the snapshot", b->name);
 }
 
-/* Of what is on a disk that has failed meanwhile, and of what nobody wants to wait for. */
+/* The digest of pages on a disk that fails, and one that is cancelled. */
 static void a_digest_may_fail(void **state)
 {
     static const struct ram_store_ops store = {.read = read_fails};

@@ -4,7 +4,7 @@
 
 static const struct arguments_case {
     const char *words[4];
-    const char *want; /* NULL: refused, and `part` is in the reason */
+    const char *want; /* NULL: refused, with `part` in the reason */
     const char *part;
 } cases[] = {
     {{"a=1"}, "{\"a\":1}", NULL},

@@ -3,7 +3,7 @@
 #include "control/remedy.h"
 #include "tests/support/test.h"
 
-/* Where a monitor has nothing to be set, it says nothing: not of what only the command line has. */
+/* Remedies that exist only on the command line: a monitor's message has none. */
 static bool is_silent_at_a_monitor(enum remedy remedy)
 {
     return remedy == REMEDY_TLS_USERNAME || remedy == REMEDY_FORCE || remedy == REMEDY_PROGRESS;

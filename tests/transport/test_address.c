@@ -123,11 +123,11 @@ static void refuses(void **state)
     }
 }
 
-/* Where not each will do, no other is taken, or offered. */
+/* Where only some forms are allowed, no other is accepted or suggested. */
 static const struct some_case {
     const char *label, *text;
     unsigned set;
-    const char *expected; /* NULL: it is taken */
+    const char *expected; /* NULL: it is accepted */
 } some_cases[] = {
     {"a monitor's", "unix:x", ADDRESSES_SOCKETS, NULL},
     {"a file", "file:x", ADDRESSES_SOCKETS,

@@ -1,4 +1,4 @@
-/* What a channel does for every kind: it asks the rate limit before it sends. */
+/* Every kind of channel asks the rate limit before it sends. */
 #include "transport/channel.h"
 
 #include <unistd.h>
@@ -17,7 +17,7 @@ static void send_bytes(struct channel *c, size_t len, unsigned flags)
     OK(channel_send(c, bytes, len, flags, &err), err, "send");
 }
 
-/* A throttle that reserves without waiting: its row tells what was counted. */
+/* A rate limit that reserves without waiting: `reserved` shows what was counted. */
 static struct channel *limited(struct rate_limit *t, uint64_t bytes_per_s, int *ret_fd)
 {
     struct channel *c = channel_and_fd(1000, ret_fd);
@@ -63,7 +63,7 @@ static void counts_a_packet_once(void **state)
     }
 }
 
-/* What was left of one packet is not for the next. */
+/* The rest of one packet's reservation is not used for the next packet. */
 static void a_reservation_is_for_one_packet(void **state)
 {
     struct rate_limit t;
@@ -80,7 +80,8 @@ static void a_reservation_is_for_one_packet(void **state)
     rate_limit_done(&t);
 }
 
-/* A limit that comes later finds nothing reserved, and one that goes leaves nothing behind. */
+/* A limit that is set later finds nothing reserved, and one that is removed leaves
+ * nothing to wait for. */
 static void a_limit_comes_and_goes(void **state)
 {
     struct rate_limit t;
@@ -105,7 +106,7 @@ static void a_limit_comes_and_goes(void **state)
     rate_limit_done(&t);
 }
 
-/* The last word to a peer does not wait for its turn. */
+/* The last word to a peer does not wait for the rate limit. */
 static void nowait_is_not_counted(void **state)
 {
     struct rate_limit t;

@@ -1,5 +1,4 @@
-/* Several addresses of one name: they share one limit, and none keeps the others from their turn.
- */
+/* Several addresses of one name: they share one time limit, and none delays the others. */
 #include "transport/connect_any.h"
 
 #include <errno.h>
@@ -17,12 +16,12 @@
 
 static const struct cancel never = {.fd = -1};
 
-/* One of them, on this host. */
+/* One of the addresses, on this host. */
 enum kind {
     NONE,
     TAKES,   /* listens */
-    REFUSES, /* nobody listens */
-    SILENT,  /* listens, its queue is full: a SYN has no answer, and neither yes nor no comes */
+    REFUSES, /* nothing listens there */
+    SILENT,  /* listens with a full queue: a SYN gets no answer at all */
 };
 
 struct place {
@@ -67,9 +66,9 @@ static void place_done(struct place *p)
 static const struct any_case {
     const char *label;
     enum kind kinds[N];
-    uint64_t limit_ms; /* 0: none; on a busy machine a winner may need more */
-    int winner;        /* its index, or -1 */
-    int sys;           /* else why */
+    uint64_t limit_ms; /* 0: none; on a busy machine more time may be needed */
+    int winner;        /* the index of the one that connects, or -1 */
+    int sys;           /* else the reason */
     const char *says;
 } any_cases[] = {
     {"one", {TAKES}, 0, 0, 0, NULL},
@@ -96,8 +95,8 @@ static void check_won(const struct any_case *c, const struct place *places, int 
 
 #define ENOUGH_MS 60000
 
-/* A limit that was too short for a busy machine says nothing: the next one is four times as long.
- */
+/* A time limit that was too short for a busy machine proves nothing: the next one is
+ * four times as long. */
 static int connect_within(const struct any_case *c, const struct addrinfo *first, int *ret_fd,
                           struct error *err)
 {

@@ -1,6 +1,6 @@
 /*
- * One body of tests over every engine of the table, with and without borrowed memory: a test's
- * state is its `struct way`.
+ * One set of tests for every engine of the table, with and without borrowed memory: a test's state
+ * is its `struct way`.
  */
 #include "transport/engine.h"
 
@@ -25,8 +25,8 @@
 
 static const struct way {
     const char *label, *engine;
-    bool zero_copy; /* over TCP on loopback: AF_UNIX cannot. The others are over AF_UNIX. */
-    bool vsock;     /* over that, where there is a loopback */
+    bool zero_copy; /* over TCP on loopback, as AF_UNIX cannot; the other ways use AF_UNIX */
+    bool vsock;     /* over vsock, where there is a loopback */
 } ways[] = {
     {"socket", "socket", false, false},
     {"socket, zero-copy", "socket", true, false},
@@ -72,8 +72,8 @@ static bool try_vsock_pair(int ret[static 2])
     return true;
 }
 
-/* A ring that is being closed interrupts a connect, and vsock gives that connection up, while the
- * listener may keep its half: both sockets start again. */
+/* When a ring is closed, it interrupts a connect; vsock then drops that connection, but the
+ * listener may keep its half: start again with new sockets. */
 static bool vsock_pair(int ret[static 2])
 {
     while (!try_vsock_pair(ret)) {
@@ -132,7 +132,7 @@ static void set_buffers(int fd, int bytes)
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
-/* So small that a transfer goes by in many parts. TCP crawls where the kernel's least is set. */
+/* So small that a transfer takes many steps. TCP with the kernel's smallest buffer is very slow. */
 static void make_narrow(const struct way *way, int fd)
 {
     set_buffers(fd, way->zero_copy ? 262144 : 1);
@@ -336,7 +336,8 @@ static void tells_how_the_peer_closed(void **state)
     }
 }
 
-/* What wraps a channel looks before it takes, and must never wait while it holds its own lock. */
+/* A channel around this one peeks before it takes, and must not wait while it holds its own
+ * lock. */
 static void peeks_and_does_not_wait(void **state)
 {
     uint8_t bytes[8] = {0};
@@ -374,7 +375,7 @@ static int receive_recallable(struct channel *c, char bytes[static 8], size_t *r
     return channel_recvv(c, &iov, 1, 4, CHANNEL_MAY_IDLE | CHANNEL_RECALL, ret_got, err);
 }
 
-/* Over vsock what was written, or the end, arrives a moment later. */
+/* Over vsock, bytes and the end arrive a moment after they were sent. */
 static void await_arrival(const struct channel *c)
 {
     struct pollfd p = {.fd = c->fd, .events = POLLIN};
@@ -427,7 +428,7 @@ static void *receive_until_recalled(void *arg)
     return NULL;
 }
 
-/* `sent` before the recall; the rest of a record of four bytes after it. */
+/* `sent` bytes before the recall; the rest of a record of four bytes after it. */
 static void recall_one_that_waits(const struct way *way, size_t sent, struct recallable *ret)
 {
     const char *record = "wxyz";
@@ -473,7 +474,7 @@ static void send_to_a_closed_peer_fails(void **state)
 
     close(peer);
     int rc = 0;
-    while (rc == 0) /* TCP learns it from the answer to the first bytes */
+    while (rc == 0) /* TCP learns of the close by the answer to the first bytes */
         rc = channel_send(c, "x", 1, 0, &err);
     check_refused("closed peer", rc, &err, ERR_SYSTEM, "send");
     channel_free(c);
@@ -496,14 +497,14 @@ static void interrupt_wakes_a_receiver(void **state)
     pthread_t thread;
 
     pthread_create(&thread, NULL, receive_all, &t);
-    channel_interrupt(c); /* before, while or after it blocks: all must end the same way */
+    channel_interrupt(c); /* before, while or after the call blocks: the result must be the same */
     pthread_join(thread, NULL);
     check_refused("interrupt", t.rc, &t.err, ERR_CANCELLED, "interrupted");
     channel_free(c);
     close(peer);
 }
 
-/* Full buffers: the sender is certainly blocked, or about to be. */
+/* Full buffers: the sender blocks, or soon will. */
 static void interrupt_wakes_a_sender(void **state)
 {
     int peer;
@@ -595,7 +596,7 @@ static void *write_when_asleep(void *arg)
     const int *peer = arg;
     struct pollfd never = {.fd = -1};
 
-    /* A few ticks. However long this takes, the other side has to bear it. */
+    /* A few ticks. However long this takes, the other side must wait. */
     poll(&never, 1, 20);
     CHECK(write(*peer, "x", 1) == 1, "write");
     return NULL;
@@ -630,7 +631,7 @@ static void pause_some_ticks(void)
     poll(&never, 1, 3);
 }
 
-/* Ends that tick every millisecond, and wait for ever. */
+/* Ends that tick every millisecond, and wait without limit. */
 static void ticking_pair(const struct way *way, struct channel *ret[static 2])
 {
     int fd;
@@ -655,7 +656,7 @@ static void *send_slowly(void *arg)
     return NULL;
 }
 
-/* The receiver's wait ends many times in the middle of what it waits for. */
+/* The receiver's wait is interrupted many times in the middle of a message. */
 static void ticks_lose_nothing_of_a_slow_sender(void **state)
 {
     struct channel *pair[2];
@@ -677,7 +678,7 @@ static void ticks_lose_nothing_of_a_slow_sender(void **state)
     channel_free(pair[1]);
 }
 
-/* The sender's, too: with a header in front and pieces that are half gone. */
+/* The sender's wait, too: after a header and in the middle of pieces. */
 static void ticks_lose_nothing_of_a_slow_receiver(void **state)
 {
     struct channel *pair[2];
@@ -759,7 +760,8 @@ static void signals_do_no_harm(void **state)
 
 /* --- pieces ---------------------------------------------------------------------------------- */
 
-/* A header from memory and a piece of a file behind it arrive as one; a cut file is noticed. */
+/* A header from memory and a piece of a file after it arrive as one; a file that is too
+ * short is noticed. */
 static void sends_a_piece_of_a_file(void **state)
 {
     enum { FILE_LEN = 60000, FROM = 1000, LEN = 50000 };
@@ -828,7 +830,7 @@ static void only_what_can_borrow_says_so(void **state)
 #define PAGES_LEN  (512 << 10)
 #define N_PACKETS  128
 
-/* As multifd does it: a header that is reused at once, and pages that are lent. */
+/* As multifd does it: a header whose memory is reused at once, and borrowed pages. */
 static int send_packet(struct channel *c, const uint8_t *pages, uint8_t number, struct error *err)
 {
     uint8_t header[HEADER_LEN];
@@ -841,7 +843,7 @@ static int send_packet(struct channel *c, const uint8_t *pages, uint8_t number, 
     return channel_sendv(c, iov, 2, CHANNEL_BORROW, err);
 }
 
-/* 64 MiB out of the same few packets, which change after every round. */
+/* 64 MiB from the same few packets, which change after every round. */
 static int send_rounds(struct channel *c, uint8_t *pages, size_t per_round, struct error *err)
 {
     for (size_t i = 0; i < N_PACKETS; i++) {
@@ -854,12 +856,12 @@ static int send_rounds(struct channel *c, uint8_t *pages, size_t per_round, stru
             continue;
         if (channel_drain(c, err) < 0)
             return -1;
-        memset(pages, 0xee, per_round * PAGES_LEN); /* ours again: the peer must not see this */
+        memset(pages, 0xee, per_round * PAGES_LEN); /* ours again: the peer must not see it */
     }
     return 0;
 }
 
-/* A ring that is being closed elsewhere in the process may interrupt a waiting call. */
+/* A ring that is closed elsewhere in the process may interrupt a waiting call. */
 static bool read_fully(int fd, uint8_t *at, size_t len)
 {
     while (len > 0) {
@@ -873,7 +875,7 @@ static bool read_fully(int fd, uint8_t *at, size_t len)
     return true;
 }
 
-/* How many packets in a row come as they were when they were sent. */
+/* How many packets in a row arrive with the contents that they were sent with. */
 static size_t count_packets(int fd)
 {
     static uint8_t packet[HEADER_LEN + PAGES_LEN];
@@ -899,7 +901,7 @@ static void *send_rounds_main(void *arg)
 
     r->rc = send_rounds(r->channel, r->pages, 4, &r->err);
     if (r->rc < 0)
-        shutdown(r->channel->fd, SHUT_RDWR); /* whoever expects more need not wait */
+        shutdown(r->channel->fd, SHUT_RDWR); /* the receiver need not wait for more */
     return NULL;
 }
 
@@ -921,7 +923,7 @@ static void what_is_drained_may_be_overwritten(void **state)
     free(r.pages);
 }
 
-/* In a child, as a user who may lock next to nothing: all has to be copied. */
+/* In a child, with almost no memory that it may lock: everything has to be copied. */
 static int send_unprivileged(const struct way *way, int fd, rlim_t may_lock)
 {
     struct rlimit limit = {may_lock, may_lock};
@@ -971,7 +973,7 @@ static void shortage_is_met_by_copying(void **state)
 #define STUCK_LEN (200 << 10)
 static uint8_t stuck[STUCK_LEN];
 
-/* A channel that has taken all and cannot get rid of it: the peer's window is smaller. */
+/* A channel that has accepted bytes and cannot send them: the peer's window is smaller. */
 static struct channel *stuck_channel(const struct way *way, uint64_t stall_timeout_ms, int *ret_fd)
 {
     struct channel *c = way_and_fd(way, stall_timeout_ms, ret_fd);
@@ -1016,7 +1018,7 @@ static void silence_ends_a_drain(void **state)
     close(peer);
 }
 
-/* The peer resets: all that was queued comes back at once, whatever the drain makes of it. */
+/* The peer resets: all queued bytes are given back at once, whatever the drain returns. */
 static void a_drain_ends_with_the_connection(void **state)
 {
     int peer;
@@ -1029,7 +1031,7 @@ static void a_drain_ends_with_the_connection(void **state)
     channel_free(c);
 }
 
-/* A send without copying is reported in parts there, which only io_uring gathers. */
+/* A send without copying is reported in parts there; only io_uring collects the parts. */
 static void vsock_lends_by_uring_only(void **state)
 {
     const struct engine *engine;
@@ -1115,8 +1117,7 @@ static bool usable(const struct way *way)
     return false;
 }
 
-/* Every body over every way that it is about and that there is. Returns how many tests that makes.
- */
+/* Every test for every way that it applies to and that exists here. Returns the number of tests. */
 static size_t make_tests(void)
 {
     size_t n = ARRAY_LEN(once);
@@ -1136,7 +1137,7 @@ static size_t make_tests(void)
     return n;
 }
 
-/* An argument picks tests by name: '*drain*'. */
+/* An argument selects tests by name: '*drain*'. */
 int main(int argc, char **argv)
 {
     if (argc > 1)

@@ -1,4 +1,4 @@
-/* A file as one end of a migration: who may have it, and what stays of it. */
+/* A file as one end of a migration: which program may open it, and what is left of it. */
 #include "transport/file.h"
 
 #include <fcntl.h>
@@ -28,7 +28,8 @@ static void source(const struct address *a, int *ret_fd)
     OK(file_source_open(a, ret_fd, &bytes, &err), err, a->text);
 }
 
-/* Many read it at once; while they do nobody empties it, and while it is written nobody reads. */
+/* Many may read it at once; no writer may empty it meanwhile, and nobody reads while it is
+ * written. */
 static void readers_and_a_writer(void **state)
 {
     struct address a = at("locked", "");
@@ -75,7 +76,7 @@ static void offsets(void **state)
     unlink(a.file);
 }
 
-/* The same file by another descriptor, whatever has its name by now. */
+/* The same file by another descriptor, even if another file has its name by now. */
 static void directly(void **state)
 {
     struct address a = at("direct", "");

@@ -17,7 +17,7 @@ static void reads_from_its_offset(void **state)
 
     (void)state;
     OK(file_channel_open(fd, 3, &c, &err), err, "open");
-    close(fd); /* the channel has its own */
+    close(fd); /* the channel has a duplicate */
     OK(channel_recvv(c, &iov, 1, 4, 0, &got, &err), err, "read");
     assert_string_equal(bytes, "3456");
     file_channel_seek(c, 1);
@@ -143,7 +143,7 @@ ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int n, off_t at)
     return takes_nothing ? 0 : __real_pwritev(fd, iov, n, at);
 }
 
-/* It is not asked for ever. */
+/* The channel does not repeat such a write without end. */
 static void a_write_of_nothing_is_an_error(void **state)
 {
     int fd = bytes_fd(NULL, 0);

@@ -1,6 +1,6 @@
 /*
- * The arithmetic decides, not the machine's mood: a stopped throttle reserves without waiting, and
- * what real waiting took is only compared with a lower bound.
+ * The arithmetic decides, not the machine's load: a stopped rate limit reserves without waiting,
+ * and real waits are only compared with a lower bound.
  */
 #include "transport/rate_limit.h"
 
@@ -11,7 +11,7 @@
 
 #define CREDIT_MAX_NS (20 * NS_PER_MS)
 
-/* When all that is reserved will have been sent. */
+/* The time at which everything that is reserved will have been sent. */
 static uint64_t free_at_ns(const struct rate_limit *t)
 {
     return t->since_ns + (uint64_t)((double)(t->reserved - t->since_at) * (double)NS_PER_S /
@@ -52,7 +52,7 @@ static void reserves_the_rate_exactly(void **state)
 
         rate_limit_init(&t, c->bytes_per_s);
         rate_limit_stop(&t);
-        /* Far enough ahead that no credit is given while the test runs. */
+        /* Far enough in the future that no credit is given during the test. */
         rate_limit_take(&t, c->bytes_per_s * 3600);
         uint64_t start = free_at_ns(&t);
         for (unsigned k = 0; k < c->n; k++) {
@@ -112,7 +112,7 @@ static void threads_share_one_rate(void **state)
     rate_limit_done(&shared);
 }
 
-/* Never faster than the rate: whatever else the machine does, that bound holds. */
+/* Never faster than the rate: this bound holds whatever else the machine does. */
 static void waits_for_what_it_reserved(void **state)
 {
     struct rate_limit t;
@@ -127,7 +127,7 @@ static void waits_for_what_it_reserved(void **state)
     rate_limit_done(&t);
 }
 
-/* What is reserved already waits by the new rate, too. */
+/* Bytes that are reserved already also wait by the new rate. */
 static const struct change_case {
     const char *label;
     uint64_t before, after; /* bytes/s */
@@ -152,7 +152,7 @@ static void a_new_rate_counts_at_once(void **state)
         rate_limit_take(&t, c->reserved);
         uint64_t before = clock_ns();
         rate_limit_set_rate(&t, c->after);
-        /* A second of the test's own time is forgiven, at either rate. */
+        /* The test itself may take a second, counted at either rate. */
         uint64_t off = NS_PER_S * MAX(c->before, c->after) / c->after;
         uint64_t at = free_at_ns(&t);
         CHECK(at + off >= before + c->want_ns && at <= clock_ns() + c->want_ns,
@@ -185,7 +185,7 @@ static void stop_wakes_everyone(void **state)
     rate_limit_done(&t);
 }
 
-/* Who reserves does not let go of the lock before it waits. */
+/* A thread that reserves keeps the lock until it waits. */
 static void await_reserved(struct rate_limit *t, uint64_t bytes)
 {
     uint64_t reserved;
@@ -197,7 +197,7 @@ static void await_reserved(struct rate_limit *t, uint64_t bytes)
     } while (reserved < bytes);
 }
 
-/* Who waits an hour by one rate is let go by another, or by none. */
+/* A thread that waits an hour by one rate is released by another rate, or by no limit. */
 static void a_new_rate_wakes_who_waits(void **state)
 {
     static const uint64_t rates[] = {0, 1000000000};
@@ -216,7 +216,7 @@ static void a_new_rate_wakes_who_waits(void **state)
     }
 }
 
-/* A time without a limit leaves nothing behind that would be waited for. */
+/* Bytes that were sent without a limit do not delay anything when there is a limit again. */
 static void a_limit_may_come_and_go(void **state)
 {
     struct rate_limit t;

@@ -1,4 +1,4 @@
-/* Names, with a library that answers when the test wants it to: in time, too late, or never. */
+/* Name look-ups with a library that answers when the test decides: in time, too late, or never. */
 #include "transport/resolve.h"
 
 #include <errno.h>
@@ -14,11 +14,11 @@
 #include "base/clock.h"
 #include "tests/support/test.h"
 
-/* --- the library's two, in the place of its own ----------------------------------------------- */
+/* --- the library's two functions, replaced ---------------------------------------------------- */
 
-static sem_t asked, answer; /* a name is looked up; it has an answer now */
+static sem_t asked, answer; /* a look-up has begun; it may be answered now */
 static int answer_rc;
-static atomic_int n_lists, n_freed, n_threads; /* threads: look-ups that were not on the caller's */
+static atomic_int n_lists, n_freed, n_threads; /* look-ups on threads that are not the caller's */
 static pthread_t caller;
 
 struct list {
@@ -45,7 +45,7 @@ static bool is_number(const char *text)
     return !text || text[strspn(text, "0123456789.:")] == 0;
 }
 
-/* No signal of the program's may come to a look-up. */
+/* No signal of the program may be delivered to a look-up's thread. */
 static void check_thread(void)
 {
     sigset_t blocked;
@@ -106,11 +106,11 @@ static int setup(void **state)
     return sem_init(&asked, 0, 0) < 0 || sem_init(&answer, 0, 0) < 0;
 }
 
-/* Whoever looks up a name that nobody waits for has all to itself, and leaves nothing. */
+/* Waits for the memory: a look-up that its caller has given up frees its own. */
 static void all_freed(void)
 {
     while (n_freed < n_lists)
-        sched_yield(); /* the test's own limit ends it */
+        sched_yield(); /* the test's own time limit ends it */
     assert_int_equal(n_freed, n_lists);
 }
 
@@ -136,7 +136,7 @@ static void answers(void **state)
     static const struct {
         const char *label;
         int rc;
-        const char *says; /* NULL: it is found */
+        const char *says; /* NULL: the name is found */
     } cases[] = {{"found", 0, NULL},
                  {"no such name", EAI_NONAME, "look up tcp:name.test:1: "},
                  {"the system's", EAI_SYSTEM, "look up tcp:name.test:1: Input/output error"}};
@@ -157,7 +157,7 @@ static void answers(void **state)
     all_freed();
 }
 
-/* The answer comes when nobody wants it any more. */
+/* The answer comes after the caller has given up. */
 static void answer_too_late(void **state)
 {
     struct error err;
@@ -202,7 +202,7 @@ static void cancelled_under_way(void **state)
     all_freed();
 }
 
-/* Those that nobody waits for any more have a limit; with their answers there is room again. */
+/* The number of look-ups that were given up is limited; after their answers there is room again. */
 static void too_many(void **state)
 {
     struct error err;
@@ -226,7 +226,7 @@ static void too_many(void **state)
     all_freed();
 }
 
-/* The last: the look-up that it leaves behind is there when the process ends. */
+/* The last test: its look-up is still running when the process ends. */
 static void answer_never(void **state)
 {
     struct error err;

@@ -51,7 +51,7 @@ static int dial(const char *text, int *ret_fd, struct error *err)
     return transport_dial(&a, &config, ret_fd, err);
 }
 
-/* Waits for the connection that is on its way, and takes it. */
+/* Waits for the incoming connection, and accepts it. */
 static int accept_one(struct listener *l)
 {
     struct pollfd p[LISTENER_MAX];
@@ -79,7 +79,8 @@ static void check_connected(const char *label, int a, int b)
           "%s: a child would inherit it", label);
 }
 
-/* Listens, dials the address that the listener says, exchanges bytes. False: no such family. */
+/* Listens, dials the address that the listener reports, exchanges bytes. False: no
+ * such family here. */
 static bool round_trip(const char *listen_on, bool local)
 {
     struct address at = address(listen_on);
@@ -150,7 +151,7 @@ static void vsock_loopback(void **state)
     listener_done(&l);
 }
 
-/* A container may come without an /etc/hosts. */
+/* A container may have no /etc/hosts. */
 static void need_localhost(void)
 {
     struct addrinfo *list;
@@ -162,7 +163,7 @@ static void need_localhost(void)
     freeaddrinfo(list);
 }
 
-/* Dials `host` at the listener's port, and says how the listener names the peer. */
+/* Dials `host` at the listener's port; returns the listener's name for the peer. */
 static void taken(struct listener *l, const char *label, const char *host, const char *peer)
 {
     char text[64], found[TRANSPORT_PEER_LEN];
@@ -191,7 +192,7 @@ static void need_ipv6(void)
     listener_done(&l);
 }
 
-/* [::] is every interface, by IPv4, too, as QEMU has it; an empty host is both, on two sockets. */
+/* [::] is every interface, also for IPv4, as in QEMU; an empty host is both, on two sockets. */
 static void both_families_at_once(void **state)
 {
     static const struct {
@@ -217,7 +218,7 @@ static void both_families_at_once(void **state)
     }
 }
 
-/* IPv4 in IPv6's clothes is an address like any. */
+/* An IPv4 address in IPv6 form works like any other. */
 static void mapped_addresses(void **state)
 {
     struct address at = address("tcp:[::ffff:127.0.0.1]:0");
@@ -232,7 +233,7 @@ static void mapped_addresses(void **state)
     listener_done(&l);
 }
 
-/* Where somebody else has the IPv4 half of [::], IPv6 is what is left: QEMU listens there, too. */
+/* Where another program has the IPv4 half of [::], IPv6 remains: QEMU listens there, too. */
 static void ipv4_half_taken(void **state)
 {
     struct address four = address("tcp:0.0.0.0:0");
@@ -255,7 +256,7 @@ static void ipv4_half_taken(void **state)
     listener_done(&other);
 }
 
-/* A name may have several addresses: each of them is served, on one port. */
+/* A name may have several addresses: the listener serves each of them, on one port. */
 static void names_with_several_addresses(void **state)
 {
     struct address at = address("tcp:localhost:0");
@@ -285,7 +286,7 @@ static void names_with_several_addresses(void **state)
     listener_done(&l);
 }
 
-/* Wherever localhost means ::1 first, nobody listens there: the next address is tried. */
+/* Where localhost means ::1 first, nothing listens there: the next address is tried. */
 static void dial_goes_on_to_the_next_address(void **state)
 {
     struct address at = address("tcp:127.0.0.1:0");
@@ -304,8 +305,7 @@ static void dial_goes_on_to_the_next_address(void **state)
     listener_done(&l);
 }
 
-/* Of a name with several addresses the one that was reached is what the next connections are for.
- */
+/* If a name has several addresses, the next connections go to the one that was reached. */
 static void pins_what_was_reached(void **state)
 {
     struct address at = address("tcp:127.0.0.1:0"), to;
@@ -325,12 +325,12 @@ static void pins_what_was_reached(void **state)
           to.host, to.text);
     AUTO_FD int b = -1;
     OK(transport_dial(&to, &config, &b, &err), err, "pinned");
-    transport_pin(&at, -1); /* nothing to go by: it stays what it is */
+    transport_pin(&at, -1); /* no connection to learn from: the address stays as it is */
     assert_string_equal(at.host, "127.0.0.1");
     listener_done(&l);
 }
 
-/* A listener that takes nobody, its queue full: connecting there never ends. */
+/* A listener that accepts nothing and has a full queue: connecting to it never ends. */
 static int full_listener(int *fds, size_t n, char *ret_text)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -422,7 +422,7 @@ static void unix_leftovers(void **state)
     strcpy(sa.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "bind");
-    close(fd); /* as a killed process leaves it */
+    close(fd); /* as a killed process leaves the path */
     struct address at = address(text);
     OK(transport_listen(&at, &config, &l, &err), err, "over a stale socket");
     check_refused("over a live one", transport_listen(&at, &config, &second, &err), &err,
@@ -453,7 +453,7 @@ static void descriptors(void **state)
     CHECK(!transport_many(&at), "one descriptor is one connection");
     OK(transport_dial(&at, &config, &fd, &err), err, "a connected one");
     CHECK(fd != pair[0], "not a duplicate");
-    close(pair[0]); /* whoever gave us the number may do that */
+    close(pair[0]); /* the owner of the number may close it */
     check_connected("dial fd", fd, pair[1]);
     close(pair[1]);
 }
@@ -523,7 +523,7 @@ static void descriptors_that_will_not_do(void **state)
         snprintf(text, sizeof(text), "fd:%d", cases[i].fd);
         struct address at = address(text);
         int rc = transport_dial(&at, &config, &fd, &err);
-        if (cases[i].kind == ERR_SYSTEM) /* the C library's spelling of it varies */
+        if (cases[i].kind == ERR_SYSTEM) /* the C library's text for it varies */
             CHECK(rc < 0 && err.kind == ERR_SYSTEM, "%s: dialled", cases[i].label);
         else
             check_refused(cases[i].label, rc, &err, cases[i].kind, cases[i].refused);
@@ -566,7 +566,8 @@ static void tcp_is_tuned_on_both_ends(void **state)
     for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
         CHECK(option(ends[i], IPPROTO_TCP, TCP_NODELAY), "end %zu: delays", i);
         CHECK(option(ends[i], SOL_SOCKET, SO_KEEPALIVE), "end %zu: no keepalive", i);
-        /* Who waits looks at the clock; the kernel's is for what nobody waits for. */
+        /* Our waits have their own clock; the kernel's time limit is for sockets that no
+         * thread waits for. */
         CHECK(option(ends[i], IPPROTO_TCP, TCP_USER_TIMEOUT) > 100000, "end %zu: impatient", i);
         CHECK(option(ends[i], IPPROTO_TCP, TCP_KEEPIDLE) == 1, "end %zu: asks too late", i);
         CHECK(option(ends[i], IPPROTO_TCP, TCP_KEEPINTVL) == 1, "end %zu: asks too seldom", i);

@@ -1,4 +1,4 @@
-/* Sockets with a path are for their user alone, from their first moment on. */
+/* Sockets with a path are accessible to their user only, from the moment they exist. */
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -14,7 +14,7 @@ static const struct transport_config config = {.cancel = &never};
 static const char *watched;
 static mode_t created; /* its mode when bind(2) returned */
 
-/* In the place of the library's: nobody can look earlier. */
+/* Replaces the library's bind(): no program could look earlier. */
 int bind(int fd, const struct sockaddr *sa, socklen_t len)
 {
     struct stat st;

@@ -1,6 +1,6 @@
 /*
- * What is io_uring's own: registered memory, falling back where it is forbidden, many rings. What
- * it has in common with the other engines is in test_engine.c.
+ * What only io_uring has: registered memory, falling back where it is forbidden, many rings. What
+ * it shares with the other engines is in test_engine.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@ static const struct engine *uring_engine(void)
     return engine;
 }
 
-/* A channel over TCP on loopback that borrows, and its other end. */
+/* A channel over TCP on loopback that borrows, and its peer. */
 static struct channel *borrowing(int *ret_peer)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -87,7 +87,8 @@ static void *read_all(void *arg)
     return got;
 }
 
-/* Two channels that share one registration: whole runs, scattered pages, and what lies outside. */
+/* Two channels that share one registration: whole runs, scattered pages, and memory outside of
+ * it. */
 static void sends_out_of_registered_memory(void **state)
 {
     uint8_t *memory = filled_memory();
@@ -128,7 +129,7 @@ static void sends_out_of_registered_memory(void **state)
 static void finds_the_buffer_of_a_piece(void **state)
 {
     uint8_t *memory = filled_memory();
-    /* Not in order, with a hole, and two that touch. */
+    /* Unordered, with a hole, and two ranges that touch. */
     struct iovec pieces[] = {
         {memory + 0x200000, 0x100000}, {memory, 0x10000}, {memory + 0x10000, 0x10000}};
     static const struct {
@@ -157,7 +158,7 @@ static void finds_the_buffer_of_a_piece(void **state)
     munmap(memory, MEMORY_LEN);
 }
 
-/* A guest that never touched its memory must not get it all because we wanted to be fast. */
+/* Registering must not allocate memory that the guest has never touched. */
 static void what_was_never_touched_is_not_made(void **state)
 {
     uint8_t *memory = memfd_memory();
@@ -178,7 +179,7 @@ static void what_was_never_touched_is_not_made(void **state)
 
 /* --- where it is forbidden ------------------------------------------------------------------- */
 
-/* The test goes on in a child, which may do to itself what cannot be undone. */
+/* The test continues in a child, since what it does to itself cannot be undone. */
 static void in_a_child(const char *label, int (*body)(void))
 {
     int status;
@@ -202,7 +203,7 @@ static int pin_with_little_memlock(void)
     struct zero_copy z = {0};
     struct uring u = {0};
 
-    /* The limit is on all that a user's processes have locked: this one has no other. */
+    /* The limit counts everything that a user's processes have locked: this user has no other. */
     uid_t user = 1000000 + (uid_t)getpid();
 
     if (geteuid() != 0)
@@ -248,7 +249,7 @@ static int open_where_forbidden(void)
     const struct engine *chosen = engine_choose(uring_engine(), false, notice);
     if (strcmp(chosen->name, "socket") != 0 || !strstr(notice, "Operation not permitted"))
         return 2;
-    /* Who did not ask gets a channel all the same. */
+    /* A caller that did not ask for this engine gets a channel nevertheless. */
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0 ||
         uring_engine()->open(fds[0], &(struct engine_config){0}, &c, &err) < 0)
         return 3;
@@ -303,7 +304,7 @@ static void many_channels_at_once(void **state)
     }
 }
 
-/* A packet without pages: what was held back for them leaves with the drain. */
+/* A packet without pages: the header that was held back for pages leaves with the drain. */
 static void a_header_alone_leaves_with_the_drain(void **state)
 {
     int peer;
@@ -322,7 +323,7 @@ static void a_header_alone_leaves_with_the_drain(void **state)
     close(peer);
 }
 
-/* The kernel takes nothing of it any more: each operation has a result all the same. */
+/* The kernel accepts no operation any more: each one gets a result nevertheless. */
 static void a_ring_that_is_refused_fails_what_is_asked(void **state)
 {
     struct zero_copy none = {0};

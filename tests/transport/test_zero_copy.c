@@ -1,4 +1,4 @@
-/* The counting, without a socket; what a real error queue says is in test_engine.c. */
+/* Tests the counting, without a socket; test_engine.c has real error queues. */
 #include "transport/zero_copy.h"
 
 #include <errno.h>
@@ -44,7 +44,7 @@ static void counts_ranges(void **state)
     }
 }
 
-/* In whatever order they come: at the end nothing is lent. */
+/* In whatever order completions come: at the end no page is still borrowed. */
 static void counts_in_any_order(void **state)
 {
     static const uint32_t ranges[][2] = {

@@ -30,7 +30,7 @@ static const struct dirty_guest_config two_small_rings = {MEMORY, WORK, WORK_PAG
 
 /* --- all sources, the same guest ------------------------------------------------------------- */
 
-/* In scripts/lab each costs as much as four. */
+/* In scripts/lab each round takes four times as long. */
 static unsigned rounds(unsigned many)
 {
     return is_in_lab() ? many / 4 : many;
@@ -84,7 +84,7 @@ static void try_source(const struct source_case *c, const struct dirty_guest_con
 
     dirty_guest_start(config, &g);
     struct dirty_source *s = c->use(&g);
-    for (unsigned time = 0; time < 2; time++) { /* stopped, it can be started again */
+    for (unsigned time = 0; time < 2; time++) { /* after a stop it can start again */
         dirty_guest_run(&g);
         dirty_guest_progress(&g);
         uint64_t pages = dirty_trial_run(&(struct dirty_trial){
@@ -119,13 +119,13 @@ static void loses_no_write(void **state)
                                                       c->ring_entries};
 
             if (is_in_lab() && cpus != 1 + i % DIRTY_GUEST_CPUS)
-                continue; /* there one number for each source, in turn */
+                continue; /* there one number of vCPUs for each source, in turn */
             try_source(c, &config);
         }
     }
 }
 
-/* Two slots of one block: the guest writes around 3 GiB. */
+/* Two slots of one block: the guest writes around the border at 3 GiB. */
 static void knows_both_slots(void **state)
 {
     const uint64_t border = GUEST_LOW_MAX / RAM_PAGE_SIZE;
@@ -136,13 +136,13 @@ static void knows_both_slots(void **state)
         const struct dirty_guest_config config = {GUEST_LOW_MAX + 16 * MIB, border - 2048, 4096, 2,
                                                   c->ring_entries};
 
-        /* The one knows no slots, the other is the same as the small one. */
+        /* userfaultfd knows no slots, and the large ring behaves as the small one here. */
         if (c->use != use_uffd && c->ring_entries != DIRTY_RING_MAX)
             try_source(c, &config);
     }
 }
 
-/* Of a guest that never ran: what was never touched is dirty by no source, in no slot. */
+/* A guest that never ran: no source reports memory that was never touched, in either slot. */
 static void finds_only_what_exists(void **state)
 {
     (void)state;
@@ -173,7 +173,7 @@ static void finds_only_what_exists(void **state)
 
 /* --- rings that are full --------------------------------------------------------------------- */
 
-/* Nobody syncs: the vCPUs' own threads make room, and nothing of it is lost. */
+/* No sync happens: the vCPUs' own threads empty the rings, and no page is lost. */
 static void makes_room(void **state)
 {
     struct dirty_guest g;
@@ -198,7 +198,7 @@ static void makes_room(void **state)
     dirty_guest_end(&g);
 }
 
-/* The second vCPU runs alone. */
+/* Only the second vCPU runs. */
 static void knows_who_wrote(void **state)
 {
     struct dirty_guest g;
@@ -216,7 +216,8 @@ static void knows_who_wrote(void **state)
     dirty_guest_end(&g);
 }
 
-/* However start, sync and stop meet full rings: nobody waits for ever, and no write gets lost. */
+/* However start, sync and stop meet full rings: no thread waits without end, and no write is
+ * lost. */
 static void starts_and_stops(void **state)
 {
     struct dirty_guest g;
@@ -267,7 +268,7 @@ static void *nudge_on(void *arg)
     return NULL;
 }
 
-/* A vCPU is wanted while it makes room in its ring: its signal must not spoil that. */
+/* A vCPU gets a signal while it empties its ring: this must not lose a page. */
 static void loses_no_write_to_signals(void **state)
 {
     struct dirty_guest g;
@@ -319,7 +320,7 @@ static void ask(struct news *n)
     CHECK(io_uring_submit(&n->ring) == 1, "io_uring");
 }
 
-/* Forgets what it was told, and asks again where that has ended it. */
+/* Takes all completions, and polls again where one ended the poll. */
 static void read_news(void *arg)
 {
     struct news *n = arg;
@@ -340,8 +341,8 @@ static void settle_guest(void *arg)
     dirty_guest_settle(((struct news *)arg)->g);
 }
 
-/* Whoever syncs has an io_uring, as the migration's thread may: what that tells it is like a
- * signal. */
+/* A thread that syncs may have an io_uring, as the migration's thread does: its completions
+ * interrupt like a signal. */
 static void loses_no_write_to_news(void **state)
 {
     struct dirty_guest g;
@@ -377,9 +378,9 @@ static void loses_no_write_to_news(void **state)
 
 #define LIMIT    (8 * MIB) /* per second and vCPU */
 #define WINDOW_S 1
-#define BURST    (16 * MIB) /* what it may owe at the end, on a host that is busy with others */
+#define BURST    (16 * MIB) /* what a vCPU may have written too much at the end, on a busy host */
 
-/* Rounds until both vCPUs have written twice; how fast each was, by its count. */
+/* Rounds until both vCPUs have written twice; returns how fast each was, by its count. */
 static void measure(struct dirty_guest *g, struct dirty_bitmap *d, double rates[2],
                     struct dirty_ring_counts counts[2])
 {
@@ -401,7 +402,7 @@ static void measure(struct dirty_guest *g, struct dirty_bitmap *d, double rates[
     }
 }
 
-/* Whatever a ring's length: the limit does not wait until it is full. */
+/* For every length of the ring: the limit does not wait until the ring is full. */
 static void limits(void **state)
 {
     static const unsigned entries[] = {DIRTY_RING_MIN, DIRTY_RING_MAX};
@@ -428,7 +429,7 @@ static void limits(void **state)
             CHECK(counts[i].held_ns > 0 || rates[i] < LIMIT, "vCPU %u was never held", i);
         }
         dirty_ring_limit(g.ring, 0);
-        dirty_guest_progress(&g); /* nobody is held any more */
+        dirty_guest_progress(&g); /* no vCPU is delayed any more */
         dirty_trial_bitmaps_free(&g.map, d);
         dirty_guest_end(&g);
     }
@@ -439,10 +440,10 @@ static void await_held(struct dirty_guest *g)
     uint64_t before = dirty_ring_counts(g->ring, 0).held_ns;
 
     while (dirty_ring_counts(g->ring, 0).held_ns == before)
-        sched_yield(); /* it grows while the vCPU sleeps */
+        sched_yield(); /* held_ns grows while the vCPU sleeps */
 }
 
-/* One that would sleep for hours: it stands still, goes on, and ends, or this test never ends. */
+/* A vCPU that would sleep for hours must pause, resume and end, or this test never ends. */
 static void wakes_who_is_held(void **state)
 {
     struct dirty_guest g;
@@ -457,7 +458,7 @@ static void wakes_who_is_held(void **state)
     await_held(&g);
     dirty_guest_settle(&g);
     dirty_guest_run(&g);
-    await_held(&g); /* it still owes */
+    await_held(&g); /* its sleep is not over yet */
     dirty_ring_limit(g.ring, 0);
     dirty_guest_progress(&g);
     dirty_ring_limit(g.ring, 1);

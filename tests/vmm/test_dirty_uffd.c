@@ -14,7 +14,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-/* Of /proc/self/pagemap: write-protected by userfaultfd. */
+/* The bit of /proc/self/pagemap for "write-protected by userfaultfd". */
 #define PAGEMAP_PROTECTED (UINT64_C(1) << 57)
 
 static struct dirty_source *source_of(const struct ram_map *map)
@@ -44,13 +44,13 @@ static void clear(struct dirty_bitmap *d)
         dirty_bitmap_take(d, w);
 }
 
-/* What must hold of every source, for memory of every kind. */
+/* What must hold for every source, with memory of every kind. */
 static void loses_no_write(void **state)
 {
     (void)state;
     for (size_t i = 0; i < BACKING_CASES; i++) {
         const struct backing_case *c = &backing_cases[i];
-        bool large = c->huge_bytes > 2 * MIB; /* each round copies all of what was touched */
+        bool large = c->huge_bytes > 2 * MIB; /* each round copies all pages that were touched */
         struct backing memory;
 
         if (!backing_make(c, 32 * MIB, &memory))
@@ -59,7 +59,7 @@ static void loses_no_write(void **state)
         for (unsigned time = 0; time < 2; time++) {
             struct writers *w = writers_start(&memory.map, 2);
 
-            writers_progress(w); /* something is there, and some is not */
+            writers_progress(w); /* some pages exist, and some do not */
             uint64_t pages = dirty_trial_run(&(struct dirty_trial){
                 .label = c->label,
                 .source = s,
@@ -77,7 +77,7 @@ static void loses_no_write(void **state)
     }
 }
 
-/* Blocks of one map, and writes to both, from the same threads. */
+/* Two blocks of one map; the same threads write to both. */
 static void knows_several_blocks(void **state)
 {
     struct ram_map map = {0};
@@ -101,7 +101,8 @@ static void knows_several_blocks(void **state)
     ram_map_done(&map);
 }
 
-/* No page of small ones is dirty that was not written; read, fresh or not. */
+/* With small pages, only written pages are dirty: pages that were only read are not, fresh or
+ * not. */
 static void tells_only_what_was_written(void **state)
 {
     static const uint64_t pages[] = {0, 1, 511, 512, 700, 4095, 16383, 16384, 20479};
@@ -124,7 +125,7 @@ static void tells_only_what_was_written(void **state)
             b->host[pages[n] * RAM_PAGE_SIZE + n] = 2;
         (void)((volatile uint8_t *)b->host)[100 * RAM_PAGE_SIZE];
         uint64_t n_dirty = dirty_trial_sync(s, &memory.map, d);
-        /* A file system's huge pages are unmapped by a write: their other pages count, too. */
+        /* A write unmaps a file system's huge page: its other pages count as dirty, too. */
         bool on_disk = strcmp(c->text, "file:") == 0 && !c->folder;
         CHECK(n_dirty == ARRAY_LEN(pages) || on_disk, "%s: %" PRIu64 " pages", c->label, n_dirty);
         for (size_t n = 0; n < ARRAY_LEN(pages); n++)
@@ -159,7 +160,8 @@ static void notices_the_kernel(void **state)
     ram_map_done(&map);
 }
 
-/* Started, what was never touched still is not there; its first write is noticed. */
+/* After the start, memory that was never touched still does not exist; its first write is
+ * noticed. */
 static void leaves_absent_memory_alone(void **state)
 {
     struct ram_map map = {0};
@@ -198,7 +200,7 @@ static uint64_t protected_pages(const struct ram_block *b)
     return n;
 }
 
-/* Nothing is left on the pages that would cost a writer a fault. */
+/* After the stop, no page costs a writer a fault any more. */
 static void stops(void **state)
 {
     (void)state;
@@ -220,14 +222,14 @@ static void stops(void **state)
               backing_cases[i].label, protected_pages(b));
         s->ops->stop(s);
         start(s);
-        start(s); /* once more is from the beginning */
+        start(s); /* a new start begins from nothing */
         dirty_uffd_free(s);
         CHECK(protected_pages(b) == 0, "%s: after its end", backing_cases[i].label);
         backing_done(&memory);
     }
 }
 
-/* Memory that it cannot protect: one clear line, and the source can be stopped. */
+/* Memory that it cannot protect: a clear error in one line, and the source can be stopped. */
 static void says_what_it_cannot(void **state)
 {
     struct ram_map map = {0};

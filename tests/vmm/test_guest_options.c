@@ -8,7 +8,7 @@
 
 static const struct guest_machine machine = {2, TSC_KHZ, 1};
 
-/* A value that the first of two vCPUs, with 1000 pages, is told. */
+/* The value that the first of two vCPUs, with 1000 pages, gets. */
 static const struct told_case {
     const char *text;
     size_t offset; /* in struct guest_params */

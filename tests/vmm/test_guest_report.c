@@ -81,7 +81,7 @@ static void believes_what_can_be_true(void **state)
     }
 }
 
-/* Of one vCPU, not from one to another; its first has no gap before it. */
+/* The gap between beats of one vCPU, not of two; the first beat has no gap before it. */
 static void measures_the_longest_gap(void **state)
 {
     static const struct {
@@ -147,12 +147,12 @@ static void goes_on_after_a_move(void **state)
     guest_report_verdict(&to, &v);
     CHECK(v.last_move_gap_us == 0, "%" PRIu64 " us, but one is still silent", v.last_move_gap_us);
     say(&to, 1, BEAT, 27 * TSC_KHZ, 8, 9);
-    say(&to, 0, BEAT, 133 * TSC_KHZ, 22, 17); /* a gap, but not the move's */
+    say(&to, 0, BEAT, 133 * TSC_KHZ, 22, 17); /* a gap, but not the one of the move */
     guest_report_verdict(&to, &v);
     CHECK(v.last_move_gap_us == 30000 && v.longest_gap_us == 100000, "%" PRIu64 " and %" PRIu64,
           v.last_move_gap_us, v.longest_gap_us);
 
-    /* And back: what counts is the last move. */
+    /* And back: only the last move counts. */
     guest_report_get_state(&to, &moving);
     OK(guest_report_set_state(&from, &moving, &err), err, "state");
     say(&from, 0, BEAT, 134 * TSC_KHZ, 22, 17);
@@ -164,7 +164,7 @@ static void goes_on_after_a_move(void **state)
     guest_report_done(&to);
 }
 
-/* The host has lost its clock: an error that is the guest's to tell, not the guest's end. */
+/* The host's clock was set back: this is an error in the guest's report, not the guest's end. */
 static void notices_a_clock_set_back(void **state)
 {
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
@@ -238,7 +238,7 @@ static void believes_a_state_that_can_be(void **state)
     }
 }
 
-/* Those that began before a move do not speak for what it has brought. */
+/* Sweeps that began before a move do not count as sweeps after it. */
 static void counts_sweeps_behind_a_move(void **state)
 {
     struct guest_report_state moving;
@@ -267,7 +267,7 @@ static void counts_sweeps_behind_a_move(void **state)
     guest_report_done(&r);
 }
 
-/* A user's own may tell of any page, here and where it goes on. */
+/* A user's own guest may report any page, here and after a move. */
 static void shares_all_pages(void **state)
 {
     struct guest_report_state moving;
@@ -311,7 +311,7 @@ static void takes_the_guests_own_end(void **state)
     guest_report_done(&r);
 }
 
-/* A guest that ends itself while it is on its way has ended where it arrives, too. */
+/* A guest that ends during a move has also ended at the destination. */
 static void takes_the_end_along(void **state)
 {
     struct guest_report_state moving;
@@ -331,7 +331,7 @@ static void takes_the_end_along(void **state)
     guest_report_done(&to);
 }
 
-/* However many a guest tells of, the first are kept and all are counted. */
+/* However many wrong pages a guest reports: the first ones are kept, and all are counted. */
 static void keeps_the_first_wrong_pages(void **state)
 {
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];

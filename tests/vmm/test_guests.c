@@ -10,7 +10,7 @@
 #include "tests/support/test.h"
 #include "vmm/machine_kvm.h"
 
-/* The guests that keep more than memory: that they run, and that they notice what they should. */
+/* The guests with more state than memory: they run, and they notice what they should. */
 
 #define MEMORY     (UINT64_C(16) << 20)
 #define PAGE_WORDS (RAM_PAGE_SIZE / sizeof(uint64_t))
@@ -66,7 +66,7 @@ static struct guest_verdict verdict_of(struct machine *m)
     return verdict;
 }
 
-/* Nothing was wrong; else the first of it. */
+/* Fails with the first wrong page if there is one. */
 static void demand_clean(struct machine *m, const char *label)
 {
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
@@ -89,7 +89,7 @@ static const char *const guests[] = {
     "dirtier,working-set=1M,write=avx,fill=lines,timer=1",
 };
 
-/* In scripts/lab a third of them, on one vCPU and on two in turn, and less often. */
+/* In scripts/lab a third of them, alternately with one vCPU and two, and fewer beats. */
 static void run_clean_over_pauses(void **state)
 {
     const unsigned step = is_in_lab() ? 3 : 1, often = is_in_lab() ? 5 : 20;
@@ -116,7 +116,8 @@ static void run_clean_over_pauses(void **state)
     }
 }
 
-/* By the guest's count and its own clock: within a fifth, over a tenth of a second. */
+/* By the guest's own count and clock: at most a fifth above the rate, and at least a tenth of
+ * it. */
 static void keeps_its_rate(void **state)
 {
     struct machine *m = start("dirtier,rate=40M", 2);
@@ -134,7 +135,7 @@ static void keeps_its_rate(void **state)
     }
     double rate = pages / (ticks / (double)machine_guest_report(m)->tsc_khz / 1000);
     CHECK(rate < 10240 * 1.2, "%.0f pages/s, expected 10240", rate);
-    /* A busy machine may not let it, and one that is emulated cannot. */
+    /* A busy machine may be slower, and an emulated one cannot reach it. */
     CHECK(is_in_lab() || rate > 10240 * 0.1, "%.0f pages/s, expected 10240", rate);
     machine_free(m);
 }
@@ -147,8 +148,8 @@ static uint64_t *page_words(struct machine *m, uint64_t page)
 }
 
 /*
- * A page that was written and is not just being written, of a guest that stands still: its sum is
- * right. `behind`: only pages from this one on.
+ * A page that was written and is not being written, of a paused guest: its sum is right. Searches
+ * only from page `behind` on.
  */
 static uint64_t whole_page(struct machine *m, uint64_t behind)
 {
@@ -200,7 +201,7 @@ static void tear(struct machine *m, uint64_t page)
 
 static const struct damage_case {
     const char *label;
-    unsigned vcpu; /* whose page it is, of two */
+    unsigned vcpu; /* which vCPU's page it is */
     void (*damage)(struct machine *m, uint64_t page);
 } damage_cases[] = {
     {"a bit of the first word", 0, damage_first_word},
@@ -225,7 +226,7 @@ static void find_a_damaged_page(void **state)
         c->damage(m, page);
         machine_resume(m, MACHINE_PAUSED);
         await(m, 0, 1);
-        await_swept(m, verdict_of(m).sweeps + 2); /* told once, and right again */
+        await_swept(m, verdict_of(m).sweeps + 2); /* reported once, and right again */
         size_t n = guest_report_wrong(machine_guest_report(m), wrong);
         CHECK(n == 1 && !wrong[0].state && wrong[0].page == page && wrong[0].vcpu == c->vcpu,
               "%s: %zu errors, page %" PRIu64 " of vCPU %u, expected %" PRIu64, c->label, n,
@@ -234,7 +235,7 @@ static void find_a_damaged_page(void **state)
     }
 }
 
-/* A page is put back as it was some time ago. */
+/* A page is set back to an earlier state. */
 static void finds_a_stale_page(void **state)
 {
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
@@ -262,7 +263,7 @@ static void finds_a_stale_page(void **state)
     machine_free(m);
 }
 
-/* All pages and their ledger are put back: they fit each other, but not what the guest has done. */
+/* All pages and their ledger are set back: they match each other, but not the guest's progress. */
 static void finds_that_all_is_stale(void **state)
 {
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
@@ -287,7 +288,7 @@ static void finds_that_all_is_stale(void **state)
     machine_resume(m, MACHINE_PAUSED);
     await(m, 0, 1);
     guest_report_wrong(machine_guest_report(m), wrong);
-    /* The one page that was being written when it stood still may be torn, and told first. */
+    /* The one page that was being written at the pause may be torn, and be reported first. */
     for (uint64_t errors = 1; wrong[errors - 1].state != GUEST_STATE_LEDGER; errors++) {
         CHECK(errors < 3, "wrong pages, but not the ledger");
         await(m, 0, errors + 1);
@@ -298,7 +299,7 @@ static void finds_that_all_is_stale(void **state)
 
 /* --- they notice: state ---------------------------------------------------------------------- */
 
-/* The only vCPU's descriptor, as the kernel names it: the machine has no reason to give it away. */
+/* The only vCPU's descriptor, found by its name in the kernel: the machine does not expose it. */
 static int vcpu_descriptor(void)
 {
     DIR *dir = opendir("/proc/self/fd");
@@ -332,7 +333,8 @@ static bool change_vector(int fd)
     return true;
 }
 
-/* The part of XSAVE's area that has YMM's upper halves: Intel SDM, volume 1, 13.5.3. */
+/* The part of XSAVE's area that holds the upper halves of the YMM registers: Intel SDM,
+ * volume 1, 13.5.3. */
 static bool change_upper_half(int fd)
 {
     struct kvm_xsave xsave;
@@ -343,18 +345,18 @@ static bool change_upper_half(int fd)
     return true;
 }
 
-/* KVM_SET_FPU leaves it alone. */
+/* KVM_SET_FPU does not set it. */
 static bool change_mxcsr(int fd)
 {
     struct kvm_xsave xsave;
 
     command(fd, KVM_GET_XSAVE, &xsave);
-    xsave.region[24 / 4] = 0x1f80; /* as at a reset */
+    xsave.region[24 / 4] = 0x1f80; /* the value after a reset */
     command(fd, KVM_SET_XSAVE, &xsave);
     return true;
 }
 
-/* Where it waits, these registers follow each other. */
+/* Where the guest waits, these registers have consecutive values. */
 static bool change_general(int fd)
 {
     struct kvm_regs regs;
@@ -379,9 +381,9 @@ static bool stop_timer(int fd)
 
 static const struct state_case {
     const char *label;
-    bool (*change)(int fd); /* false: not here, try elsewhere */
+    bool (*change)(int fd); /* false: the vCPU is at another place, try again */
     unsigned state, index;
-    uint64_t flipped; /* found and expected differ in this; 0: in anything */
+    uint64_t flipped; /* found and expected differ in these bits; 0: in any */
 } state_cases[] = {
     {"an XMM register", change_vector, GUEST_STATE_VECTOR, 9, 1},
     {"a YMM register", change_upper_half, GUEST_STATE_VECTOR, 15, 1},

@@ -11,7 +11,7 @@
 
 #define MEMORY     (UINT64_C(16) << 20)
 #define PAGE_WORDS (RAM_PAGE_SIZE / sizeof(uint64_t))
-#define TWO_WALKS  (2 * MEMORY / RAM_PAGE_SIZE) /* pages verified, when all were written twice */
+#define TWO_WALKS  (2 * MEMORY / RAM_PAGE_SIZE) /* pages verified, once all were written twice */
 
 static void pause_guest(struct machine *m)
 {
@@ -31,7 +31,7 @@ static struct machine *start(unsigned cpus)
     return m;
 }
 
-/* However long that takes: ctest's patience is the deadline. */
+/* However long that takes: only ctest's time limit ends it. */
 static void await(struct machine *m, uint64_t heartbeats, uint64_t errors)
 {
     struct guest_report *r = machine_guest_report(m);
@@ -43,7 +43,7 @@ static void await(struct machine *m, uint64_t heartbeats, uint64_t errors)
     }
 }
 
-/* Until each vCPU has verified so many pages: the host decides how many a heartbeat is. */
+/* Until each vCPU has verified so many pages: how many a heartbeat covers depends on the host. */
 static void await_verified(struct machine *m, uint64_t pages)
 {
     struct guest_report *r = machine_guest_report(m);
@@ -75,7 +75,7 @@ static uint64_t digest_of(struct machine *m)
     return digest;
 }
 
-/* The words of a page, by its number. */
+/* The words of a page, by the page's number. */
 static uint64_t *page_words(struct machine *m, uint64_t page)
 {
     return (uint64_t *)(m->ram.blocks[0].host + page * RAM_PAGE_SIZE);
@@ -98,7 +98,7 @@ static void counts(void **state)
     }
 }
 
-/* Paused it changes nothing and says nothing; then it goes on where it was. */
+/* A paused guest changes nothing and reports nothing; then it continues where it was. */
 static void pauses(void **state)
 {
     (void)state;
@@ -114,7 +114,7 @@ static void pauses(void **state)
             struct guest_verdict after = verdict_of(m);
             CHECK(memcmp(&before, &after, sizeof(after)) == 0, "%u vCPUs: it still speaks", cpus);
             machine_resume(m, MACHINE_PAUSED);
-            /* Each of them: one alone may be ahead by more. */
+            /* Wait for both vCPUs: one alone may be ahead by more. */
             await(m, before.heartbeats / cpus + 1, 0);
         }
         CHECK(verdict_of(m).errors == 0, "%u vCPUs: %" PRIu64 " errors", cpus,
@@ -123,7 +123,7 @@ static void pauses(void **state)
     }
 }
 
-/* Orders that follow each other closely: none is lost, and the end finds it wherever it is. */
+/* Orders in quick succession: none is lost, and the machine can be ended at any point. */
 static void takes_any_orders(void **state)
 {
     struct machine *m = start(2);
@@ -149,8 +149,8 @@ static void takes_any_orders(void **state)
 }
 
 /*
- * A page of this vCPU about half a walk away from where it stands, so that neither this one nor the
- * two behind it are just being written.
+ * A page of this vCPU about half a walk away from its position, so that neither this page nor the
+ * next two are being written.
  */
 static uint64_t quiet_page(struct machine *m, unsigned vcpu)
 {
@@ -187,7 +187,7 @@ static void finds_the_wrong_page(void **state)
         page_words(m, page)[c->word] ^= c->flip;
         machine_resume(m, MACHINE_PAUSED);
         await(m, 0, 1);
-        /* Told once, then it counts on. */
+        /* It is reported once, then the guest continues to count. */
         await_verified(m, verdict_of(m).pages_verified + TWO_WALKS);
         size_t n = guest_report_wrong(machine_guest_report(m), wrong);
         CHECK(n == 1, "%s: %zu wrong pages", c->label, n);
@@ -201,7 +201,7 @@ static void finds_the_wrong_page(void **state)
     }
 }
 
-/* A page that is right, but another's; and one that is stale by a walk. */
+/* A page with another page's contents, and one that is a walk too old. */
 static void finds_swapped_and_stale_pages(void **state)
 {
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
@@ -222,7 +222,7 @@ static void finds_swapped_and_stale_pages(void **state)
     machine_free(m);
 }
 
-/* A guest that goes wrong ends with a reason; pause and the end still work. */
+/* A guest that fails ends with a reason; pause and the end of the machine still work. */
 static void says_how_a_guest_dies(void **state)
 {
     struct machine_guest_config config = {.guest = "counter", .bytes = MEMORY, .cpus = 1};
@@ -257,8 +257,8 @@ static void says_how_a_guest_dies(void **state)
 }
 
 /*
- * A guest for interrupts alone: makes a gate, starts its local APIC's timer, periodic, and beats
- * once per interrupt, with their number for pages verified.
+ * A guest for interrupts only: sets up a gate, starts its local APIC's timer, periodic, and sends a
+ * heartbeat for each interrupt, with their number as pages verified.
  */
 __asm__(".pushsection .rodata\n"
         "timer_guest:\n"
@@ -295,7 +295,7 @@ __asm__(".pushsection .rodata\n"
         ".popsection\n");
 extern const uint8_t timer_guest[], timer_guest_end[];
 
-/* A machine with this code as a flat payload, at its first instruction. */
+/* A machine with this code as a flat payload, before its first instruction. */
 static struct machine *machine_with(const uint8_t *code, const uint8_t *end, unsigned cpus,
                                     serial_sink *sink, void *arg)
 {
@@ -313,7 +313,7 @@ static struct machine *machine_with(const uint8_t *code, const uint8_t *end, uns
     return m;
 }
 
-/* Natively, at CPL3, and over pauses. */
+/* On the real CPU, at CPL3, and over pauses. */
 static void takes_timer_interrupts(void **state)
 {
     (void)state;
@@ -329,7 +329,7 @@ static void takes_timer_interrupts(void **state)
     }
 }
 
-/* A guest that waits as long as it may between two heartbeats. */
+/* A guest that waits between two heartbeats for as long as is allowed. */
 __asm__(".pushsection .rodata\n"
         "waiting_guest:\n"
         "  xor %esi, %esi\n"
@@ -348,8 +348,8 @@ __asm__(".pushsection .rodata\n"
 extern const uint8_t waiting_guest[], waiting_guest_end[];
 
 /*
- * A wait is a second; an order ends the one that it meets. The first may come between the heartbeat
- * and the wait, and is given again then.
+ * A wait takes a second; an order ends the wait that it meets. The first order may come between the
+ * heartbeat and the wait, and is repeated then.
  */
 static void ends_a_wait_by_an_order(void **state)
 {
@@ -368,7 +368,7 @@ static void ends_a_wait_by_an_order(void **state)
     machine_free(m);
 }
 
-/* A guest that asks whether the serial port is ready, writes to it and ends with 5. */
+/* A guest that checks whether the serial port is ready, writes to it and ends with 5. */
 __asm__(".pushsection .rodata\n"
         "talking_guest:\n"
         "  mov $0x3fd, %edx\n"
@@ -416,7 +416,8 @@ static void talks_and_ends_itself(void **state)
     machine_free(m);
 }
 
-/* Ends with 3, and has nothing behind it: no harm where the machine stops and goes on. */
+/* The guest ends with 3, and has no code after that: pausing and resuming the machine does no
+ * harm. */
 static void ends_before_it_crashes(void **state)
 {
     static const uint8_t code[] = {0xbf, 3, 0, 0, 0, 0xba, 0x16, 5, 0, 0, 0xef, 0x0f, 0x0b};
@@ -437,7 +438,7 @@ static void ends_before_it_crashes(void **state)
     machine_free(m);
 }
 
-/* As a linker has left it. */
+/* An ELF file as the linker made it. */
 static void runs_a_program(void **state)
 {
     struct machine_guest_config config = {.payload = GUEST_PROGRAM, .bytes = MEMORY, .cpus = 2};
@@ -454,7 +455,7 @@ static void runs_a_program(void **state)
     machine_free(m);
 }
 
-/* What is beyond the devices is there, and each of its pages is another. */
+/* Memory above the devices exists, and each of its pages is a different one. */
 static void has_memory_beyond_the_devices(void **state)
 {
     struct machine_guest_config config = {
@@ -464,7 +465,7 @@ static void has_memory_beyond_the_devices(void **state)
 
     (void)state;
     OK(machine_kvm_new(&config, &m, &err), err, "machine");
-    /* Nothing to walk but the end. */
+    /* The guest walks only the end of its memory. */
     struct guest_params *params = (struct guest_params *)(m->ram.blocks[0].host + GUEST_PARAMS);
     params->first_page = (GUEST_LOW_MAX >> RAM_PAGE_BITS) - 1;
     params->n_pages = (MEMORY >> RAM_PAGE_BITS) + 1;
@@ -502,8 +503,8 @@ static const struct config_case {
     {"too many vCPUs", GUEST("counter", MEMORY, GUEST_CPUS_MAX + 1), "17 vCPUs"},
 };
 
-/* Half of its time: it stands still for as long as it runs, which is 10 ms, and notices. Let go, it
- * runs at once, also out of the longest hold. */
+/* Throttled to half of its time: it pauses as long as it runs, which is 10 ms, and notices. When
+ * released, it runs at once, even out of the longest pause. */
 static void is_slowed_down(void **state)
 {
     struct machine *m = start(1);
@@ -557,7 +558,7 @@ static void leaves_signals_alone(void **state)
     sigaddset(&set, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     kill(getpid(), SIGUSR1);
-    pause_guest(m); /* by then it would have taken it */
+    pause_guest(m); /* by now it would have arrived */
     CHECK(!caught && sigpending(&pending) == 0 && sigismember(&pending, SIGUSR1),
           "the guest has taken it");
     CHECK(sigwait(&set, &number) == 0 && number == SIGUSR1, "sigwait");

@@ -1,4 +1,4 @@
-/* A guest that writes into RAM blocks beside its main memory, while it is migrated. */
+/* A guest that writes into several RAM blocks while it is migrated. */
 #include "base/clock.h"
 #include "tests/support/guests.h"
 #include "tests/support/memory.h"
@@ -11,7 +11,7 @@
 
 /*
  * Counts, and writes the count into a page of each block and of its own memory, the next page each
- * time; a heartbeat for each round of the 1024 pages.
+ * time; sends a heartbeat after each round of 1024 pages.
  */
 __asm__(".pushsection .rodata\n"
         "blocks_guest:\n"
@@ -70,7 +70,8 @@ static uint64_t *words_of(struct machine *m, const char *name, uint64_t page)
     return (uint64_t *)(ram_map_find(&m->ram, name)->host + page * RAM_PAGE_SIZE);
 }
 
-/* Both stand still. What travels is alike, and holds what was counted last; what stays is empty. */
+/* Both guests are paused. The blocks that travel are equal and hold the last count; the block that
+ * stays is empty at the destination. */
 static void check_arrived(const char *label, struct machine *from, struct machine *to)
 {
     CHECK(words_of(from, "near", 0)[0] > 0 && words_of(from, "far", 1023)[1] > 0 &&

@@ -1,7 +1,7 @@
 /*
  * Guests under KVM that move: every dirty source, memory of every kind, one vCPU and two, every
  * method, with TLS and without. The guest has a ledger of its pages, vector registers and a timer
- * to lose; and both ends are compared when it has landed, held by its user.
+ * to lose. Source and destination are compared after the move, while the user has paused the guest.
  */
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ static const struct backing_case *const anonymous = &backing_cases[0];
 
 #define GUEST "dirtier,rate=40M,pattern=hot,working-set=8M,write=avx"
 
-/* What a move is made with, beside source and memory. */
+/* How a move is done, beside source and memory. */
 struct way {
     unsigned cpus;
     enum codec_method method;
@@ -49,14 +49,15 @@ static struct machine *make(const char *label, const struct backing_case *c, enu
     return guest_new(label, &config);
 }
 
-/* In scripts/lab no way is fast enough for the guest, least of all zlib for dirty pages of 2 MiB.
- */
+/* In scripts/lab the guest writes faster than any way can send, slowest of all zlib with
+ * dirty pages of 2 MiB. */
 static unsigned downtime_ms(void)
 {
     return is_in_lab() ? 60000 : 300;
 }
 
-/* Its user holds it where it lands, so that both sides can be compared; then it runs on. */
+/* The user has paused the guest, so that both sides can be compared after the move;
+ * then it runs on. */
 static void move(const char *label, const struct way *way, struct machine *from, struct machine *to)
 {
     const struct move move = {
@@ -121,8 +122,8 @@ static void save(const char *label, struct machine *from, const char *path)
 }
 
 /*
- * Into a file, out of it while the guest runs as soon as it can, and on from there: whatever the
- * guest has not touched since it came, the next move takes along.
+ * Into a file, and out of it, with the guest running as soon as possible, and on from there: the
+ * next move includes the pages that the guest has not touched since.
  */
 static void try_file(const struct backing_case *c, enum dirty_kind kind)
 {
@@ -169,15 +170,14 @@ static struct way way_at(size_t i)
     };
 }
 
-/* Both prime to the number of ways. */
+/* Both are coprime to the number of ways. */
 #define FEWER        5
 #define FEWER_IN_LAB 11
 
 /*
- * All of them; under a sanitizer, which is five times slower, every fifth, so that each kind of
- * each dimension still meets each of every other; in scripts/lab every eleventh. Memory that is
- * shared otherwise than its kind usually is differs in nothing that a way is made of: a fifth of
- * that again.
+ * All of them; under a sanitizer, which is five times slower, every fifth, so that each value of
+ * each dimension still meets each value of every other; in scripts/lab every eleventh. Memory that
+ * is shared in an unusual way for its kind makes no difference to a way: a fifth of that number.
  */
 static void try_all(const struct backing_case *c)
 {
@@ -208,7 +208,7 @@ static void every_way_from_every_source_and_memory(void **state)
             continue;
         }
         AUTO_FD int lock = huge_pages_lock(c->huge_bytes);
-        (void)lock; /* held until the turn is over */
+        (void)lock; /* until the end of this block */
         uint64_t before = huge_pages_get(c->huge_bytes);
         uint64_t each = ALIGN_UP(MEMORY, c->huge_bytes) / c->huge_bytes;
         if (huge_pages_set(c->huge_bytes, before + 2 * each))
@@ -219,7 +219,7 @@ static void every_way_from_every_source_and_memory(void **state)
     }
 }
 
-/* Neither end asks what the other has. */
+/* Source and destination need not have the same kind of dirty source or memory. */
 static void between_different_ones(void **state)
 {
     const struct backing_case *memfd = &backing_cases[1];
@@ -241,7 +241,7 @@ static void between_different_ones(void **state)
     }
 }
 
-/* One that would write a page in hours moves all the same, and then is free. */
+/* A vCPU whose limit allows a page in hours moves nevertheless, and is free after that. */
 static void limits_what_is_dirty(void **state)
 {
     struct machine *from, *to;
@@ -253,7 +253,7 @@ static void limits_what_is_dirty(void **state)
     to = make("to", anonymous, DIRTY_RING, 2, true);
     machine_resume(from, MACHINE_PAUSED);
     guest_await("before", from, 5);
-    from->ops->limit_dirty(from, 1); /* without a migration nothing is counted, and nobody held */
+    from->ops->limit_dirty(from, 1); /* without a migration nothing is counted or delayed */
     move("limited", &plain, from, to);
     machine_free(from);
     machine_free(to);

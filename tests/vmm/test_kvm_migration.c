@@ -1,4 +1,4 @@
-/* Guests under KVM that move: what they find there, and what they say of it. */
+/* Guests under KVM that move: what they find at the destination, and what they report. */
 #include <inttypes.h>
 
 #include "capture/target.h"
@@ -27,7 +27,8 @@ static struct move move_of(const char *label, unsigned n_channels)
     };
 }
 
-/* Lands, held by its user: source and destination hold the same. Then it runs on. */
+/* The user has paused the guest: after the move source and destination hold the same.
+ * Then it runs on. */
 static void moves(void **state)
 {
     (void)state;
@@ -50,7 +51,7 @@ static void moves(void **state)
     }
 }
 
-/* The same guest, twenty times, each time to a machine that has never run. */
+/* The same guest moves twenty times, each time to a machine that has never run. */
 static void moves_on_and_on(void **state)
 {
     struct machine *m = make(2, false);
@@ -72,7 +73,7 @@ static void moves_on_and_on(void **state)
     machine_free(m);
 }
 
-/* Held at the source by its user, it is held at the destination, and is the same. */
+/* The user paused it at the source: it is paused at the destination, and is the same. */
 static void stays_paused(void **state)
 {
     struct machine *from = make(2, false), *to = make(2, true);
@@ -94,7 +95,7 @@ static void stays_paused(void **state)
     machine_free(to);
 }
 
-/* Into a snapshot, and from there into any number of machines. */
+/* Into a snapshot, and from it into several machines. */
 static void goes_on_from_a_file(void **state)
 {
     struct machine *from = make(2, false);
@@ -138,7 +139,7 @@ static const struct misfit misfits[] = {
      "'vcpu-mp-state' 1: the stream has no section"},
 };
 
-/* What is not of this machine does not run here. */
+/* A snapshot from another kind of machine is refused. */
 static void refuses_what_does_not_fit(void **state)
 {
     struct machine *from = make(1, false);
@@ -163,8 +164,8 @@ static void refuses_what_does_not_fit(void **state)
     machine_free(from);
 }
 
-/* A guest that has written much, and writes next to nothing now: by whatever source, that is said.
- */
+/* A guest that has written much, and now writes almost nothing: the dirty rate shows that
+ * with every source. */
 static void knows_that_nothing_is_written(void **state)
 {
     (void)state;
@@ -180,7 +181,7 @@ static void knows_that_nothing_is_written(void **state)
             continue;
         struct machine *m = guest_new(dirty_kind_name(kind), &config);
         const struct dirty_rate_config rate = {m, DIRTY_RATE_LOG, 500, 0};
-        memset(m->ram.blocks[0].host + MEMORY / 2, 1, MEMORY / 2); /* nobody looks there */
+        memset(m->ram.blocks[0].host + MEMORY / 2, 1, MEMORY / 2); /* the guest does not use it */
         machine_resume(m, MACHINE_PAUSED);
         guest_await("guest", m, 2);
         OK(dirty_rate_start(&rate, &d, &err), err, dirty_kind_name(kind));

@@ -1,4 +1,4 @@
-/* Memory backends: what is said of them, where they may be, how they come and go. */
+/* Memory backends: their options, the addresses where they may be, adding and deleting. */
 #include "vmm/memory_backends.h"
 
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
 
-/* --- what the user says ---------------------------------------------------------------------- */
+/* --- options --------------------------------------------------------------------------------- */
 
 static const struct said_case {
     const char *text;
@@ -105,7 +105,7 @@ static void refuses_what_is_wrong(void **state)
     for (size_t i = 0; i < ARRAY_LEN(bad_cases); i++)
         check_refused(bad_cases[i].text, memory_backend_parse(bad_cases[i].text, &got, &err), &err,
                       ERR_USAGE, bad_cases[i].part);
-    /* Every length around each limit, for the sanitizer's sake too. */
+    /* Every length around each limit, also for the sanitizer. */
     for (int n = 200; n < 3000; n += n == 260 ? 700 : 1) {
         snprintf(text, sizeof(text), "size=4096,id=a%0*d", n, 0);
         CHECK((memory_backend_parse(text, &got, &err) == 0) == (n + 1 < RAM_BLOCK_NAME),
@@ -113,13 +113,13 @@ static void refuses_what_is_wrong(void **state)
     }
 }
 
-/* --- where they may be ----------------------------------------------------------------------- */
+/* --- addresses ------------------------------------------------------------------------------- */
 
 static const struct place_case {
     const char *label;
     uint64_t main_bytes;
     const char *backends[3];
-    const char *part; /* of the refusal; NULL: it is fine */
+    const char *part; /* a part of the refusal; NULL: it is accepted */
 } place_cases[] = {
     {"behind main memory", 16 * MIB, {"id=a,size=2M,addr=16M"}, NULL},
     {"up to the devices", 16 * MIB, {"id=a,size=2M,addr=3070M"}, NULL},
@@ -180,7 +180,7 @@ static void has_a_place_for_each(void **state)
     }
 }
 
-/* --- they come and go ------------------------------------------------------------------------ */
+/* --- adding and deleting --------------------------------------------------------------------- */
 
 static void add(struct memory_backends *all, const char *text)
 {
@@ -219,7 +219,7 @@ static void come_and_go(void **state)
     memory_backends_free(all);
 }
 
-/* What is written to memory that is not shared does not get into the file. */
+/* What is written to private memory does not get into the file. */
 static void private_is_private(void **state)
 {
     char path[PATH_MAX], text[PATH_MAX + 64];

@@ -22,7 +22,7 @@
 #define MIB   (UINT64_C(1) << 20)
 #define BYTES (16 * MIB)
 
-/* --- what the user says ---------------------------------------------------------------------- */
+/* --- options --------------------------------------------------------------------------------- */
 
 static const struct parse_case {
     const char *text;
@@ -72,13 +72,14 @@ static void touch(const struct ram_block *b, uint64_t page, uint64_t seed)
 {
     volatile uint8_t *at = b->host + page * RAM_PAGE_SIZE;
 
-    /* Read first, as often as not: it is there then, and must not be taken for untouched after. */
+    /* Every second page is read first: then it exists, and must not count as untouched
+     * after the write. */
     if (seed & 1)
         (void)at[seed % RAM_PAGE_SIZE];
     at[seed % RAM_PAGE_SIZE] = 1;
 }
 
-/* Never misses a page with something in it; what was never near a write should be absent. */
+/* No page with contents is ever missing; pages far from any write should be absent. */
 static void tells_what_exists(void **state)
 {
     (void)state;
@@ -113,7 +114,7 @@ static void tells_what_exists(void **state)
     }
 }
 
-/* The last byte can be written, and the whole mapping goes. */
+/* The last byte is writable, and the whole mapping is removed. */
 static void is_as_long_as_it_says(void **state)
 {
     static const uint64_t lengths[] = {RAM_PAGE_SIZE, 3 * MIB + RAM_PAGE_SIZE, 4 * MIB};
@@ -180,7 +181,7 @@ static const struct file_case {
     const char *label;
     uint64_t length;
     bool data;
-    const char *part; /* of the refusal, or NULL */
+    const char *part; /* a part of the refusal, or NULL */
 } file_cases[] = {
     {"empty", 0, false, NULL},
     {"a hole of its length", BYTES, false, NULL},
@@ -216,7 +217,7 @@ static void files_that_are_there(void **state)
     }
 }
 
-/* --- a file that is a guest's already -------------------------------------------------------- */
+/* --- a file that a guest uses already -------------------------------------------------------- */
 
 static int map_kept(const char *path, uint64_t bytes, struct ram_map *map, int *ret_fd,
                     struct error *err)
@@ -227,7 +228,7 @@ static int map_kept(const char *path, uint64_t bytes, struct ram_map *map, int *
     return memory_backing_map(&config, &map->blocks[0], ret_fd, err);
 }
 
-/* The same bytes for both, none of them changed; and only one may claim it. */
+/* Both mappings see the same bytes, unchanged; and only one guest may activate the file. */
 static void file_of_a_guest(void **state)
 {
     struct ram_map first = {0}, second = {0};
@@ -317,7 +318,7 @@ static void files_that_cannot_be(void **state)
     ram_map_done(&map);
 }
 
-/* Of its own, with this much in it; false where this process may not mount. */
+/* A new mount with this content; false where this process may not mount. */
 static bool mount_here(const char *type, const char *options, char path[static PATH_MAX])
 {
     temp_path(path, type);
@@ -355,9 +356,9 @@ static void too_little_space(void **state)
     unmount(folder);
 }
 
-/* --- a file system that is a program --------------------------------------------------------- */
+/* --- a file system that is served by a program ----------------------------------------------- */
 
-/* Its root holds one file, whatever it is called. */
+/* Its root holds one file; every name finds it. */
 static struct fuse_attr fuse_attr_of(uint64_t node)
 {
     return (struct fuse_attr){
@@ -375,7 +376,7 @@ static void fuse_answer(int fd, const struct fuse_in_header *asked, const void *
                                    .error = body ? 0 : -ENOSYS};
     const struct iovec parts[] = {{&head, sizeof(head)}, {(void *)(uintptr_t)body, len}};
 
-    (void)!writev(fd, parts, 2); /* who asked may be gone */
+    (void)!writev(fd, parts, 2); /* the asking thread may be gone */
 }
 
 static void fuse_serve(int fd, const struct fuse_in_header *asked)
@@ -400,7 +401,7 @@ static void fuse_serve(int fd, const struct fuse_in_header *asked)
         return fuse_answer(fd, asked, &statfs, sizeof(statfs));
     case FUSE_FORGET:
     case FUSE_BATCH_FORGET:
-        return; /* nobody waits for an answer */
+        return; /* no thread waits for an answer */
     default:
         fuse_answer(fd, asked, NULL, 0);
     }
@@ -482,7 +483,7 @@ static void too_few_huge_pages(void **state)
     }
 }
 
-/* A file of huge pages has no holes, but page tables. */
+/* A file of huge pages has no holes, but it has page tables. */
 static void file_of_huge_pages(void **state)
 {
     const struct backing_case pages = {"set aside", "hugetlb", NULL, 2 * MIB,
@@ -497,7 +498,7 @@ static void file_of_huge_pages(void **state)
     (void)state;
     if (!backing_make(&pages, BYTES, &memory))
         return;
-    ram_map_done(&memory.map); /* its pages are free now, and still set aside */
+    ram_map_done(&memory.map); /* its pages are free now, but still reserved */
     fd_close(&memory.fd);
     if (mount_here("hugetlbfs", "pagesize=2M", folder)) {
         snprintf(path, sizeof(path), "%s/m", folder);
@@ -548,7 +549,7 @@ static void binds_to_nodes(void **state)
         if (strncmp(backing_cases[i].text, "file:", 5) == 0 ||
             !backing_make(&backing_cases[i], 4 * MIB, &memory))
             continue;
-        ram_map_done(&memory.map); /* once more, on a node */
+        ram_map_done(&memory.map); /* again, on a node */
         fd_close(&memory.fd);
         OK(memory_backing_parse(backing_cases[i].text, &config, &err), err, "parse");
         config.numa = "0";
@@ -560,7 +561,7 @@ static void binds_to_nodes(void **state)
     }
 }
 
-/* --- memory that is there already ------------------------------------------------------------ */
+/* --- memory that exists already -------------------------------------------------------------- */
 
 static void hand(struct cpr_state *state, const char *name, int fd)
 {
@@ -570,7 +571,7 @@ static void hand(struct cpr_state *state, const char *name, int fd)
     OK(cpr_state_add(state, name, fcntl(fd, F_DUPFD_CLOEXEC, 0), &err), err, name);
 }
 
-/* The same pages, all of which are known to be there though this mapping has touched none. */
+/* The same pages: all are known to exist although this mapping has touched none of them. */
 static void find_it_there(const struct backing_case *c, struct backing *b, uint64_t bytes)
 {
     struct memory_backing_config config;
@@ -611,7 +612,7 @@ static void takes_over_what_is_handed(void **state)
 
         if (!backing_make(&backing_cases[i], bytes, &b))
             continue;
-        if (b.map.blocks[0].shared) /* what is not cannot be */
+        if (b.map.blocks[0].shared) /* private memory cannot be found again */
             find_it_there(&backing_cases[i], &b, bytes);
         backing_done(&b);
     }

@@ -46,7 +46,7 @@ static void make_program(struct program *p)
         p->bytes[i] = (uint8_t)(i + 1);
 }
 
-/* A member of it gets another value. */
+/* One field of it gets another value. */
 static const struct elf_case {
     const char *label;
     size_t offset, bytes;
@@ -119,7 +119,7 @@ static void knows_elf(void **state)
     }
 }
 
-/* Wherever a file ends it is refused, or is whole. */
+/* A cut file is refused, wherever it ends. */
 static void knows_cut_files(void **state)
 {
     struct program program;

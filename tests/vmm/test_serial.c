@@ -14,7 +14,7 @@ static const struct register_case {
     struct {
         unsigned reg;
         uint8_t value;
-    } writes[3]; /* those of LSR, which cannot be written, are none */
+    } writes[3]; /* LSR cannot be written: it stands for no write */
     unsigned reg;
     uint8_t expected;
 } cases[] = {
@@ -78,7 +78,7 @@ static void sends(void **state)
     serial_done(&s);
 
     serial_init(&s, NULL, NULL);
-    serial_write(&s, DATA, 'x'); /* to nobody */
+    serial_write(&s, DATA, 'x'); /* no output is set */
     serial_done(&s);
 }
 

@@ -59,7 +59,7 @@ static void equal_seeds_make_equal_memory(void **state)
     }
 }
 
-/* Every page that differs from a copy taken before is in the dirty log. */
+/* Every page that differs from an earlier copy is in the dirty log. */
 static void notices_every_write(void **state)
 {
     struct synth_config config = {
@@ -72,7 +72,7 @@ static void notices_every_write(void **state)
     (void)state;
     OK(machine_synth(&config, &m, &err), err, "synth");
     assert_non_null(m->dirty);
-    /* A machine that stands still is compared with itself later. */
+    /* The copy is compared with a paused machine later. */
     OK(m->ops->stop(m, MACHINE_MOVING, &err), err, "stop");
     OK(m->dirty->ops->start(m->dirty, &err), err, "start");
     uint8_t *copy = malloc(config.bytes);
@@ -106,7 +106,7 @@ static void on_signal(int number)
     caught = 1;
 }
 
-/* Its thread takes none of the program's signals, whatever mask it was made under. */
+/* Its thread takes none of the program's signals, whatever the mask at its start was. */
 static void leaves_signals_alone(void **state)
 {
     struct synth_config config = {.bytes = 500 * RAM_PAGE_SIZE, .dirty_bytes_per_s = 1 << 20};
@@ -124,7 +124,7 @@ static void leaves_signals_alone(void **state)
     sigaddset(&set, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     kill(getpid(), SIGUSR1);
-    OK(m->ops->stop(m, MACHINE_MOVING, &err), err, "stop"); /* by then it would have taken it */
+    OK(m->ops->stop(m, MACHINE_MOVING, &err), err, "stop"); /* by now it would have arrived */
     CHECK(!caught && sigpending(&now) == 0 && sigismember(&now, SIGUSR1), "the guest has taken it");
     CHECK(sigwait(&set, &number) == 0 && number == SIGUSR1, "sigwait");
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);

@@ -1,4 +1,5 @@
-/* Guests as threads: what they find in their memory, wherever they are, and what may come along. */
+/* Guests as threads: what they find in their memory wherever they are, and damaged
+ * state that arrives. */
 #include "vmm/machine_synth_guest.h"
 
 #include <inttypes.h>
@@ -105,7 +106,7 @@ static void moves(void **state)
     }
 }
 
-/* The same guest, twenty times, each time to a machine that has never run. */
+/* The same guest moves twenty times, each time to a machine that has never run. */
 static void moves_on_and_on(void **state)
 {
     struct machine *m = make(DIRTIER, 2, DIRTY_LOG, false);
@@ -128,8 +129,7 @@ static void moves_on_and_on(void **state)
     machine_free(m);
 }
 
-/* Into a snapshot, before its first step and behind it, and from there into any number of machines.
- */
+/* Into a snapshot, before its first step and after it, and from it into several machines. */
 static void goes_on_from_a_file(void **state)
 {
     (void)state;
@@ -166,7 +166,7 @@ static void goes_on_from_a_file(void **state)
 
 /* --- standing still -------------------------------------------------------------------------- */
 
-/* Paused it neither writes nor says anything, moved or not; and goes on. */
+/* A paused guest neither writes nor reports, moved or not; and then continues. */
 static void stands_still(void **state)
 {
     struct machine *from = make(DIRTIER, 2, DIRTY_LOG, false);
@@ -198,8 +198,7 @@ static bool stood_still(struct machine *m)
     return verdict_of(m).longest_gap_us >= 180000;
 }
 
-/* A throttle of 95 percent: 10 ms of running, 190 of standing still, as the guest itself notices.
- */
+/* A throttle of 95 percent: 10 ms of running, 190 of pause, as the guest itself notices. */
 static void is_slowed(void **state)
 {
     static const char *const guests[] = {"counter", "idle", DIRTIER};
@@ -224,7 +223,7 @@ static void is_slowed(void **state)
     }
 }
 
-/* Every page that differs from a copy taken before is in the dirty log. */
+/* Every page that differs from an earlier copy is in the dirty log. */
 static void notices_every_write(void **state)
 {
     static const char *const guests[] = {"counter", DIRTIER};
@@ -263,7 +262,7 @@ static void notices_every_write(void **state)
 
 /* --- what it notices ------------------------------------------------------------------------- */
 
-/* One bit, in a page that it has written: the last of the pages, so no ledger. */
+/* One bit, in a page that it has written: the last page, so not in the ledger. */
 static uint64_t harm(struct machine *m)
 {
     struct ram_block *b = &m->ram.blocks[0];
@@ -285,7 +284,7 @@ static void check_told(const char *label, struct machine *m, uint64_t errors, ui
           "%s: page %" PRIu64 " is told, expected %" PRIu64, label, wrong[0].page, page);
 }
 
-/* At the source, and where it came. */
+/* At the source, and at the destination. */
 static void notices_a_changed_page(void **state)
 {
     struct machine *m = make("dirtier,working-set=1M", 1, DIRTY_LOG, false);
@@ -299,7 +298,7 @@ static void notices_a_changed_page(void **state)
     uint64_t page = harm(m);
     machine_resume(m, MACHINE_PAUSED);
     check_told("here", m, 1, page);
-    guest_await_swept("here", m, 3); /* it was made right, and is told once */
+    guest_await_swept("here", m, 3); /* it was repaired, and is reported once */
     CHECK(verdict_of(m).errors == 1, "%" PRIu64 " errors", verdict_of(m).errors);
     machine_resume(to, MACHINE_PAUSED);
     move_machine(&move, m, to);
@@ -313,7 +312,7 @@ static void notices_a_changed_page(void **state)
     machine_free(to);
 }
 
-/* A memory that fits itself, but is older than the guest: only a sum over the ledger tells. */
+/* Memory that matches itself, but is older than the guest: only a sum over the ledger shows it. */
 static void notices_an_old_memory(void **state)
 {
     struct machine *m = make("dirtier,working-set=1M", 1, DIRTY_LOG, false);
@@ -326,7 +325,7 @@ static void notices_an_old_memory(void **state)
     stop("stop", m);
     memcpy(copy, m->ram.blocks[0].host, MEMORY);
     machine_resume(m, MACHINE_PAUSED);
-    /* What was written before is told by the next heartbeat; a sweep alone may write nothing. */
+    /* The next heartbeat reports what was written before; a sweep alone may write nothing. */
     guest_await("guest", m, verdict_of(m).heartbeats + 1);
     uint64_t written = verdict_of(m).pages_written;
     while (verdict_of(m).pages_written == written)
@@ -341,9 +340,9 @@ static void notices_an_old_memory(void **state)
     machine_free(m);
 }
 
-/* --- what may come along --------------------------------------------------------------------- */
+/* --- damaged state that arrives -------------------------------------------------------------- */
 
-/* A vCPU's section, and where in it is what: each number has 8 bytes, as in cpu_fields[]. */
+/* A vCPU's section, and its values: each number has 8 bytes, as in cpu_fields[]. */
 #define PARAMS_AT 8
 #define WORDS_AT  (PARAMS_AT + 16 * 8)
 
@@ -407,7 +406,7 @@ static void put(uint8_t *at, uint64_t value)
     put_u64(&w, value);
 }
 
-/* A guest that has run and stands still, saved. */
+/* A guest that has run, is paused, and was saved. */
 static struct machine *saved(const char *guest)
 {
     struct machine *m = make(guest, 1, DIRTY_LOG, false);
@@ -435,7 +434,7 @@ static void refuses_lies(void **state)
     }
 }
 
-/* Its clock goes on where it was, which is elsewhere than the host's; and while it was away. */
+/* Its clock continues from its own value, not the host's, and counts the time in between. */
 static void keeps_its_clock(void **state)
 {
     struct machine *from = saved(DIRTIER), *to = make(NULL, 1, DIRTY_LOG, true);
@@ -456,8 +455,8 @@ static void keeps_its_clock(void **state)
 }
 
 /*
- * A state may say anything. It ends the guest, or makes it find errors, or not; but no memory is
- * touched that is not the guest's, which a sanitizer would tell, and it can be held.
+ * A state may contain anything. It may end the guest, or make it find errors; but no memory outside
+ * the guest's is touched, which a sanitizer would report, and the guest can be paused.
  */
 static void survives_any_state(void **state)
 {
@@ -472,13 +471,13 @@ static void survives_any_state(void **state)
 
         for (uint64_t at = WORDS_AT; at < vcpu.len; at += 8) {
             random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
-            if (i < 3 || random >> 62 == 0) /* all ones, then some at random */
+            if (i < 3 || random >> 62 == 0) /* all ones, then random ones */
                 put(vcpu.body + at, i < 3 ? UINT64_MAX : random >> (random >> 57 & 63));
         }
         OK(to->ops->load(to, &from->devices, &err), err, "load");
         machine_resume(to, MACHINE_MOVING);
         machine_resume(to, MACHINE_PAUSED);
-        /* As long as a few steps take, or until it ends. */
+        /* For as long as a few steps take, or until it ends. */
         guest_report_wait(machine_guest_report(to), UINT64_MAX, 0, deadline_in_ms(10));
         stop("stop", to);
         machine_free(from);
@@ -486,7 +485,7 @@ static void survives_any_state(void **state)
     }
 }
 
-/* Where it says that its page is no page, it ends, and says so. */
+/* If its state names a page that does not exist, it ends with that reason. */
 static void ends_where_it_strays(void **state)
 {
     struct machine *from = saved("counter"), *to = make(NULL, 1, DIRTY_LOG, true);
@@ -504,7 +503,7 @@ static void ends_where_it_strays(void **state)
     machine_free(to);
 }
 
-/* Each refuses the other's guest, by name. */
+/* Each kind refuses the other kind's guest, by name. */
 static void is_not_kvm(void **state)
 {
     const struct machine_guest_config config = {.guest = "counter", .bytes = MEMORY, .cpus = 1};
