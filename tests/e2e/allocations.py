@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Nothing is allocated per page or per packet: four times the memory, the same number of calls of
-malloc at both ends, however the pages travel and wherever they land."""
+"""Nothing is allocated per page or per packet: with four times the memory, both ends call malloc as
+often, however the pages travel and whatever target they go to."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from lib.ramjet import Ramjet, recv
 from lib.table import Skip, check
 
 SMALL, LARGE = "32M", "128M"  # 8,192 and 32,768 pages
-SLACK = 64                    # calls: threads that meet, or do not, in another order
+SLACK = 64                    # calls: threads may or may not wait for each other
 
 
 @dataclass
@@ -34,14 +34,14 @@ CASES = [
 
 
 def counted(scene, name):
-    """Options that make a Ramjet count, and the file that its number will be in."""
+    """Options of a Ramjet that count its allocations, and the file for the number."""
     counter = scene.folder / name
     return {"env": {**os.environ, "LD_PRELOAD": os.environ["COUNT_ALLOCATIONS_LIBRARY"],
                     "COUNT_ALLOCATIONS": str(counter)}}, counter
 
 
 def transfer(scene, case, size):
-    """How often each end allocates for `size` bytes of memory."""
+    """The number of allocations at each end for `size` bytes of memory."""
     theirs, received = counted(scene, f"recv-{size}")
     ours, sent = counted(scene, f"send-{size}")
     target = case.target.format(scene.folder)

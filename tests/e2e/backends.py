@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Memory backends of ramjet vm: RAM blocks beside main memory that travel or stay, backends that come
-and go through the monitor, and what may change when."""
+"""Memory backends of ramjet vm: RAM blocks beside main memory that travel or stay, backends that
+come and go through the monitor, and changes that are allowed or refused."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ PAGE = 4096
 
 
 def case(label):
-    """Adds the function below it to the table."""
+    """Adds the next function to the table."""
     def add(function):
         CASES.append(Case(label, function))
         return function
@@ -28,7 +28,7 @@ def case(label):
 
 
 def each(label):
-    """Adds the function below it to the table, once for each who runs guests."""
+    """Adds the next function to the table, once for each kind of guest machine."""
     def add(function):
         for accel in ("kvm", "synth"):
             CASES.append(Case(f"{accel}: {label}", lambda scene, a=accel: function(scene, a)))
@@ -64,7 +64,7 @@ def described(vm, name):
 
 def pair(scene, accel, here, there=None):
     """A source with a guest, and a VM that waits; both with these backends. The source asks for a
-    verdict: without one it has done its part when all is sent, whatever becomes of it."""
+    verdict: without one its part is done when all is sent, even if the destination fails."""
     if accel == "kvm":
         demand_kvm(scene)
     source = dirtier(scene, "--accel", accel, *backends(*here))
@@ -80,7 +80,7 @@ def migrate(source, target):
 
 
 def busy_pair(scene, accel, here):
-    """The same, on its way and not about to arrive."""
+    """The same, while a migration runs that will not complete soon."""
     source, target = pair(scene, accel, here)
     source.parameters(**CRAWL)
     source.qmp("migrate", uri=target.listen())
@@ -105,7 +105,7 @@ def travels(scene, accel):
         files.append(paths)
     source, target = vms
     for path, size in zip(files[0], (4 * MIB, 2 * MIB)):
-        with path.open("r+b") as memory:  # what the guest has there, put there from outside
+        with path.open("r+b") as memory:  # the guest's data in it, written from outside
             for offset in range(0, size, 3 * PAGE):
                 os.pwrite(memory.fileno(), b"page %d" % offset, offset)
     check([is_migratable(source, name) for name in ("pc.ram", "goes", "stays", "high", "apart")]
@@ -165,7 +165,7 @@ def long_form(scene):
     check(b"running counter, 24 MiB" in vm.output, f"{vm.output}")
 
 
-# --- what may change when -------------------------------------------------------------------------
+# --- what may change at which moment --------------------------------------------------------------
 
 EXTRA = {"qom-type": "memory-backend-ram", "id": "extra", "size": 4 * MIB}
 BLOCK = "id=goes,size=4M,addr=0x10000000"
@@ -188,7 +188,7 @@ def frozen(scene, accel):
         refused(vm, "rule B9", "ram-block-set-migratable", name="goes", migratable=False)
         refused(vm, "in use", "object-del", id="goes")
         refused(vm, "in use", "object-del", id="pc.ram")
-        for _ in range(2):  # an equal one in its place
+        for _ in range(2):  # another one with the same properties
             vm.qmp("object-add", **EXTRA)
             refused(vm, "of this id already", "object-add", **EXTRA)
             check(not is_migratable(vm, "extra"), "B1")
@@ -233,7 +233,7 @@ def quit_cancelling(scene, accel):
     source.quit()
 
 
-# --- both ends must be alike ----------------------------------------------------------------------
+# --- both ends must have the same -----------------------------------------------------------------
 
 UNLIKE = [
     ("longer there", "id=goes,size=6M,addr=0x10000000",
@@ -266,7 +266,7 @@ for _label, _there, _why in UNLIKE:
                       lambda scene, there=_there, why=_why: unlike(scene, there, why)))
 
 
-# --- what cannot be -------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 WRONG = [
     (["id=a"], "size is missing"),

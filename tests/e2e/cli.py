@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a user meets: exit codes, messages, cancelling, and that a target is whole or absent."""
+"""What a user sees: exit codes, messages, cancelling, and that a target is complete or absent."""
 
 import os
 import shutil
@@ -21,19 +21,19 @@ CASES = []
 
 
 def case(label):
-    """Adds the function below it to the table."""
+    """Adds the next function to the table."""
     def add(function):
         CASES.append(Case(label, function))
         return function
     return add
 
 
-# A transfer that lasts long enough to be disturbed, and would still be a small file.
+# A transfer that is slow enough to be interrupted, and makes a small file.
 SLOW = ["--max-bandwidth", "160Mbit", "synth:128M,random=100"]
 
 
 def slow_transfer(scene, target, *options):
-    """A transfer that has begun: both ends."""
+    """A transfer that has begun; returns both ends."""
     receiver, address = recv(scene, target, *options)
     sender = Ramjet(scene, "send", "--channels", 2, "--progress", "always", *SLOW, address)
     until(lambda: sender.errors, "the sender's first line of progress")
@@ -41,7 +41,7 @@ def slow_transfer(scene, target, *options):
 
 
 def folder(scene):
-    """An empty folder for the target, so that whatever is left behind is seen."""
+    """An empty folder for the target, so that leftover files are seen."""
     made = scene.folder / "target"
     made.mkdir()
     return made
@@ -319,7 +319,7 @@ def bandwidth(scene):
         result = sender.done()
         receiver.done()
         rate = result["wire-bytes"] * 8 / result["total-time"] / 1000
-        # Below it a busy machine may be the cause; above it only we.
+        # Too slow may be due to a busy machine; too fast is a fault.
         check(rate <= 1.03 * mbit, f"{channels} channels: {rate:.1f} Mbit/s, want {mbit} at most")
 
 
@@ -370,7 +370,7 @@ def cancel_filling(scene):
     check(found == -signal.SIGINT, f"{sender.name}: exit code {found}: {sender.errors}")
 
 
-# ---- whole or absent ----
+# ---- complete or absent ---- ----
 
 @case("a target that exists needs --force")
 def exists(scene):
@@ -408,8 +408,8 @@ def unwritable(scene):
     place = folder(scene)
     place.chmod(0o555)
     prefix, program = (), None
-    if os.geteuid() == 0:  # nothing is forbidden to root: be somebody else
-        program = shutil.copy(ramjet.binary(), scene.folder)  # the original may be out of reach
+    if os.geteuid() == 0:  # root may do everything: use another user
+        program = shutil.copy(ramjet.binary(), scene.folder)  # that user may not reach the original
         prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     for scheme in ("file", "raw"):
         Ramjet(scene, "recv", "tcp:127.0.0.1:0", f"{scheme}:{place}/it", prefix=prefix,

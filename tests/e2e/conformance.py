@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""One test body over all that can be combined, ramjet to ramjet: engines at both ends, methods,
-TLS, zero-copy where it may be, channels. Memory is equal at both ends when all is over."""
+"""One test for all combinations, ramjet to ramjet: engines at both ends, methods, TLS, zero-copy
+where it is allowed, channels. The memory is the same at both ends afterwards."""
 
 import sys
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ class Case:
     channels: int = 2
     zero_copy: bool = False
     source: str = "synth:64M,dirty=20M"
-    refused: tuple = ()  # options of a source that are refused...
-    why: str = None  # ...with a line that says this
+    refused: tuple = ()  # options with which the source refuses to start...
+    why: str = None  # ...and its line then holds this
 
 
 def case(engines, method, security, channels, zero_copy=False, small=False):
     label = f"{'small' if small else 'full'} {engines[0]} to {engines[1]}, "
     label += ("zero-copy" if zero_copy else method) + f", {security}, "
     label += f"{channels} channels" if channels else "main channel"
-    # The slowest codec, and a build with sanitizers, get less to do.
+    # The slowest codec, and a build with sanitizers, get less memory to move.
     source = "synth:16M,dirty=10M" if small or method == "zlib:6" else "synth:64M,dirty=20M"
     return Case(label, engines, method, security, channels, zero_copy, source)
 
@@ -49,7 +49,7 @@ CASES = [
     *(case(engines, "none", "no TLS", channels, zero_copy=True)
       for engines, channels in product(product(ENGINES, ENGINES), (1, 2, 7, 16))),
 
-    # Each two of engine, method and TLS, with few channels.
+    # Every pair of engine, method and TLS, with few channels.
     *(case((engine, engine), method, security, channels, small=True)
       for engine, (method, security, channels) in product(ENGINES, (
           ("none", "no TLS", 0), ("none", "X.509", 0), ("none", "PSK", 2), ("none", "X.509", 7),

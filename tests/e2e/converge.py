@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A guest that writes faster than the path takes it: without help its migration has no end, with
-auto-converge and with dirty-limit it has one, and the guest feels what was announced, no more."""
+"""A guest that writes faster than the path can send: its migration does not end without
+help, but ends with auto-converge and with dirty-limit, and the guest is slowed down as
+announced, not more."""
 
 import sys
 import time
@@ -19,7 +20,7 @@ MIB = 1 << 20
 PAGE = 4096
 RATE = "80mbit"  # 10 MB/s
 WORKING_SET = 8 * MIB  # a round of it takes a second
-WRITES = 100 * MIB  # bytes/s: all of it many times over
+WRITES = 100 * MIB  # bytes/s: much more than all of its memory
 GUEST = "dirtier,rate=100M,working-set=8M,write=sse"
 VCPUS = 2
 DOWNTIME_MS = 50
@@ -48,7 +49,7 @@ class Path:
         return found
 
     def comes_through(self):
-        """It ends, and the guest has lost nothing."""
+        """The migration ends, and the guest has lost nothing."""
         self.source.qmp.status("completed")
         self.target.qmp.status("completed")
         self.target.swept()
@@ -57,7 +58,7 @@ class Path:
         self.source.quit()
 
     def rate(self, read, seconds=1.5):
-        """How fast what `read` returns grows, per second."""
+        """The growth per second of what `read` returns."""
         start, before = time.monotonic(), read()
         until(lambda: time.monotonic() > start + seconds, "some time to measure in")
         return (read() - before) / (time.monotonic() - start)
@@ -116,19 +117,19 @@ def auto_converge_cancelled(scene):
 
 
 def dirty_rates(path):
-    """Bytes/s, round by round, from the limit until the end."""
+    """The guest's rate in bytes/s, round by round, while it is limited."""
     rates = {}
     while (now := path.source.qmp("query-migrate"))["status"] == "active":
         if now.get("vcpu-dirty-limit") == 1:
             rates[now["ram"]["dirty-sync-count"]] = now["ram"]["dirty-pages-rate"] * PAGE
-    # What is known in the first of these rounds is of the one before it, which was free.
+    # The rate in the first of these rounds was measured in the round before, without the limit.
     return [rates[number] for number in sorted(rates)][1:]
 
 
 def dirty_limit(scene):
     path = Path(scene, "--dirty-source", "ring")
     path.source.set(dirty_limit=True)
-    # Not much more than what the guest may still write: so it takes some rounds to converge.
+    # Only a little more than what the guest may still write: then converging takes some rounds.
     path.source.parameters(vcpu_dirty_limit=1, max_bandwidth=4 * MIB)
     path.migrate()
     rates = dirty_rates(path)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A guest whose memory stays where it is while the program around it is exchanged: by exec in the
-same process, by another process, or by way of a file."""
+"""A guest whose memory stays in place while the program around it is replaced: by exec in the same
+process, by another process, or through a file."""
 
 import fcntl
 import os
@@ -27,7 +27,7 @@ GUEST = "dirtier,rate=50M,verify=40,write=avx,timer=10ms"
 
 
 def case(label, *arguments):
-    """Adds the function below it to the table, once for these arguments."""
+    """Adds the next function to the table, once for these arguments."""
     def add(function):
         CASES.append(Case(label, lambda scene: function(scene, *arguments)))
         return function
@@ -39,7 +39,7 @@ def memfd_guest(scene, *options, backend="memfd", **shape):
 
 
 def lives(vm):
-    """It goes on, and its memory is what it must be."""
+    """The guest runs on, and its memory is right."""
     vm.beats()
     vm.swept(vm.guest()["sweeps"] + 1)
 
@@ -184,7 +184,7 @@ def exec_fails(scene, which):
     check(descriptors(vm) == before, f"{descriptors(vm)}, before: {before}")
     check(b"RAMJET" not in Path(f"/proc/{vm.pid}/environ").read_bytes().replace(b"RAMJET=", b""),
           "a variable is left")
-    replaced(vm, state)  # and a good one may come after
+    replaced(vm, state)  # and a good state is accepted after it
     lives(vm)
     vm.quit()
 
@@ -212,7 +212,7 @@ def exec_refused(scene):
         vm.quit()
 
 
-# --- a state that lies ------------------------------------------------------------------------------
+# --- damaged states ---------------------------------------------------------------------------------
 
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK
 
@@ -240,7 +240,7 @@ def sealed(content):
 
 
 def lies(scene):
-    """What the variable says, what is open, and what has to be read of it."""
+    """Values of the variable, open descriptors, and the message that each must cause."""
     memory, short = memfd(length=32 * MIB), memfd(length=MIB)
     plain = os.open(scene.folder / "plain", os.O_RDWR | os.O_CREAT)
     os.ftruncate(plain, 32 * MIB)
@@ -303,7 +303,7 @@ def state_without_guest(scene):
 # --- another process ---------------------------------------------------------------------------------
 
 class Successor(Vm):
-    """Waits for a VM's memory, and then for its guest. Its monitor is there when the memory is."""
+    """Waits for a VM's memory, and then for its guest. Its monitor opens when it has the memory."""
 
     def __init__(self, scene, name, *options, at="tcp:127.0.0.1:0", memory="32M"):
         self.cpr = scene.folder / f"{name}.cpr"
@@ -461,7 +461,7 @@ def cpr_options(scene):
         "unix:path only", code=2)
 
 
-# --- by way of a file --------------------------------------------------------------------------------
+# --- through a file ----------------------------------------------------------------------------------
 
 @case("reboot: into a file and out of it")
 def reboot(scene):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The main jobs as short transcripts; scripts/demo builds and calls it. It is made of what the
-end-to-end tests are made of, so it shows nothing that they do not check."""
+"""The main jobs as short transcripts; scripts/demo builds and runs it. It uses the parts of the
+end-to-end tests, so it shows only what they check."""
 
 import argparse
 import math
@@ -26,13 +26,13 @@ from lib.table import Skip, check
 from lib.upgrade import command as exec_command
 from lib.upgrade import replaced
 
-MACHINE = "pc-q35-7.2"  # known to every QEMU that ramjet speaks to
+MACHINE = "pc-q35-7.2"  # every QEMU that ramjet supports has it
 
 MEMORY, CPUS, RATE, CHANNELS = "1G", 2, "100M", 4
 PAGES = (1 << 30) // 4096
-FILLING_SECONDS = 12  # what a guest that writes at RATE needs for as many pages as there are
+FILLING_SECONDS = 12  # time for a guest that writes at RATE to write as many pages as it has
 
-# Where the two ends are: network namespaces, or None, and the destination's address.
+# The places of the two ends: network namespaces, or None, and the destination's address.
 Path = namedtuple("Path", "a b ip")
 
 
@@ -59,7 +59,7 @@ def quote(output):
 
 
 def figures(result):
-    """One line out of a JSON result."""
+    """One line from a JSON result."""
     seconds = max(1, result["total-time"]) / 1000
     downtime = f", downtime {result['downtime']} ms" if result["downtime"] else ""
     return (f"{result['wire-bytes'] / 1e6:.0f} MB over {len(result['channels'])} channels in "
@@ -80,7 +80,7 @@ def find_path(scene):
 
 
 def credentials(scene, path):
-    """Folders with QEMU's file names, the destination's and the source's."""
+    """Folders with QEMU's file names: the destination's and the source's."""
     authority = certs.Authority(scene.folder)
     there = authority.server("destination", hosts=[f"IP:{path.ip}"])
     here = authority.client("source")
@@ -89,7 +89,7 @@ def credentials(scene, path):
 
 
 def awaited(scene, vm, holds, seconds=math.inf):
-    """The guest's figures when `holds` is true of them, or when the time is over."""
+    """The guest's figures when `holds` is true for them, or when the time is over."""
     monitor = Monitor(vm.address)
     scene.at_end.callback(monitor.close)
     end = time.monotonic() + seconds
@@ -99,7 +99,8 @@ def awaited(scene, vm, holds, seconds=math.inf):
 
 
 def filled(scene, source):
-    """Waits until the guest has written as many pages as it has; not for ever on a busy machine."""
+    """Waits until the guest has written as many pages as it has; gives up on a
+    very busy machine."""
     guest = awaited(scene, source, lambda g: g["pages-written"] >= PAGES, FILLING_SECONDS)
     check(guest["errors"] == 0, f"{guest}")
     return guest
@@ -125,7 +126,7 @@ def migrate(scene, path, source, target, there, here):
     command(f"ramjet migrate --listen {path.ip} --channels {CHANNELS} --compress zstd "
             "--set auto-converge=on \\\n      --tls-creds-from tls/source --tls-creds-to "
             "tls/destination unix:source unix:destination")
-    # Its live line is on the terminal; where there is none, it is a line each second.
+    # Its progress line is drawn on a terminal; without one it prints a line each second.
     run = Ramjet(scene, "migrate", "--progress", "always", "--listen", path.ip,
                  "--channels", CHANNELS, "--compress", "zstd", "--set", "auto-converge=on",
                  "--tls-creds-from", here, "--tls-creds-to", there, source.address,
@@ -136,7 +137,7 @@ def migrate(scene, path, source, target, there, here):
 
 def verdict(scene, source, target, kvm):
     title("The guest's own verdict, at the destination")
-    guest = awaited(scene, target, lambda g: g["sweeps"] >= 1)  # the scene's alarm ends it
+    guest = awaited(scene, target, lambda g: g["sweeps"] >= 1)  # the scene's time limit ends it
     check(guest["errors"] == 0 and guest["moves"] == 1, f"{guest}")
     good("it has been through all of its memory since, and each page is what its ledger says")
     source.verdict(signal.SIGINT)
@@ -244,19 +245,19 @@ def snapshot(scene):
     between_ramjets(scene)
 
 
-# --- a newer program under a running guest ----------------------------------------------------------
+# --- a new program for a running guest --------------------------------------------------------------
 
 UPGRADES = 5
 
 
 def install(program, where):
-    """In one step: what runs keeps the file that it was started from."""
+    """Replaces the file in one step: running programs keep the old file."""
     shutil.copy(program, f"{where}.new")
     os.replace(f"{where}.new", where)
 
 
 def build_newer():
-    """DEMO_BUILD, a command, makes another ramjet; without it the next one is the same."""
+    """DEMO_BUILD, a command, builds another ramjet; without it the next program is the same."""
     if "DEMO_BUILD" in os.environ:
         subprocess.run(["bash", "-c", os.environ["DEMO_BUILD"]], check=True)
     return ramjet.binary()
@@ -323,7 +324,7 @@ def upgrade(scene):
          f"{guest['errors']} wrong; the same process from the beginning to the end")
 
 
-# --- all of it ------------------------------------------------------------------------------------
+# --- all scenes -----------------------------------------------------------------------------------
 
 PARTS = {"live": live, "snapshot": snapshot, "upgrade": upgrade}
 

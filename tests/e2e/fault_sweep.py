@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Whatever call fails, once or from then on: nobody hangs, nobody dies by a signal, whoever says that
-all went well has a result that is whole, whoever says that it did not says why in one line and
-leaves nothing half-made, and the guest of a source that has failed runs.
+"""Any call may fail, once or from then on: no program hangs or dies by a signal; one that reports
+success has a complete result; one that reports a failure says why in one line and leaves nothing
+partial; and the guest of a source that has failed runs.
 
-Each job is one migration in which one call of one program fails, by fail_calls.c. Without words all
-pairs are swept, as far as `--to` and `--of-each` let; by hand, further, or one job again:
+Each job is one migration in which one call of one program fails, by fail_calls.c. Without words it
+runs all pairs, within the limits `--to` and `--of-each`; by hand it can do more, or repeat one job:
 
     fault_sweep.py --to 5000 --of-each 5000 "channels into a file"
     fault_sweep.py "channels into a file" --end recv --kind pwrite --result ENOSPC --call 17
@@ -32,10 +32,10 @@ from lib.monitor import Closed, Monitor, Refused
 from lib.ramjet import binary
 from lib.table import check
 
-HANG_SECONDS = 300  # whatever the machine is busy with
-# Whoever is left alone must end, and need not take long: what ends too early has failed, no more.
+HANG_SECONDS = 300  # also on a very busy machine
+# An end whose peer is gone must end soon. Ending too early is only one more failure.
 IMPATIENT = ["--connect-timeout", "1s", "--stall-timeout", "1s", "--answer-timeout", "1s"]
-FAILED, WRONG, UNTOLD = 1, 2, 4  # exit codes; the last: all went well, but could not be told
+FAILED, WRONG, UNTOLD = 1, 2, 4  # exit codes; the last: success, but the report is lost
 OLD = b"what was here before\n"
 
 Job = collections.namedtuple("Job", "pair end kind result call always")
@@ -65,7 +65,7 @@ class Stage:
         return self.orders[end]
 
     def start(self, end, *words):
-        """One program under orders, `end` for short."""
+        """One program with orders, `end` for short."""
         program = Program(end, words, self.orders_of(end).environment)
         self.programs.append(program)
         return program
@@ -85,7 +85,7 @@ class Program:
         self.terminated = False
 
     def first_line(self, deadline):
-        """What it says first, or ""."""
+        """Its first line, or ""."""
         ready, _, _ = select.select([self._child.stdout], [], [], max(0, deadline - time.monotonic()))
         check(ready, f"{self.end_name} hangs before its first line")
         line = self._child.stdout.readline()
@@ -109,7 +109,7 @@ class Program:
         return self._child.poll() is None
 
     def guestless(self):
-        """It has ended before it said that its guest runs."""
+        """It ended before it reported that its guest runs."""
         self.end()
         return "running" not in self.output
 
@@ -134,7 +134,7 @@ class Program:
 
 
 def judge_end(program):
-    """Exit codes and lines, which are the same for every program."""
+    """Checks of exit codes and lines that hold for every program."""
     if program.terminated and program.code == -signal.SIGTERM:
         return
     check(program.code >= 0, f"{program.end_name} dies by signal {-program.code}")
@@ -156,25 +156,25 @@ def hash_of(data):
 
 
 def content(folder):
-    """The files in it, by name, as hashes."""
+    """The files in the folder, by name, as hashes."""
     return {str(p.relative_to(folder)): hash_of(p.read_bytes())
             for p in folder.rglob("*") if p.is_file()}
 
 
 class Transfer:
-    """`ramjet send` into `ramjet recv`, or, with a file as its address, alone."""
+    """`ramjet send` into `ramjet recv`, or send alone, with a file as its address."""
 
     def __init__(self, label, source, target, send=(), listen="tcp:127.0.0.1:0", old=False,
                  tls=False, alone=False):
         self.label, self.source, self.target = label, source, target
         self.send, self.listen = send, listen
-        self.old = old  # the target is there already, and is replaced
+        self.old = old  # the target exists already, and is replaced
         self.tls = tls
         self.ends = ["send"] if alone else ["send", "recv"]
-        self.expected = None  # of an undisturbed run: digest, files
+        self.expected = None  # from an undisturbed run: digest, files
 
     def run(self, stage, patience):
-        """The programs in it, when all have ended."""
+        """Runs the programs; returns when all have ended."""
         target = self.target.format(stage.target)
         source = self.source.format(stage.folder)
         if self.old:
@@ -202,7 +202,7 @@ class Transfer:
         sender.wait(deadline)
         if "recv" in self.ends:
             if sender.code and not stage.orders["send"].succeeded("connect"):
-                receiver.terminate()  # nobody has come, and nobody will
+                receiver.terminate()  # no source has connected, and none will
             receiver.wait(deadline)
 
     @staticmethod
@@ -211,7 +211,7 @@ class Transfer:
                        stdout=subprocess.DEVNULL)
 
     def learn(self, stage):
-        """From an undisturbed run."""
+        """Takes the expected result from an undisturbed run."""
         for program in stage.programs:
             judge_end(program)
             check(program.code == 0, f"{program.end_name} fails undisturbed")
@@ -229,13 +229,13 @@ class Transfer:
         nothing = {"it": hash_of(OLD)} if self.old else {}
         kind = stage.orders[self.ends[-1]].kind
         if kind in ("unlink", "stat", "flock"):
-            # What cannot be looked at, or removed, or is somebody else's, stays; what has the final
-            # name is empty.
+            # A file that cannot be examined, removed or locked stays; a file with the
+            # final name is empty.
             left = {name: it for name, it in left.items()
                     if ".partial-" not in name and it != hash_of(b"")}
         if kind == "madvise" and left.keys() == self.expected[1].keys():
-            left = self.expected[1]  # the same pages, but other ones are known to be empty
-        # A whole result may stand although its program has failed after that; never a part.
+            left = self.expected[1]  # the same pages, but other pages are known to be zero
+        # A complete result may exist although its program failed later; never a partial one.
         landed = 0 in codes.values() or UNTOLD in codes.values()
         if landed or left != nothing:
             check(left == self.expected[1], f"{'wrong' if landed else 'half-made'} files: {left}")
@@ -257,20 +257,19 @@ TRANSFERS = [
 
 
 class Gone(Exception):
-    """A program has ended, or will not talk any more."""
+    """A program has ended, or its monitor does not answer any more."""
 
 
 class Vm:
-    """A `ramjet vm` in a stage, asked through its monitor. Where that is lost, or says something
-    that is no answer, another one is opened: from then on no call fails any more, and so it must
-    answer."""
+    """A `ramjet vm` in a stage, with a connection to its monitor. Where that fails, or an answer
+    makes no sense, it opens another one: from then on no call fails, so the monitor must answer."""
 
     def __init__(self, stage, end, deadline, *options):
         self.path = stage.folder / f"{end}.monitor"
         self._orders = stage.orders_of(end)
         self._deadline = deadline
         self._monitor = None
-        # Who cannot accept a client lets it wait; a busy one is asked again.
+        # A monitor that cannot accept a client lets it wait; a busy one is asked again.
         self._patience = 5
         self.program = stage.start(end, "vm", "--accel", "synth", "--memory", "8M", "--qmp",
                                    f"unix:{self.path}", *options)
@@ -279,7 +278,7 @@ class Vm:
             self.program.wait(deadline)
 
     def ask(self, command, **arguments):
-        """The answer; Refused where it is an error, Gone where there is none."""
+        """Returns the answer; raises Refused if it is an error, Gone if there is none."""
         while True:
             try:
                 if not self._monitor:
@@ -306,7 +305,7 @@ class Vm:
             return False
 
     def well(self):
-        """The guest goes on, and has found all of its memory right."""
+        """The guest runs on, and has found all of its memory right."""
         before = self.ask("x-query-guest")
         self.until(lambda: self.ask("x-query-guest")["pages-verified"]
                    > before["pages-verified"] + 4096, "going on of its guest")
@@ -314,7 +313,7 @@ class Vm:
         check(found["errors"] == 0, f"{self.program.end_name}: the guest finds errors: {found}")
 
     def quit(self):
-        """It has to end."""
+        """The program must end."""
         try:
             if self.program.running():
                 self.ask("quit")
@@ -326,7 +325,7 @@ class Vm:
 
 
 class Move:
-    """A guest from one `ramjet vm` to another."""
+    """Moves a guest from one `ramjet vm` to another."""
 
     ends = ["source", "target"]
 
@@ -338,12 +337,12 @@ class Move:
         stage.vms = target, source = (
             Vm(stage, "target", deadline, *patience, "--incoming", "defer"),
             Vm(stage, "source", deadline, *patience, "--guest", "dirtier,rate=4M"))
-        stage.status = None  # of the migration, at the source
+        stage.status = None  # the source's status at the end
         if target.ready and source.ready:
             try:
                 stage.status = self._migrate(source, target)
             except (Gone, Refused):
-                pass  # it has not begun, or somebody has ended: judge() looks who
+                pass  # it has not begun, or a program has ended: judge() checks that
 
     def _migrate(self, source, target):
         for vm in (target, source):
@@ -354,11 +353,11 @@ class Move:
         target.ask("migrate-incoming", uri="tcp:127.0.0.1:0", exit_on_error=False)
         at = target.ask("query-migrate").get("socket-address", [None])[0]
         if not at:
-            return None  # it has failed to listen after all
+            return None  # it could not listen after all
         try:
             source.ask("migrate", uri=f"tcp:{at['host']}:{at['port']}")
         except Refused:
-            pass  # perhaps because it was asked a second time: the first answer was lost
+            pass  # perhaps it was asked twice, as the first answer was lost
 
         def status():
             return source.ask("query-migrate").get("status")
@@ -382,7 +381,7 @@ class Move:
             else:
                 self._judge_held(stage.status, source, target, there)
         else:
-            # What fails at the start may end it; later its guest would go with it.
+            # A failure at the start may end the source; later that would end its guest, too.
             check(source.program.guestless(), "the source has ended with its guest")
         for vm in stage.vms:
             vm.quit()
@@ -390,7 +389,8 @@ class Move:
 
     @staticmethod
     def _judge_held(status, source, target, there):
-        """The source stands still because it cannot know: it says so, and `cont` decides."""
+        """The source is paused because it cannot know which end has the guest: it says so, and
+        `cont` resumes it."""
         why = source.ask("query-migrate").get("error-desc", "")
         check(status == "failed" and "may run at the destination" in why,
               f"the migration is {status}, and the guest does not run on: {why}")
@@ -405,7 +405,7 @@ class Move:
 
 
 class Rest:
-    """A guest goes into a file, and on from there in another `ramjet vm`."""
+    """Saves a guest into a file, and loads it into another `ramjet vm`."""
 
     ends = ["source", "target"]
 
@@ -436,7 +436,7 @@ class Rest:
         try:
             source.ask("migrate", uri=f"file:{path}")
         except Refused:
-            pass  # perhaps asked a second time
+            pass  # perhaps it was asked twice
 
         def status():
             return source.ask("query-migrate").get("status")
@@ -465,7 +465,7 @@ class Rest:
     @staticmethod
     def _judge_target(target):
         if not target.ready:
-            return  # by its own line
+            return  # it has said why
         target.until(lambda: target.running() or not target.program.running(), "guest")
         if target.program.running():
             target.well()
@@ -480,7 +480,7 @@ PAIRS = TRANSFERS + [
 
 
 def one(job):
-    """(what went wrong or "", who called, how many calls failed)."""
+    """Returns (what went wrong or "", the caller of the failed call, how many calls failed)."""
     with Stage() as stage:
         orders = stage.orders_of(job.end)
         orders.fail(job.kind, job.call, job.result, faults.ALWAYS if job.always else 1)
@@ -493,7 +493,7 @@ def one(job):
 
 
 def learn(pair):
-    """An undisturbed run; the calls of each end."""
+    """Runs a pair undisturbed; returns the calls of each end."""
     with Stage() as stage:
         pair.run(stage, [])
         try:
@@ -504,7 +504,7 @@ def learn(pair):
 
 
 def some(total, most, chance):
-    """`most` of 1…total: the first, the last, and others by chance."""
+    """`most` of 1…total: the first, the last, and random others."""
     if total <= most:
         return range(1, total + 1)
     return sorted({1, total} | set(chance.sample(range(2, total), max(0, most - 2))))
@@ -521,7 +521,7 @@ def jobs_of(pair, calls, options):
             for result in results:
                 if options.result not in (None, result):
                     continue
-                # Interrupted for ever, or a byte at a time, is no end that a program can reach.
+                # A program cannot end if every call is interrupted, or moves only a byte.
                 forms = [False] if result in ("EINTR", "short") else [False, True]
                 for always in forms:
                     total = min(calls[end].get(kind, 0), options.to)
@@ -538,7 +538,7 @@ def name(job):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Sweeps the pairs whose label holds a WORD.")
+    parser = argparse.ArgumentParser(description="Runs the pairs whose label contains a WORD.")
     parser.add_argument("words", nargs="*", metavar="WORD")
     parser.add_argument("--to", type=int, default=300, help="the last call that fails")
     parser.add_argument("--of-each", type=int, default=3,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""x-ignore-shared: memory that is a file stays where it is, and both ends open it; between runners,
-through files, and with QEMUs on either side."""
+"""x-ignore-shared: memory in a file stays in place, and both ends open the file; between runners,
+through files, and with QEMUs at either end."""
 
 import shutil
 import sys
@@ -24,7 +24,7 @@ SYNTH = ("--accel", "synth")
 
 
 def case(label, *arguments):
-    """Adds the function below it to the table, once for these arguments."""
+    """Adds the next function to the table, once for these arguments."""
     def add(function):
         CASES.append(Case(label, lambda scene: function(scene, *arguments)))
         return function
@@ -59,7 +59,7 @@ def refused(vm, command, *words, **arguments):
 
 
 def fails(source, target, *words):
-    """A migration that the destination refuses; the source's guest goes on as before."""
+    """A migration that the destination refuses; the source's guest runs on."""
     source.set(return_path=True)
     address = target.listen()
     source.qmp.forget()
@@ -71,13 +71,13 @@ def fails(source, target, *words):
 
 
 def many_moves(scene, memory, accel):
-    """From process to process, each time all but nothing."""
+    """Many moves from process to process; each sends almost nothing."""
     if accel != SYNTH:
         demand_kvm(scene)
     size = int(memory[:-1]) * (1 << 30 if memory[-1] == "G" else MIB)
     if shutil.disk_usage(scene.folder).free < size + (1 << 30):
         raise Skip(f"no room for {memory} in {scene.folder}")
-    # The whole memory is the guest's; what it never touches stays a hole.
+    # All of the memory is the guest's; parts that it never touches stay holes in the file.
     guest = "dirtier,rate=50M,working-set=16M"
     source = source_of(scene, accel=accel, memory=memory, guest=guest)
     for move in range(1, MOVES + 1):
@@ -143,7 +143,7 @@ def not_twice(scene):
     moved(source, target, target.listen())
     refused(source, "cont", "in use by another guest")
     check(source.state() == "postmigrate", source.state())
-    # Nor one that comes from elsewhere: its source lets nobody in, and goes on.
+    # A guest from another source cannot use the file either; that source's guest runs on.
     other = dirtier(scene, *SYNTH, "--backend", f"file:{scene.folder}/other", *SET)
     fails(other, target_of(scene), "in use by another guest")
     target.swept()
@@ -271,7 +271,7 @@ def captured(scene):
         if form == "file":
             again = target_of(scene, "--incoming", capture, "--paused")
             check(again.digest() == digest, "the memory differs")
-            again.quit()  # none of them has run: the source may go on
+            again.quit()  # none of them ran the guest: the source may run it again
     source.quit()
 
 
@@ -287,7 +287,7 @@ def qemu_source(scene, version, machine, devices, channels):
 
 
 def with_memory(source, name):
-    """A copy of the stopped source's memory, as another one's: the guest there writes to it."""
+    """A copy of the paused source's memory, for another machine: its guest will write to it."""
     shutil.copy(source.memory, source.memory.with_name(f"{name}.ram"))
     if source.plugged.exists():
         shutil.copy(source.plugged, source.plugged.with_name(f"{name}.virtio-mem"))
@@ -307,7 +307,7 @@ def check_info(scene, capture):
 
 
 def through(scene, version, machine, form, channels, devices):
-    """A QEMU's running guest into a capture, and from there into a QEMU."""
+    """Moves a QEMU's running guest into a capture, and from there into a QEMU."""
     source = qemu_source(scene, version, machine, devices, channels)
     capture = f"{form}:" if form == "null" else f"{form}:{scene.folder}/capture"
     result = journey.capture(scene, source, capture, *SET, rounds=0)
@@ -331,7 +331,7 @@ for _version in ("7.2", "10.0"):
 
 @case("11.1 loads a capture, and its own file is read")
 def newest(scene):
-    """9.0 to 10.x can neither write nor read such files: x-ignore-shared and mapped-ram in one."""
+    """9.0 to 10.x can neither write nor read files with both x-ignore-shared and mapped-ram."""
     source = qemu_source(scene, "11.1", "pc-q35-11.1", False, 2)
     capture = scene.folder / "capture"
     journey.capture(scene, source, f"file:{capture}", *SET, rounds=0)

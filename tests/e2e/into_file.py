@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A migration into a file. What our source writes by mapped-ram a QEMU 10.0 loads, and its guest goes
-on; and a guest of our own that writes while it is saved goes on from the file with its ledger clean."""
+"""A migration into a file. A QEMU 10.0 loads what our source writes with mapped-ram, and its
+guest runs on; and a guest of ours that writes while it is saved runs on from the file with
+its ledger intact."""
 
 import os
 import shutil
@@ -18,7 +19,7 @@ from lib.scene import until
 from lib.table import Skip, check
 
 MIB = 1 << 20
-FRONT = 0x1234  # bytes in front of a stream that are somebody else's
+FRONT = 0x1234  # bytes before the stream that are not ramjet's
 
 
 @dataclass
@@ -37,7 +38,7 @@ def run(scene, case):
 
 
 def folder_on_disk(scene):
-    """A folder whose files can go past the page cache: a case's own lies in memory."""
+    """A folder on a disk that allows O_DIRECT: the case's own folder may be in memory."""
     folder = Path(tempfile.mkdtemp(prefix="ramjet-into-file-"))
     scene.at_end.callback(shutil.rmtree, folder, ignore_errors=True)
     try:
@@ -49,7 +50,7 @@ def folder_on_disk(scene):
 
 
 def target_of(scene, case):
-    """Where the file will be, and its address. With an offset something stands in front."""
+    """The future file's path, and its address. With an offset other bytes come first."""
     path = (folder_on_disk(scene) if case.direct else scene.folder) / "saved"
     if not case.offset:
         return path, f"file:{path}"
@@ -65,7 +66,7 @@ def settings(case):
 # --- for QEMU --------------------------------------------------------------------------------------
 
 def for_qemu(scene, case):
-    """A guest that a QEMU had, by `ramjet send` into a file, and into a QEMU again."""
+    """Moves a QEMU's guest by `ramjet send` into a file, and into a QEMU again."""
     source = Qemu(scene, "source", "10.0", machine="pc-q35-10.0", devices=case.devices)
     source.configure(channels=2)
     capture = f"file:{scene.folder}/capture"
@@ -87,11 +88,11 @@ def for_qemu(scene, case):
     journey.arrived(target, source)
 
 
-# --- of our own ------------------------------------------------------------------------------------
+# --- our own guests --------------------------------------------------------------------------------
 
 def rewritten(source, address):
-    """Saves the running guest, which writes faster than it may be saved until the file was gone
-    over three times."""
+    """Saves the running guest, which writes faster than it may be saved, in at
+    least three rounds."""
     source.parameters(max_bandwidth=48 * MIB, downtime_limit=1)
     source.qmp.forget()
     source.qmp("migrate", uri=address)
@@ -123,7 +124,7 @@ def own(scene, case):
 
 
 def by_channels(scene, case):
-    """The address as QMP's newer form has it."""
+    """The address in QMP's newer form."""
     source = dirtier(scene)
     source.set(mapped_ram=True, multifd=True)
     path = scene.folder / "saved"
@@ -142,7 +143,8 @@ def by_channels(scene, case):
 # --- ramjet recv -----------------------------------------------------------------------------------
 
 def received(scene, case):
-    """The running guest by connections into `ramjet recv`, to the disk and past the cache."""
+    """Moves the running guest over channels into `ramjet recv`, with sync to the
+    disk and O_DIRECT."""
     source = dirtier(scene, guest="dirtier,rate=100M,write=avx,timer=10ms", memory="48M")
     source.set(multifd=case.channels > 0, return_path=True)
     path, target = target_of(scene, case)
@@ -159,10 +161,10 @@ def received(scene, case):
     source.quit()
 
 
-# --- what comes to nothing -------------------------------------------------------------------------
+# --- failures --------------------------------------------------------------------------------------
 
 def goes_on(source, path, kept):
-    """Nothing half-made is there, what was there in front is, and the guest runs."""
+    """No partial file exists, the bytes before the stream are unchanged, and the guest runs."""
     source.beats()
     source.swept(source.guest()["sweeps"] + 1)
     found = path.read_bytes() if path.exists() else None
@@ -187,7 +189,7 @@ def cancelled(scene, case):
 
 
 def full(scene, case):
-    """On a filesystem too small, which only the source sees."""
+    """On a filesystem that is too small, and that only the source sees."""
     if os.geteuid() != 0:
         raise Skip("a small filesystem takes root to mount")
     disk = scene.folder / "disk"
@@ -207,10 +209,10 @@ def full(scene, case):
     source.quit()
 
 
-# --- a file that is longer than what is in it ------------------------------------------------------
+# --- a file that is longer than its contents -------------------------------------------------------
 
 def loop_device(scene, path):
-    """The file as a block device."""
+    """A block device over the file."""
     done = subprocess.run(["losetup", "--find", "--show", path], capture_output=True, text=True,
                           check=False) if shutil.which("losetup") else None
     if not done or done.returncode:
@@ -221,7 +223,7 @@ def loop_device(scene, path):
 
 
 def longer(scene, device):
-    """A guest is saved, and what holds it has more bytes behind it: all who read it find it whole."""
+    """Saves a guest where more bytes follow the stream: every reader finds it whole."""
     source = dirtier(scene)
     source.set(mapped_ram=True)
     path = scene.folder / "saved"
@@ -259,7 +261,7 @@ def on_device(scene, _):
     longer(scene, device=True)
 
 
-# --- what does not go together ---------------------------------------------------------------------
+# --- settings that exclude each other --------------------------------------------------------------
 
 REFUSED = [  # options of send, and the rule
     (["--channels", 2], "(rule m3)"),

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""scripts/lab: a command runs in a guest that has what kernels may lack, and is the caller's own in
-all other respects."""
+"""scripts/lab: runs a command in a guest with kernel features that this machine may lack; in all
+other respects the command finds the caller's environment."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from lib.table import Skip, check
 Case = namedtuple("Case", "label run")
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "lab"
-CANNOT = 125  # its exit status where there can be no guest
+CANNOT = 125  # its exit status if the lab cannot start
 
 
 def lab(scene, *arguments, **process):
@@ -23,7 +23,7 @@ def lab(scene, *arguments, **process):
 
 
 def command(scene):
-    """Output, status, folder, environment and files are handed on; what is written, to OUT only."""
+    """Output, status, folder, environment and files are passed through; writes reach only OUT."""
     kept, lost = scene.folder / "kept", SCRIPT.parent / "lost"
     words = """
         test -c /dev/kvm && grep -q tls /proc/sys/net/ipv4/tcp_available_ulp || exit 1
@@ -41,7 +41,7 @@ def command(scene):
 
 
 def ends(scene):
-    """A command that takes too long, and options that there are not."""
+    """A command that takes too long, and unknown options."""
     run, code = lab(scene, "--timeout", 3, "sleep", 1000)
     if code == CANNOT:
         raise Skip(run.errors.strip().splitlines()[-1])

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Files that a QEMU 10.0 migrates into: with mapped-ram, with and without multifd, at an offset, past
-the page cache; `ramjet info` and `ramjet send` read each, and every page is the stopped guest's. A
-stream without mapped-ram is refused by those who cannot read one, in a sentence that says who can."""
+"""Files that a QEMU 10.0 migrates into: with mapped-ram, with and without multifd, at an offset,
+with O_DIRECT; `ramjet info` and `ramjet send` read each, and every page is the paused guest's. A
+verb that cannot read a stream without mapped-ram refuses it, and its error says which one can."""
 
 import json
 import os
@@ -39,7 +39,7 @@ CASES = [
 
 
 def saved(scene, case, source):
-    """The running guest goes into the file; the address."""
+    """Migrates the running guest into the file; returns the address."""
     path = scene.folder / "qemu.file"
     address = f"file:{path}" + (f",offset={case.offset}" if case.offset else "")
     parameters = {"direct_io": True} if case.direct else {}
@@ -70,7 +70,7 @@ def send(scene, address, source):
 
 
 def padded(scene, address):
-    """As `dd` leaves it on a device: nothing else is found in it."""
+    """As `dd` leaves it on a device: readers find the same in it."""
     path = scene.folder / "qemu.file"
     before, whole = Ramjet(scene, "info", "--json", address).done(), path.stat().st_size
     os.truncate(path, whole + (1 << 20))
@@ -80,7 +80,7 @@ def padded(scene, address):
 
 
 def cut(scene, address, case):
-    """Wherever the file ends: one line that names it."""
+    """A file that is cut anywhere causes one line with its name."""
     path = scene.folder / "qemu.file"
     whole, start = path.stat().st_size, int(case.offset or "0", 0)
     for size in (whole - 1, (start + whole) // 2, start + 150, start + 100, start + 3, start):

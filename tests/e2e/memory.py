@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How much memory the two ends take: the guest's at most once, and little beside it.
+"""How much memory the two ends take: the guest's at most once, and little more.
 
 The limit is the kernel's (RLIMIT_DATA: private writable memory, whole thread stacks included): a
 program that wants more fails.
@@ -15,7 +15,7 @@ from lib.table import check
 
 MIB = 1 << 20
 GUEST = 1024 * MIB
-STACK = 8 * MIB  # of a thread: the kernel counts it whole, however little is used
+STACK = 8 * MIB  # of a thread: the kernel counts all of it, even if little is used
 
 
 @dataclass
@@ -32,7 +32,7 @@ def limited(size):
 
 
 def make_image(path):
-    """Every fourth page has data: no page is shared, the file is quickly made."""
+    """Every fourth page has data: no page is shared, and the file is made quickly."""
     with path.open("wb") as image:
         image.truncate(GUEST)
         for offset in range(0, GUEST, 16384):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`ramjet migrate` between real QEMUs: both sides are set alike, the guest arrives with all its
-memory, and whatever goes wrong leaves it running where it was, with one line that says so."""
+"""`ramjet migrate` between real QEMUs: both sides get the same settings, the guest arrives with all
+its memory, and after any failure it runs on at the source, with one line that says why."""
 
 import itertools
 import json
@@ -19,7 +19,7 @@ Case = namedtuple("Case", "label run")
 
 MACHINE = "pc-q35-7.2"  # every version here has it
 PAIRS = [("7.2", "7.2"), ("10.0", "10.0"), ("7.2", "10.0")]
-UNDER_WAY = ("--max-bandwidth", "4M", "--downtime-limit", "1ms")  # for as long as one likes
+UNDER_WAY = ("--max-bandwidth", "4M", "--downtime-limit", "1ms")  # lasts until it is cancelled
 SLOW = ("--max-bandwidth", "12M", "--downtime-limit", "1700ms")  # a second or more
 
 
@@ -51,13 +51,13 @@ class Vm(Qemu):
         return self.qmp("query_migrate").get("status")
 
     def runs_on(self):
-        """As if nothing had been tried."""
+        """The guest runs as if no migration had been tried."""
         check(self.qmp("query_status")["running"], f"{self.name}: the guest does not run")
         self.passes(2)
 
 
 def pair(scene, here="10.0", there="10.0", **options):
-    """A running guest, and who waits for it."""
+    """A running guest, and a QEMU that waits for it."""
     source = Vm(scene, "source", here, **options)
     target = Vm(scene, "target", there, incoming="defer", paused=True)
     source.passes(2)
@@ -69,7 +69,7 @@ def migrate(scene, source, target, *words, **process):
 
 
 def result(run, host="127.0.0.1"):
-    """The JSON of a good end: query-migrate's members with its types, and ours."""
+    """The JSON of a success: query-migrate's members with its types, and ours."""
     found = run.done()
     check(found["status"] == "completed", f"status is {found['status']}")
     numbers = [found[name] for name in ("total-time", "setup-time", "downtime")]
@@ -87,7 +87,7 @@ def arrived(source, target):
     check(target.qmp("query_status")["running"], "the guest does not run at its new place")
 
 
-# --- what goes well ------------------------------------------------------------------------------
+# --- successes -----------------------------------------------------------------------------------
 
 def goes_well(here, there, method, channels, scheme):
     def run(scene):
@@ -114,7 +114,7 @@ def main_channel(scene):
 
 
 def settings(scene):
-    """Each at the end that it belongs to."""
+    """Each setting goes to the end that it belongs to."""
     source, target = pair(scene)
     run = migrate(scene, source, target, "--json", "--compress", "zstd:3", "--downtime-limit",
                   "700ms", "--max-bandwidth", "3G", "--set", "auto-converge=on", "--set",
@@ -140,7 +140,7 @@ def zero_copy(scene):
 
 
 def what_was_set_before(scene):
-    """Clashes with what is asked for now, in both orders, and gives way."""
+    """Earlier settings that clash with the new ones, in both orders, are replaced."""
     source, target = pair(scene)
     source.configure(["zero-copy-send"], channels=7)
     target.configure(multifd_compression="zlib")
@@ -159,7 +159,8 @@ def zero_copy_after_compression(scene):
 
 
 def listens_already(version, *, multifd, words=()):
-    """A destination with an address from its command line, and what it has already."""
+    """A destination that listens at an address from its command line, with
+    settings already made."""
     def run(scene):
         source = Vm(scene, "source", version)
         target = Vm(scene, "target", version, incoming="tcp:127.0.0.1:0", paused=True)
@@ -190,7 +191,8 @@ def by_port(scene):
 
 
 def runs_at_once(scene):
-    """A destination without -S goes on by itself, and a paused source arrives paused."""
+    """A destination without -S starts its guest by itself; a guest that was
+    paused arrives paused."""
     for paused in (False, True):
         source = Vm(scene, f"source-{paused}", "10.0")
         target = Vm(scene, f"target-{paused}", "10.0", incoming="defer")
@@ -261,13 +263,13 @@ def tls(kind, ids):
     return run
 
 
-# --- what ends early -----------------------------------------------------------------------------
+# --- early ends ----------------------------------------------------------------------------------
 
 def begun(scene, source, target, *words, channels=0):
-    """A migration that does not end by itself, in its first round.
+    """A migration in its first round that does not end by itself.
 
-    On the main channel: when multifd is cut short QEMU's migration thread may wait for ever for a
-    channel that has ended, and is never cancelled then.
+    On the main channel: if multifd is cut short, QEMU's migration thread may wait for ever for a
+    channel that has ended, and cannot be cancelled then.
     """
     source.configure()  # events
     run = migrate(scene, source, target, "--channels", channels, *UNDER_WAY, *words)
@@ -276,7 +278,7 @@ def begun(scene, source, target, *words, channels=0):
 
 
 def again(scene, source, version="10.0"):
-    """After whatever went wrong the guest goes on, and can be migrated at once."""
+    """After any failure the guest runs on, and can be migrated at once."""
     target = Vm(scene, "another", version, incoming="defer", paused=True)
     result(migrate(scene, source, target, "--json"))
     arrived(source, target)
@@ -326,8 +328,8 @@ def target_killed(here, there, channels):
 
 
 def hangs(scene):
-    """A QEMU that does not let go of a migration that has failed is not started again: it would
-    refuse, and be left in status "setup" for good."""
+    """If a QEMU cannot end a failed migration, ramjet starts no new one: that would be refused, and
+    stay in status "setup" for good."""
     path, target = scene.folder / "monitor", Vm(scene, "target", "10.0", incoming="defer")
     answers = {"query-status": {"status": "running"}, "query-migrate": {"status": "failed"},
                "query-yank": [{"type": "chardev", "id": "x"}, {"type": "migration"}]}
@@ -363,10 +365,10 @@ def refused_by_the_stream(scene):
     source.runs_on()
 
 
-# --- what does not begin -------------------------------------------------------------------------
+# --- migrations that do not begin ----------------------------------------------------------------
 
 def refused(*said, words=(), before=None, code=1, **options):
-    """Not begun: the guest has not noticed anything."""
+    """It has not begun: the guest noticed nothing."""
     def run(scene):
         source, target = pair(scene, **options)
         if before:
@@ -378,7 +380,7 @@ def refused(*said, words=(), before=None, code=1, **options):
 
 
 def addresses(scene):
-    """No VM is there."""
+    """No VM is at the address."""
     target = f"unix:{scene.folder}/none"
     for words, code, said in (
             ((target, "unix:/x"), 1, ("from: connect to unix:", "no such file")),
@@ -398,7 +400,7 @@ def addresses(scene):
 
 
 def no_monitor(scene):
-    """Somebody listens there, and says something else, nothing, or nonsense."""
+    """Another program is there, and sends something else, nothing, or nonsense."""
     target = Vm(scene, "target", "10.0", incoming="defer")
     for says, said in ((b"220 mail.example ESMTP\r\n", "is not qmp"), (b"", "gave up waiting"),
                        (b'{"QMP": {}}\n{"return": {}, "id": 1}\n{"return": 7, "id": 2}\n',
@@ -461,7 +463,7 @@ def listen_twice(scene):
 
 
 def no_output(scene):
-    """The guest has arrived nevertheless."""
+    """The guest arrives although the report cannot be written."""
     source, target = pair(scene)
     run = migrate(scene, source, target, "--json",
                   prefix=["sh", "-c", 'exec "$@" >/dev/full', "sh"])

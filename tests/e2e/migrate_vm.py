@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`ramjet migrate` between two `ramjet vm`: the guest itself says that all its memory has come
-along, and for how long it stood still; what goes wrong leaves it running where it was."""
+"""`ramjet migrate` between two `ramjet vm`: the guest itself reports that all its memory has
+arrived, and how long it was paused; after a failure it runs on at the source."""
 
 import json
 import re
@@ -23,11 +23,11 @@ Case = namedtuple("Case", "label run")
 CASES = []
 
 BUSY = "dirtier,rate=20M"
-UNDER_WAY = ("--max-bandwidth", "4M", "--downtime-limit", "1ms")  # for as long as one likes
+UNDER_WAY = ("--max-bandwidth", "4M", "--downtime-limit", "1ms")  # lasts until it is cancelled
 
 
 def case(label):
-    """Adds the function below it to the table."""
+    """Adds the next function to the table."""
     def add(function):
         CASES.append(Case(label, function))
         return function
@@ -45,7 +45,8 @@ def pair(scene, guest=BUSY, here=(), there=(), incoming="defer", memory=("32M", 
 
 
 def moved(run, channels=2, moves=1):
-    """The result of a good one, with what only ours tell: channels, and the guest's own words."""
+    """The result of a success, with the members that only ramjet reports: channels, and
+    the guest's figures."""
     found = run.done()
     check(found["status"] == "completed" and "error-desc" not in found, f"{found}")
     check(found["from"]["run-state"] == "postmigrate" and found["to"]["run-state"] == "running",
@@ -54,7 +55,7 @@ def moved(run, channels=2, moves=1):
     check(not channels or found["channels"][0]["packets"] > 0, f"{found['channels']}")
     guest = found["guest"]
     check(guest["moves"] == moves and guest["errors"] == 0, f"{guest}")
-    if guest["last-move-gap-us"] == 0:  # a busy machine lets the guest's first word wait
+    if guest["last-move-gap-us"] == 0:  # on a busy machine the guest's first heartbeat may be late
         there = Monitor(found["to"]["address"])
         until(lambda: there("x-query-guest")["last-move-gap-us"] > 0, "the guest's own gap")
         there.close()
@@ -89,7 +90,7 @@ for _guest in ("counter", BUSY):
 
 @case("back and forth")
 def ping_pong(scene):
-    """Six times; every time the other's place is a new one."""
+    """Moves six times; each time the destination is a new process."""
     demand_kvm(scene)
     source = Runner(scene, "start", "--guest", BUSY)
     for moves in range(1, 7):
@@ -103,7 +104,7 @@ def ping_pong(scene):
 
 @case("listens already")
 def listens_already(scene):
-    """Once it does, it is too late for multifd: what it has is what is taken."""
+    """A destination that listens already cannot change multifd: its setting is used."""
     for channels, words in ((0, []), (3, ["--set", "multifd=on", "--set", "multifd-channels=3"])):
         source, target = pair(scene, incoming="tcp:127.0.0.1:0", there=words)
         moved(migrate(scene, source, target, "--json"), channels)
@@ -156,7 +157,7 @@ def tls_wrong_host(scene):
 
 
 def begun(scene, source, target, *words):
-    """A migration that does not end by itself: there is more to be sent than it may send."""
+    """A migration that does not end by itself: there is more to send than it may send."""
     until(lambda: source.ask("x-query-guest")["pages-written"] > 2000, "the guest to have written")
     run = migrate(scene, source, target, *UNDER_WAY, *words)
     until(lambda: source.ask("query-migrate").get("ram", {}).get("transferred", 0) > 1 << 20,
@@ -165,7 +166,7 @@ def begun(scene, source, target, *words):
 
 
 def again(scene, source):
-    """After whatever went wrong the guest goes on, and can be migrated at once."""
+    """After any failure the guest runs on, and can be migrated at once."""
     source.runs()
     target = Runner(scene, "another", "--incoming", "defer")
     moved(migrate(scene, source, target, "--json", "--set", "validate-uuid=off"))
@@ -221,7 +222,7 @@ def too_small(scene):
 
 @case("another UUID")
 def another(scene):
-    """The destination's own words are in the line."""
+    """The line contains the destination's own error."""
     source, target = pair(scene, here=["--uuid", "00000000-0000-0000-0000-000000000001"],
                           there=["--uuid", "00000000-0000-0000-0000-000000000002"])
     migrate(scene, source, target, "--set", "validate-uuid=on").failed(
@@ -232,7 +233,7 @@ def another(scene):
 
 @case("from a QEMU")
 def from_qemu(scene):
-    """What is in it has no place here."""
+    """A QEMU's devices do not exist here."""
     demand_kvm(scene)
     path = scene.folder / "qemu.monitor"
     source = Qemu(scene, "qemu", "10.0", machine="pc-q35-10.0",
@@ -256,8 +257,8 @@ def unbuilt(scene):
 
 
 class Scripted:
-    """A monitor that says what it is told to: for each command answers in turn, the last for ever.
-    An answer that is a text is a refusal; what is not known is refused, too."""
+    """A scripted monitor: each command has a list of answers; the last one repeats. A text is a
+    refusal; an unknown command is refused, too."""
 
     COMMON = {"qmp_capabilities": [{}], "query-version": [{"qemu": {"major": 10}, "package": ""}],
               "query-migrate-capabilities": [[]], "query-migrate-parameters": [{}]}
@@ -289,8 +290,8 @@ class Scripted:
 
 
 def waits(answers, refusal):
-    """FROM pauses before the switch-over; what it is then seen in, and what it says to a second
-    migrate-continue, or the first."""
+    """FROM stops before the switch-over; then its status, and its answer to a second
+    migrate-continue, or to the first."""
     def run(scene):
         before, paused, done = {}, {"status": "pre-switchover"}, {"status": "completed"}
         source = Scripted(scene, "from", query_status=[{"status": "running"}], migrate=[{}],

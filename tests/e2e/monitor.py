@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The monitors of two ramjet vm, spoken to as QEMU's documents have it: lines on a socket, nothing
-that knows whose monitor it is. Names and types of what comes back are QEMU's."""
+"""The monitors of two ramjet vm, used as QEMU's documents describe: lines on a socket, by a client
+that knows no monitor in particular. Names and types of the answers are QEMU's."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ NEGOTIATE = '{"execute": "qmp_capabilities"}'
 
 
 def case(label):
-    """Adds the function below it to the table."""
+    """Adds the next function to the table."""
     def add(function):
         CASES.append(Case(label, function))
         return function
@@ -29,14 +29,15 @@ def case(label):
 # --- a client ------------------------------------------------------------------------------------
 
 class Monitor:
-    """One connection. Lines go out as they are given; what comes in is a JSON object on each."""
+    """One connection. Lines are sent as they are given; every answer is a JSON
+    object on one line."""
 
     def __init__(self, scene, path):
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(str(path))
         self._lines = self._socket.makefile("rb")
         scene.at_end.callback(self._socket.close)
-        self.events = []  # heard so far, (name, data)
+        self.events = []  # received so far, (name, data)
         self.greeting = self._hear()
 
     def _hear(self):
@@ -53,13 +54,13 @@ class Monitor:
         self._socket.sendall(line.encode() + b"\n")
 
     def answer(self):
-        """The next message that is no event."""
+        """The next message that is not an event."""
         while "event" in (message := self._hear()):
             self._note(message)
         return message
 
     def __call__(self, name, arguments="{}"):
-        """A command, its arguments as they stand in the line; what it returns."""
+        """Sends a command with its arguments as written; returns its result."""
         self.say(f'{{"execute": "{name}", "arguments": {arguments}, "id": "{name}"}}')
         answer = self.answer()
         check(answer.get("id") == name and "return" in answer, f"{name} {arguments}: {answer}")
@@ -74,7 +75,7 @@ class Monitor:
         return [data["status"] for name, data in self.events if name == "MIGRATION"]
 
     def await_status(self, *wanted):
-        """Returns when one of them was told behind all that was forgotten."""
+        """Returns when one of these statuses was reported after the last forget."""
         while not set(wanted) & set(self.statuses()):
             message = self._hear()
             check("event" in message, f"an answer to nothing: {message}")
@@ -86,7 +87,7 @@ class Monitor:
 
 
 class Vm:
-    """A runner with a monitor, and a client of it that hears of migrations."""
+    """A runner with a monitor, and a client of it that receives MIGRATION events."""
 
     def __init__(self, scene, name, *options):
         self.path = scene.folder / name
@@ -106,7 +107,7 @@ class Vm:
                      f'{{"capabilities": [{{"capability": "{name}", "state": {state}}}]}}')
 
     def listen(self, stay=True):
-        """Where it is listening now, as arguments for migrate."""
+        """Makes it listen; returns the arguments for migrate."""
         self.monitor("migrate-incoming", json.dumps({"uri": "tcp:127.0.0.1:0",
                                                      "exit-on-error": not stay}))
         at = self.monitor("query-migrate")["socket-address"][0]
@@ -117,7 +118,7 @@ class Vm:
         return self.monitor("query-status")["status"]
 
     def end(self):
-        """Quits; the guest's verdict must be a clean one."""
+        """Quits; the guest's verdict must be a success."""
         self.monitor("quit")
         code = self.run.wait(20)
         check(code == 0, f"{self.run.name}: exit code {code}: {self.run.errors}")
@@ -145,7 +146,7 @@ FAST = '{"max-bandwidth": 0, "downtime-limit": 2000}'
 
 
 def migrate_well(scene, source, name="last"):
-    """To a fresh VM; the guest goes on there, and finds all as it was."""
+    """Migrates to a new VM; the guest runs on there, and finds everything as it was."""
     target = target_of(scene, name)
     to = target.listen()
     source.monitor.forget()
@@ -164,7 +165,7 @@ def migrate_well(scene, source, name="last"):
 
 # --- lines ---------------------------------------------------------------------------------------
 
-LINES = (  # what is said, and what the answer holds
+LINES = (  # what is sent, and what the answer contains
     ('{"execute": "query-status"}', '"class": "CommandNotFound"'),
     ("stop", '"class": "GenericError"'),
     (NEGOTIATE, '{"return": {}}'),
@@ -266,7 +267,7 @@ def types(scene):
     target.end()
 
 
-# --- disturbed -----------------------------------------------------------------------------------
+# --- disturbances --------------------------------------------------------------------------------
 
 def hold_in(source, state, to):
     """Starts a migration that stays in this state."""
@@ -278,7 +279,7 @@ def hold_in(source, state, to):
 
 
 def runs_on(source, status):
-    """As if nothing had been."""
+    """The guest runs as if nothing had happened."""
     found = source.monitor("query-migrate")
     check(found["status"] == status and source.state() == "running", f"{found}")
     check(status != "failed" or found.get("error-desc"), f"no reason: {found}")

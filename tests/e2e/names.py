@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Names that cannot be looked up: the name server takes the question and never answers, and the C
-library waits for it for minutes. Limits and cancels hold all the same, at every verb and at the
-monitor, and no end waits for a look-up that was left behind."""
+"""Names that cannot be looked up: the name server takes the query and never answers, and the C
+library waits for minutes. Time limits and cancelling work nevertheless, in every verb and at the
+monitor, and no end waits for a look-up that was given up."""
 
 import signal
 import sys
@@ -20,12 +20,12 @@ CASES = []
 DEAF = Path(__file__).parent / "lib" / "no_answer.py"
 NAME = "tcp:nobody.test:4444"
 LIMIT = "500ms"
-SOON = 30  # seconds, for what takes one at most: the library alone would take minutes
+SOON = 30  # seconds, for what should take one: the library alone would take minutes
 VM = ("--accel", "synth", "--memory", "32M")
 
 
 def case(label):
-    """Adds the function below it to the table."""
+    """Adds the next function to the table."""
     def add(function):
         CASES.append(Case(label, function))
         return function
@@ -33,7 +33,7 @@ def case(label):
 
 
 def deaf(scene, *arguments):
-    """A run of ramjet that no name server answers."""
+    """A run of ramjet whose name server does not answer."""
     folder = scene.folder / "etc"
     folder.mkdir(exist_ok=True)
     return Ramjet(scene, *arguments, prefix=(sys.executable, "-B", DEAF, folder))
@@ -57,7 +57,7 @@ def demand_namespaces(scene):
 
 
 def limited(label, *arguments, words=("look up", "timed out")):
-    """A verb whose limit ends it, with one line that says so."""
+    """A verb that ends by its time limit, with one line that says so."""
     @case(f"{label}: its limit")
     def run(scene):
         demand_namespaces(scene)
@@ -65,7 +65,7 @@ def limited(label, *arguments, words=("look up", "timed out")):
 
 
 def interrupted(label, *arguments, code=1, words=("cancelled",)):
-    """The same verb without a limit, and a signal."""
+    """The same verb without a limit, ended by a signal."""
     @case(f"{label}: a signal")
     def run(scene):
         demand_namespaces(scene)
@@ -89,13 +89,13 @@ both("send, channels", "send", "--channels", 4, "synth:1M", NAME)
 both("recv", "recv", NAME, "null:")
 both("vm, incoming", "vm", *VM, "--incoming", NAME)
 both("vm, monitor", "vm", *VM, "--guest", "idle", "--qmp", NAME)
-# These have nothing to put in order: a signal ends them as it ends any program.
+# These have nothing to clean up: a signal ends them as it ends any program.
 both("qmp", "qmp", NAME, "query-status", option="--timeout", code=None)
 both("migrate, from", "migrate", NAME, "unix:/nowhere", code=None)
 
 
 class Vm:
-    """A runner that no name server answers, and a client of its monitor."""
+    """A runner whose name server does not answer, and a client of its monitor."""
 
     def __init__(self, scene, *options):
         demand_namespaces(scene)
@@ -123,7 +123,7 @@ def cancelled(scene):
         vm.qmp("migrate_cancel")
         until(lambda: vm.migration()["status"] == "cancelled", "the cancel", SOON)
         check(vm.qmp("query-status")["running"], "the guest stands still")
-        looks_up(vm.run)  # still: nobody has waited for it
+        looks_up(vm.run)  # the look-up still runs: the VM did not wait for it
     vm.qmp("quit")
     vm.ends()
 

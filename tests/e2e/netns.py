@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Over a path that is slow, loses packets, or is cut, between two network namespaces: what is sent
-arrives whole, and what cannot arrive ends in one line at each end and not in a hang."""
+"""Migrations over a path between two network namespaces that is slow, loses packets, or is cut:
+what arrives is complete, and what cannot arrive ends in one line at each end, not in a hang."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def slow(scene):
     on_path = net.sent()[0] - before
     wire = sent["wire-bytes"]
     check(wire > 30e6, f"{wire} bytes are too few for this to mean anything")
-    # Headers of TCP, IP and Ethernet, acknowledgements, and what was sent twice.
+    # Headers of TCP, IP and Ethernet, acknowledgements, and segments that were sent twice.
     check(wire < on_path < 1.2 * wire, f"{on_path} bytes on the path, {wire} on the wire")
     fastest = wire / 25e6
     took = sent["total-time"] / 1000
@@ -53,7 +53,7 @@ def slow(scene):
 
 
 def wide(scene):
-    """Large packets, and a bandwidth that keeps below the path's."""
+    """Large packets, and a bandwidth limit below the path's."""
     net = Netns(scene, "--rate", "400mbit", "--mtu", 9000)
     sender, receiver = start(scene, net, "synth:32M,random=100,zero=0")
     sent = arrives(sender, receiver)
@@ -74,7 +74,7 @@ def under_way(net, sender):
 
 
 def cut(how, options):
-    """The path goes away: both ends notice by themselves, and in time."""
+    """The path is lost: both ends notice it themselves, in time."""
     def run(scene):
         net = Netns(scene, "--rate", "200mbit")
         image = scene.folder / "image"
@@ -99,18 +99,18 @@ def cut(how, options):
 
 
 def mended(scene):
-    """The path comes back before anybody's patience ends."""
+    """The path is back before any time limit has passed."""
     net = Netns(scene, "--rate", "400mbit")
     sender, receiver = start(scene, net, "synth:64M,random=60,zero=20", "--stall-timeout", "20s")
     under_way(net, sender)
     net.cut()
-    time.sleep(1)  # that is how long it is gone: there is no event to wait for
+    time.sleep(1)  # the length of the outage: there is no event to wait for
     net.mend()
     arrives(sender, receiver)
 
 
 def migrate(scene):
-    """Two QEMUs, one in each, driven from outside of both: their monitors are paths."""
+    """Two QEMUs, one in each namespace, driven from outside of both: their monitors are paths."""
     net = Netns(scene, "--rate", "200mbit", "--loss", 0.001)
     source, target = (Qemu(scene, name, "10.0", machine="pc-q35-7.2", netns=netns, **shape, options=[
         "-qmp", f"unix:{scene.folder}/{name}.monitor,server=on,wait=off"]) for name, netns, shape in
@@ -126,7 +126,7 @@ def migrate(scene):
 
 
 def runners(scene):
-    """A guest under KVM that writes while it moves, and says itself what it has found."""
+    """A guest under KVM that writes while it moves, and reports what it finds."""
     demand_kvm(scene)
     net = Netns(scene, "--rate", "1gbit", "--loss", 0.001)
     source = Runner(scene, "source", "--guest", "dirtier,rate=20M", netns=net.a)
@@ -140,16 +140,16 @@ def runners(scene):
 
 
 def leaves_nothing(scene):
-    """Whatever ends the script, its namespaces go; a killed one's by the next."""
+    """However the script ends, its namespaces are removed; those of a killed one by the next."""
     def names():
         listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
         return {line.split()[0] for line in listed.stdout.splitlines()}
 
-    Netns(scene)  # or a reason to skip
+    Netns(scene)  # skips with the reason if there are none
     for number, code, left in (("TERM", 143, 0), ("INT", 130, 0), ("KILL", -9, 2)):
         with subprocess.Popen([SCRIPT, "sh", "-c", "echo $NETNS_A $NETNS_B; exec sleep 60"],
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                              text=True) as script:  # the sleep of one that is killed stays a minute
+                              text=True) as script:  # the sleep of a killed one stays a minute
             mine = set(script.stdout.readline().split())
             check(len(mine) == 2 and mine <= names(), f"{mine} are not all in {names()}")
             subprocess.run(["kill", f"-{number}", str(script.pid)], check=True)

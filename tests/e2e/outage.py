@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A path that is gone for a while, and loses some packets before and after: an outage that is shorter
-than the stall timeout ends nothing; one that is longer ends both sides, soon, and they name the limit."""
+"""A path that fails for a while, and loses some packets before and after: an outage that is shorter
+than the stall timeout ends nothing; a longer one ends both sides soon, and both name the limit."""
 
 import os
 import socket
@@ -16,12 +16,12 @@ from lib.table import Skip, check
 
 Case = namedtuple("Case", "label gone ways channels options times", defaults=[1])
 
-# Where a second is short, more of them: a machine without hardware to run on sends again late.
+# Longer times on a machine without virtualization, which sends again late.
 SCALE = 3 if int(os.environ.get("TEST_SLOWNESS", 1)) >= 10 else 1
 LIMIT = 5 * SCALE
 IMAGE = 64 << 20  # bytes
-TCP_RTO_MAX_MS = 44  # which Python does not know
-DELAY = ("--delay", "20ms")  # where the kernel has netem
+TCP_RTO_MAX_MS = 44  # Python has no name for it
+DELAY = ("--delay", "20ms")  # if the kernel has netem
 
 CASES = [
     Case("cut: 3 s of 5, 4 channels", 3, "both", 4, ()),
@@ -51,7 +51,7 @@ def start(scene, net, case):
 
 
 def cut(net, case):
-    """When it goes on as it should. Returns the time."""
+    """Cuts the path when the migration is well under way. Returns the time."""
     before, _ = net.sent()
     until(lambda: net.sent()[0] - before > IMAGE / 8, "the sender to be under way", seconds=60)
     at = time.monotonic()
@@ -60,7 +60,7 @@ def cut(net, case):
 
 
 def repeats_often():
-    """Whether the kernel can be told how long it may pause before it sends again: from 6.15 on."""
+    """Whether the longest pause of TCP before it sends again can be set: from Linux 6.15 on."""
     with socket.socket() as probe:
         try:
             probe.setsockopt(socket.IPPROTO_TCP, TCP_RTO_MAX_MS, 2000)
@@ -70,12 +70,12 @@ def repeats_often():
 
 
 def survives(net, case, sender, receiver):
-    # Its pauses double: with the longer limit one of them may last from the outage to the limit.
+    # TCP's pauses double: with the longer limit one of them may last from the outage to the limit.
     if SCALE > 1 and not repeats_often():
         raise Skip("this kernel cannot be told to send again soon (before Linux 6.15)")
     for _ in range(case.times):
         at = cut(net, case)
-        # That is how long it is gone, there is no event to wait for; to mend takes as long as to cut.
+        # The length of the outage: there is no event to wait for; mending takes as long as cutting.
         time.sleep(max(0, case.gone * SCALE - 2 * (time.monotonic() - at)))
         net.mend()
         gone = time.monotonic() - at
@@ -89,7 +89,7 @@ def ends(net, case, sender, receiver):
     at = cut(net, case)
     limit = f"for {LIMIT}.0 s (--stall-timeout)"
     receiver.failed(limit, seconds=10 * LIMIT)
-    # Where its word still comes through, the destination may be first to say that it has failed.
+    # If its error still gets through, the destination may be the first to report a failure.
     sender.failed(*[limit] * (case.ways == "both"), seconds=10 * LIMIT)
     took = time.monotonic() - at
     check(took >= LIMIT, f"{took:.1f} s, with a stall timeout of {LIMIT} s")

@@ -21,11 +21,11 @@ class Case:
     returns: bool = False
     level: int = None  # QEMU's
     zero_copy: bool = False
-    sends: tuple = ()  # out of ramjet: --compress, channels, return path; one after the other
+    sends: tuple = ()  # from ramjet: --compress, channels, return path; one run after the other
 
 
 def into(version, method, channels, returns, machine=None, level=None, zero_copy=False):
-    """QEMU into ramjet."""
+    """From QEMU into ramjet."""
     label = f"{version} into ramjet, "
     label += f"machine {machine}, " if machine else ""
     label += "zero-copy" if zero_copy else method if level is None else f"{method} level {level}"
@@ -35,7 +35,7 @@ def into(version, method, channels, returns, machine=None, level=None, zero_copy
 
 
 def out_of(version, method, levels=(), machine=None, zero_copy=False):
-    """ramjet into QEMU: all channels and return paths in one case, out of one capture."""
+    """From ramjet into QEMU: all channels and return paths in one case, from one capture."""
     label = f"ramjet into {version}, " + (f"machine {machine}, " if machine else "")
     label += ("zero-copy" if zero_copy else method) + ", 2 and 4 channels, return path on and off"
     sends = [(method, channels, returns) for channels in (2, 4) for returns in ("on", "off")]

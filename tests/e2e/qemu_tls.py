@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""TLS against real QEMUs, both directions: certificates and pre-shared keys that are right, and
-each way in which they can be wrong; and that the end of a stream is never lost."""
+"""TLS against real QEMUs, both directions: valid certificates and pre-shared keys, and each way in
+which they can be wrong; and that the end of a stream is never lost."""
 
 import sys
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Case:
     method: str = "none"
     repeat: int = 1
     wrong: object = None  # a function that makes a Mistake
-    unused: object = None  # a function that adds to folders of credentials what nobody uses
+    unused: object = None  # a function that adds unused certificates to folders of credentials
 
 
 def make(function, version, label, machine=None, **more):
@@ -35,7 +35,7 @@ def make(function, version, label, machine=None, **more):
 
 
 def qemu_source(scene, case, credentials, name="source"):
-    """A QEMU with a guest in it that is to leave by TLS; without credentials: by plain TCP."""
+    """A QEMU with a guest that will migrate over TLS; without credentials: over plain TCP."""
     source = Qemu(scene, name, case.version, machine=case.machine,
                   options=credentials.qemu("client") if credentials else ())
     tls = {"tls_creds": "tls0"} if credentials else {}
@@ -53,10 +53,10 @@ def qemu_target(scene, case, credentials, name="target", shape=None):
     return target
 
 
-# ---- what goes well ----
+# ---- successes ---- ----
 
 def into(scene, case):
-    """QEMU into ramjet."""
+    """From QEMU into ramjet."""
     server, client = certs.pair(scene.folder, case.kind)
     for turn in range(case.repeat):
         snapshot = scene.folder / f"{turn}.snap"
@@ -69,7 +69,7 @@ def into(scene, case):
 
 
 def out_of(scene, case):
-    """ramjet into QEMU."""
+    """From ramjet into QEMU."""
     server, client = certs.pair(scene.folder, case.kind)
     source = Qemu(scene, "source", case.version, machine=case.machine)
     source.configure(channels=2)
@@ -85,7 +85,7 @@ def out_of(scene, case):
 
 
 def into_by_name(scene, case):
-    """The server's certificate is checked for a name that the source is told."""
+    """The server's certificate is checked against a name that the source is given."""
     server, client = certs.pair(scene.folder, case.kind)
     source = qemu_source(scene, case, client)
     source.configure(tls_hostname=HOST)
@@ -105,7 +105,7 @@ def out_of_by_name(scene, case):
 
 
 def into_authorized(scene, case):
-    """The distinguished name decides: a client that may, then one that may not."""
+    """The distinguished name decides: one client is allowed, another one is not."""
     authority = certs.Authority(scene.folder)
     server, client = authority.server("server"), authority.client("client")
     authz = ["--tls-authz", client.distinguished_name]
@@ -118,7 +118,7 @@ def into_authorized(scene, case):
     receiver.turns_away("from 127.0.0.1:", "cn=other", "--tls-authz")
 
 
-# ---- what nobody uses ----
+# ---- unused certificates ---- ----
 
 def unused_authority(**flawed):
     def add(scene, _, *made):
@@ -127,7 +127,7 @@ def unused_authority(**flawed):
 
 
 def foreign_list(scene, authority, *made):
-    """Another's list of revocations, after the authority's own."""
+    """Another authority's list of revocations, after the authority's own."""
     for one in (authority, certs.Authority(scene.folder, "foreign")):
         one.list_revoked(*made)
 
@@ -150,7 +150,7 @@ def with_unused(scene, case):
 
 
 def into_unused(scene, case):
-    """It does no harm at either end; ramjet has a line about it."""
+    """They do no harm at either end; ramjet prints a line about them."""
     server, client = with_unused(scene, case)
     snapshot = scene.folder / "vm.snap"
     source = qemu_source(scene, case, client)
@@ -223,10 +223,10 @@ def neither_starts(scene, case):
         check(code == 1 and "certificate" in starts.errors, f"{role}: {code}: {starts.errors}")
 
 
-# ---- what must fail. QEMU closes without a word to whom it refuses. ----
+# ---- failures. QEMU closes without a word when it refuses a peer. ---- ----
 
 def into_wrongly(scene, case):
-    """QEMU's migration into ramjet fails: each says why, and the guest goes on."""
+    """QEMU's migration into ramjet fails: both report why, and the guest runs on."""
     wrong = case.wrong(scene.folder)
     snapshot = scene.folder / "vm.snap"
     options = wrong.server.ramjet() if wrong.server else []
@@ -239,12 +239,12 @@ def into_wrongly(scene, case):
 
 
 def out_of_wrongly(scene, case):
-    """ramjet's into QEMU fails, and says why."""
+    """ramjet's migration into QEMU fails, and ramjet says why."""
     wrong = case.wrong(scene.folder)
     target = qemu_target(scene, case, wrong.server)
     options = wrong.client.ramjet() if wrong.client else []
     sender = ramjet.Ramjet(scene, "send", "--channels", case.channels, *options,
-                           # A plain QEMU 7.2 waits, for more to make sense of.
+                           # A plain QEMU 7.2 keeps waiting for more bytes.
                            "--connect-timeout", "3s", "synth:64M", target.listen())
     sender.failed(*(wrong.send if wrong.seen_by == "client" else ()))
 
@@ -265,17 +265,17 @@ CASES = [
       for version in BOTH for label, wrong in mistakes.ALL),
     *(make(out_of_wrongly, version, f"refused, {label}", wrong=wrong)
       for version in BOTH for label, wrong in mistakes.ALL if wrong is not mistakes.revoked),
-    # A source that waits for nothing closes as soon as it has written. The end must arrive.
+    # A source that waits for nothing closes as soon as it has written. Its end must arrive.
     *(make(function, version, f"10 times, {kind}", machine, kind=kind, channels=4, repeat=10)
       for function in (into, out_of)
       for version, machine, kind in (("7.2", None, "X.509"), ("10.0", None, "X.509"),
                                      ("10.0", "7.2", "X.509"), ("10.0", None, "PSK"))),
-    # Older ones refuse most of what nobody uses.
+    # Older versions refuse most unused certificates.
     *(make(function, "11.1", f"unused: {label}", unused=unused)
       for function in (into_unused, out_of_unused) for label, unused in UNUSED),
     *(make(function, "11.1", f"chain, {label}", wrong=wrong)
       for function in (into_wrongly, out_of_wrongly) for label, wrong in mistakes.CHAINS
-      # A QEMU reads ca-crl.pem as a destination only.
+      # A QEMU reads ca-crl.pem only as a destination.
       if function is out_of_wrongly or wrong is not mistakes.revoked_server),
     *(make(neither_starts, "11.1", f"its own {label}", wrong=wrong) for label, wrong in OWN),
 ]

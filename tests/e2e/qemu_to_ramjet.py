@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A running QEMU guest that dirties its memory migrates into `ramjet recv file:`; then QEMU 10.0
-loads the snapshot and the guest goes on. The receiver is told nothing: neither the channel count,
-nor the version, nor the machine type."""
+loads the snapshot and the guest runs on. The receiver is given nothing: neither the number of
+channels, nor the version, nor the machine type."""
 
 import sys
 from dataclasses import dataclass
@@ -44,11 +44,11 @@ CASES = [
     Case("10.0 4 channels", "10.0", "pc-q35-10.0", 4, rounds=8),
     Case("10.0 16 channels", "10.0", "pc-q35-10.0", 16, RETURN),
     Case("10.0 with a UUID", "10.0", "pc-q35-10.0", 2, RETURN, uuid=UUID),
-    # The flush style and the place of zero pages change with the machine type.
+    # The flush style and the place of zero pages depend on the machine type.
     Case("10.0 machine 7.2, 4 channels", "10.0", "pc-q35-7.2", 4),
     Case("10.0 machine 8.2, 4 channels", "10.0", "pc-q35-8.2", 4, RETURN),
     Case("10.0 machine 9.2, 4 channels", "10.0", "pc-q35-9.2", 4),
-    # What the name says is only a default: the stream tells.
+    # The machine type's name only gives a default: the stream decides.
     Case("10.0 told to flush by section", "10.0", "pc-q35-10.0", 4,
          options=("-global", "migration.multifd-flush-after-each-section=on")),
     Case("10.0 devices, main channel", "10.0", "pc-q35-10.0", 0, RETURN, devices=True),

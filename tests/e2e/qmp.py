@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`ramjet qmp` against the monitors of real QEMUs, by path and by port, plain and pretty."""
+"""`ramjet qmp` with the monitors of real QEMUs, by path and by port, in compact
+and in pretty JSON."""
 
 import json
 import socket
@@ -15,7 +16,7 @@ Case = namedtuple("Case", "label version run")
 
 
 class Monitor:
-    """A QEMU whose monitor the case asks by `ramjet qmp`."""
+    """A QEMU whose monitor the case asks with `ramjet qmp`."""
 
     def __init__(self, scene, version, chardev=None, mode="mode=control"):
         self.scene = scene
@@ -31,7 +32,7 @@ class Monitor:
         return Ramjet(self.scene, "qmp", "--timeout", "20s", self.address, *words)
 
     def ask(self, *words):
-        """The answer, which has to be one line."""
+        """The answer, which must be one line."""
         run = self.run(*words)
         check(run.wait(25) == 0, f"{words}: exit code {run.wait()}: {run.errors}")
         check(run.output.count(b"\n") == 1 and not run.errors,
@@ -39,7 +40,7 @@ class Monitor:
         return json.loads(run.output)
 
     def refuses(self, *words, said):
-        """Refused by QEMU, with this in the one line."""
+        """QEMU refuses the command; the one line contains this."""
         run = self.run(*words)
         check(run.wait(25) == 1 and not run.output, f"{words}: {run.wait()} {run.output}")
         check(run.errors.count("\n") == 1 and run.errors.startswith(f"ramjet qmp: {said}"),
@@ -106,7 +107,7 @@ def path(run, **options):
 
 
 def port(scene, version):
-    """By TCP, at the port that QEMU has found."""
+    """Over TCP, at the port that QEMU has chosen."""
     monitor = Monitor(scene, version, chardev="host=127.0.0.1,port=0")
     told = {c["label"]: c["filename"] for c in monitor.qemu.qmp("query_chardev")}["second"]
     # "disconnected:tcp:127.0.0.1:34567,server=on"
@@ -115,7 +116,7 @@ def port(scene, version):
 
 
 def busy(scene, version):
-    """A monitor serves one connection; the next waits for its greeting."""
+    """A monitor serves one connection; the next client waits for its greeting."""
     monitor = Monitor(scene, version)
     with socket.socket(socket.AF_UNIX) as first:
         first.connect(monitor.address.removeprefix("unix:"))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`ramjet send` feeds a waiting QEMU with a guest captured before, whatever the two versions; the
-guest goes on there."""
+"""`ramjet send` moves a captured guest into a waiting QEMU, for any pair of versions; the
+guest runs on there."""
 
 import sys
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Case:
     devices: bool = False
     form: str = "file"  # the capture's: file or raw
     uuid: str = None
-    channels: tuple = (0, 2, 4)  # one after the other, from one capture
-    paused: bool = True  # else it starts by itself, as the captured guest was running
+    channels: tuple = (0, 2, 4)  # one run after the other, from one capture
+    paused: bool = True  # else the guest starts by itself, as the captured one was running
 
 
 UUID = "6a1f2c3d-0002-4e5f-8a9b-00c0ffee0002"
@@ -58,7 +58,7 @@ def run(scene, case):
 
 
 def check_raw(folder, source, devices):
-    """One file per RAM block, with a name that holds no slash."""
+    """One file per RAM block, with a name that contains no slash."""
     ram.same_files("raw main memory", folder / "ram.m", source.memory)
     if devices:
         ram.same_files("raw virtio-mem", folder / "ram.0000:00:04.0%2Fmore", source.plugged)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`ramjet send` into `ramjet recv`: every page equal at the end, by the digests of both ends and,
-where there is a file to compare with, byte by byte.
+"""`ramjet send` into `ramjet recv`: every page is the same at the end, by the digests of both ends
+and, where there is a file to compare with, byte by byte.
 
 Under scripts/netns the two run in two network namespaces.
 """
@@ -21,7 +21,7 @@ class Case:
     channels: int
     target: str = "null:"
     listen: str = "tcp:127.0.0.1:0"
-    by: str = None  # the host that the sender says instead
+    by: str = None  # the host that the sender uses instead
     rounds: int = 0  # at least so many
     method: str = "none"
 
@@ -81,7 +81,7 @@ def run(scene, case):
 
 
 def make_image(path):
-    """16 MiB and some pages: zero ones, random ones and text, so that no two places look alike."""
+    """16 MiB and some pages: zero pages, random ones and text, so that no two places look alike."""
     with path.open("wb") as image:
         for page in range(4096 + 5):
             kind = page % 5

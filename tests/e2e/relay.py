@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The relay of lib/relay.py does what it says, to the byte; and ramjet gets through one that does
-nothing, and says what is wrong behind one that does."""
+"""The relay of lib/relay.py does what it promises, to the byte; ramjet works through one that does
+nothing, and reports the error through one that interferes."""
 
 import socket
 import sys
@@ -17,7 +17,7 @@ from lib.table import check
 Case = namedtuple("Case", "label run")
 CASES = []
 
-PATTERN = bytes(range(251)) * 8000  # 2 MB, and no position looks like its neighbours
+PATTERN = bytes(range(251)) * 8000  # 2 MB, and no position looks like those near it
 
 
 def case(label):
@@ -28,7 +28,7 @@ def case(label):
 
 
 class Peer:
-    """A listener that reads one connection to its end, and has `answer` for it."""
+    """A listener that reads one connection to its end, and sends `answer`."""
 
     def __init__(self, scene, scheme, answer=b"", reads=True):
         self.got, self.ended = b"", None
@@ -65,7 +65,7 @@ class Peer:
 
 
 def send(connection, data=PATTERN):
-    """What a path that has gone does not take is not sent."""
+    """What a broken path does not accept is not sent."""
     try:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
@@ -74,7 +74,7 @@ def send(connection, data=PATTERN):
 
 
 def through(scene, plan, scheme="tcp", answer=b""):
-    """PATTERN goes up; the peer, the relay, and the connection that has sent it."""
+    """Sends PATTERN up; returns the peer, the relay, and the connection."""
     peer = Peer(scene, scheme, answer)
     listen = f"unix:{scene.folder}/relay" if scheme == "unix" else "tcp:127.0.0.1:0"
     relay = Relay(scene, peer.address, plan, listen=listen)
@@ -85,7 +85,7 @@ def through(scene, plan, scheme="tcp", answer=b""):
 
 
 def both(label):
-    """A case for TCP and one for UNIX sockets."""
+    """Adds a case for TCP and one for UNIX sockets."""
     def add(function):
         for scheme in ("tcp", "unix"):
             CASES.append(Case(f"{label}, {scheme}", lambda scene, s=scheme: function(scene, s)))
@@ -157,7 +157,7 @@ def half_closes(scene, scheme):
 @both("swallows, and nobody is told")
 def swallows(scene, scheme):
     peer, relay, connection = through(scene, lambda c: c.up.at(4096, c.swallow), scheme)
-    # All of it was taken, and its end, too.
+    # The relay has read all of it, and its end, too.
     relay.wait(lambda: relay.connections and relay.connections[0].up.eof)
     connection.settimeout(0.2)
     try:

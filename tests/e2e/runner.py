@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""ramjet vm and its guests go back and forth between processes, driven by a QMP client that knows
+"""ramjet vm and its guests move back and forth between processes, driven by a QMP client that knows
 nothing of ramjet: they lose nothing, whatever is set, cancelled or killed on the way."""
 
 import os
@@ -25,7 +25,7 @@ PAGE = 4096
 
 
 def case(label, *arguments):
-    """Adds the function below it to the table, once for these arguments."""
+    """Adds the next function to the table, once for these arguments."""
     def add(function):
         CASES.append(Case(label, lambda scene: function(scene, *arguments)))
         return function
@@ -68,7 +68,7 @@ def typed(what, found, types):
 
 
 def documented(found):
-    """query-migrate's answer of a source, by name and type; returns it."""
+    """Checks a source's query-migrate answer by name and type; returns it."""
     typed("query-migrate", found, MIGRATION)
     status = found.get("status")
     check(MUST[status] <= found.keys(), f"{status} lacks {MUST[status] - found.keys()}")
@@ -83,7 +83,7 @@ def documented(found):
 
 
 def greeted(monitor):
-    """The greeting is QEMU's, and before qmp_capabilities there is nothing else."""
+    """The greeting is QEMU's, and before qmp_capabilities no other command works."""
     version = monitor.greeting["QMP"]["version"]
     typed("qemu", version["qemu"], dict.fromkeys(("major", "minor", "micro"), int))
     check(isinstance(version["package"], str), f"{version}")
@@ -108,7 +108,8 @@ def names(events):
 
 
 def same_settings(*monitors):
-    """Capabilities as a list of all that there are, parameters as one object, both as set."""
+    """Capabilities are a list of all that exist, parameters are one object; both
+    show what was set."""
     for monitor in monitors:
         monitor("migrate-set-capabilities", capabilities=[
             {"capability": name, "state": True}
@@ -132,7 +133,7 @@ def generic(scene):
         greeted(monitor)
         check(monitor("query-migrate") == {}, "nothing has happened yet")
     same_settings(a, b)
-    # The real port is known when migrate-incoming is answered.
+    # The answer to migrate-incoming comes after the real port is known.
     b("migrate-incoming", channels=[{"channel-type": "main", "addr": {
         "transport": "socket", "type": "inet", "host": "127.0.0.1", "port": "0"}}])
     waiting = b("query-migrate")
@@ -159,7 +160,7 @@ def generic(scene):
 
 
 def poll(monitor):
-    """query-migrate until pre-switchover, which comes only when it has been active for a while."""
+    """Polls query-migrate until pre-switchover, which comes after it was active for a while."""
     polled = {}
     while "pre-switchover" not in polled:
         found = documented(monitor("query-migrate"))
@@ -185,13 +186,13 @@ def judge(a, b, polled):
     check(b("query-status") == {"status": "running", "running": True}, "want running")
 
 
-# --- twenty times to and fro -----------------------------------------------------------------------
+# --- twenty moves back and forth -------------------------------------------------------------------
 
 Leg = namedtuple("Leg", "method channels over tls paused dirty backend")
 CHOICES = Leg(method=("none", "zlib", "zstd"), channels=(0, 1, 2, 4), over=("tcp", "unix"),
               tls=(False, True), paused=(False, True), dirty=("log", "ring", "uffd"),
               backend=("anon", "memfd", "file"))
-_chance = random.Random(752)  # in 20 of them nearly everything meets everything
+_chance = random.Random(752)  # in 20 moves nearly every value meets every other
 LEGS = [Leg(*map(_chance.choice, CHOICES)) for _ in range(20)]
 
 
@@ -203,7 +204,7 @@ def settle(vm, leg, tls):
 
 
 def hop(scene, source, leg, tls):
-    """A fresh process, into which the guest moves; the old one ends. Returns the fresh one."""
+    """Moves the guest into a new process; the old one ends. Returns the new one."""
     server, client = tls
     backend = f"file:{scene.folder}/memory-{len(scene.processes)}" if leg.backend == "file" else leg.backend
     target = Vm(scene, "--dirty-source", leg.dirty, "--backend", backend,
@@ -237,10 +238,10 @@ def ping_pong(scene):
     here.quit()
 
 
-# --- cancelled, or killed, in every state ----------------------------------------------------------
+# --- cancelled or killed, in every state -----------------------------------------------------------
 
 def waits_at(address):
-    """Whether something was said to it, tcp, that it has not read."""
+    """Whether a tcp connection has unread bytes."""
     port = f":{int(address.rpartition(':')[2]):04X}"
     with open("/proc/net/tcp", encoding="ascii") as table_of_all:
         for line in list(table_of_all)[1:]:
@@ -251,12 +252,12 @@ def waits_at(address):
 
 
 class Trial:
-    """A migration that stays in one state until something happens to it."""
+    """A migration that stays in one state until the test acts."""
 
     def __init__(self, scene, state):
         demand_kvm(scene)
         self.scene = scene
-        # What is to lie in the sockets' buffers must be little.
+        # All of it must fit into the sockets' buffers.
         self.rate = 4 * MIB if state == "device all sent" else 100 * MIB
         self.source = dirtier(scene, guest=f"dirtier,rate={self.rate},write=avx,timer=10ms")
         self.target = Vm(scene)
@@ -278,7 +279,7 @@ class Trial:
         self.source.qmp.status(status)
 
     def _setup(self):
-        """TLS, and a handshake that is not answered."""
+        """TLS, and a handshake that gets no answer."""
         server, client = certs.pair(self.scene.folder, "X.509")
         for vm, creds in ((self.target, server), (self.source, client)):
             vm.set(multifd=True)
@@ -304,7 +305,8 @@ class Trial:
         self._start("pre-switchover")
 
     def _device(self):
-        """What is left takes long: on a slow path the guest may write most of its memory anew."""
+        """The rest takes long: on a slow path the guest may have written most of
+        its memory again."""
         self.source.parameters(max_bandwidth=20 * MIB)
         self._pre_switchover()
         check(self.source.qmp("query-migrate")["remaining"] > MIB // 2, "the guest wrote nothing")
@@ -313,18 +315,18 @@ class Trial:
         self.source.qmp.status("device")
 
     def _device_all_sent(self):
-        """The destination only has to say that it has taken over, and does not."""
+        """Only the destination's verdict is missing, and it does not come."""
         self.source.parameters(downtime_limit=30)
         self._pre_switchover()
         self._stop_target()
         self.source.qmp("migrate-continue", state="pre-switchover")
         self.source.qmp.status("device")
-        # The pages have channels of their own: what is so long on main is the guest's devices.
+        # The pages use channels of their own: a long main channel can only be the guest's devices.
         until(lambda: self.source.qmp("query-migrate")["ram"]["downtime-bytes"] > 2 * PAGE,
               "the guest's devices")
 
     def source_goes_on(self, status):
-        """The source's guest runs on at full speed, and can be migrated to somebody else."""
+        """The source's guest runs on at full speed, and can be migrated to another destination."""
         source = self.source
         source.qmp.status(status)
         heard = names(source.qmp.events)
@@ -338,7 +340,7 @@ class Trial:
         return told.get("error-desc", "")
 
     def again(self):
-        """A second migration, to a fresh destination."""
+        """A second migration, to a new destination."""
         fresh = Vm(self.scene)
         self.source.set(multifd=True, return_path=True, pause_before_switchover=False)
         self.source.parameters(**FAST, tls_creds="")
@@ -352,8 +354,8 @@ STATES = ("setup", "active", "pre-switchover", "device")
 
 
 def target_forgets(trial, state):
-    """Who leaves in the handshake was nobody that the destination knows: it waits for the source.
-    Later the source has gone."""
+    """A source that leaves in the handshake never was one for the destination: it still waits for
+    its source. Later it knows that its source has gone."""
     trial.wake_target()
     if state != "setup":
         trial.target.failed("channel")
@@ -422,8 +424,8 @@ SYNC = struct.pack(">IIIIIIQ1312x", 0x11223344, 1, 1, 128, 0, 0, 1)  # a packet 
 
 
 def gone_early(scene, words):
-    """A source that has gone after its channels' first words, and before main's: the next one's
-    channels would not fit."""
+    """A source that has gone after its channels' first bytes, and before main's: the next source's
+    channels would not match."""
     demand_kvm(scene)
     target = Vm(scene, "--connect-timeout", "500ms")
     port = int(target.listen().rpartition(":")[2])
@@ -451,7 +453,7 @@ def cancelled_anywhere(scene):
         address = target.listen()
         source.qmp.forget()
         source.qmp("migrate", uri=address)
-        for _ in range(number * number):  # each asks for an answer: so long it goes on
+        for _ in range(number * number):  # each query takes time: so the delay grows
             source.qmp("query-migrate")
         source.qmp("migrate_cancel")
         ends.append(source.qmp.status("cancelled", "completed"))
@@ -463,7 +465,7 @@ def cancelled_anywhere(scene):
             source = target
             source.parameters(**FAST)
         else:
-            if not source.qmp("query-migrate")["ram"]["precopy-bytes"]:  # main was never heard
+            if not source.qmp("query-migrate")["ram"]["precopy-bytes"]:  # main had no byte
                 target.send_signal(signal.SIGTERM)
             target.failed()
             check(source.state() == "running", f"the source is {source.state()}")
@@ -487,18 +489,18 @@ def destination_killed_anywhere(scene):
             source.qmp("query-migrate")
         target.send_signal(signal.SIGKILL)
         end = source.qmp.status("failed", "completed")
-        if source.state() == "postmigrate":  # it had gone, or may have: its user knows better
+        if source.state() == "postmigrate":  # the guest may have moved: the user knows better
             why = source.qmp("query-migrate").get("error-desc", "")
             check(end == "completed" or "it may run at the destination" in why, why)
-            source.qmp("cont")  # what is here is what it was
+            source.qmp("cont")  # the guest here is unchanged
         check(source.state() == "running", f"the source is {source.state()}")
         source.swept(source.guest()["sweeps"] + 1)
     source.quit()
 
 
 def fate(vm):
-    """"running", "postmigrate" where it waits for its user, or "over" where it has ended; None as
-    long as it is none of them."""
+    """"running", "postmigrate" where it waits for its user, or "over" where it has ended;
+    None before that."""
     try:
         state = vm.state()
         return state if state in ("running", "postmigrate") else None
@@ -529,7 +531,7 @@ def source_killed_anywhere(scene):
 
 
 def source_quits(scene, state, end):
-    """It cancels first: nobody is left with half a guest."""
+    """It cancels first: no end keeps half a guest."""
     trial = Trial(scene, state)
     end(trial.source)
     trial.source.qmp.event("SHUTDOWN")
@@ -603,7 +605,7 @@ def every_guest(scene):
 # --- snapshots -------------------------------------------------------------------------------------
 
 def captured(scene, source):
-    """The running guest goes into a mapped-ram file."""
+    """Saves the running guest into a mapped-ram file."""
     snapshot = scene.folder / "guest.snap"
     receiver, address = ramjet.recv(scene, f"file:{snapshot}", "--json")
     source.set(multifd=True, return_path=True)
@@ -663,7 +665,7 @@ def snapshot_leaves_at_once(scene):
     listening = target.listen()
     resumed = Vm(scene, "--incoming", f"file:{path}", memory="256M")
     check(resumed.state() == "running", f"it is {resumed.state()}")
-    resumed.qmp("migrate", uri=listening)  # while it is still the file's, or just not any more
+    resumed.qmp("migrate", uri=listening)  # its memory may still be mapped from the file
     resumed.qmp.status("completed")
     path.unlink()
     found = target.swept()
@@ -717,16 +719,16 @@ def snapshot_cut(scene):
         check(not cut.output, f"{size} bytes: {cut.output}")
 
 
-# --- ends, and clients -----------------------------------------------------------------------------
+# --- ends of programs, and clients -----------------------------------------------------------------
 
 @case("a page that went wrong before the move is told behind it")
 def wrong_page(scene):
     demand_kvm(scene)
     source = dirtier(scene, guest="dirtier,rate=1M,verify=1")
-    source.qmp("stop")  # for good: only the destination can come to it
+    source.qmp("stop")  # for good: it can run only at the destination
     start = memory_at(source, 32 * MIB)
     with open(f"/proc/{source.pid}/mem", "r+b", buffering=0) as memory:
-        # Of a page that is still zero, or not: neither may hold this. The first are its program's.
+        # Whether the page is still zero or not, this is wrong. The first pages are the program's.
         for page in range(4000, 4100):
             memory.seek(start + page * PAGE + 96)
             memory.write(b"\xee")
@@ -781,7 +783,7 @@ def taken(scene):
         Ramjet(scene, "vm", "--guest", "idle", "--qmp", uri).failed("--qmp", address)
         waiting = Vm(scene, memory="16M")
         refused(waiting.qmp, "migrate-incoming", address, uri=uri)
-        waiting.listen()  # it may be asked again
+        waiting.listen()  # it can be asked again
         half = scene.folder / "half"
         Ramjet(scene, "vm", "--guest", "idle", "--qmp", f"unix:{half}", "--qmp", uri).failed(address)
         check(not half.exists(), "what it did listen at is still there")
@@ -797,7 +799,7 @@ def waits_on(scene):
     target = Vm(scene, memory="16M")
     source = dirtier(scene, memory="32M")
     source.set(multifd=True, return_path=True)
-    for _ in range(2):  # the memory of the source is another: nothing is written here
+    for _ in range(2):  # the source's memory has another size: nothing is written here
         source.qmp("migrate", uri=target.listen(exit_on_error=False))
         source.qmp.status("failed")
         target.qmp.status("failed")
@@ -854,7 +856,7 @@ def clients(scene):
     vm.quit()
 
 
-# --- stop and cont on the way ----------------------------------------------------------------------
+# --- stop and cont during a migration --------------------------------------------------------------
 
 @case("stop during a migration: it arrives paused")
 def stopped_on_the_way(scene):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A QEMU that is held in pre-switchover says nothing for longer than any limit of `ramjet recv`: its
-snapshot is whole all the same."""
+"""A QEMU that waits in pre-switchover is silent for longer than any limit of `ramjet recv`: its
+snapshot is complete nevertheless."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lib import journey, ramjet, table
 from lib.qemu import Qemu
 
-STALL_S = 5 * int(os.environ.get("TEST_SLOWNESS", 1))  # longer than a busy machine stands still
+STALL_S = 5 * int(os.environ.get("TEST_SLOWNESS", 1))  # longer than a busy machine may pause
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Case:
     version: str  # of the source
     channels: int = 0  # 0: no multifd
     capabilities: tuple = ()
-    seconds: float = 2.5 * STALL_S  # of silence, where a limit is STALL_S
+    seconds: float = 2.5 * STALL_S  # of silence, with a limit of STALL_S
 
 
 CASES = [
@@ -40,7 +40,7 @@ def run(scene, case):
     source.passes(2)
     source.qmp("migrate", uri=address)
     source.qmp.event(lambda _, data: data.get("status") in ("pre-switchover", "failed"))
-    time.sleep(case.seconds)  # the silence itself is what is tried
+    time.sleep(case.seconds)  # the silence itself is under test
     source.qmp("migrate_continue", state="pre-switchover")
     source.migrated()
     journey.completed(receiver.done())

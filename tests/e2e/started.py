@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""How the program was started, and what becomes of what it says: without standard descriptors, with
-an output that is lost, with signals ignored, and with a limit on the length of files."""
+"""How the program is started, and what happens to its output: without standard descriptors, with
+output that fails, with ignored signals, and with a limit on the length of files."""
 
 import itertools
 import signal
@@ -20,12 +20,12 @@ CASES = []
 
 MIB = 1 << 20
 _LISTENS = 0x10000  # __SO_ACCEPTCON
-LOST = 4  # the exit code: it was done, but the report is lost
+LOST = 4  # the exit code: success, but the report is lost
 GUEST = ["--accel", "synth", "--memory", "16M", "--cpus", 1]
 
 
 def case(label):
-    """Adds the function below it to the table."""
+    """Adds the next function to the table."""
     def add(function):
         CASES.append(Case(label, function))
         return function
@@ -33,7 +33,8 @@ def case(label):
 
 
 def ended(process, code, *words):
-    """Demands an exit code, and that the errors hold all `words`; none: that there are none."""
+    """Checks the exit code, and that the errors contain all `words`; none: that
+    there are no errors."""
     found = process.wait(30)
     said = process.errors
     check(found == code, f"{process.name}: exit code {found}, want {code}: {said}")
@@ -43,7 +44,7 @@ def ended(process, code, *words):
 
 
 def is_listening(path):
-    """Of the kernel's table: the path is there a moment before somebody listens."""
+    """By the kernel's table: the path exists a moment before the socket listens."""
     with open("/proc/net/unix", encoding="utf-8") as table_of_sockets:
         rows = [line.split() for line in table_of_sockets]
     return any(row[-1] == str(path) and int(row[3], 16) & _LISTENS for row in rows[1:])
@@ -54,7 +55,7 @@ def listens(path, what):
 
 
 def transfer(scene, name, target, source="synth:4M", options=(), **process):
-    """Both ends of a migration, both started alike."""
+    """Both ends of a migration, both started in the same way."""
     at = scene.folder / f"{name}.socket"
     receiver = Ramjet(scene, "recv", f"unix:{at}", target, **process)
     listens(at, "recv")
@@ -63,14 +64,14 @@ def transfer(scene, name, target, source="synth:4M", options=(), **process):
 
 
 def files_of(path):
-    """The bytes of a snapshot or a capture, by name."""
+    """The files of a snapshot or a capture, by name."""
     if path.is_dir():
         return {p.name: p.read_bytes() for p in path.iterdir()}
     return {"": path.read_bytes()}
 
 
 class Guest(Ramjet):
-    """`ramjet vm` without KVM, of whose output nothing is read; `qmp` is its monitor."""
+    """`ramjet vm` without KVM whose output is not read; `qmp` is its monitor."""
 
     def __init__(self, scene, name, *what, **process):
         self.path = scene.folder / f"{name}.monitor"
@@ -110,14 +111,14 @@ def label_of(closed):
 
 
 def all_right(process, closed, **more):
-    """What is right for who has done all: only a report may be lost, and one line says so."""
+    """For a program that has done everything: only its report may be lost, and one line says so."""
     lost = 1 in closed
     words = ["standard output: Bad file descriptor"] if lost and 2 not in closed else []
     ended(process, LOST if lost else 0, *words, **more)
 
 
 def closed_snapshots(scene, closed):
-    """What lands in a file is what lands there when nothing is closed."""
+    """A file is the same as with all descriptors open."""
     for kind in ("file", "raw"):
         whole, tried = scene.folder / f"{kind}.whole", scene.folder / f"{kind}.tried"
         for run in transfer(scene, f"{kind}-whole", f"{kind}:{whole}"):
@@ -128,7 +129,8 @@ def closed_snapshots(scene, closed):
 
 
 def closed_progress(scene, closed):
-    """Lines that are written while pages travel, for which a second and a half is enough."""
+    """Lines that are written while pages travel: the migration takes longer than a
+    second and a half."""
     whole, tried = scene.folder / "whole", scene.folder / "tried"
     slow = ["--max-bandwidth", "20Mbit", "--progress", "always"]
     source = "synth:4M,random=100,zero=0"
@@ -142,7 +144,7 @@ def closed_progress(scene, closed):
 
 
 def closed_files(scene, closed):
-    """send into a file, both ways, and info of what came."""
+    """send into a file, both ways, and info about the file."""
     for setting in ("on", "off"):
         whole, tried = scene.folder / f"whole-{setting}", scene.folder / f"tried-{setting}"
         options = ["--set", f"mapped-ram={setting}", "synth:4M"]
@@ -152,7 +154,7 @@ def closed_files(scene, closed):
 
 
 def closed_words(scene, closed):
-    """Verbs that only say something say all of it, or that it is lost."""
+    """Verbs that only print either print everything, or report that it is lost."""
     snapshot = scene.folder / "it.snap"
     Ramjet(scene, "send", "--set", "mapped-ram=on", "synth:4M", f"file:{snapshot}").done()
     for words in (["help"], ["help", "send"], ["help", "settings"], ["--version"],
@@ -169,8 +171,8 @@ def closed_words(scene, closed):
 
 
 def closed_guests(scene, closed):
-    """A guest in a file's memory that verifies every page, here, at another end, and out of a file;
-    driven by migrate and asked by qmp."""
+    """A guest whose memory is a file, and that verifies every page: here, at another end, and from
+    a file; driven by migrate and queried by qmp."""
     memory, saved = scene.folder / "memory", scene.folder / "saved"
     source = Guest(scene, "source", "--guest", "dirtier,rate=20M", "--backend", f"file:{memory}",
                    closed=closed)
@@ -200,7 +202,8 @@ def closed_guests(scene, closed):
 
 
 def closed_successor(scene, closed):
-    """Memory that stays while another program takes over: its descriptors are nobody's output."""
+    """Memory that stays while another program takes over: its descriptors never
+    become an output."""
     vm = Guest(scene, "vm", "--guest", "dirtier,rate=20M", "--backend", "memfd",
                closed=closed)
     vm.sweeps()
@@ -243,7 +246,7 @@ def same_place(scene):
                 check(run.wait(30) == 2, f"{words}: exit code {run.wait()}")
                 check(number == 2 or f"{name} goes there too" in run.errors, run.errors)
         ours.setblocking(False)
-        said = ours.recv(4096).decode()  # what went to standard error
+        said = ours.recv(4096).decode()  # the bytes on standard error
         check("standard error goes there too" in said and "listening" not in said, said)
     target = scene.folder / "target"
     ended(Ramjet(scene, "send", "synth:1M", f"file:{target}", output=target), 2,
@@ -251,7 +254,7 @@ def same_place(scene):
     check(target.read_bytes() == b"", f"{target.read_bytes()[:80]}")
 
 
-# ---- output that is lost ----
+# ---- output that fails ---- ----
 
 FULL = "/dev/full"
 
@@ -296,7 +299,7 @@ def lost_digest(scene):
     receiver, address = recv(scene, f"file:{scene.folder}/vm.snap", "--digest")
     Ramjet(scene, "send", "synth:2G,zero=100", address).done()
     receiver.send_signal(signal.SIGTERM)
-    if receiver.wait(60) != 0:  # the digest may be quicker
+    if receiver.wait(60) != 0:  # the digest may be finished first
         ended(receiver, LOST, "the migration has succeeded", "digest was interrupted")
     with Snapshot(scene.folder / "vm.snap") as snapshot:
         check("pc.ram" in snapshot.blocks, f"{snapshot.blocks}")

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The end of a migration between two `ramjet vm`, whose guests keep a ledger of their memory: the path
-is cut, or an end is killed or stopped, at any byte and any moment. Never do two guests run, what each
-end says is true, and a guest that nobody runs goes on with `cont`.
+"""The end of a migration between two `ramjet vm`, whose guests keep a ledger of their memory: the
+path is cut, or an end is killed or stopped, at any byte and any moment. Two guests never run at
+once, what each end reports is true, and a guest that runs at no end runs on after `cont`.
 
 One guest goes through all trials of a case. Every point and moment is tried; where the machine or
-the build is slow a sample, unless `--all` is given. SWITCHOVER_SEED: another choice of moments."""
+the build is slow only a sample, unless `--all` is given. SWITCHOVER_SEED chooses other moments."""
 
 import contextlib
 import os
@@ -28,11 +28,11 @@ EVERY = "--all" in sys.argv or SLOWNESS == 1
 SEED = int(os.environ.get("SWITCHOVER_SEED", 11))
 
 POINTS, MOMENTS = 40, 60
-SAMPLE = 16  # of either, where not all are asked for
-LAST = 1 << 20  # bytes: where points lie
-DEVICES = 512   # bytes: what main carries of the switch-over beside channels is more
+SAMPLE = 16  # of points or moments, unless all are requested
+LAST = 1 << 20  # bytes: the points are in these
+DEVICES = 512   # bytes: with channels, the switch-over has more than these on main
 SHAPE = {"memory": "8M", "cpus": 1}
-GUEST = "dirtier,rate=400M"  # more than the last megabyte is still to be sent when it is stopped
+GUEST = "dirtier,rate=400M"  # after the pause, more than the last megabyte is still to be sent
 END = ("completed", "failed", "cancelled")
 
 # How both ends may end: (source, destination).
@@ -40,14 +40,14 @@ RUNS, HELD, DONE, NOTHING, DEAD = "runs", "held", "done", "nothing", "dead"
 
 
 def case(label, *arguments):
-    """Adds the function below it to the table, once for these arguments."""
+    """Adds the next function to the table, once for these arguments."""
     def add(function):
         CASES.append(Case(label, lambda scene: function(scene, *arguments)))
         return function
     return add
 
 
-# --- what is said, and where -----------------------------------------------------------------------
+# --- messages, and their directions ----------------------------------------------------------------
 
 Message = namedtuple("Message", "direction words part")
 MESSAGES = {
@@ -75,7 +75,7 @@ def asked(vm, command):
 
 
 def wait_for_end(vm):
-    """Waits until its migration has ended, or it has itself."""
+    """Waits until its migration, or the program, has ended."""
     try:
         if vm.qmp("query-migrate").get("status") not in END:
             vm.qmp.status(*END)
@@ -84,7 +84,7 @@ def wait_for_end(vm):
 
 
 def source_says(source):
-    """How it has ended, and that its words are in keeping with each other."""
+    """How it ended; and its statements agree with each other."""
     try:
         status, state = asked(source, "query-migrate"), asked(source, "query-status")
     except Dead:
@@ -119,14 +119,14 @@ def target_says(target):
     return HELD
 
 
-# What can be true of both at once. A source that runs again is right; one that is held may be too
-# careful, where the destination's last word was lost.
+# Results that can be true of both ends at once. A source that runs again is right; one that stays
+# paused may be too careful, where the destination's last word was lost.
 TRUE = {
     (DONE, RUNS),
     (RUNS, NOTHING), (RUNS, HELD), (RUNS, DEAD),
     (HELD, RUNS), (HELD, HELD), (HELD, NOTHING), (HELD, DEAD),
     (DEAD, RUNS), (DEAD, HELD), (DEAD, NOTHING),
-    (DONE, DEAD),  # it ran there, and was killed afterwards
+    (DONE, DEAD),  # the guest ran there, and the VM was killed afterwards
 }
 
 
@@ -137,7 +137,7 @@ def went_on(vm):
 
 
 def leave(vm):
-    """It has no guest, or one that is not wanted any more."""
+    """The VM has no guest, or one that is not needed any more."""
     vm.qmp.close()
     vm.end()
 
@@ -155,9 +155,9 @@ class Trial:
             vm.qmp.forget()
         self._asks = []
         self.relay = Relay(scene, self.target.listen(exit_on_error=False), self._plan)
-        self.passed = None  # the message that was met
-        self.struck = self.too_late = False  # a signal; under the relay's lock
-        self._due = set(EARLY) | {"READY"}  # what can come now: pages may hold any bytes
+        self.passed = None  # the message that was seen
+        self.struck = self.too_late = False  # for a signal; under the relay's lock
+        self._due = set(EARLY) | {"READY"}  # what may come now: pages may contain any bytes
 
     def _plan(self, connection):
         if connection.number == 0:
@@ -167,7 +167,7 @@ class Trial:
                 getattr(connection, direction).on(words, act)
 
     def at_message(self, name, whole, act):
-        """Ask before begin(): acts when the message was forwarded, or a part of it was."""
+        """Call it before begin(): acts when the message, or a part of it, was forwarded."""
         message = MESSAGES[name]
 
         def once():
@@ -178,31 +178,33 @@ class Trial:
         self._asks.append((words, message.direction, once))
 
     def begin(self):
-        """False: it has ended before the pause."""
+        """Returns False if it ended before the pause."""
         self.source.qmp("migrate", uri=self.relay.address)
         return self.source.qmp.status("pre-switchover", *END) == "pre-switchover"
 
     def at_point(self, point, act):
-        """Acts at a point of those still to be forwarded on main: 0 is soon, POINTS about the end."""
+        """Acts at a point of the bytes that main still has to forward: 0 is soon,
+        POINTS near the end."""
         length = DEVICES if self.channels else self.source.qmp("query-migrate")["remaining"]
         last = min(length, LAST)
         self.main.up.at(self.main.up.count + length - last + max(1, last * point // POINTS),
                         act)
 
     def is_struck(self):
-        """Whether it has been in time, when one end is over; if not, it never will be."""
+        """Whether the signal was in time, when one end is over; if not, it never will be."""
         with self.relay.lock:
             self.too_late = True
             return self.struck
 
     def go_on(self):
-        """Waits for no answer: who gives it may be cut, killed or stopped by then."""
+        """Sends migrate-continue without waiting for the answer: that end may be cut, killed
+        or stopped by then."""
         with contextlib.suppress(OSError):
             self.driver.send(b'{"execute": "migrate-continue", "arguments": '
                              b'{"state": "pre-switchover"}}\n')
 
     def drop(self):
-        """The destination's READY does not come, and the source's user has had enough."""
+        """The destination's READY does not come, and the source's user cancels."""
         asked = threading.Event()
 
         def hold():
@@ -215,7 +217,8 @@ class Trial:
         self.source.qmp("migrate_cancel")
 
     def judge(self, *wanted):
-        """When both have ended: never two, and what they say is true. (source, destination)"""
+        """When both have ended: never two guests, and both statements are true. Returns
+        (source, destination)."""
         wait_for_end(self.source)
         wait_for_end(self.target)
         found = source_says(self.source), target_says(self.target)
@@ -224,12 +227,14 @@ class Trial:
         return found
 
     def settle(self, found, chance):
-        """The guest goes on where it is; by `cont` where nobody knows. The VM that has it, or None."""
+        """The guest runs on where it is; with `cont` where no end knows. Returns the VM
+        that has it, or None."""
         source, target = self.source, self.target
         runs = source if found[0] == RUNS else target if found[1] == RUNS else None
         if not runs:
             held = [vm for vm, says in zip((source, target), found) if says == HELD]
-            # A source that is held where the destination ran and was killed has what was before.
+            # If the destination ran the guest and was killed, the paused source has
+            # the older state.
             runs = chance.choice(held) if held else None
             if runs:
                 runs.qmp("cont")
@@ -243,7 +248,8 @@ class Trial:
 
 
 def journey(scene, moments, channels, run, patience=()):
-    """run(trial, moment) for each: what both ends may end as, or None. Tells how often each end came."""
+    """Calls run(trial, moment) for each; it returns how both ends may end, or None. Prints how
+    often each end came."""
     chance = random.Random(SEED)
     here, seen = None, Counter()
     for moment in moments:
@@ -265,7 +271,7 @@ def journey(scene, moments, channels, run, patience=()):
 # --- the path is cut -------------------------------------------------------------------------------
 
 def cuts(trial):
-    """Of main alone, or of all connections; by a close or a reset."""
+    """Ways to cut main alone, or all connections; by a close or a reset."""
     return {"close": lambda: trial.main.cut(), "reset": lambda: trial.main.reset(),
             "close all": trial.relay.cut, "reset all": trial.relay.reset}
 
@@ -279,7 +285,7 @@ def sample(everything, n=SAMPLE):
 
 
 def in_stream(trial, moment, _chance):
-    """At a point of the last megabyte; with channels, of the last bytes of main."""
+    """Cuts at a point of the last megabyte; with channels, of the last bytes of main."""
     point, kind = moment
     check(trial.begin(), "it has ended before the pause")
     trial.at_point(point, cuts(trial)[kind])
@@ -294,14 +300,14 @@ for _channels in (0, 2):
         journey(scene, sample(moments), channels, in_stream)
 
 
-# The message, whether all of it has passed, and how both ends may end then.
+# The message, whether all of it passes, and how both ends may end then.
 HANDSHAKE = [
     ("offer", False, [(RUNS, NOTHING)]),
     ("offer", True, [(RUNS, NOTHING)]),
     ("PONG", False, [(RUNS, NOTHING)]),
     ("PONG", True, [(RUNS, NOTHING)]),
     ("READY", False, [(RUNS, HELD)]),
-    ("READY", True, [(RUNS, HELD), (HELD, HELD)]),  # RUN may have been written before the end showed
+    ("READY", True, [(RUNS, HELD), (HELD, HELD)]),  # RUN may be written before the cut is noticed
     ("RUN", False, [(HELD, HELD)]),
     ("RUN", True, [(HELD, RUNS)]),
     ("SHUT", False, [(HELD, RUNS)]),
@@ -336,8 +342,8 @@ for _channels in (0, 2):
 
 # --- silence, an end that is killed or stopped -----------------------------------------------------
 
-# For whoever waits for an end that is stopped. A machine may be too busy for that: then the source
-# gives up early, which is no less true.
+# For an end that waits for a stopped one. On a very busy machine the source may give up earlier;
+# that result is true as well.
 PATIENCE = ("--answer-timeout", f"{SLOWNESS}s", "--stall-timeout", f"{SLOWNESS}s")
 IMPATIENT = [(RUNS, NOTHING), (RUNS, HELD)]
 
@@ -373,7 +379,7 @@ def moments_of(seed):
 
 
 def strike(trial, moment, number):
-    """Sends the signal at that moment; the one that gets it. It may all be over before."""
+    """Sends the signal at that moment; returns its target. Everything may be over before that."""
     victim = getattr(trial, moment.victim)
 
     def act():
@@ -402,8 +408,8 @@ def in_death(trial, moment, _chance):
 
 
 def in_sleep(trial, moment, _chance):
-    """It wakes up when the other one has decided, or has waited for long: a destination may wait for
-    the next packet as long as its connection stands."""
+    """The stopped end continues after the other one has decided, or waited for long: a destination
+    may wait for the next packet as long as its connection is open."""
     victim = strike(trial, moment, signal.SIGSTOP)
     other = trial.target if victim is trial.source else trial.source
     end = time.monotonic() + 3 * SLOWNESS

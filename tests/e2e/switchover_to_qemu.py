@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The end of a migration from `ramjet send` into a QEMU, which runs the guest when it has read the EOF
-byte: main is cut, or an end is killed or stopped. What send says is true: a guest that runs there
-was never said to have failed, unless with the words that nobody knows.
+"""The end of a migration from `ramjet send` into a QEMU, which runs the guest when it has read the
+EOF byte: main is cut, or an end is killed or stopped. What send reports is true: if the guest runs
+in QEMU, send reports a failure only with the words that nobody knows.
 
-Every point is tried; where the machine is slow a sample, unless `--all` is given.
-SWITCHOVER_SEED: another choice."""
+Every point is tried; where the machine is slow only a sample, unless `--all` is given.
+SWITCHOVER_SEED makes another choice."""
 
 import os
 import random
@@ -31,7 +31,7 @@ LAST = 1 << 20
 MACHINE = "pc-q35-10.0"
 JSON = b'{"configuration"'
 HELLO = 64  # bytes, of a channel
-LEAD = 6  # bytes from behind the RAM and devices to the JSON: EOF, description, its length
+LEAD = 6  # bytes after the RAM and devices up to the JSON: EOF, description, its length
 SHUT = bytes.fromhex("0001000400000000")
 FINAL = ("completed", "failed", "cancelled")
 # Only main is cut: a QEMU 10.0 whose channels are reset as well may wait for ever.
@@ -74,19 +74,19 @@ class Trial:
         }[kind]
 
     def _stop_target(self):
-        """Unless send has ended already, and the target goes on to tell of its guest."""
+        """Stops QEMU, unless send has ended already: then QEMU must still report on its guest."""
         with self._lock:
             if not self._over:
                 self.target.send_signal(signal.SIGSTOP)
 
     def _is_there(self):
-        """Whether all channels have come to QEMU; it waits for those that have not."""
+        """Whether all channels have reached QEMU; it waits for those that have not."""
         with self.relay.lock:
             return [c.up.count >= HELLO for c in self.relay.connections] == [True] * (
                 1 + self._channels)
 
     def runs(self):
-        """Whether the guest runs in QEMU, when that has decided."""
+        """Whether the guest runs in QEMU, after QEMU has decided."""
         try:
             if not self._is_there():
                 return self.target.qmp("query_status")["running"]
@@ -100,7 +100,7 @@ class Trial:
         return running
 
     def judge(self, kind):
-        """(what send says, whether QEMU runs the guest)"""
+        """Returns (what send reports, whether QEMU runs the guest)."""
         code = self.sender.wait()
         with self._lock:
             self._over = True
@@ -119,7 +119,7 @@ class Trial:
 
 
 def lengths(scene, captured, source, channels):
-    """Of main's stream, and up to and without the EOF byte: the same each time."""
+    """Lengths of main's stream, and of its part before the EOF byte: the same each time."""
     trial = Trial(scene, captured, source, channels)
     trial.begin()
     check(trial.judge(None) == ("completed", "runs"), "without a fault it does not arrive")
@@ -128,8 +128,8 @@ def lengths(scene, captured, source, channels):
 
 
 def moments(length, eof):
-    """(byte of main, fault): of the last megabyte, and close by all that is decided there. A whole
-    stream has a SHUT behind it: there the byte is of the way back."""
+    """(byte of main, fault): in the last megabyte, and every byte near the decision. A SHUT follows
+    a whole stream: there the byte counts the way back."""
     spread = [length - LAST + LAST * i // POINTS for i in range(POINTS)]
     if length < LAST:
         spread = [length * (i + 1) // (POINTS + 1) for i in range(POINTS)]

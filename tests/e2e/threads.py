@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The threads of both ends while a migration is under way: each has a name that tells its work, and
-takes no signal that is meant for the process."""
+"""The threads of both ends during a migration: each has a name that tells its work, and accepts no
+signal that is sent to the process."""
 
 import signal
 import sys
@@ -20,27 +20,27 @@ SYNTH = ("--accel", "synth")
 CHANNELS = 2
 KICK = signal.SIGRTMIN + 1  # ends KVM_RUN
 _NOT_BLOCKED = {signal.SIGBUS, signal.SIGSEGV, signal.SIGFPE, signal.SIGILL,
-                signal.SIGKILL, signal.SIGSTOP, 32, 33}  # the last two are the C library's own
+                signal.SIGKILL, signal.SIGSTOP, 32, 33}  # the last two are the C library's
 
 
 def bits(numbers):
-    """Signals as /proc has a set of them."""
+    """A set of signals as /proc shows it."""
     return sum(1 << number - 1 for number in numbers)
 
 
 _BLOCKED = bits(set(range(1, 65)) - _NOT_BLOCKED)
-# The kernel shows what a thread waits for by sigwaitinfo() as open.
+# The kernel shows signals for which a thread waits in sigwaitinfo() as unblocked.
 _AWAITED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
 _KERNELS = 0x10 | 0x4000  # PF_IO_WORKER, PF_USER_WORKER: they run no code of the process
 
-# Who sets up ends before there is anything to look at.
+# The threads of the setup have ended before the test looks.
 SOURCE = {"rj-return-path", *(f"rj-send-{i}" for i in range(CHANNELS))}
 DESTINATION = {"rj-accept", *(f"rj-recv-{i}" for i in range(CHANNELS))}
 MONITORED = {"ramjet", "rj-signals", "rj-monitor", "rj-vcpu-0", "rj-vcpu-1"}
 
 
 def case(label):
-    """Adds the function below it to the table."""
+    """Adds the next function to the table."""
     def add(function):
         CASES.append(Case(label, function))
         return function
@@ -48,7 +48,7 @@ def case(label):
 
 
 def threads(run):
-    """{id: (name, the signals that it blocks)} of the process's own threads."""
+    """{id: (name, blocked signals)} of the process's own threads."""
     found = {}
     for task in Path(f"/proc/{run.pid}/task").iterdir():
         try:
@@ -56,7 +56,7 @@ def threads(run):
             name = (task / "comm").read_text().strip()
             status = (task / "status").read_text()
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it has ended meanwhile
+            continue  # it has ended in the meantime
         blocked, = (line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:"))
         if not flags & _KERNELS:
             found[int(task.name)] = name, int(blocked, 16)
@@ -69,8 +69,8 @@ def wanted_mask(name, kvm):
 
 
 def judged(run, wanted, kvm=False):
-    """Waits for the threads that are wanted; then no other thread has a name that is not ours, and
-    all have the mask of theirs. A sanitizer may have a thread of its own."""
+    """Waits for the expected threads; then no other thread has a name that is not ours, and all
+    have the right mask. A sanitizer may have a thread of its own."""
     until(lambda: wanted <= {name for name, _ in threads(run).values()},
           f"{run.name}'s threads {sorted(wanted)}", 60)
 
@@ -80,7 +80,7 @@ def judged(run, wanted, kvm=False):
     until(lambda: len(strangers()) <= (SLOWNESS > 1), f"names for all threads of {run.name}", 60)
 
     def wrong():
-        """libc blocks all signals of a thread for the moment in which it starts another one."""
+        """libc blocks all signals of a thread while it starts another one."""
         return [f"{name} blocks {blocked:x}, not {wanted_mask(name, kvm):x}"
                 for name, blocked in threads(run).values()
                 if name.startswith("rj-") and blocked != wanted_mask(name, kvm)]

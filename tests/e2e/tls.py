@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""TLS that fails, between two ramjets and with clients that are none: both ends say why, quickly,
-and no target is left behind. Strangers that come later disturb nothing."""
+"""TLS that fails, between two ramjets and with clients that are no ramjet: both ends say why,
+quickly, and leave no target behind. Foreign clients that come later disturb nothing."""
 
 import os
 import socket
@@ -29,9 +29,9 @@ def refused(scene, case):
 
 
 def refused_late(scene, case):
-    """A destination that has closed to all others before it looks at main's certificate: it does when
-    the source has nothing more to say there. Its channels feel that nobody listens, and the source
-    still tells what main was told."""
+    """A destination that closes its listener before it checks main's certificate: it does so when
+    the source does not wait for an answer. The source's channels are refused, and the source still
+    reports main's error."""
     wrong = mistakes.client_of_another_authority(scene.folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -65,7 +65,7 @@ def refused_late(scene, case):
     sender.failed(*wrong.send)
 
 
-HELLO = bytes.fromhex("16030102000100" "01fc0303") + bytes(range(32))  # and no more
+HELLO = bytes.fromhex("16030102000100" "01fc0303") + bytes(range(32))  # the rest is missing
 PLAIN = b"QEVM\0\0\0\3\7\0\0\0\x0aramjet-1.0"
 
 
@@ -82,7 +82,7 @@ def hostile(scene, case):
 
 
 def silent(scene, case):
-    """A client that begins a handshake and falls silent: for so long, and no longer."""
+    """A client that begins a handshake and is then silent: it may stay for so long only."""
     server, _ = certs.pair(scene.folder, "X.509")
     receiver, address = ramjet.recv(scene, "null:", "--connect-timeout", "300ms",
                                     *server.ramjet())
@@ -92,7 +92,7 @@ def silent(scene, case):
 
 
 def nobody(scene, case):
-    """One that connects and goes without a word is not the source: that may still come."""
+    """A client that connects and leaves without a word is not the source, which may still come."""
     server, client = certs.pair(scene.folder, "X.509")
     receiver, address = ramjet.recv(scene, "null:", "--digest", "--json", *server.ramjet())
     connect(address).close()
@@ -102,7 +102,7 @@ def nobody(scene, case):
 
 
 def counted(scene, case):
-    """What has left is what has come, whoever encrypts: the program or the kernel."""
+    """The bytes sent are the bytes received, whether the program or the kernel encrypts."""
     server, client = certs.pair(scene.folder, "X.509")
     receiver, address = ramjet.recv(scene, "null:", "--digest", "--json", *server.ramjet())
     sender = ramjet.Ramjet(scene, "send", "--digest", "--json", "--channels", case.channels,
@@ -110,7 +110,7 @@ def counted(scene, case):
     sent, received = sender.done(), receiver.done()
     check(sent["digest"] == received["digest"], "digests differ")
     left, came = sent["wire-bytes"], received["wire-bytes"]
-    # Each connection's close_notify, a record of 24 bytes, comes after what counts.
+    # Each connection's close_notify, a record of 24 bytes, is sent after the count.
     check(0 <= left - came <= 24 * (case.channels + 1),
           f"by the kernel: {sent['ktls-send']}; {left} bytes have left, {came} have come")
     if case.argument and not sent["ktls-send"]:
@@ -118,7 +118,7 @@ def counted(scene, case):
 
 
 def strangers(scene, case):
-    """Whoever comes while a migration goes on, and is not let in, does not end it."""
+    """Clients that come during a migration are refused, and do not end it."""
     authority, other = certs.Authority(scene.folder), certs.Authority(scene.folder, "other")
     server, client = authority.server("server"), authority.client("client")
     receiver, address = ramjet.recv(scene, "null:", "--digest", "--json", *server.ramjet())
@@ -126,7 +126,7 @@ def strangers(scene, case):
                            "--max-bandwidth", "160Mbit", "--progress", "always",
                            *client.ramjet(), "synth:32M,random=100", address)
     until(lambda: sender.errors, "the sender's first line of progress")
-    kept = [connect(address) for _ in range(3)]  # the last says nothing, until all is over
+    kept = [connect(address) for _ in range(3)]  # the last one stays silent until all is over
     kept[0].sendall(os.urandom(4096))
     kept[1].sendall(PLAIN)
     connect(address).close()
@@ -142,7 +142,7 @@ CROWD = 600  # there is room for 512 connections
 
 
 def crowd(scene, case):
-    """More strangers than there is room for fill the room, and no more: what goes on goes on."""
+    """More clients than there is room for fill the room only; the migration goes on."""
     server, client = certs.pair(scene.folder, "X.509")
     receiver, address = ramjet.recv(scene, "null:", "--digest", "--json", *server.ramjet())
     sender = ramjet.Ramjet(scene, "send", "--digest", "--json", "--channels", case.channels,
@@ -158,7 +158,7 @@ def crowd(scene, case):
 
 
 def before_the_source(scene, case):
-    """A crowd that says nothing, garbage, and handshakes that stop half-way: the source gets in."""
+    """Silent clients, garbage, and half handshakes by the hundred: the source gets through."""
     server, client = certs.pair(scene.folder, "X.509")
     receiver, address = ramjet.recv(scene, "null:", "--digest", "--json", *server.ramjet())
     kept = [connect(address) for _ in range(CROWD)]
@@ -175,7 +175,7 @@ def before_the_source(scene, case):
 
 
 def by_name(scene, case):
-    """The name that the destination's certificate must have can be said, and must be right."""
+    """The name in the destination's certificate can be given, and is checked."""
     authority = certs.Authority(scene.folder)
     server, client = authority.server("server"), authority.client("client")
     for name, good in ((certs.HOST, True), ("another.example", False)):
@@ -191,7 +191,7 @@ def by_name(scene, case):
 
 
 def authorized(scene, case):
-    """Who the source is decides: by its whole distinguished name, or by a pattern of it."""
+    """The source's name decides: its whole distinguished name, or a pattern of it."""
     authority = certs.Authority(scene.folder)
     server, client = authority.server("server"), authority.client("client")
     for authz, good in ((client.distinguished_name, True), ("*,CN=client", True),
@@ -207,7 +207,7 @@ def authorized(scene, case):
 
 
 def by_folder(scene, case):
-    """--tls-creds takes a folder with keys, too, as QEMU's tls-creds-psk does."""
+    """--tls-creds also takes a folder with keys, as QEMU's tls-creds-psk does."""
     keys = certs.keys(scene.folder, "keys")
     receiver, address = ramjet.recv(scene, "null:", "--tls-creds", keys.folder)
     sender = ramjet.Ramjet(scene, "send", "--tls-creds", keys.folder, "synth:16M", address)
@@ -216,7 +216,7 @@ def by_folder(scene, case):
 
 
 def bad_files(scene, case):
-    """What is wrong with our own files is said before anything is connected or listens."""
+    """Faults in our own files are reported before anything connects or listens."""
     authority, other = certs.Authority(scene.folder), certs.Authority(scene.folder, "other")
     lacking = authority.server("lacking")
     (lacking.folder / "server-key.pem").unlink()
@@ -246,7 +246,8 @@ def append(to, made, name):
 
 
 def idle(scene, case):
-    """Files hold more than this migration uses: it goes well, and there is a line for each."""
+    """Files with certificates that this migration does not use: it succeeds,
+    with a line for each."""
     authority, other = certs.Authority(scene.folder), certs.Authority(scene.folder, "other")
     server, client = authority.server("server"), authority.client("client")
     revoked, leaf = authority.client("revoked"), other.server("leaf")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Zero-copy by a user who may lock little memory: where the kernel refuses to pin pages, they are
-copied; the migration completes whatever the limit, and says what was copied."""
+"""Zero-copy by a user who may lock only little memory: pages that the kernel refuses to pin are
+copied; the migration completes with any limit, and reports what was copied."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def run(scene, case):
     if os.geteuid() != 0:
         raise Skip("only root can become nobody")
     ramjet.demand_engine(scene, case.engine)
-    program = shutil.copy(ramjet.binary(), scene.folder)  # the original may be out of reach
+    program = shutil.copy(ramjet.binary(), scene.folder)  # that user may not reach the original
     nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "program": program,
               "prefix": ["prlimit", f"--memlock={case.memlock}:{case.memlock}"]}
 
@@ -44,7 +44,7 @@ def run(scene, case):
     sent, received = completed(sender.done()), completed(receiver.done())
 
     check(sent["digest"] and sent["digest"] == received["digest"], "digests differ")
-    # Loopback copies everything. With many channels one may find nothing left to send.
+    # Loopback copies everything. One of many channels may have had nothing to send.
     copied = [c["copied-sends"] for c in sent["channels"] if c["normal"]]
     check(copied and all(copied), f"channels with pages have copied {copied} sends")
     missed = sent["ram"]["dirty-sync-missed-zero-copy"]

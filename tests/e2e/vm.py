@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""ramjet vm: a guest, under KVM or as threads, runs until it is told to end, and its verdict is the
-exit code."""
+"""ramjet vm: a guest, under KVM or as threads, runs until it is ended; its verdict
+is the exit code."""
 
 import os
 import re
@@ -26,7 +26,7 @@ MEMBERS = {"running": bool, "heartbeats": int, "longest-gap-us": int, "last-move
 
 
 def case(label):
-    """Adds the function below it to the table."""
+    """Adds the next function to the table."""
     def add(function):
         CASES.append(Case(label, function))
         return function
@@ -39,7 +39,7 @@ def demand(scene, accel):
 
 
 def vm(scene, *options, accel="kvm", memory="16M"):
-    """A guest that runs already."""
+    """A guest that already runs."""
     demand(scene, accel)
     guest = Ramjet(scene, "vm", "--accel", accel, "--guest", "counter", "--memory", memory, *options)
     check(guest.read(lambda out: b"\n" in out), f"it ended before it ran: {guest.errors}")
@@ -62,7 +62,7 @@ def ended_by(scene, number, accel):
 
 
 def each(label):
-    """Adds the function below it to the table, once for each who runs guests."""
+    """Adds the next function to the table, once for each kind of machine."""
     def add(function):
         for accel in ("kvm", "synth"):
             CASES.append(Case(f"{accel}: {label}", lambda scene, a=accel: function(scene, a)))
@@ -99,10 +99,10 @@ def wrong(scene, accel):
     except PermissionError as denied:
         raise Skip("the memory of another process cannot be written here") from denied
     try:
-        # The upper byte of a page's first word: its number's, and small.
+        # The upper byte of a page's first word, which is the page's number, and small.
         for page in pages:
             os.pwrite(memory, b"\xee", start + page * PAGE + 7)
-        # Written anew: so the guest has been there, and has seen it.
+        # It is written again: so the guest has seen the damage.
         until(lambda: all(os.pread(memory, 1, start + page * PAGE + 7) != b"\xee"
                           for page in pages), "the guest's next walk")
     finally:
@@ -110,7 +110,7 @@ def wrong(scene, accel):
     guest.send_signal(signal.SIGINT)
     guest.failed("errors found", "expected 0x")
     result = guest.output.decode().splitlines()[-1]
-    # It may just have stood between looking at a page and writing it.
+    # The guest may have been between reading a page and writing it.
     check(re.search(r'"errors":[1-9]\b', result), result)
 
 
@@ -124,7 +124,7 @@ def writes(scene, accel):
 
 
 def payload(scene, code, said, *options, port=0x516):
-    """A program that writes this to its serial port and ends itself with this code."""
+    """A program that writes this to its serial port and exits with this code."""
     demand_kvm(scene)
     text = b"".join(b"\xb0" + bytes([letter]) + b"\xee" for letter in said)  # mov al; out dx, al
     path = scene.folder / "payload"
@@ -186,7 +186,7 @@ def unread(scene):
             pass
     except BlockingIOError:
         os.set_blocking(full, True)
-    # Two vCPUs: the one stands in its write, the other waits for it.
+    # Two vCPUs: one waits in its write, the other waits for the first one.
     guest = Ramjet(scene, "vm", "--payload", path, "--memory", "16M", "--cpus", 2, "--run-for",
                    "500ms", "--json", prefix=["sh", "-c", f'exec "$@" 2>&{full}', "sh"],
                    pass_fds=[full])
@@ -200,7 +200,7 @@ def as_nobody(scene, *options):
         raise Skip("only root can become nobody")
     if os.path.exists("/dev/kvm") and os.stat("/dev/kvm").st_mode & 0o006 == 0o006:
         raise Skip("/dev/kvm is everybody's here")
-    program = shutil.copy(ramjet.binary(), scene.folder)  # the original may be out of reach
+    program = shutil.copy(ramjet.binary(), scene.folder)  # that user may not reach the original
     return Ramjet(scene, "vm", *options, user=NOBODY, group=NOBODY, extra_groups=[],
                   program=program)
 
@@ -222,13 +222,13 @@ def no_access_asked(scene):
     as_nobody(scene, "--payload", path).failed("/dev/kvm")
 
 
-# --- as threads: what else a guest under KVM does --------------------------------------------------
+# --- as threads: the rest of what a guest under KVM does -------------------------------------------
 
 SYNTH = ("--accel", "synth")
 
 
 def synth_moves(scene, kind):
-    """There, back to another, and on: paused, too."""
+    """Moves there, back to another one, and on; also while it is paused."""
     source = dirtier(scene, *SYNTH, "--dirty-source", kind)
     for move in range(1, 4):
         target = Vm(scene, *SYNTH, "--dirty-source", kind)
@@ -268,7 +268,7 @@ def synth_cancelled(scene):
     source = dirtier(scene, *SYNTH, guest="dirtier,rate=8M", memory="8M")
     target = Vm(scene, *SYNTH, memory="8M")
     address = target.listen(exit_on_error=False)
-    # Bytes per second: less than it writes.
+    # Bytes per second: fewer than the guest writes.
     source.parameters(**{"max-bandwidth": 4 << 20, "downtime-limit": 10})
     source.set(auto_converge=True)
     source.qmp.forget()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Over vsock's loopback, where a kernel has it: each engine, and what it says of zero-copy."""
+"""Over vsock's loopback, where a kernel has it: each engine, and its report on zero-copy."""
 
 import socket
 import sys
@@ -33,7 +33,7 @@ def run(scene, case):
     demand_loopback()
     for engine in {case.receiver, case.sender[1]}:
         ramjet.demand_engine(scene, engine)
-    # Packets of 512 KiB, more than a vsock's buffer holds.
+    # Packets of 512 KiB, more than the buffer of a vsock socket holds.
     receiver, address = ramjet.recv(scene, "null:", "--json", "--digest", "--engine", case.receiver,
                                     listen=f"vsock:{LOCAL}:0")
     sender = Ramjet(scene, "send", "--json", "--digest", "--channels", 4, *case.sender,

@@ -76,7 +76,7 @@ def descriptions():
     put("description", "made-early", struct.pack(">H", len(early)) + early + tail)
     for capture in ("v11-main", "v7-multifd-none"):
         data = (GOLDEN / capture / "c0.fwd").read_bytes()
-        # From behind RAM's end: its section 03, here with the id of the start, EOS, footer.
+        # What follows the end of RAM: its section 03, here with the id of the start, EOS, footer.
         number = data[data.index(b"\x03ram") - 4:data.index(b"\x03ram")]
         end = data.rindex(b"\0" * 7 + b"\x10\x7e" + number)
         put("description", capture, struct.pack(">H", 0) + data[end + 13:])
@@ -89,13 +89,13 @@ def answers():
 
 
 def frame(data):
-    """A zstd frame of one block as it is."""
+    """A zstd frame of one stored block."""
     return b"\x28\xb5\x2f\xfd\0\x38" + (len(data) << 3 | 1).to_bytes(3, "little") + data
 
 
 def unpack():
-    """Streams of three packets, for each implementation and both kinds of places; see the target
-    for their layout. What libraries make of text and noise, and what no library would write."""
+    """Streams of three packets, for each implementation and both kinds of places; the target has
+    their layout. What libraries make of text and noise, and what no library would write."""
     text = b"".join(b"%d pages of a guest " % n for n in range(2000))
     noise = bytes(n * n * 2654435761 >> 13 & 255 for n in range(wire.PAGE))
     mixed = (text[:2 * wire.PAGE], text[5000:5000 + wire.PAGE] + noise,
@@ -133,7 +133,7 @@ def unpack():
 
 
 def snapshots():
-    """A mapped-ram file of 3 + 1 pages, its pages close to the stream to keep it small."""
+    """A mapped-ram file of 3 + 1 pages, its pages near the stream to keep it small."""
     data = bytearray(0x10000)
 
     def place(at, piece):
@@ -158,7 +158,7 @@ def snapshots():
 
 
 def sessions():
-    """A byte for the size of the pieces, then what a monitor's client says."""
+    """A byte for the size of the pieces, then what a monitor's client sends."""
     start = b'{"execute": "qmp_capabilities"}'
     for name, said in {
         "joined": b'\xff' + start + b'{"execute":"echo","arguments":{"a":[1,{"b":null}]},"id":"x"}'

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Captures between two real QEMUs, sent again to `ramjet recv`: whole ones end well with the RAM
-that about.json names, in every kind of target; broken ones are refused."""
+"""Recordings of migrations between two real QEMUs, sent again to `ramjet recv`: whole ones succeed
+with the RAM that about.json names, into every kind of target; broken ones are refused."""
 
 import concurrent.futures
 import hashlib
@@ -26,7 +26,7 @@ CHANNEL_FLIPS = [(0, "magic"), (7, "version"), (64, "magic"), (71, "version"), (
 
 
 class Capture:
-    """A recorded source; what harness.run_session() wants of a session."""
+    """A recorded source; it has what harness.run_session() needs of a session."""
 
     def __init__(self, folder):
         self.options = []
@@ -50,7 +50,7 @@ def sha256(path):
 
 
 def mapped_ram(snapshot, name, length):
-    """A block's bytes out of a mapped-ram file, by the layout of its header."""
+    """A block's bytes from a mapped-ram file, by the layout of its header."""
     data = snapshot.read_bytes()
     at = data.index(bytes([len(name)]) + name.encode() + length.to_bytes(8, "big"))
     at += 1 + len(name) + 8
@@ -73,7 +73,7 @@ def method(folder):
 
 
 def pinned(folder, name):
-    """With the method told beforehand: its own passes, others are refused by name."""
+    """With an explicit method: its own packets pass, others are refused by name."""
     capture = Capture(folder)
     capture.options = ["--compress", name]
     ended = run_session(capture, Way("golden", True, opens_return_path(folder), "null"))
@@ -85,7 +85,7 @@ def pinned(folder, name):
 
 
 def first_payload(channel):
-    """Where a channel's first packed pages begin and end."""
+    """The begin and end of a channel's first packed pages."""
     at = 64
     while True:
         n, size = struct.unpack(">II", channel[at + 16:at + 24])

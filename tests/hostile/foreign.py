@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What is no migration is called what it is: files by every verb that opens one, and peers that
-speak something else, at the end that listens and at the end that dials."""
+"""Input that is not a migration is named in the error: files, by every verb that opens one, and
+peers that speak something else, at the listening and at the dialing end."""
 
 import bz2
 import gzip
@@ -104,7 +104,7 @@ def listen_to(data, name):
         address = receiver.stdout.readline().decode().strip().removeprefix("listening ")
         with connect(address) as s:
             send(s, data)
-            told = receiver.stderr.readline()  # and it waits on for its source
+            told = receiver.stderr.readline()  # and it still waits for its source
         receiver.terminate()
         out, errors = receiver.communicate(timeout=STUCK_S)
     finally:
@@ -115,7 +115,7 @@ def listen_to(data, name):
 
 
 def dial_to(data, name):
-    """What a server says first; then it reads on until the other end has had enough."""
+    """Serves first bytes; then it reads until the other end closes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         def serve():
             s, _ = listener.accept()

@@ -1,7 +1,7 @@
-"""Runs `ramjet recv` against one Session after the other, and judges how it ended.
+"""Runs `ramjet recv` against one Session after the other, and checks how it ends.
 
 Every row of a table runs in several ways: both flush styles, with and without a return path, the
-peer closing at the end or holding its connections open, into null:, file: and raw:.
+peer closing at the end or keeping its connections open, into null:, file: and raw:.
 """
 
 import concurrent.futures
@@ -24,19 +24,19 @@ from wire import Session
 RAMJET = os.environ.get("RAMJET") or str(
     Path(__file__).parents[2] / "build" / "release" / "tools" / "ramjet")
 SLOWNESS = float(os.environ.get("TEST_SLOWNESS") or 1)
-CONNECT_S = 3 * SLOWNESS  # what a row waits for that is missed when the source had its time
-STALL_S = 4 * SLOWNESS    # what a row waits for that is found by silence alone
-SOON_S = 60 * SLOWNESS    # "at once", however busy the machine is
-STUCK_S = 600            # a hang, whatever the machine is busy with
+CONNECT_S = 3 * SLOWNESS  # the wait in rows whose fault shows when the time to connect ends
+STALL_S = 4 * SLOWNESS    # the wait in rows whose fault shows by silence only
+SOON_S = 60 * SLOWNESS    # "at once", also on a busy machine
+STUCK_S = 600            # a hang, also on a busy machine
 
 
 class Skip(Exception):
-    """This machine cannot show the case; the reason."""
+    """This machine cannot run the case; the text says why."""
 
 
 def run_cases(cases):
-    """Runs (label, function) after the other, of those that hold a word of the command line. Says how
-    each ended; returns the exit code."""
+    """Runs (label, function) pairs one after the other: those whose label contains a word of the
+    command line. Prints how each ended; returns the exit code."""
     words = sys.argv[1:]
     chosen = [case for case in cases if not words or any(word in case[0] for word in words)]
     failed = 0
@@ -47,7 +47,7 @@ def run_cases(cases):
         except Skip as why:
             print(f"skipped: {label}: {why}", flush=True)
             continue
-        except Exception as why:  # the other cases deserve their turn
+        except Exception as why:  # the other cases still run
             failed += 1
             result = f"FAILED: {type(why).__name__}: {why}"
         print(f"{label}: {time.monotonic() - begin:.1f} s: {result}", flush=True)
@@ -59,12 +59,12 @@ def run_cases(cases):
 class Row:
     label: str
     change: Callable = lambda s: None  # changes the Session
-    says: tuple = ()                   # regular expressions that the one line holds; () = accepted
+    says: tuple = ()                   # regular expressions for the one line; () = accepted
     styles: tuple = ("word", "section")
-    early: bool = False                # found before a return path could be opened
-    opened: bool = False               # makes sense with a return path only
-    held: bool = True                  # also found while the peer holds its connections open
-    closed: bool = True                # also where the peer closes at the end
+    early: bool = False                # noticed before a return path could be opened
+    opened: bool = False               # needs a return path
+    held: bool = True                  # also noticed while the peer keeps its connections open
+    closed: bool = True                # also if the peer closes at the end
     channels: int = 2
     hang_up: Optional[int] = None      # closes this channel as soon as its bytes are sent
 
@@ -82,7 +82,7 @@ class Way:
 
 
 def ways(row):
-    """All ways for null:, and one each for the targets that leave files."""
+    """All ways for null:, and one each for the targets that make files."""
     for style in row.styles:
         for closes in [way for way in (True, False) if (row.closed if way else row.held)]:
             for return_path in [True] if row.opened else [False] if row.early else [False, True]:
@@ -111,7 +111,7 @@ def send(s, data):
     try:
         s.sendall(data)
     except (BrokenPipeError, ConnectionResetError):
-        pass  # it has seen enough
+        pass  # it closed on purpose
 
 
 def few_descriptors():
@@ -120,7 +120,7 @@ def few_descriptors():
 
 
 class Receiver:
-    """One `ramjet recv null:`, which is ended with the block."""
+    """One `ramjet recv null:`, which ends with the block."""
 
     def __init__(self, *options, target="null:"):
         self._child = subprocess.Popen(
@@ -154,7 +154,7 @@ class Receiver:
         check(code == 0, f"refused: {errors}")
 
     def ends(self, *words):
-        """It completes, or fails with these words: which of them is up to the machine."""
+        """It completes, or fails with these words: the timing decides which."""
         code, errors = self._end()
         check(code == 0 or (code == 1 and all(word in errors for word in words)),
               f"exit code {code}: {errors}")
@@ -167,7 +167,7 @@ class Receiver:
 
 
 class Connections:
-    """Sockets that close with the block. `wrap` is what each goes through once it is connected."""
+    """Sockets that close with the block. `wrap` is applied to each after it has connected."""
 
     def __init__(self, wrap=lambda s: s):
         self._all = contextlib.ExitStack()
@@ -186,7 +186,7 @@ class Connections:
 
 
 def read_rest(s, deadline):
-    """What the other side wrote, to its end or until the deadline."""
+    """What the peer wrote, up to its end or the deadline."""
     data = b""
     while True:
         s.settimeout(max(0.001, deadline - time.monotonic()))
@@ -222,7 +222,7 @@ class Ended:
 
 
 def run_session(session, way, hang_up=None, folder=None):
-    """One migration into a fresh `ramjet recv`."""
+    """One migration into a new `ramjet recv`."""
     folder = Path(folder or ".")
     target = "null:" if way.target == "null" else f"{way.target}:{folder / 'target'}"
     receiver = subprocess.Popen(
@@ -234,7 +234,8 @@ def run_session(session, way, hang_up=None, folder=None):
         line = receiver.stdout.readline().strip()
         check(line.startswith("listening "), f"first line {line!r}")
         address = line.removeprefix("listening ")
-        # As a source does: main first, all channels, their hellos, then main's first byte.
+        # As a source does: it connects main, then all channels, sends their hellos, then
+        # main's first byte.
         sockets = [connect(address) for _ in range(1 + len(session.channels))]
         for i in range(len(session.channels)):
             send(sockets[i + 1], session.channel(i))
@@ -305,7 +306,7 @@ def run_way(row, way):
 
 
 def main(rows, words=()):
-    """Runs the rows whose label holds one of `words`; prints what failed. Exit code."""
+    """Runs the rows whose label contains one of `words`; prints failures. Returns the exit code."""
     jobs = [(row, way) for row in rows for way in ways(row)
             if not words or any(word in row.label for word in words)]
     failed = 0

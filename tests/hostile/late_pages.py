@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Pages behind the last flush: whatever has come on a channel when the main stream ends is read, and
-pages among it are refused, every time. Here all of it has come before main's last bytes are sent."""
+"""Pages after the last flush: everything that has arrived on a channel when the main stream
+ends is read, and pages in it are refused, every time. Here all of it arrives before main's
+last bytes are sent."""
 
 import contextlib
 import fcntl
@@ -24,7 +25,7 @@ from wire import PAGE, SYNC, Session, packet
 sys.path.append(str(Path(__file__).parents[1] / "e2e"))
 from lib import certs, table  # pylint: disable=wrong-import-position
 
-LIMITS = ("--connect-timeout", "600s", "--stall-timeout", "600s")  # nobody waits for them
+LIMITS = ("--connect-timeout", "600s", "--stall-timeout", "600s")  # never reached
 
 MANY = 65536  # packets: more than a socket takes
 
@@ -71,7 +72,7 @@ def demand(what):
 
 
 def wrapping(client):
-    """As a source does: a certificate of its own, and no name asked for."""
+    """As a source does: with a certificate of its own, and without a name to check."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.load_verify_locations(client.folder / "ca-cert.pem")
@@ -88,7 +89,7 @@ def arrived(s):
 
 
 def migrate(way, style, n, late, *refused):
-    """The last of `n` channels holds `late` behind its last SYNC."""
+    """The last of `n` channels has `late` after its last SYNC."""
     session = Session(style, n)
     before, end = session.main().split(session.end, 1)
     with Receiver(*LIMITS, *way.options) as receiver, Connections(way.wrap) as peer:
@@ -143,7 +144,7 @@ def by_tls_over_uring():
 
 
 def flood(s, data):
-    """Sends `data` again and again, in the background, until the socket is shut down."""
+    """Sends `data` repeatedly, in the background, until the socket is shut down."""
     begun = threading.Event()
     much = MANY * data
 
@@ -183,7 +184,7 @@ def without_end():
 
 
 def without_channels():
-    """Main has an order of its own: behind RAM's last section a part is none of a description's."""
+    """Main has an order of its own: after RAM's last section, a part of another one is refused."""
     session = Session(channels=0)
     session.devices = session.part + session.records + session.part_end + session.devices
     with Receiver(*LIMITS) as receiver, Connections() as peer:

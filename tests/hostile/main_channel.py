@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Bad input on the main channel: a row for every row of the format's table of what a destination
-meets there, and those in which a careful destination differs from QEMU's."""
+meets there, and rows in which a careful destination differs from QEMU's."""
 
 import wire
 from harness import CONNECT_S, Row, run
@@ -10,14 +10,14 @@ from wire import (EOS, PAGE, UUID, block_list, capabilities, command, configurat
 
 
 def put(name, value):
-    """A change that sets one piece, or what a function of the session makes."""
+    """A change that replaces one piece, by a value or the result of a function of the session."""
     def change(s):
         setattr(s, name, value(s) if callable(value) else value)
     return change
 
 
 def record(data):
-    """A record more in the first round."""
+    """One more record in the first round."""
     return put("records", lambda s: s.records + data)
 
 
@@ -30,7 +30,7 @@ def listed(data):
 
 
 def ignoring(at_source=True, **of_list):
-    """x-ignore-shared is on here, and perhaps at the source."""
+    """x-ignore-shared is on here, and optionally at the source."""
     def change(s):
         s.options += ["--set", "x-ignore-shared=on"]
         if at_source:
@@ -40,7 +40,7 @@ def ignoring(at_source=True, **of_list):
 
 
 def cut(at):
-    """Main ends at a position in front of a piece, or inside it."""
+    """Main ends at a position before a piece, or inside it."""
     pieces = ["header", "configuration", "commands", "start", "start_end", "part", "records",
               "zeros", "part_end", "switch", "end", "last_records", "end_end", "devices", "eof",
               "description"]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Odd and bad input on multifd channels: a row for every row of the format's table of what a
-destination meets there. What real sources do is taken, everything else refused."""
+"""Unusual and bad input on multifd channels: a row for every row of the format's table of what a
+destination meets there. What real sources do is accepted, everything else is refused."""
 
 import zlib
 
@@ -36,7 +36,7 @@ def options(*words):
 
 
 def by(flags, new_packer):
-    """All packets with pages by another method."""
+    """All packets with pages use another method."""
     return lambda s: s.pack(flags, new_packer)
 
 
@@ -48,7 +48,7 @@ def sync_flushed(data):
 
 
 def payload(flags, data, *refused, normal=None, **fields):
-    """A row's rest: every packet by this method, but for one of channel 1 that holds `data`."""
+    """The rest of a row: every packet by this method, except for one of channel 1 with `data`."""
     change = put(ROUND, packet(flags, PAGES if normal is None else normal, data=data,
                                **({"size": len(data)} | fields)))
     return both(BY_ZLIB if flags == ZLIB else BY_ZSTD, change), refused
@@ -66,7 +66,7 @@ def one_flush_more(s):
     s.part_end = s.part_end.replace(s.flush, s.flush * 2)
 
 
-# What is missing is missed when the source's time to connect is over.
+# A missing channel is noticed when the source's time to connect is over.
 CONNECT = ("--connect-timeout", f"{CONNECT_S}s")
 MISSED = {"early": True}
 
@@ -277,7 +277,7 @@ ROWS = [
         put(LAST, b""), put(SYNC2, packet(0, PAGES, data=b"x" * 100))), ("channel 1: ",)),
     Row("packet: payload too long", put(ROUND, packet(0, [10 * PAGE], data=fill(0) + b"\xee" * 50)),
         ("channel 1: multifd packet: magic 0xeeeeeeee, expected 0x11223344",)),
-    # The order of things.
+    # Order.
     Row("closed inside a packet", lambda s: s.channels[1].__setitem__(
         slice(ROUND, None), [packet(0, PAGES)[:700]]), ("channel 1: ",), hang_up=1),
     Row("closed inside a payload", lambda s: s.channels[1].__setitem__(

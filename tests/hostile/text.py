@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Text that is not ours, at every door: a peer's, a file's, a monitor's, a user's own. Whatever is in
-it, what ramjet prints stays one line of visible characters, and JSON keeps it whole."""
+"""Text that is not ours, at every input: a peer's, a file's, a monitor's, a user's. Whatever is in
+it, ramjet prints one line of visible characters, and JSON keeps all of it."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 from harness import RAMJET, STUCK_S, Failed, Skip, Way, check, run_cases, run_session
 from wire import Session, configuration, device, packet, str8, u32, u8
 
-# Clears the screen in two ways, forges a line, turns the direction of writing, and is invisible.
+# It clears the screen in two ways, fakes a line, reverses the writing direction, and is invisible.
 EVIL = "x\x1b[2J\x9b2J\r\nramjet recv: completed\u2028\u202e\u2066\u200b\x7fy"
 RAW = b"\xff\xfe\xc0\x8a\x1b[2J\x9b\n"  # not even UTF-8
 
@@ -25,7 +25,7 @@ CASES = []
 
 
 def case(label):
-    """Adds the function below it to the table."""
+    """Adds the next function to the table."""
     def add(function):
         CASES.append((label, function))
         return function
@@ -33,7 +33,7 @@ def case(label):
 
 
 def visible(text, lines, what):
-    """These bytes are so many lines of UTF-8 in which every character is seen."""
+    """These bytes are so many lines of UTF-8 in which every character is visible."""
     try:
         found = text.decode().splitlines() if isinstance(text, bytes) else text.splitlines()
     except UnicodeDecodeError as why:
@@ -50,7 +50,7 @@ def run(*words, folder=None, **popen):
 
 
 def refused(session, says, folder, channels=None):
-    """recv ends with one visible line that holds this."""
+    """recv ends with one visible line that contains this."""
     ended = run_session(session, Way(session.style, True, False), None, folder)
     check(ended.code == 1, f"accepted: {ended.output}")
     visible(ended.errors, 1, "recv")
@@ -68,7 +68,7 @@ def entry(name, size, instance=0):
             "fields": [{"name": "data", "type": "buffer", "size": size}]}
 
 
-# ---- what a peer sends ----
+# ---- text from a peer ---- ----
 
 @case("the description lists a device that is not there")
 def absent_device(folder):
@@ -140,10 +140,10 @@ def info(folder):
     check(found == EVIL, f"info --json: {found!r}")
 
 
-# ---- what a monitor says ----
+# ---- text from a monitor ---- ----
 
 class FakeMonitor:
-    """Listens, and says `said` to the one who comes, a piece for each of the lines that come."""
+    """Listens, and sends `said` to its client: a piece for each line that it receives."""
 
     def __init__(self, folder, *said):
         self.address = f"unix:{folder}/monitor"
@@ -204,7 +204,7 @@ def answer(folder):
 
 @case("monitors that ramjet migrate asks")
 def migrated(folder):
-    """FROM answers everything with the same text; whatever is made of it is one line."""
+    """FROM answers everything with the same text; the error is one line."""
     evil = json.dumps({"return": {"status": EVIL, "package": EVIL, "type": EVIL, "qemu": {}},
                        "id": 0}, ensure_ascii=False)
     error = json.dumps({"error": {"class": "GenericError", "desc": EVIL}, "id": 0},
@@ -277,7 +277,7 @@ def certificate(folder):
         check(line.startswith(b"ramjet recv: "), f"a line of its own: {line!r}")
 
 
-# ---- what ramjet's own monitor answers ----
+# ---- answers of ramjet's own monitor ---- ----
 
 @case("what a client says comes back visible")
 def echoed(folder):
@@ -292,8 +292,8 @@ def echoed(folder):
             s.connect(path)
             lines = s.makefile("rb")
             lines.readline()
-            half = "\u00e4" * 31  # what is quoted of it ends in the middle of a character
-            bare = EVIL.replace("[", "").replace("\n", "")  # one message: nothing else opens or ends
+            half = "\u00e4" * 31  # the quoted part ends in the middle of a character
+            bare = EVIL.replace("[", "").replace("\n", "")  # one message: no other one begins
             for said in (json.dumps({"execute": EVIL}, ensure_ascii=False).encode(),
                          b"\xfe\xc0\x8a\x1b2J\x9b", b"{" + bare.encode() + b"}",
                          b'{"execute": "qmp_capabilities"}',
@@ -314,7 +314,7 @@ def echoed(folder):
         visible(errors, 0, "vm")
 
 
-# ---- a user's own ----
+# ---- text from a user ---- ----
 
 @case("words of the command line")
 def words(folder):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What a receiver waits for, how long, and what ends it early: a row of the table of waits in
-docs/architecture.md for each case. No case decides by a short time: what must end at once is given limits
-of minutes, and what must end by a limit is only asked for the words."""
+"""What a receiver waits for, how long, and what ends the wait early: a row of the table of waits in
+docs/architecture.md for each case. No case decides by a short time: what must end at once gets
+limits of minutes, and what must end by a limit is only checked for its words."""
 
 import os
 import resource
@@ -11,11 +11,12 @@ import time
 from harness import CONNECT_S, STALL_S, Connections, Failed, Receiver, check, run_cases, send
 from wire import Session, configuration, description, header, hello, u8, u32
 
-LONG = "600s"  # a limit that nobody waits for
+LONG = "600s"  # a limit that is never reached
 
 
 def channels_far_apart():
-    """A proxy on this host brings main at once, and each of 8 channels 0.3 s after the other."""
+    """A proxy on this host delivers main at once, and each of 8 channels 0.3 s
+    after the one before."""
     session = Session(channels=8)
     with Receiver("--channels", "8") as receiver, Connections() as peer:
         main = peer.open(receiver.address, session.main())
@@ -27,7 +28,7 @@ def channels_far_apart():
 
 
 def source_leaves():
-    """A receiver whose source has left waits for none of its channels, whatever the limits."""
+    """A receiver whose source has gone waits for none of its channels, whatever the limits are."""
     session = Session(channels=2)
     limits = ("--connect-timeout", LONG, "--stall-timeout", LONG)
     for data in (session.header, session.main()):
@@ -38,7 +39,7 @@ def source_leaves():
             for s in (main, *channels):
                 s.close()
             receiver.fails("main channel")
-    with Receiver(*limits) as receiver, Connections() as peer:  # before main has said a word
+    with Receiver(*limits) as receiver, Connections() as peer:  # before main has sent anything
         main = peer.open(receiver.address)
         channel = peer.open(receiver.address, hello(0))
         main.close()
@@ -50,14 +51,14 @@ LIMITED = ("--connect-timeout", f"{CONNECT_S}s", "--stall-timeout", LONG)
 
 
 def drop_by_drop():
-    """A byte now and then is no silence, but the time to show that it is a migration is limited."""
+    """A byte now and then is not silence, but the time to prove itself a migration is limited."""
     with Receiver(*LIMITED) as receiver, Connections() as peer:
         trickle(peer.open(receiver.address, header()), configuration("x" * 100))
         receiver.fails("no list of RAM blocks within", "(--connect-timeout)")
 
 
 def stranger_drop_by_drop():
-    """The same of one that comes while a migration runs: it goes, the migration goes on."""
+    """The same for a client that comes during a migration: it is closed, the migration goes on."""
     session = Session(channels=0)
     with Receiver(*LIMITED) as receiver, Connections() as peer:
         main = peer.open(receiver.address)
@@ -70,7 +71,7 @@ def stranger_drop_by_drop():
 
 
 def trickle(s, data):
-    """Byte after byte, in many times the limit, until the receiver has had enough."""
+    """Sends byte after byte, for many times the limit, until the receiver closes."""
     try:
         for i in range(len(data)):
             s.sendall(data[i:i + 1])
@@ -81,7 +82,7 @@ def trickle(s, data):
 
 
 def strangers():
-    """A crowd that says nothing, and one that sends garbage, before a source comes and meanwhile."""
+    """Many silent clients, and one that sends garbage, before a source comes and after."""
     silent, noisy = 2000, 500
     session = Session(channels=4)
     with Receiver("--connect-timeout", LONG) as receiver, Connections() as crowd:
@@ -107,7 +108,7 @@ SILENT = ("--connect-timeout", LONG, "--stall-timeout", f"{STALL_S}s")
 
 
 def main_rests():
-    """A source that is held before the switch-over says nothing, wherever in main its buffer ended."""
+    """A source that waits before the switch-over is silent, wherever in main its buffer ended."""
     for channels in (0, 2):
         session = Session(channels=channels)
         whole = session.main()
@@ -128,7 +129,7 @@ def main_rests():
 
 
 def main_is_swallowed():
-    """Channels bring SYNC packets, and main never the word that was written with them."""
+    """Channels deliver SYNC packets, but main never delivers the word that belongs to them."""
     session = Session(channels=2)
     for data in (session.header + session.configuration + session.start,
                  session.main().split(session.end, 1)[0] + session.end):
@@ -141,7 +142,7 @@ def main_is_swallowed():
 
 
 def tail_is_swallowed():
-    """Nothing after RAM's last section began: the source's guest stands still there."""
+    """Nothing after the start of RAM's last section: the source's guest is paused there."""
     session = Session(channels=0)
     with Receiver(*SILENT) as receiver, Connections() as peer:
         peer.open(receiver.address, session.main().split(session.end, 1)[0] + session.end)
@@ -149,7 +150,7 @@ def tail_is_swallowed():
 
 
 def description_is_not_true():
-    """It is answered at once, though the source holds its connections open."""
+    """The answer comes at once, though the source keeps its connections open."""
     limits = ("--connect-timeout", LONG, "--stall-timeout", LONG)
     for text in (description([("timer", 8)]), description([("timer", 8), ("cpu", 99)]),
                  u8(6) + u32(4) + b"{ x}"):
@@ -175,7 +176,7 @@ CASES = [
 
 def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 16), hard))  # for the crowd's own
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 16), hard))  # for many clients
     return run_cases((case.__name__, case) for case in CASES)
 
 

@@ -1,5 +1,6 @@
-"""Well-formed migration streams, byte by byte, written from the format's description alone: no line
-of the program under test is shared. Tests change pieces of a Session and see what happens."""
+"""Well-formed migration streams, byte by byte, written from the format's description
+alone: they share no code with the program under test. Tests change pieces of a Session and
+observe the result."""
 
 import json
 import struct
@@ -65,7 +66,7 @@ def footer(number=1):
 
 
 def block_list(blocks, total=None, address=None):
-    """`address`, of each block: with x-ignore-shared."""
+    """`address`: of each block, with x-ignore-shared."""
     total = sum(length for _, length in blocks) if total is None else total
     at = b"" if address is None else u64(address)
     return u64(total | 4) + b"".join(str8(name) + u64(length) + at for name, length in blocks)
@@ -76,7 +77,7 @@ def section_start(name="ram", number=1, instance=0, version=4):
 
 
 def page(offset, data, block=None):
-    """A PAGE record; without a block: CONTINUE."""
+    """A PAGE record; without a block: with CONTINUE."""
     if block is None:
         return u64(offset | FULL | CONTINUE) + data
     return u64(offset | FULL) + str8(block) + data
@@ -128,7 +129,7 @@ def fill(offset, seed=1):
 
 
 def zlib_packer():
-    """One stream for all packets of a channel: what one packs refers back to those before."""
+    """One stream for all packets of a channel: packets refer back to earlier ones."""
     stream = zlib.compressobj(1)
     return lambda data: stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH)
 
@@ -138,7 +139,7 @@ def zstd_packer():
 
 
 def zstd_frame(data, window=17):
-    """A frame of blocks that are stored as they are, and as it asks for a window of 2^N bytes."""
+    """A frame of stored blocks that asks for a window of 2^N bytes."""
     blocks = [data[at:at + (1 << 17)] for at in range(0, len(data), 1 << 17)]
     return b"\x28\xb5\x2f\xfd" + u8(0, window - 10 << 3) + b"".join(
         (len(block) << 3 | (block is blocks[-1])).to_bytes(3, "little") + block
@@ -146,7 +147,7 @@ def zstd_frame(data, window=17):
 
 
 def packed(pack, flags, normal, zeros=(), **fields):
-    """A packet whose payload went through `pack`."""
+    """A packet whose payload was packed by `pack`."""
     data = pack(b"".join(fill(offset) for offset in normal))
     return packet(flags, normal, zeros, **({"data": data, "size": len(data)} | fields))
 
@@ -192,13 +193,14 @@ class Session:
                           packet(SYNC)] for i in range(channels)]
 
     def pack(self, flags, new_packer):
-        """All packets with pages by another method."""
+        """All packets with pages use another method."""
         for i, pieces in enumerate(self.channels):
             write = partial(packed, new_packer(), flags)
             pieces[2], pieces[4] = self._round(i, write), self._last(i, write)
 
     def _round(self, i, write=partial(packet, 0)):
-        # No page twice in a round, as the format demands: what is zero on main stays free of them.
+        # No page appears twice in a round, as the format requires: zero pages on main
+        # are not in packets.
         own = [0, 1, 2, 5, 6, 7, 13, 14, 15][i:i + 1]
         zeros = [8 * PAGE + i * PAGE] if self.style == "word" and i < 5 else []
         return write([page * PAGE for page in own], zeros) if own or zeros else b""

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What perf/run counts with, without running anything: scenarios, statistics, targets, pages,
-forecasts."""
+"""The computing parts of perf/run, without running anything: scenarios, statistics, targets,
+pages, forecasts."""
 
 import contextlib
 import io

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""perf/run and what goes with it, on 16 MiB: that a run comes to its end and what it leaves. Under
-scripts/netns: the path that --remote measures is between two network namespaces."""
+"""perf/run and its companions, on 16 MiB: a run completes, and leaves the expected files. Under
+scripts/netns, --remote measures the path between two network namespaces."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 PERF = Path(__file__).resolve().parents[2] / "perf"
 BUILD = Path(os.environ.get("RAMJET_BUILD", PERF.parent / "build/release"))
-HERE, THERE = (os.environ.get(name, "") for name in ("NETNS_A", "NETNS_B"))  # by scripts/netns
+HERE, THERE = (os.environ.get(name, "") for name in ("NETNS_A", "NETNS_B"))  # set by scripts/netns
 
 
 def run(*argv, code=0, prefix=()):

@@ -1,4 +1,5 @@
-"""`ramjet vm` asked by `ramjet qmp`: a guest that verifies its own memory, or the place for one."""
+"""`ramjet vm`, queried with `ramjet qmp`: a guest that verifies its own memory, or a VM
+that waits for one."""
 
 import json
 
@@ -7,7 +8,7 @@ from .table import check
 
 
 class Runner(Ramjet):
-    """`address` is its monitor. It runs already, or listens."""
+    """`address` is its monitor. The VM runs already, or listens."""
 
     def __init__(self, scene, name, *options, memory="32M", **process):
         path = scene.folder / f"{name}.monitor"
@@ -23,17 +24,17 @@ class Runner(Ramjet):
         return Ramjet(self._scene, "qmp", self.address, command, *words).done()
 
     def runs(self):
-        """The guest has gone on since, and has found nothing wrong."""
+        """Waits until the guest has run on; it must have found nothing wrong."""
         check(self.ask("query-status")["running"], f"{self.name}: the guest does not run")
         seen = self.ask("x-query-guest")["heartbeats"]
-        while True:  # the scene's alarm ends it
+        while True:  # the scene's time limit ends it
             guest = self.ask("x-query-guest")
             check(guest["errors"] == 0, f"{self.name}: {guest}")
             if guest["heartbeats"] > seen + 20:
                 return
 
     def verdict(self, number):
-        """Ends it, and wants its guest to have found all well; the guest's figures."""
+        """Ends it; its guest must have found everything right. Returns the guest's figures."""
         self.send_signal(number)
         code = self.wait(20)
         check(code == 0, f"{self.name}: exit code {code}: {self.errors.strip()}")

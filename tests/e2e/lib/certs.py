@@ -1,7 +1,7 @@
-"""Certificates and keys for TLS, made by `openssl` where a case runs: none is ever kept.
+"""Certificates and keys for TLS, made by `openssl` when a case runs: none is ever kept.
 
 An Authority signs. Each folder that it makes has QEMU's file names, which are ramjet's too, and is
-handed out as what to tell the two programs of it.
+returned as an object that knows the options of both programs for it.
 """
 
 import secrets
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .table import Skip
 
-HOST = "vm.example"  # what a server's certificate is for, beside 127.0.0.1
+HOST = "vm.example"  # what a server's certificate is for, besides 127.0.0.1
 
 _CONFIG = """
 [ca]
@@ -61,20 +61,20 @@ class X509:
                            "verify-peer=on"]
 
     def ramjet(self):
-        """For ramjet's, in either role."""
+        """The same for ramjet's command line, in either role."""
         return ["--tls-creds", self.folder]
 
     @property
     def distinguished_name(self):
-        """Of its certificate, as QEMU's authorization objects want it."""
+        """Its certificate's name, in the form of QEMU's authorization objects."""
         return f"C=GB,O=ramjet tests,CN={self.folder.name}"
 
 
 @dataclass
 class Psk:
-    """A file of pre-shared keys in a folder, and who a source says it is."""
+    """A file of pre-shared keys in a folder, and the user that a source names."""
     folder: Path
-    user: str = None  # None: what both programs take by themselves
+    user: str = None  # None: the default of both programs
 
     def qemu(self, endpoint):
         user = f",username={self.user}" if self.user and endpoint == "client" else ""
@@ -99,7 +99,7 @@ def _extensions(**extensions):
 
 
 class Authority:
-    """A certificate authority in a folder of its own; `again`: the one whose name and key it has."""
+    """A certificate authority in a folder of its own; `again`: it has that one's name and key."""
 
     def __init__(self, folder, name="authority", dates=None, again=None, basic="critical,CA:TRUE",
                  usage="critical,keyCertSign,cRLSign"):
@@ -114,7 +114,7 @@ class Authority:
         key, request = self._folder / "ca-key.pem", self._folder / "ca.csr"
         if again:
             shutil.copy(again._folder / "ca-key.pem", key)
-        # GnuTLS demands both extensions of whoever signs.
+        # GnuTLS requires both extensions of an authority.
         _openssl("req", "-new", *(["-key", key] if again else [*_KEY, "-keyout", key]),
                  "-config", self._config, "-subj", f"/CN={again.name if again else name}",
                  "-out", request, *_extensions(basicConstraints=basic, keyUsage=usage))
@@ -126,34 +126,34 @@ class Authority:
         return self._folder.name
 
     def server(self, name, **how):
-        """For a destination."""
+        """Credentials for a destination."""
         return self._issue(name, "server", **how)
 
     def client(self, name, **how):
-        """For a source."""
+        """Credentials for a source."""
         return self._issue(name, "client", **how)
 
     def trust(self, name):
-        """For a source without a certificate of its own."""
+        """The same for a source without a certificate of its own."""
         folder = self._folder.parent / name
         folder.mkdir()
         shutil.copy(self._cert, folder)
         return X509(folder)
 
     def trusted_by(self, *folders):
-        """From now on, beside those that they trust already."""
+        """These folders trust this authority from now on, besides those that they trust already."""
         for made in folders:
             with (made.folder / "ca-cert.pem").open("ab") as file:
                 file.write(self._cert.read_bytes())
 
     def _issue(self, name, role, hosts=(f"DNS:{HOST}", "IP:127.0.0.1"), dates=None, trusting=None):
-        """`trusting`: another authority that it trusts, too."""
+        """`trusting`: another authority that it trusts as well."""
         made = self.trust(name)
-        if trusting:  # both: QEMU and ramjet want to trust what they show themselves
+        if trusting:  # both: QEMU and ramjet must trust the certificate that they show
             trusting.trusted_by(made)
         request, cert = self._folder / f"{name}.csr", made.folder / f"{role}-cert.pem"
         names = {"subjectAltName": ",".join(hosts)} if role == "server" else {}
-        # QEMU 10.0 demands "key encipherment" of keys that cannot do it, too.
+        # QEMU 10.0 requires "key encipherment" even of keys that cannot do it.
         _openssl("req", "-new", *_KEY, "-config", self._config,
                  "-subj", f"/C=GB/O=ramjet tests/CN={name}",
                  "-keyout", made.folder / f"{role}-key.pem", "-out", request,
@@ -165,13 +165,13 @@ class Authority:
         return made
 
     def revoke(self, revoked, told):
-        """Revokes the certificate in a folder, and tells another."""
+        """Revokes the certificate in a folder, and gives the list to another folder."""
         cert, = set(revoked.folder.glob("*-cert.pem")) - {revoked.folder / "ca-cert.pem"}
         _openssl("ca", "-config", self._config, "-revoke", cert)
         self.list_revoked(told)
 
     def list_revoked(self, *folders):
-        """Adds the list of what is revoked to what they know already."""
+        """Adds the revocation list to those that they have already."""
         made = self._folder / "crl.pem"
         _openssl("ca", "-config", self._config, "-gencrl", "-out", made)
         for told in folders:
@@ -188,7 +188,7 @@ def keys(folder, name, users=("qemu",)):
 
 
 def pair(folder, kind):
-    """Good credentials, "X.509" or "PSK": the destination's and the source's."""
+    """Valid credentials, "X.509" or "PSK": the destination's and the source's."""
     if kind == "PSK":
         both = keys(folder, "keys")
         return both, both

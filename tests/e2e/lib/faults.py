@@ -1,4 +1,5 @@
-"""Orders for fail_calls.c: which call of a program fails, and how; and what it says of its calls."""
+"""Orders for fail_calls.c: which call of a program fails, and how; and the
+counts that it reports."""
 
 import errno
 import mmap
@@ -13,7 +14,7 @@ _ROOM = 64  # kinds
 ZERO, SHORT = 0, -1
 ALWAYS = (1 << 64) - 1
 
-# What calls of a kind may come to, on a system that is out of something, or is disturbed.
+# The results of a kind of call on a system that lacks something, or is disturbed.
 RESULTS = {
     "memory": ["ENOMEM"],
     "open": ["EMFILE", "ENOSPC", "EINTR"],
@@ -60,7 +61,7 @@ def number(result):
 
 
 class Orders:
-    """The file of one program. `environment` makes the program follow it."""
+    """The orders for one program. `environment` makes the program obey them."""
 
     def __init__(self, path):
         size = _HEAD.size + _ROOM * _KIND.size
@@ -71,7 +72,7 @@ class Orders:
                             "FAIL_CALLS": str(path)}
 
     def fail(self, kind, first, result, times=1):
-        """From the `first` call of the program on, counted from 1, `times` calls fail."""
+        """From the program's call `first` on, counted from 1, `times` calls fail."""
         struct.pack_into("<QQq", self._map, _NAME, first, times, number(result))
         self._map[:_NAME] = kind.encode().ljust(_NAME, b"\0")
 
@@ -94,15 +95,15 @@ class Orders:
 
     @property
     def caller(self):
-        """Who made the first of them: an object and an offset in it, for addr2line."""
+        """The caller of the first one: an object and an offset in it, for addr2line."""
         return self._head()[5].split(b"\0")[0].decode()
 
     def succeeded(self, kind):
-        """How many calls of a kind did not fail by these orders."""
+        """How many calls of a kind the orders did not make fail."""
         return self.calls().get(kind, 0) - (self.failed if self.kind == kind else 0)
 
     def calls(self):
-        """How many calls of each kind there were."""
+        """How many calls there were of each kind."""
         found = {}
         for i in range(self._head()[6]):
             name, calls = _KIND.unpack_from(self._map, _HEAD.size + i * _KIND.size)

@@ -9,7 +9,7 @@ _BASE, _PAGE = 16 << 20, 4096
 
 
 def page_in_hand(registers):
-    """Where the page lies that it is at, by QEMU's "info registers"."""
+    """The address of the page that it is working on, from QEMU's "info registers"."""
     return _BASE + _PAGE * int(re.search(r"\bESI=([0-9a-f]+)", registers)[1], 16)
 
 

@@ -1,4 +1,4 @@
-"""What guests go through in more than one test: from a QEMU into a capture, and out again."""
+"""Steps of guests that several tests need: from a QEMU into a capture, and out again."""
 
 from . import ram, ramjet
 from .qemu import MAIN_BLOCK, Qemu
@@ -7,13 +7,13 @@ from .table import check
 
 
 def completed(result):
-    """ramjet's result, which must be a good one."""
+    """ramjet's result; it must be a success."""
     check(result["status"] == "completed", f"status is {result['status']}")
     return result
 
 
 def capture(scene, source, target, *options, rounds=1):
-    """The running guest of `source` migrates into `ramjet recv TARGET`; recv's result."""
+    """Migrates the running guest of `source` into `ramjet recv TARGET`; returns recv's result."""
     receiver, address = ramjet.recv(scene, target, "--json", *options)
     source.passes(2)
     source.migrate(address, rounds)
@@ -21,7 +21,7 @@ def capture(scene, source, target, *options, rounds=1):
 
 
 def compare(snapshot, source):
-    """A snapshot beside the memory of the QEMU that stopped."""
+    """Compares a snapshot with the memory of the paused QEMU."""
     with Snapshot(snapshot) as captured:
         machine = source.shape["machine"]
         check(captured.machine == machine, f"machine is {captured.machine}, want {machine}")
@@ -30,7 +30,7 @@ def compare(snapshot, source):
 
 
 def load(scene, snapshot, source, channels=0):
-    """QEMU 10.0 loads a snapshot, finds all memory as it was, and the guest goes on."""
+    """QEMU 10.0 loads a snapshot, finds all memory as it was, and its guest runs on."""
     target = Qemu(scene, "resumed", "10.0", **source.shape, incoming="defer", paused=True)
     target.configure(["mapped-ram"], channels)
     target.qmp("migrate_incoming", uri=f"file:{snapshot}")
@@ -40,7 +40,7 @@ def load(scene, snapshot, source, channels=0):
 
 
 def deliver(scene, captured, target, channels, *options):
-    """`ramjet send` of a capture into a QEMU that waits; send's result."""
+    """`ramjet send` of a capture into a QEMU that waits; returns send's result."""
     sender = ramjet.Ramjet(scene, "send", "--json", "--channels", channels, *options, captured,
                            target.listen())
     result = completed(sender.done())
@@ -49,7 +49,7 @@ def deliver(scene, captured, target, channels, *options):
 
 
 def arrived(target, source):
-    """A guest in a paused QEMU has the memory that it had, and goes on."""
+    """A guest in a paused QEMU has its old memory, and runs on."""
     ram.same_files("memory", target.memory, source.memory)
     if source.shape["devices"]:
         ram.same_files("virtio-mem", target.plugged, source.plugged)

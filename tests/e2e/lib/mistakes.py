@@ -1,4 +1,4 @@
-"""Credentials of which one side's are wrong, each in one way, and what is to be read of it."""
+"""Credentials of which one side's are wrong, each in one way, and the error for it."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from . import certs
 @dataclass
 class Mistake:
     """`server` is the destination's, `client` the source's; None: plain TCP. `seen_by` says which
-    of the two notices. The words are those that must be in the line of error of a program."""
+    of the two notices. An error line of each program must contain its words."""
     seen_by: str
     server: object = None
     client: object = None
     recv: tuple = ()
     send: tuple = ()
-    qemu: tuple = ()  # a QEMU's as the source
+    qemu: tuple = ()  # of a QEMU as the source
 
 
 def wrong_host(folder):
@@ -36,7 +36,8 @@ def client_of_another_authority(folder):
     authority, other = certs.Authority(folder), certs.Authority(folder, "other")
     return Mistake("server", authority.server("server"),
                    other.client("client", trusting=authority),
-                   # GnuTLS does not show a certificate of an authority that was not asked for.
+                   # GnuTLS does not send a certificate of an authority that the peer
+                   # did not ask for.
                    recv=("the peer", "certificate"), send=("the peer refused", "client-cert.pem"))
 
 
@@ -63,7 +64,8 @@ def revoked_server(folder):
 
 
 def _authority_of_peer(folder, judge, why, **flawed):
-    """Who judges knows the authority of the other's certificate by another one, with a flaw."""
+    """The judge knows the authority of the peer's certificate by another certificate,
+    which has a flaw."""
     ours, theirs = certs.Authority(folder), certs.Authority(folder, "other")
     again = certs.Authority(folder, "again", again=theirs, **flawed)
     if judge == "server":
@@ -124,7 +126,7 @@ ALL = [
     ("destination without TLS", destination_without_tls),
 ]
 
-# The certificate is right, and what it was signed by is not, any more or yet.
+# The certificate is right, but its authority's is expired or not valid yet.
 CHAINS = [
     *((f"{label}, seen by the {judge}", lambda folder, make=make, judge=judge: make(folder, judge))
       for label, make in (("expired authority", expired_authority),

@@ -1,5 +1,6 @@
-"""A generic QMP client: lines over a unix or tcp socket, as QEMU documents them. It knows nothing of
-ramjet, and shares nothing with the client of qmp.py, so that the one server can judge the other."""
+"""A generic QMP client: lines over a unix or tcp socket, as QEMU documents them. It knows
+nothing of ramjet, and shares nothing with the client in qmp.py, so that one server is
+checked by two clients."""
 
 import json
 import socket
@@ -17,7 +18,7 @@ class Refused(Exception):
 
 
 class Closed(Exception):
-    """The other end has closed the connection."""
+    """The peer has closed the connection."""
 
 
 def connect(address):
@@ -32,15 +33,15 @@ def connect(address):
 
 
 class Monitor:
-    """One connection. `events` are all (name, data) heard so far, in their order. With `seconds`
-    no answer takes longer."""
+    """One connection. `events` are all (name, data) received so far, in order. With `seconds`, an
+    answer that takes longer is an error."""
 
     def __init__(self, address, negotiate=True, seconds=None):
         self._socket = connect(address)
         self._socket.settimeout(seconds)
         self._lines = self._socket.makefile("rb")
         self._id = 0
-        self._seen = 0  # so many events were waited for, or dropped
+        self._seen = 0  # so many events are done: awaited, or dropped
         self.events = []
         self.greeting = self.receive()
         if negotiate:
@@ -86,7 +87,7 @@ class Monitor:
         self.events.append((message["event"], message.get("data", {})))
 
     def event(self, name, **data):
-        """Waits for the next event of that name with that data; drops those before it."""
+        """Waits for the next event with that name and data; drops those before it."""
         while True:
             while self._seen < len(self.events):
                 found = self.events[self._seen]
@@ -99,8 +100,8 @@ class Monitor:
             self._keep(message)
 
     def status(self, *wanted):
-        """Waits for a MIGRATION event with one of these statuses; which. Others may come first,
-        but not the end."""
+        """Waits for a MIGRATION event with one of these statuses; returns it. Others may come
+        first, but not the end."""
         while True:
             found = self.event("MIGRATION")["status"]
             if found in wanted:
@@ -110,8 +111,8 @@ class Monitor:
                 raise AssertionError(f"waited for {wanted}, the end is {found}: {why}")
 
     def forget(self):
-        """Events so far are not waited for any more."""
-        self("query-name")  # those under way are here with its answer
+        """Drops all events so far."""
+        self("query-name")  # events that are on their way come before its answer
         self._seen = len(self.events)
         self.events = []
         self._seen = 0

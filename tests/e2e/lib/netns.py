@@ -1,4 +1,4 @@
-"""Two network namespaces joined by a path with a rate, a loss, or a cut: scripts/netns."""
+"""Two network namespaces joined by a path with a rate, packet loss, or a cut: scripts/netns."""
 
 import shutil
 import subprocess
@@ -12,15 +12,15 @@ INTERFACE = "veth0"
 
 
 class Netns:
-    """`a` and `b` are names for a Process, `ip_a` and `ip_b` their addresses. They go with the
-    scene, when the last process in them has ended; also if the test is killed outright."""
+    """`a` and `b` are names for a Process, `ip_a` and `ip_b` their addresses. They are removed with
+    the scene, after the last process in them has ended; also if the test is killed."""
 
     def __init__(self, scene, *options):
-        # It ends at the end of its input, which this program holds, and not by Ctrl-C: the
-        # processes in the namespaces go first.
+        # The script ends at the end of its input, which this program holds open, and not by Ctrl-C:
+        # the processes in the namespaces must end first.
         self._script = subprocess.Popen([_SCRIPT, *map(str, options)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, start_new_session=True)
-        self._guards = {}  # a namespace's nft, which waits for commands
+        self._guards = {}  # an nft in a namespace that waits for commands
         scene.at_end.callback(self._end)
         lines = [self._script.stdout.readline().strip() for _ in range(4)]
         if lines[0].startswith("skipped: "):
@@ -37,7 +37,7 @@ class Netns:
         self._script.stdout.close()
 
     def ready_to_cut(self):
-        """A cut is soon made from here on, also where it takes long to start a program."""
+        """After this a cut is quick, even where starting a program is slow."""
         if not shutil.which("nft"):
             raise Skip("there is no nft (package nftables)")
         for name in (self.a, self.b):
@@ -49,7 +49,7 @@ class Netns:
                                   "{ type filter hook input priority 0; }", "accept")
 
     def cut(self, *ends):
-        """From here on nothing arrives, at one end or at both, and nobody is told."""
+        """From here on nothing arrives, at one end or both, and no error is reported."""
         self.ready_to_cut()
         self._cut = ends or (self.a, self.b)
         for name in self._cut:
@@ -60,7 +60,7 @@ class Netns:
             self._guard(name, "add chain inet cut arriving { policy accept; }", "accept")
 
     def _guard(self, name, command, policy):
-        """Returns when it holds."""
+        """Returns when the rule is active."""
         nft = self._guards[name]
         nft.stdin.write(f"{command}\nlist chain inet cut arriving\n")
         nft.stdin.flush()
@@ -70,11 +70,11 @@ class Netns:
         check(False, f"nft has ended: {command}")
 
     def unplug(self):
-        """The interface goes down: who sends is told that there is no way."""
+        """Takes the interface down: a sender gets an error."""
         self._ip("-n", self.a, "link", "set", INTERFACE, "down")
 
     def sent(self):
-        """Bytes that have left a, and TCP segments among them that had to be sent again."""
+        """Bytes sent by a, and how many TCP segments were sent again."""
         stats = f"/sys/class/net/{INTERFACE}/statistics/tx_bytes"
         said = self._ip("netns", "exec", self.a, "cat", stats, "/proc/net/snmp").splitlines()
         names, values = [line.split() for line in said if line.startswith("Tcp:")]

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """no_answer.py FOLDER COMMAND…: runs a command where no name server answers, so that looking a name
 up takes minutes. The command has namespaces of its own, which end with it: a network in which a
-socket takes every question and nobody reads it, and mounts in which FOLDER's files lie over those
-in /etc that say how names are looked up. FOLDER/hosts lies over /etc/hosts where it is there.
+socket receives every query and never answers, and mounts that put FOLDER's files over the files in
+/etc that configure name look-ups. FOLDER/hosts covers /etc/hosts if it exists.
 
 Exits 77 with a reason where this machine has no such namespaces."""
 
@@ -49,7 +49,7 @@ def _cover(folder):
     (folder / "nsswitch.conf").write_text("hosts: files dns\nservices: files\n")
     for file in folder.iterdir():
         over = Path("/etc") / file.name
-        if over.exists():  # without one the library's own is just what we want, or near it
+        if over.exists():  # without it the library's default is about what we want
             _demand(_libc.mount(str(file).encode(), str(over.resolve()).encode(), None, _MS_BIND,
                                 None), f"a mount over {over}")
 
@@ -58,7 +58,7 @@ def main():
     _enter()
     _up()
     _cover(Path(sys.argv[1]))
-    # The command inherits it: it takes what comes as long as the command runs, unread.
+    # The command inherits the socket: it takes queries while the command runs, unread.
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind((_SERVER, 53))
     server.set_inheritable(True)

@@ -19,8 +19,8 @@ _FETCHED = {"10.0": ("scripts/qemu-10", "--cached"), "11.1": ("perf/peer-qemu", 
 
 
 def binary(version):
-    """The QEMU "7.2", "10.0" or "11.1" to test with, or Skip. The environment may say which; nothing
-    is fetched here."""
+    """The QEMU "7.2", "10.0" or "11.1" for the test, or Skip. The environment may name it; nothing
+    is downloaded here."""
     name = {"7.2": "QEMU_72", "10.0": "QEMU_10", "11.1": "QEMU_11"}[version]
     if name in os.environ:
         path, why = os.environ[name], os.environ.get(name + "_WHY")
@@ -64,7 +64,8 @@ class Qemu(Process):
                 "-netdev", "hubport,id=hub,hubid=0",
                 "-device", "virtio-net-pci,netdev=hub,mac=52:54:00:12:34:56,addr=3",
                 "-object", _backend("more", self.plugged),
-                # QEMU would take its block size from the host's /sys, each version its own way.
+                # Otherwise QEMU takes its block size from the host's /sys, differently
+                # in each version.
                 "-device", "virtio-mem-pci,id=vm0,memdev=more,requested-size=64M,block-size=2M,"
                            "addr=4",
                 "-device", "virtio-rng-pci,addr=5",
@@ -77,7 +78,7 @@ class Qemu(Process):
         self.qmp.start()
 
     def configure(self, capabilities=(), channels=0, **parameters):
-        """Sets migration capabilities and parameters; channels = 0 is no multifd."""
+        """Sets migration capabilities and parameters; channels = 0: no multifd."""
         on = ["events", *capabilities, *(["multifd"] if channels else [])]
         self.qmp("migrate_set_capabilities",
                  capabilities=[{"capability": name, "state": True} for name in on])
@@ -87,16 +88,16 @@ class Qemu(Process):
             self.qmp("migrate_set_parameters", **parameters)
 
     def passes(self, more):
-        """Waits until the guest has found all its memory right `more` more times."""
+        """Waits until the guest has found all its memory right `more` times again."""
         seen = len(self.output)
         check(self.read(lambda out: len(out) >= seen + more or b"X" in out),
               f"{self.name}: QEMU ended while its guest was expected to run")
         check(b"X" not in self.output, f"{self.name}: the guest found a wrong byte in its memory")
 
     def migrate(self, uri, rounds=3):
-        """Migrates the running guest, and wants some `rounds` rounds of dirty pages."""
+        """Migrates the running guest; sends about `rounds` rounds of dirty pages."""
         # QEMU sends in bursts, ten a second. 6 MiB in each is less than what the guest dirties
-        # meanwhile: it does not converge before it may, unless this machine starves the guest.
+        # meanwhile: it does not converge too early, unless this machine starves the guest.
         self.qmp("migrate_set_parameters", downtime_limit=1, max_bandwidth=64 << 20)
         self.qmp("migrate", uri=uri)
         _, data = self.qmp.event(lambda _, data: data.get("status") in _FINAL
@@ -108,7 +109,7 @@ class Qemu(Process):
             self._demand_completed(data["status"])
 
     def fails(self, uri, *words):
-        """A migration that must fail, by an error that holds all `words`; the guest goes on."""
+        """A migration that must fail with an error that contains all `words`; the guest runs on."""
         self.qmp("migrate", uri=uri)
         self.qmp.event(lambda _, data: data.get("status") == "failed")
         why = self.qmp("query_migrate").get("error-desc", "")
@@ -118,7 +119,7 @@ class Qemu(Process):
         self.passes(2)
 
     def migrated(self):
-        """Waits for the end of a migration, in either role, and demands that it went well."""
+        """Waits for the end of a migration, in either role; it must be a success."""
         _, data = self.qmp.event(lambda _, data: data.get("status") in _FINAL)
         self._demand_completed(data["status"])
 
@@ -127,7 +128,7 @@ class Qemu(Process):
               f"{self.name}: migration {status}: {self.qmp('query_migrate').get('error-desc')}")
 
     def loses(self, pages):
-        """The page in which its guest was stopped, and no other: guest.S says why."""
+        """Its guest may have lost just the page in which it was paused: guest.S says why."""
         try:
             if self.qmp("query_status")["running"]:
                 return False
@@ -137,13 +138,14 @@ class Qemu(Process):
         return pages == [guest.page_in_hand(registers)]
 
     def listen(self):
-        """As a destination started with incoming="defer": listens on a free port; its address."""
+        """For a destination started with incoming="defer": listens on a free port;
+        returns the address."""
         self.qmp("migrate_incoming", uri="tcp:127.0.0.1:0")
         address = self.qmp("query_migrate")["socket-address"][0]
         return f"tcp:{address['host']}:{address['port']}"
 
     def end(self):
-        """With its memory: another one by the same name starts with none."""
+        """Ends it and its memory: another one by the same name starts without any."""
         self.qmp.close()
         super().end()
         for file in (self.memory, self.plugged):

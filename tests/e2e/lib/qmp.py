@@ -11,7 +11,8 @@ class QmpError(Exception):
 
 
 class Qmp:
-    """One end of a socket pair; QEMU holds `theirs`. No path, no port, nothing to wait for."""
+    """One end of a socket pair; QEMU has `theirs`. There is no path and no port, and
+    nothing to wait for."""
 
     def __init__(self):
         ours, self.theirs = socket.socketpair()
@@ -20,7 +21,7 @@ class Qmp:
         self._events = []
 
     def start(self):
-        """To be called when QEMU has been started."""
+        """Call it when QEMU has been started."""
         self.theirs.close()
         self._receive()  # the greeting
         self("qmp_capabilities")

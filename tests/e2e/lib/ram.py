@@ -14,7 +14,8 @@ def pieces(path):
 
 
 def same(what, found, wanted):
-    """Fails unless both iterables of equally long pieces are equal; names the first wrong page."""
+    """Fails unless both iterables of equally long pieces are equal; names the first
+    page that differs."""
     found, wanted = iter(found), iter(wanted)
     at, pages, first = 0, [], None
     while True:

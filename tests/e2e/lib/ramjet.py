@@ -8,32 +8,32 @@ from pathlib import Path
 from .scene import Process, until
 from .table import Skip, check
 
-NOT_LET_IN = ": not let in: "  # of a line about a connection that is not the source's
-UNUSED = ("; whatever it has signed is refused", "; it revokes nothing")  # ends of lines on credentials
+NOT_LET_IN = ": not let in: "  # in a line about a connection that is not the source's
+UNUSED = ("; whatever it has signed is refused", "; it revokes nothing")  # ends of lines
 
 
 def binary():
-    """RAMJET, or the release build."""
+    """$RAMJET, or the release build."""
     built = Path(__file__).parents[3] / "build" / "release" / "tools" / "ramjet"
     return os.environ.get("RAMJET") or built
 
 
 class Ramjet(Process):
-    """One run of it: Ramjet(scene, "send", "--json", …)."""
+    """One run of ramjet: Ramjet(scene, "send", "--json", …)."""
 
     def __init__(self, scene, *arguments, prefix=(), program=None, **process):
         name = f"ramjet-{arguments[0]}" if arguments else "ramjet"
         super().__init__(scene, name, [*prefix, program or binary(), *arguments], **process)
 
     def listening(self):
-        """Waits for recv's first line; the address in it."""
+        """Waits for recv's first line; returns the address in it."""
         check(self.read(lambda out: b"\n" in out), f"{self.name} ended before it listened")
         line = self.output.split(b"\n", 1)[0].decode()
         check(line.startswith("listening "), f"{self.name}: first line is {line!r}")
         return line.removeprefix("listening ")
 
     def done(self, seconds=None):
-        """Waits for the good end; the JSON object, if there is one."""
+        """Waits for a success; returns the JSON object, if there is one."""
         code = self.wait(seconds)
         check(code == 0, f"{self.name}: exit code {code}: {self.errors.strip()}")
         text = self.output.decode().strip()
@@ -42,7 +42,8 @@ class Ramjet(Process):
         return json.loads(text) if text.startswith("{") else None
 
     def failed(self, *words, seconds=5, code=1):
-        """Demands the bad end, with patience(seconds): the code, and one line that holds all `words`."""
+        """Waits for a failure, with patience(seconds): the code, and one line that
+        contains all `words`."""
         found = self.wait(seconds)
         said = "\n".join(line for line in self.errors.strip().splitlines()
                          if NOT_LET_IN not in line and not line.endswith(UNUSED))
@@ -52,8 +53,8 @@ class Ramjet(Process):
             check(word in said.lower(), f"{self.name}: want {word!r} in: {said}")
 
     def turns_away(self, *words):
-        """Waits until it has not let in a connection, for a reason that holds all `words`. It waits on
-        for its source then, and is ended."""
+        """Waits until it has refused a connection, for a reason that contains all `words`. It still
+        waits for its source after that, and is then ended."""
         until(lambda: any(NOT_LET_IN in line and all(word in line.lower() for word in words)
                           for line in self.errors.splitlines()),
               f"{self.name} to turn somebody away with {words}", seconds=40)
@@ -62,13 +63,13 @@ class Ramjet(Process):
 
 
 def recv(scene, target, *options, listen="tcp:127.0.0.1:0", **process):
-    """A receiver that listens already, and its address."""
+    """A receiver that listens already; returns it and its address."""
     receiver = Ramjet(scene, "recv", *options, listen, target, **process)
     return receiver, receiver.listening()
 
 
 def demand_engine(scene, engine):
-    """Skips where the kernel, or who guards it, does not have what an engine stands on."""
+    """Skips where the kernel, or a policy, does not allow what an engine needs."""
     if engine == "uring":
         answer = Ramjet(scene, "probe", "--json").done()["io-uring"]
         if answer.startswith("no"):

@@ -1,5 +1,5 @@
-"""A path between two ends that does to their bytes what bad paths do: at an exact byte, on each
-connection, in each direction. It shares nothing with ramjet.
+"""A path between two ends that disturbs their bytes as bad paths do: at an exact byte, on each
+connection, in each direction. It shares no code with ramjet.
 
     def plan(connection):
         if connection.number == 0:  # in the order of arrival
@@ -8,8 +8,8 @@ connection, in each direction. It shares nothing with ramjet.
     Ramjet(scene, "send", …, relay.address)
 
 `up` goes from the end that connects to the end that listens, `down` comes back. A position counts
-the bytes that were forwarded: `at(4096, action)` acts when the peer has been given 4096 bytes and
-no byte more. The relay has an `up` and a `down` of its own, which count all connections together.
+the bytes that were forwarded: `at(4096, action)` acts when the peer has been given exactly 4096
+bytes. The relay has an `up` and a `down` of its own, which count all connections together.
 Actions run on the relay's thread and must not wait.
 """
 
@@ -26,10 +26,10 @@ import time
 import traceback
 from collections import deque
 
-_PIECE = 256 << 10  # bytes taken at once
-_AHEAD = 16 << 20   # bytes taken from one end that the other has not been given yet
-_TICK = 0.002       # seconds between two looks at what has no event
-_TCP_CLOSE = 7      # a state in struct tcp_info: there is no peer any more
+_PIECE = 256 << 10  # bytes read at once
+_AHEAD = 16 << 20   # bytes read from one end that the peer has not been given yet
+_TICK = 0.002       # seconds between two checks that no event triggers
+_TCP_CLOSE = 7      # a state in struct tcp_info: the peer is gone
 
 
 def _parse(address):
@@ -42,20 +42,20 @@ def _parse(address):
 
 
 class Mark:
-    """When a position was passed: `time` by the monotonic clock, None before that."""
+    """The moment when a position was passed: `time` by the monotonic clock, None before that."""
 
     def __init__(self, relay):
         self._relay = relay
         self.time = None
 
     def wait(self):
-        """The scene's alarm bounds it."""
+        """The scene's time limit ends the wait."""
         self._relay.wait(lambda: self.time is not None)
         return self.time
 
 
 class Flow:
-    """Bytes in one direction: how many were forwarded, and what happens at which of them."""
+    """Bytes in one direction: how many were forwarded, and actions at positions."""
 
     def __init__(self, relay):
         self._relay = relay
@@ -64,14 +64,14 @@ class Flow:
         self.count = 0
 
     def at(self, position, action):
-        """Calls `action()` once `position` bytes were forwarded; now, if they were already."""
+        """Calls `action()` once `position` bytes were forwarded; at once if they already were."""
         with self._relay.lock:
             heapq.heappush(self._stops, (position, next(self._order), action))
             self._act()
             self._relay.wake()
 
     def mark(self, position):
-        """A Mark that says when so many bytes had been forwarded."""
+        """A Mark with the time at which so many bytes had been forwarded."""
         mark = Mark(self._relay)
 
         def passed():
@@ -92,8 +92,8 @@ class Flow:
 
 
 class Direction(Flow):
-    """One way of one connection. `delay` (seconds) and `rate` (bytes a second) may change at any
-    time; `eof`: the end that sends has closed."""
+    """One direction of one connection. `delay` (seconds) and `rate` (bytes per second) may change
+    at any time; `eof`: the sending end has closed."""
 
     def __init__(self, relay, connection, name, total, take, give):
         super().__init__(relay)
@@ -101,49 +101,49 @@ class Direction(Flow):
         self.delay, self.rate = 0, math.inf
         self._total = total
         self._take, self._give = take, give
-        self._queue, self._queued = deque(), 0  # (when it may go, bytes)
+        self._queue, self._queued = deque(), 0  # (time when it may be sent, bytes)
         self._taken = 0
         self._flips = {}  # position: bits
-        self._patterns, self._tail = [], b""  # what is looked for; the end of what was taken
-        self._next = 0  # when the rate lets the next byte go
+        self._patterns, self._tail = [], b""  # patterns to find; the end of what was read
+        self._next = 0  # the time at which the rate allows the next byte
         self.eof = False
         self._broken = self._ended = self._full = False
         self._mode = "forwards"
 
-    # --- what a test may want ---------------------------------------------------------------------
+    # --- for tests --------------------------------------------------------------------------------
 
     def flip(self, position, bit=0):
-        """Changes a bit of the byte at `position`, which must not have been taken yet."""
+        """Changes a bit of the byte at `position`, which must not have been read yet."""
         with self._relay.lock:
             if position < self._taken:
                 raise ValueError(f"byte {position} of {self.name} has been taken already")
             self._flips[position] = self._flips.get(position, 0) ^ 1 << bit
 
     def on(self, words, action):
-        """Calls `action()` each time the bytes `words` were forwarded to their last one. Those are
-        looked for as they are taken: ask before the connection begins."""
+        """Calls `action()` each time the last byte of `words` was forwarded. The pattern is matched
+        while reading: call this before the connection begins."""
         with self._relay.lock:
             self._patterns.append((words, action))
 
     def swallow(self):
-        """From here on bytes disappear, and so does the end; the connection stays open."""
+        """From here on bytes are dropped, and the end too; the connection stays open."""
         self._set("swallows")
 
     def stall(self):
-        """From here on nothing is forwarded, and soon nothing is taken; resume() ends it."""
+        """From here on nothing is forwarded, and soon nothing is read; resume() ends this."""
         self._set("stalls")
 
     def resume(self):
         self._set("forwards")
 
     def half_close(self):
-        """The peer is told that this direction has ended; whatever comes disappears."""
+        """Closes this direction towards the peer; later bytes are dropped."""
         with self._relay.lock:
             if not self._ended:
                 self._end()
             self._set("swallows")
 
-    # --- what the relay does ----------------------------------------------------------------------
+    # --- the relay's own work ---------------------------------------------------------------------
 
     def _set(self, mode):
         with self._relay.lock:
@@ -158,16 +158,16 @@ class Direction(Flow):
         try:
             self._give.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # it has gone already
+            pass  # the peer is gone already
 
     def _wants(self):
-        """Whether bytes would be taken, and given, if the sockets let us."""
+        """Which of reading and sending is wanted, if the sockets allow it."""
         takes = not self.eof and (self._mode == "swallows" or self._queued < _AHEAD
                                    and self._mode == "forwards")
         return takes, self._full
 
     def _due(self):
-        """When there is something to do without any event."""
+        """The time at which there is work without an event."""
         if self._mode != "forwards" or not self._queue or self._full:
             return math.inf
         return max(self._queue[0][0], self._next)
@@ -202,7 +202,7 @@ class Direction(Flow):
         longest = max(len(words) for words, _ in self._patterns)
         seen, first = self._tail + data, start - len(self._tail)
         for words, action in self._patterns:
-            # Only those that end in the new bytes.
+            # Only matches that end in the new bytes.
             found = seen.find(words, max(0, len(self._tail) - len(words) + 1))
             while found >= 0:
                 self.at(first + found + len(words), action)
@@ -219,7 +219,8 @@ class Direction(Flow):
                 self._full = True
                 return
             except OSError:
-                # The peer has gone. What it said before that may still be on its way back.
+                # The peer has gone. Bytes that it sent before may still be on their way
+                # to the other end.
                 self._ended = True
                 self._set("swallows")
                 return
@@ -246,19 +247,19 @@ class Direction(Flow):
 
 
 class Connection:
-    """One connection, the `number`th from 0; both of its directions."""
+    """One connection, number `number` from 0, with both of its directions."""
 
     def __init__(self, relay, number, near, far):
         self._relay, self.number = relay, number
-        self._sockets = {near: 0, far: 0}  # and what they are watched for
+        self._sockets = {near: 0, far: 0}  # and the events they are registered for
         self.up = Direction(relay, self, "up", relay.up, near, far)
         self.down = Direction(relay, self, "down", relay.down, far, near)
-        self.closed = False  # for the two ends soon, where not yet
+        self.closed = False  # becomes None for both ends soon, if it is not yet
         self._done = False
         self._resets = False
 
     def cut(self):
-        """Closes both ends, as a proxy that is killed does."""
+        """Closes both ends, like a proxy that is killed."""
         with self._relay.lock:
             self.closed = True
             self._relay.wake()
@@ -269,7 +270,7 @@ class Connection:
         self.cut()
 
     def swallow(self):
-        """From here on nothing arrives, on either side, and nobody is told."""
+        """From here on nothing arrives at either end, and no end gets an error."""
         self.up.swallow()
         self.down.swallow()
 
@@ -289,7 +290,7 @@ class Connection:
                 direction._full = False
 
     def _run(self):
-        """What can be done now; when there is more to do without any event."""
+        """Does what can be done now; returns the time when there is more to do without an event."""
         for direction in (self.up, self.down):
             if not self.closed:
                 direction._run()
@@ -312,7 +313,8 @@ class Connection:
                 self._sockets[sock] = events
 
     def _try_to_close(self):
-        """A close throws away what the kernel has not delivered yet: not before that has gone."""
+        """Closing discards bytes that the kernel has not delivered: wait until
+        they are delivered."""
         if any(_undelivered(sock) for sock in self._sockets):
             for sock in self._sockets:
                 self._forget(sock)
@@ -335,21 +337,21 @@ class Connection:
 
 
 def _undelivered(sock):
-    """Whether bytes lie in the kernel that a peer, if there still is one, has not been given."""
+    """Whether the kernel has bytes that the peer, if there still is one, has not received."""
     if sock.family == socket.AF_UNIX:
-        return False  # they are with the peer at once
+        return False  # its bytes are with the peer at once
     if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE:
         return False
     return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0] > 0
 
 
 class Relay:
-    """Listens at `address`, and leads each connection on to `target`. `plan(connection)` is called
-    for each before its first byte. `connections` are all there have been, in their order."""
+    """Listens at `address`, and connects each connection with `target`. `plan(connection)` is
+    called for each before its first byte. `connections` are all so far, in order."""
 
     def __init__(self, scene, target, plan=None, listen="tcp:127.0.0.1:0"):
         self.target, self._plan = target, plan
-        self.lock = threading.RLock()  # held by whoever looks at anything in here
+        self.lock = threading.RLock()  # must be held to look at anything in here
         self._changed = threading.Condition(self.lock)
         self.up, self.down = Flow(self), Flow(self)
         self.connections = []
@@ -371,44 +373,45 @@ class Relay:
         self._thread.start()
         scene.at_end.callback(self.close)
 
-    # --- what a test may want ---------------------------------------------------------------------
+    # --- for tests --------------------------------------------------------------------------------
 
     def cut(self):
-        """Closes all connections, and resets each one that comes later."""
+        """Closes all connections, and resets each later one."""
         with self.lock:
             self._refuses = True
             for connection in self.connections:
                 connection.cut()
 
     def reset(self):
-        """The same, by resets."""
+        """The same, but all by resets."""
         with self.lock:
             self._refuses = True
             for connection in self.connections:
                 connection.reset()
 
     def wait(self, holds):
-        """Waits until holds(), which is called with the lock held whenever bytes have moved."""
+        """Waits until holds() is true; it is called with the lock held whenever
+        bytes have moved."""
         with self.lock:
             self._changed.wait_for(lambda: self._failure or holds())
             if self._failure:
                 raise self._failure
 
     def close(self):
-        """Ends it, and what still goes through it."""
+        """Ends the relay and its connections."""
         self._stops = True
         self.wake()
         self._thread.join()
 
-    # --- what its parts want ----------------------------------------------------------------------
+    # --- for its parts ----------------------------------------------------------------------------
 
     def wake(self):
         try:
             self._ringer.send(b"!")
         except BlockingIOError:
-            pass  # it will ring anyway
+            pass  # it is full, so it will wake the thread anyway
         except OSError:
-            pass  # it has ended
+            pass  # the relay has ended
 
     def _select(self, sock, before, events, connection):
         if not before:

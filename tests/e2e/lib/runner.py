@@ -1,4 +1,4 @@
-"""ramjet vm with a monitor, and what a guest in it goes through in more than one test."""
+"""ramjet vm with a monitor, and the steps of its guests that several tests need."""
 
 import re
 import time
@@ -10,7 +10,7 @@ from .scene import until
 from .table import Skip, check
 
 FAST = {"max-bandwidth": 0, "downtime-limit": 2000}
-CRAWL = {"max-bandwidth": 1 << 20}  # bytes/s: no round of a guest that writes ever ends
+CRAWL = {"max-bandwidth": 1 << 20}  # bytes/s: the rounds of a guest that writes never end
 
 _PAGE = 4096
 _DIRTIER = "dirtier,rate=50M,write=avx,timer=10ms"
@@ -23,7 +23,7 @@ def demand_kvm(scene):
 
 
 def memory_at(run, length):
-    """Where the guest's memory is in the process: its only aligned mapping that holds so much."""
+    """The address of the guest's memory in the process: the only aligned mapping of that length."""
     maps = Path(f"/proc/{run.pid}/maps").read_text()
     for edges in re.findall(r"^(\w+)-(\w+) rw", maps, re.MULTILINE):
         start, end = (int(edge, 16) for edge in edges)
@@ -34,7 +34,7 @@ def memory_at(run, length):
 
 class Vm(Ramjet):
     """A running `ramjet vm`, and `qmp`, a connection to its monitor. Without a guest it waits for
-    one. Its first line of output is the monitor's address."""
+    one. Its first output line is the monitor's address."""
 
     def __init__(self, scene, *options, guest=None, memory="32M", cpus=2, qmp=None, **process):
         what = ["--guest", guest] if guest else []
@@ -53,7 +53,7 @@ class Vm(Ramjet):
         self.set(events=True)
 
     def set(self, **capabilities):
-        """An underscore stands for a dash."""
+        """An underscore in a name stands for a dash."""
         self.qmp("migrate-set-capabilities", capabilities=[
             {"capability": name.replace("_", "-"), "state": state}
             for name, state in capabilities.items()])
@@ -62,7 +62,7 @@ class Vm(Ramjet):
         self.qmp("migrate-set-parameters", **parameters)
 
     def listen(self, uri="tcp:127.0.0.1:0", **more):
-        """Waits for a guest there; the address with the real port."""
+        """Makes it wait for a guest there; returns the address with the real port."""
         self.qmp("migrate-incoming", uri=uri, **more)
         until(lambda: "socket-address" in self.qmp("query-migrate"), "its address")
         at, = self.qmp("query-migrate")["socket-address"]
@@ -80,21 +80,21 @@ class Vm(Ramjet):
         return self.qmp("x-ram-digest")
 
     def swept(self, sweeps=1):
-        """Waits until the guest has verified all of its memory since its last move; its verdict,
-        which must be a good one."""
+        """Waits until the guest has verified all of its memory since its last move; returns its
+        verdict, which must be a success."""
         until(lambda: self.guest()["sweeps"] >= sweeps, "the guest's sweep over its memory", 30)
         found = self.guest()
         check(found["errors"] == 0, f"the guest has found errors: {found}")
         return found
 
     def beats(self, more=50):
-        """Waits until the guest has had so many more heartbeats."""
+        """Waits until the guest has sent so many more heartbeats."""
         start = self.guest()["heartbeats"]
         until(lambda: self.guest()["heartbeats"] >= start + more, "the guest's heartbeats")
 
     def full_speed(self, rate):
-        """Waits for a while in which the guest writes as much as it would: bytes/s. A busy machine
-        slows it down for a time, a throttle that was left on for ever."""
+        """Waits for a moment in which the guest writes at its own rate, in bytes/s. A busy machine
+        slows it down for a while, a throttle that was not removed for ever."""
         def runs():
             start, before = time.monotonic(), self.guest()["pages-written"]
             self.beats(400)
@@ -103,7 +103,7 @@ class Vm(Ramjet):
         until(runs, "the guest's full speed", 45)
 
     def quit(self):
-        """Ends it; the verdict has to be a good one."""
+        """Ends it; the verdict must be a success."""
         self.qmp("quit")
         return self.done(10)
 

@@ -1,4 +1,4 @@
-"""The stage of one case: a folder and the processes started in it. Both end with the case."""
+"""The environment of one case: a folder and the processes started in it. Both end with the case."""
 
 import contextlib
 import ctypes
@@ -17,25 +17,25 @@ _PR_SET_PDEATHSIG = 1
 _ENDS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 SLOWNESS = int(os.environ.get("TEST_SLOWNESS", 1))  # under a sanitizer
-BUSY = 6 * max(5, SLOWNESS)  # so many times slower than an idle machine is one that is not broken
+BUSY = 6 * max(5, SLOWNESS)  # how many times slower than an idle machine a working one may be
 
 
 def patience(seconds):
-    """How long a test waits, at the most, for what an idle machine has done within `seconds`. Waits end
-    by what they wait for; this only ends those that never would."""
+    """How long a test waits at most for something that takes `seconds` on an idle machine. Waits
+    end by their event; this limit only ends waits whose event never comes."""
     return seconds * BUSY
 
 
 def _die_with_parent():
-    # ctest kills a test that takes too long; nothing it started may outlive it.
+    # ctest kills a test that takes too long; no process that it started may live on.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _preparation(closed, ignored, file_limit):
-    """What a child does before it becomes its program."""
+    """What a child does before it executes its program."""
     def prepare():
         _die_with_parent()
-        for number in _ENDS:  # the test itself may run under nohup, or behind a shell's `&`
+        for number in _ENDS:  # the test itself may run under nohup, or in the background of a shell
             signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
         if file_limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
@@ -45,14 +45,14 @@ def _preparation(closed, ignored, file_limit):
 
 
 def memory_folder():
-    """Where guest memory and snapshots lie: in memory where there is room, else in TMPDIR."""
+    """The folder for guest memory and snapshots: in memory where there is room, else TMPDIR."""
     shm = "/dev/shm"
     roomy = os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > 4 << 30
     return shm if roomy else None
 
 
 def until(holds, what, seconds=20):
-    """Polls where there is no event to wait for, with patience(seconds)."""
+    """Polls for something that has no event, with patience(seconds)."""
     end = time.monotonic() + patience(seconds)
     while not holds():
         if time.monotonic() > end:
@@ -61,12 +61,13 @@ def until(holds, what, seconds=20):
 
 
 class Process:
-    """A child process. Its output is kept as it is read, its errors lie in a file.
+    """A child process. Its output is kept as it is read, its errors are in a file.
 
     Input is empty. With `netns` it runs in that network namespace; with `terminal`, output and
-    errors both go to a terminal and are read as output; with `shown`, errors go to where ours do;
-    with `output`, output goes into that file. It starts with the standard descriptors `closed` and
-    the signals `ignored` that are named, and may write no file longer than `file_limit`.
+    errors both go to a terminal and are read as output; with `shown`, errors go where the test's
+    own go; with `output`, output goes into that file. It starts with the standard descriptors
+    `closed` closed and the signals `ignored` ignored, and may write no file longer than
+    `file_limit`.
     """
 
     def __init__(self, scene, name, argv, netns=None, terminal=False, shown=False, output=None,
@@ -75,7 +76,7 @@ class Process:
         self.argv = [str(a) for a in argv]
         if netns:
             self.argv = ["ip", "netns", "exec", netns, *self.argv]
-        self.output = b""  # all it has written so far
+        self.output = b""  # all output so far
         self._errors = scene.folder / f"{len(scene.processes)}-{name}.stderr"
         self._out, theirs = os.openpty() if terminal else os.pipe()
         if output:
@@ -91,36 +92,37 @@ class Process:
         scene.processes.append(self)
 
     def loses(self, pages):
-        """Whether just these pages of its guest are lost by a known fault of this program."""
+        """Whether a known fault of this program explains that just these pages of
+        its guest are lost."""
         del pages
         return False
 
     def _read_some(self, seconds=None):
-        """Takes what is there, waiting for it; False at the end of the output."""
+        """Waits for output and reads it; False at its end."""
         if not select.select([self._out], [], [], seconds)[0]:
             raise TimeoutError(f"{self.name} still runs after {seconds:.0f} s more")
         try:
             more = os.read(self._out, 1 << 16)
-        except OSError:  # EIO: how a terminal says that nobody holds its other end any more
+        except OSError:  # EIO: a terminal's way to say that the program has closed its end
             more = b""
         self.output += more
         return bool(more)
 
     def read(self, enough):
-        """Reads output until enough(output); False if it ended before that."""
+        """Reads output until enough(output); False if it ended first."""
         while not enough(self.output):
             if not self._read_some():
                 return False
         return True
 
     def leave(self):
-        """Nobody reads its output any more."""
+        """Stops reading its output."""
         os.close(self._out)
         self._out = os.open(os.devnull, os.O_RDONLY)
 
     def wait(self, seconds=None):
-        """Reads the rest of the output and waits for the end, with patience(seconds); returns the
-        exit code."""
+        """Reads the rest of the output and waits for the end, with patience(seconds);
+        returns the exit code."""
         if seconds is None:
             while self._read_some():
                 pass
@@ -138,7 +140,7 @@ class Process:
         self._child.send_signal(number)
 
     def end(self):
-        """Ends it, whatever it is doing; once more does no harm."""
+        """Ends it, whatever it is doing; may be called again."""
         if self._child.poll() is None:
             self._child.kill()
         self._child.wait()
@@ -155,7 +157,7 @@ class Process:
 
 
 class Timeout(Exception):
-    """The scene's time is over; the traceback says what was being waited for."""
+    """The scene's time is over; the traceback shows the wait."""
 
 
 def _expire(_signal, _frame):
@@ -163,21 +165,21 @@ def _expire(_signal, _frame):
 
 
 def _terminate(_signal, _frame):
-    raise SystemExit("terminated")  # so that the folder goes, too
+    raise SystemExit("terminated")  # so that the folder is removed, too
 
 
 class Scene:
-    """A folder of its own, everything started in it, and patience(seconds) for all of it.
+    """A folder, the processes started in it, and patience(seconds) for all of it.
 
-    The one alarm bounds every wait, whatever it waits for: a line, a socket, a process.
+    One alarm limits every wait: for a line, a socket or a process.
     """
 
     def __init__(self, seconds):
         self._seconds = patience(seconds)
         self.folder = Path(tempfile.mkdtemp(prefix="ramjet-e2e.", dir=memory_folder()))
-        self.folder.chmod(0o755)  # one case starts ramjet as another user
+        self.folder.chmod(0o755)  # one case starts ramjet as another user, who must reach it
         self.processes = []
-        self.at_end = contextlib.ExitStack()  # for what else must be undone
+        self.at_end = contextlib.ExitStack()  # for everything else that must be undone
 
     def __enter__(self):
         signal.signal(signal.SIGALRM, _expire)
@@ -188,7 +190,7 @@ class Scene:
 
     def __exit__(self, *_):
         signal.alarm(0)
-        # Who is impatient, and sends a second one, has all put away too.
+        # A second signal must not interrupt the clean-up either.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
         try:
             self.end_processes()

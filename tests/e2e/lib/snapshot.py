@@ -1,5 +1,5 @@
-"""A reader of QEMU's mapped-ram files, written from the format alone: it shares no line with
-ramjet's own, so that the two can judge each other."""
+"""A reader of QEMU's mapped-ram files, written from the format alone: it shares no code with
+ramjet's reader, so that the two check each other."""
 
 import json
 import re
@@ -56,7 +56,7 @@ class Snapshot:
         section = head[at - 4:at]
         check(tail[:13] == struct.pack(">QB", 0x10, 0x7e) + section,
               f"{path}: no end and footer of the RAM section at {end:#x}: {tail[:13].hex()}")
-        # A device's bytes may look like a beginning, but not be followed by just as much.
+        # A device's bytes may look like the start, but then the length after it does not match.
         brace = next((m.end() for m in re.finditer(rb"\x00\x06(....)(?=\{)", tail, re.S)
                       if int.from_bytes(m[1], "big") == len(tail) - m.end()), None)
         check(brace, f"{path}: does not end in a description")

@@ -1,7 +1,8 @@
 """Runs a table of cases, one after the other: a deadline for each, one line for each.
 
-A test file ends in `table.main(CASES, run)`. Its arguments choose cases: those whose label holds
-one of them (all without any). Exit 0: passed; 1: at least one failed; 77: all were skipped.
+A test file ends in `table.main(CASES, run)`. Its arguments choose cases: those whose label
+contains one of them (without any: all). Exit 0: passed; 1: at least one failed; 77: all were
+skipped.
 """
 
 import argparse
@@ -12,15 +13,15 @@ import traceback
 from .scene import Scene
 
 
-ATTEMPTS = 3  # where a program that ramjet is tested with is known to go wrong by itself
+ATTEMPTS = 3  # runs of a case in which a peer program shows a known fault of its own
 
 
 class Skip(Exception):
-    """What the case needs is not on this machine; the text says what."""
+    """This machine lacks something that the case needs; the text says what."""
 
 
 class Differs(AssertionError):
-    """Memory that is to be equal is not, in `pages`: where they lie."""
+    """Memory differs that must be the same; `pages` says where."""
 
     def __init__(self, text, pages):
         super().__init__(text)
@@ -28,9 +29,9 @@ class Differs(AssertionError):
 
 
 def main(cases, run, seconds=40):
-    """Calls run(scene, case) for each chosen case, which has a `label` and is given
+    """Calls run(scene, case) for each chosen case, which has a `label` and gets
     patience(seconds)."""
-    parser = argparse.ArgumentParser(description="Runs the cases whose label holds one of WORD.")
+    parser = argparse.ArgumentParser(description="Runs the cases whose label contains a WORD.")
     parser.add_argument("words", nargs="*", metavar="WORD")
     parser.add_argument("--list", action="store_true", help="only say the labels")
     options = parser.parse_args()
@@ -48,7 +49,7 @@ def main(cases, run, seconds=40):
 
 
 def _with_patience(case, run, seconds):
-    """Runs a case anew when what went wrong is a peer's own known fault; the line says so."""
+    """Runs a case again if the reason for its failure is a peer's known fault; the line says so."""
     for _ in range(ATTEMPTS - 1):
         result = _one(case, run, seconds)
         if result != "again":
@@ -69,7 +70,7 @@ def _one(case, run, seconds, last=False):
                 result, why = "again", f": a guest's QEMU lost a page: {differs}"
             else:
                 result, why = "FAILED", _whole_story(scene)
-        except Exception:  # whatever it is, the other cases deserve their turn
+        except Exception:  # whatever the error is, the other cases still run
             result, why = "FAILED", _whole_story(scene)
     print(f"{result:8}{time.monotonic() - start:5.1f} s  {case.label}{why}", flush=True)
     return result
@@ -80,6 +81,6 @@ def _whole_story(scene):
 
 
 def check(holds, text):
-    """Fails the case with `text`. A function, as `assert` may be switched off."""
+    """Fails the case with `text`. It is a function, as `assert` may be switched off."""
     if not holds:
         raise AssertionError(text)

@@ -1,5 +1,5 @@
-"""A `ramjet vm` that is replaced under its guest: by another program in the same process, or by
-another process that takes its memory over."""
+"""A `ramjet vm` that is replaced while its guest stays: by another program in the same process, or
+by another process that takes its memory over."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ _OF_A_GUEST = ("--guest", "--incoming", "--cpr")
 
 
 def command(vm, state, program=None):
-    """The same VM once more, whose guest comes out of the state."""
+    """The command line of the same VM, whose guest is loaded from the state."""
     words = list(vm.argv)
     for option in _OF_A_GUEST:
         while option in words:
@@ -22,7 +22,8 @@ def command(vm, state, program=None):
 
 
 def descriptors(vm):
-    """What is open, by number: what it is, and whether the next program would have it, too."""
+    """The open descriptors by number: what each is, and whether the next program
+    would inherit it."""
     found = {}
     for number in os.listdir(f"/proc/{vm.pid}/fd"):
         flags = Path(f"/proc/{vm.pid}/fdinfo/{number}").read_text().split("flags:")[1].split()[0]
@@ -32,19 +33,20 @@ def descriptors(vm):
 
 
 def kinds(found):
-    """Of descriptors: sockets have another number each time."""
+    """The kinds of descriptors: sockets have another number each time."""
     return sorted((what.split(":[")[0], kept) for what, kept in found.values())
 
 
 def reconnect(vm):
-    """Its monitor is another one now."""
+    """Connects to its monitor, which is a new one now."""
     vm.qmp.close()
     vm.qmp = Monitor(vm.address)
     vm.set(events=True)
 
 
 def replaced(vm, state, program=None):
-    """The program in the process is exchanged under the guest; the guest's figures behind it."""
+    """Replaces the program in the process while the guest stays; returns the guest's
+    figures after it."""
     moves, monitors = vm.guest()["moves"], vm.output.count(b"monitor ")
     vm.parameters(mode="cpr-exec", cpr_exec_command=command(vm, state, program))
     vm.qmp("migrate", uri=f"file:{state}")
