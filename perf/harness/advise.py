@@ -1,10 +1,10 @@
 """What a measured path means for a VM: how long a live migration would take, how long the VM would
-stand still, and which setting to choose. Arithmetic only."""
+be paused, and which setting to choose. Arithmetic only."""
 
 from dataclasses import dataclass
 
 ROUNDS_MAX = 30
-# Settings within this of the best are as good; the one that takes least CPU is then better.
+# Settings within this share of the best count as equal; then the one that takes least CPU wins.
 AS_GOOD = 1.05
 
 
@@ -14,7 +14,7 @@ class Path:
 
     memory_bytes_per_s: float  # of the VM's memory, its zero pages included: the first round
     data_bytes_per_s: float  # of pages with data: all later rounds
-    round_s: float = 0.002  # what a round costs beside its bytes: a barrier, and the way there
+    round_s: float = 0.002  # the cost of a round besides its bytes: a barrier, and the way there
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Forecast:
 
 
 def forecast(path, vm_bytes, dirty_bytes_per_s, downtime_limit_s=0.3):
-    """A live migration as it goes: the first round moves everything, each later one what was
+    """The course of a live migration: the first round moves everything, each later one what was
     written during the one before, until the rest fits into the downtime."""
     took = vm_bytes / path.memory_bytes_per_s + path.round_s
     total = 0.0
@@ -43,15 +43,15 @@ def forecast(path, vm_bytes, dirty_bytes_per_s, downtime_limit_s=0.3):
 
 
 def best(found, cost):
-    """Of [(name, seconds)…] the one that is fastest; of those about as fast the one that costs
-    least by cost(name)."""
+    """Of [(name, seconds)…] the fastest; among those about as fast, the one with the
+    least cost(name)."""
     fastest = min(seconds for _, seconds in found)
     return min((name for name, seconds in found if seconds <= fastest * AS_GOOD), key=cost)
 
 
 def differences(here, there):
-    """Lines about what `ramjet probe --json` answers differently on two hosts, and what that
-    means where it means something."""
+    """Lines about answers of `ramjet probe --json` that differ between two hosts, and their
+    consequence, if there is one."""
     meaning = {
         "engine-auto": "what --engine auto means differs",
         "io-uring": "--engine uring is the socket engine where it says no",

@@ -1,2 +1,2 @@
 class PerfError(Exception):
-    """Something a person must put right; its text says what and where."""
+    """An error that a person must correct; its text says what and where."""

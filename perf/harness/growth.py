@@ -1,6 +1,5 @@
-"""How time and CPU grow with each thing there is more or less of: sweeps, as data, and their
-measuring. All sources are ramjet's generated memory, or untouched memory: the machine holds it at
-most twice."""
+"""How time and CPU grow with the amount of each thing: sweeps, as data, and their measuring. All
+sources are ramjet's generated memory, or untouched memory: the machine holds it at most twice."""
 
 import os
 from dataclasses import asdict, dataclass, field
@@ -12,7 +11,7 @@ from .report import spread
 from .scenario import Scenario
 
 GIB = 1 << 30
-ROOM = 0.85  # of the memory that is available
+ROOM = 0.85  # of the available memory
 LIMIT = 18 * GIB
 
 
@@ -23,7 +22,7 @@ class Sweep:
     xlabel: str
     points: list  # (x, fields of the scenario)
     logarithmic: bool = False
-    cores: list = field(default_factory=list)  # of each point, where it is about cores
+    cores: list = field(default_factory=list)  # of each point, in the sweep over cores
 
 
 def _synth(size="2G", zero=30, **fields):
@@ -31,7 +30,7 @@ def _synth(size="2G", zero=30, **fields):
 
 
 def sweeps(small):
-    """`small`: a tenth of the memory, to try it."""
+    """`small`: a tenth of the memory, for a trial."""
     unit = "64M" if small else "2G"
     sizes = (64, 128) if small else (1024, 2048, 4096, 8192, 16384)
     rates = (0, 50) if small else (0, 50, 100, 200, 400, 800)
@@ -80,7 +79,7 @@ def _run_point(sweep, i, programs, cache):
 
 
 def run(found, programs, cache, reps, say):
-    """Every point once, then again: what the machine does meanwhile hits them all alike. The very
+    """Every point once, then again: disturbances by the machine affect all points alike. The very
     first run does not count: nothing was warm before it."""
     samples = {(s.name, i): [] for s in found for i in range(len(s.points))}
     _run_point(found[0], 0, programs, cache)
@@ -105,11 +104,11 @@ def _told(sweep, samples):
 
 
 def amounts(point):
-    """How much of each of the model's terms a point has."""
+    """The amount of each of the model's terms at a point."""
     image = point["scenario"]["image"]
     s = Scenario(name="", title="", peers=(), image=image, channels=0)
     zero = s.image_bytes if s.mix == "zero" else 0
-    # Pages of zeros in generated memory lie between others, in huge pages: they are read.
+    # Zero pages in generated memory lie between others, in huge pages: they are read.
     untouched = s.image_bytes if s.mix == "untouched" else 0
     if s.mix == "synth":
         zero = s.image_bytes * image["zero"] / 100
@@ -117,13 +116,13 @@ def amounts(point):
     return (data / 1e9, zero / 1e9, untouched / GIB, point["scenario"]["channels"], 1)
 
 
-# What a run that is held up by a limit takes in CPU is not what it costs when it is not; and one
-# that shares a core with its other end pays for that.
+# The CPU time of a run that a limit slows down is not that of a free run; and a run that shares a
+# core with its other end pays for that.
 FITTED = ("channels", "memory", "zeros", "untouched", "data")
 
 
 def fitted(told):
-    """The model of each end, how far it is off, and how busy cores are kept at best."""
+    """The model of each end, its error, and how busy cores are kept at best."""
     points = [p for sweep in told if sweep["name"] in FITTED for p in sweep["points"]]
     ends = {}
     for end in ("send", "recv"):

@@ -1,5 +1,5 @@
-"""The machine a run happens on. Everything that is done *to* a machine goes through this class, so
-that a far one can take its place."""
+"""The machine of a run. Everything that is done *to* a machine goes through this class, so that a
+remote machine can take its place."""
 
 import mmap
 import os
@@ -21,7 +21,7 @@ TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Ended:
-    """What is left of a process: all it printed, and what it used from exec to exit."""
+    """What is left of a process: all its output, and the resources it used from exec to exit."""
 
     stdout: str
     cpu_ms: float
@@ -29,7 +29,7 @@ class Ended:
 
 
 class Process:
-    """A child whose resource use is wanted, which is why it is reaped by wait4 and not by Popen."""
+    """A child whose resource use is measured: it is therefore reaped by wait4 and not by Popen."""
 
     def __init__(self, argv, pass_fds=()):
         self.argv = [str(a) for a in argv]
@@ -45,7 +45,7 @@ class Process:
         self._reaped = False
 
     def first_line(self, deadline):
-        """Read without Python's buffer: what follows the line stays in the pipe for end()."""
+        """Reads without Python's buffer: what follows the line stays in the pipe for end()."""
         line = b""
         out = self._child.stdout.fileno()
         while not line.endswith(b"\n"):
@@ -72,9 +72,9 @@ class Process:
         return Ended(stdout, (usage.ru_utime + usage.ru_stime) * 1000, usage.ru_maxrss)
 
     def close(self):
-        """Ends it if it still runs; harmless otherwise."""
+        """Ends it if it still runs; else does nothing."""
         if not self._reaped:
-            os.kill(self.pid, signal.SIGKILL)  # Popen's own would reap one that has ended
+            os.kill(self.pid, signal.SIGKILL)  # Popen's own would reap a child that has ended
             self._reap()
         self._child.stdout.close()
         self._stderr.close()
@@ -95,7 +95,7 @@ class Process:
 
 
 class LocalHost:
-    """This machine, or some of its cores: `prefix` is what starts a command on those alone."""
+    """This machine, or some of its cores: `prefix` starts a command on those only."""
 
     address = "127.0.0.1"
 
@@ -106,17 +106,17 @@ class LocalHost:
         return Process([*self._prefix, *argv], pass_fds)
 
     def warm(self, n_bytes):
-        """Touches and frees memory. A hypervisor may have taken back what was freed seconds ago,
-        and the next first touch is then many times slower: each run would measure how long the
-        machine had been idle before it. In a process of its own: a child's peak begins at what its
-        parent had."""
+        """Touches and frees memory. A hypervisor may have taken freed memory back, and the
+        next first touch is then many times slower: each run would measure how long the
+        machine had been idle before it. It happens in a process of its own: a child's peak
+        begins with its parent's."""
         n_bytes = min(n_bytes, available_bytes() * 8 // 10)
         pid = os.fork()
         if pid == 0:
             try:
                 self._touch(n_bytes)
             finally:
-                os._exit(0)  # whatever happened: what lies above on the stack is the parent's
+                os._exit(0)  # in any case: the code above on the stack is the parent's
         os.waitpid(pid, 0)
 
     @staticmethod
@@ -129,7 +129,7 @@ class LocalHost:
                 memory[:: mmap.PAGESIZE] = bytes(len(range(0, n_bytes, mmap.PAGESIZE)))
 
     def counters(self):
-        """Of everything on the machine since it started; times in ticks' resolution."""
+        """Of everything on the machine since it started; times in the resolution of ticks."""
         fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
         user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
         events = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
@@ -152,8 +152,9 @@ class LocalHost:
 
 
 def peak_anonymous_kib(pids, still_running):
-    """The highest RssAnon seen of each process while still_running(): memory of its own, without
-    the page cache that maxrss counts as soon as a file is mapped. Sampled, so for untimed runs."""
+    """The highest RssAnon seen of each process while still_running(): its own memory,
+    without the page cache that maxrss counts as soon as a file is mapped. It is sampled, so
+    for untimed runs."""
     peak = {pid: 0 for pid in pids}
     while still_running():
         for pid in pids:
@@ -168,7 +169,7 @@ def peak_anonymous_kib(pids, still_running):
 
 
 def anonymous_kib(pid):
-    """Memory of its own that a process has now; 0 once it has ended."""
+    """The memory of its own that a process has now; 0 after its end."""
     try:
         value = _first_value(f"/proc/{pid}/status", "RssAnon")
     except OSError:
@@ -181,8 +182,8 @@ def available_bytes():
 
 
 def cpu_clock_ms(pid):
-    """CPU time of another process, all its threads, ended ones too; finer than /proc's ticks."""
-    return time.clock_gettime_ns(~pid << 3 | 2) / 1e6  # how the kernel numbers such clocks
+    """CPU time of another process, all its threads, also ended ones; finer than /proc's ticks."""
+    return time.clock_gettime_ns(~pid << 3 | 2) / 1e6  # the kernel's numbers for such clocks
 
 
 def reset_peak_rss(pid):

@@ -1,4 +1,4 @@
-"""The memory that is moved: made once per machine, kept outside the repository."""
+"""The memory that is moved: made once per machine, stored outside the repository."""
 
 import hashlib
 import shutil
@@ -14,7 +14,8 @@ STEP = 4 << 20
 
 
 def default_folder(n_bytes):
-    """Memory if it holds the image, a copy of it (for the check) and the guest; else the disk."""
+    """In memory if there is room for the image, a copy of it (for the check) and the
+    guest; else on disk."""
     shm = Path("/dev/shm")
     if shm.is_dir() and shutil.disk_usage(shm).free > 4 * n_bytes and available_bytes() > 5 * n_bytes:
         return shm / "ramjet-perf"
@@ -22,7 +23,8 @@ def default_folder(n_bytes):
 
 
 def find_or_make(make_image, folder, size, seed, mix="mixed"):
-    """The name carries a digest of the generator, so that a changed one makes a new image."""
+    """The name contains a digest of the generator, so that a changed generator
+    makes a new image."""
     stem = f"{size}-{mix}-seed{seed}"
     version = hashlib.sha256(GENERATOR_SOURCE.read_bytes()).hexdigest()[:8]
     path = folder / f"{stem}-{version}.image"
@@ -39,7 +41,7 @@ def find_or_make(make_image, folder, size, seed, mix="mixed"):
 
 
 def sparse_zeros(folder, n_bytes):
-    """A file of zeros that takes no room; read into memory it makes touched pages."""
+    """A file of zeros that takes no space; read into memory it makes touched pages."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{n_bytes}-zeros.image"
     with path.open("ab") as f:

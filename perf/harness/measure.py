@@ -1,4 +1,4 @@
-"""A scenario, its peers taking turns in one run."""
+"""A scenario: its peers take turns in one run."""
 
 import shutil
 import tempfile
@@ -12,12 +12,13 @@ from .errors import PerfError
 from .peers import OWN_PEERS, Setting
 from .qemu import Qemu
 
-# Beside the guest's memory: sockets, page tables and the processes themselves.
+# Besides the guest's memory: sockets, page tables and the processes themselves.
 WARM_EXTRA_BYTES = 256 << 20
 
 
 def choose_peers(scenario, only, binaries, programs):
-    """The scenario's peers, less what `only` leaves out. "qemu" stands for each of `binaries`."""
+    """The scenario's peers without those that `only` leaves out. "qemu" stands for
+    each of `binaries`."""
     chosen = []
     for name in scenario.peers:
         if only and name not in only:
@@ -44,7 +45,7 @@ def choose_peers(scenario, only, binaries, programs):
 
 @contextmanager
 def arranged(scenario, source, destination, programs, cache=None):
-    """The setting for it: its image, credentials if need be, a folder for what comes and goes."""
+    """The scenario's setting: its image, credentials if needed, a folder for temporary files."""
     cache = cache or image.default_folder(scenario.image_bytes)
     size, mix = scenario.image["size"], scenario.mix
     path = None
@@ -66,7 +67,7 @@ def arranged(scenario, source, destination, programs, cache=None):
 def run_once(peer, setting):
     host = setting.destination
     with peer.ready(setting) as trial:
-        # Twice: what the kernel hands out next need not be what was freed last.
+        # Twice: the kernel need not hand out next what was freed last.
         host.warm(2 * peer.memory_bytes(setting.scenario) + WARM_EXTRA_BYTES)
         before = host.counters()
         sample = trial.run()
@@ -78,7 +79,7 @@ def run_once(peer, setting):
 
 
 def measure(peers, setting, reps, say):
-    """Another peer goes first in each turn, so that none always has the same neighbour. Before the
+    """In each turn another peer goes first, so that none always has the same neighbour. Before the
     turns that count there is one that does not, and after it memory is compared."""
     samples = {peer.name: [] for peer in peers}
     checks = {}
@@ -97,7 +98,7 @@ def measure(peers, setting, reps, say):
 
 
 def shown(argv, setting):
-    """Without this machine's folders: a reader has others."""
+    """Without this machine's folders: a reader's are different."""
     plain = {str(path): name for name, path in setting.programs.items()}
     places = {"IMAGE": setting.image, "TLS": setting.credentials, "SCRATCH": setting.scratch}
     plain |= {str(path): name for name, path in places.items() if path}
@@ -126,7 +127,7 @@ def other_cpu_percent(samples):
 
 
 def whole(scenario, peers, host, programs, reps, cache, say):
-    """Measures a scenario on one machine: all that is to be told of it, figures aside."""
+    """Measures a scenario on one machine: everything to report, except figures."""
     with arranged(scenario, host, host, programs, cache) as setting:
         about = {
             "scenario": scenario.as_json(),

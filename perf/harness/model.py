@@ -1,9 +1,9 @@
-"""What a migration costs, as a sum of what there is of each thing times what one of it costs, fitted
-to runs. Arithmetic only.
+"""The cost of a migration, as a sum of terms: an amount times the cost of one, fitted to runs.
+Arithmetic only.
 
-CPU time of an end = data · its bytes + zero · pages of zeros that are read + untouched · GiB that
-never were + channel · channels + fixed. Wall time = the longest of: the link's, and each end's CPU
-time over its cores, as far as cores are kept busy."""
+CPU time of an end = data · bytes of data + zero · zero pages that are read + untouched · GiB that
+were never touched + channel · channels + fixed. Wall time = the longest of: the link's time, and
+each end's CPU time over its cores, for the share of the time that cores are kept busy."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ TERMS = ("data-gb", "zero-gb", "untouched-gib", "channels", "fixed")
 
 @dataclass(frozen=True)
 class Point:
-    """One measured run: how much of each term there was, and what it took."""
+    """One measured run: the amount of each term, and what it took."""
 
-    amounts: tuple  # in TERMS' order
+    amounts: tuple  # in the order of TERMS
     cpu_ms: float
 
 
 def solve(matrix, right):
-    """Gauss with pivoting; None where the equations do not say enough."""
+    """Gauss with pivoting; None where the equations do not determine a solution."""
     n = len(right)
     rows = [list(row) + [value] for row, value in zip(matrix, right)]
     for i in range(n):
@@ -35,7 +35,7 @@ def solve(matrix, right):
 
 
 def _least_squares(points, terms):
-    """Errors weigh by their share of what was measured: a run of 2 ms counts like one of 2 s."""
+    """Errors weigh by their share of the measured value: a run of 2 ms counts like one of 2 s."""
     def weighted(p):
         weight = 1 / max(p.cpu_ms, 5)
         return [p.amounts[t] * weight for t in terms], p.cpu_ms * weight
@@ -47,7 +47,7 @@ def _least_squares(points, terms):
 
 
 def fit(points):
-    """The cost of each term in ms, none below 0: what would be is noise, and left out."""
+    """The cost of each term in ms, none below 0: a negative cost is noise, and left out."""
     terms = [t for t in range(len(TERMS)) if any(p.amounts[t] for p in points)]
     while terms:
         costs = _least_squares(points, terms)
@@ -63,13 +63,13 @@ def cost_ms(costs, amounts):
 
 
 def errors(costs, points):
-    """How far off the model is, as a share of what was measured, from the least to the most."""
+    """The model's smallest and largest error, as shares of the measured value."""
     return sorted(abs(cost_ms(costs, p.amounts) - p.cpu_ms) / max(p.cpu_ms, 5) for p in points)
 
 
 def predict(send, recv, amounts, link_bits_per_s, cores, busy):
     """Between two hosts with `cores` each, of which a share `busy` of the time works: seconds, and
-    what it is that takes them."""
+    what limits them."""
     took = {
         "the link": amounts[0] * 8e9 / link_bits_per_s,
         "the source's cores": cost_ms(send, amounts) / 1000 / (cores * busy),
@@ -80,6 +80,6 @@ def predict(send, recv, amounts, link_bits_per_s, cores, busy):
 
 
 def cores_for(costs, amounts, link_bits_per_s, busy):
-    """How many cores an end needs so that the link is what takes the time."""
+    """How many cores an end needs so that the link is the limit."""
     link_s = amounts[0] * 8e9 / link_bits_per_s
     return cost_ms(costs, amounts) / 1000 / busy / link_s

@@ -1,4 +1,4 @@
-"""A guest under KVM that writes all the time, and moves from process to process while it does."""
+"""A guest under KVM that writes all the time, and moves from process to process meanwhile."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ CPUS, CHANNELS = 2, 2
 
 
 def start(scene, rate_mib, memory_mib, pattern="random"):
-    """A guest that has written to as many pages as there are; in sequence that is to each."""
+    """A guest that has written as many pages as it has; in sequence that is each page."""
     what = f"dirtier,rate={rate_mib}M,pattern={pattern},write=avx,timer=10ms"
     vm = dirtier(scene, guest=what,
                  memory=f"{memory_mib}M", cpus=CPUS)
@@ -25,7 +25,7 @@ def start(scene, rate_mib, memory_mib, pattern="random"):
 
 
 def move(scene, host, source, memory_mib, **parameters):
-    """Into a fresh process; that, and what was measured. Times in ms."""
+    """Moves it into a new process; returns that, and what was measured. Times in ms."""
     host.warm(2 * memory_mib * MIB)
     target = Vm(scene, memory=f"{memory_mib}M", cpus=CPUS)
     source.set(multifd=True, return_path=True)

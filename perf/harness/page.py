@@ -1,4 +1,4 @@
-"""A page as blocks, and two ways to write it down: markdown, and HTML that needs no other file."""
+"""A page as blocks, and two ways to write it: markdown, and HTML that needs no other file."""
 
 import html
 import re
@@ -45,7 +45,7 @@ class Folded:
 
 
 def table_lines(head, rows):
-    """The first column holds words, the others numbers."""
+    """The first column has words, the others numbers."""
     def row(cells):
         return "| " + " | ".join(cells) + " |"
 
@@ -101,7 +101,7 @@ def _html(block, pictures):
         case Code():
             return ["<pre>" + html.escape("\n".join(block.lines)) + "</pre>"]
         case Picture():
-            # As XHTML's guest the XML declaration would only disturb.
+            # Inside XHTML the XML declaration would only disturb.
             svg = re.sub(r"<\?xml.*?\?>|<!DOCTYPE.*?>", "", pictures[block.name], flags=re.S)
             return [f"<figure>{svg}<figcaption>{_inline(block.title)}</figcaption></figure>"]
         case Folded():

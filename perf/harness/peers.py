@@ -1,6 +1,5 @@
-"""The ways to move memory, one class each. A peer knows how to get its two ends ready, how to start
-the transfer and how to read what comes out; when it runs, how often and after what is perf/run's
-business."""
+"""The ways to move memory, one class each. A peer can prepare its two ends, start the transfer and
+read the output; when and how often it runs is decided by perf/run."""
 
 import json
 import os
@@ -19,7 +18,7 @@ RUN_LIMIT_S = 600
 
 @dataclass
 class Sample:
-    """One run. The meaning of each member is printed under every table (report.COLUMNS)."""
+    """One run. The meaning of each member is printed below every table (report.COLUMNS)."""
 
     wall_ms: float
     cpu_ms: float
@@ -32,22 +31,22 @@ class Sample:
     wire_bytes: int
     downtime_ms: float = 0.0
     rounds: int = 0
-    # Of the whole machine meanwhile; filled by measure.run_once().
-    other_cpu_ms: float = 0.0  # what others used
-    stolen_ms: float = 0.0  # what the hypervisor did not give
-    small_pages: int = 0  # faults that were to get a huge page and got a small one
+    # Of the whole machine during the run; filled by measure.run_once().
+    other_cpu_ms: float = 0.0  # used by other processes
+    stolen_ms: float = 0.0  # not given by the hypervisor
+    small_pages: int = 0  # faults that should have got a huge page but got a small one
 
 
 @dataclass
 class Setting:
-    """What a peer is given: where, what, and with which programs."""
+    """What a peer gets: where, what, and with which programs."""
 
     scenario: object
-    image: object  # a file that holds the memory, or None where none does
+    image: object  # a file with the memory, or None
     source: object  # host
     destination: object  # host
     programs: dict  # name → path
-    scratch: object  # folder with room for a copy of the image
+    scratch: object  # a folder with room for a copy of the image
     credentials: object  # folder, or None
 
 
@@ -57,7 +56,7 @@ class Ramjet:
     programs = ("ramjet",)
 
     def refuse(self, _scenario):
-        """Why this scenario cannot be run so, or None."""
+        """Why this scenario cannot run in this way, or None."""
         return None
 
     def version(self, setting):
@@ -101,7 +100,7 @@ class Ramjet:
         return "null:" if kind == "memory" else f"{kind}:{setting.scratch / 'received'}"
 
     def memory_bytes(self, scenario):
-        """What its processes touch once the clock is about to run."""
+        """The memory that its processes touch during the timed part."""
         source = 0 if holds(scenario) else scenario.source_bytes
         return source + scenario.destination_bytes
 
@@ -110,8 +109,8 @@ class Ramjet:
         return kind(setting, self.commands(setting))
 
     def check(self, setting):
-        """Two untimed runs: the memory of both ends by their own digests, over exactly what is
-        timed; and by this program's own comparison, with the memory written to a file."""
+        """Two untimed runs compare the memory: by both ends' own digests, over exactly the timed
+        transfer; and by this program, with the memory written to a file."""
         commands = self.commands(setting)
         with _RamjetTrial(setting, commands):
             digests = [commands[end] + ["--digest"] for end in ("recv", "send")]
@@ -152,7 +151,7 @@ class Ramjet:
 
 
 class _RamjetTrial:
-    """Both ends start when it runs: what ramjet reports is the migration's own time."""
+    """Both ends start in the timed part: ramjet itself reports the migration's time."""
 
     def __init__(self, setting, commands):
         self._setting = setting
@@ -177,12 +176,12 @@ def holds(scenario):
 
 
 class _HeldTrial(_RamjetTrial):
-    """The sender has its memory and is about to connect when it is stopped; it goes on when it
-    runs. Otherwise it would take what was warmed for the receiver. Where it is always faster than
-    we are, as with little memory on a busy machine, it runs as it comes."""
+    """The sender has its memory and is about to connect when it is stopped; it continues in the
+    timed part. Otherwise it would take the memory that was warmed for the receiver. If it is always
+    faster than we are, as with little memory on a busy machine, it is not stopped."""
 
     TRIES = 10
-    LEFT = 64 << 20  # bytes that it still has to read
+    LEFT = 64 << 20  # bytes that it has not read yet
 
     def __init__(self, setting, commands):
         super().__init__(setting, commands)
@@ -201,8 +200,8 @@ class _HeldTrial(_RamjetTrial):
         return self
 
     def _bound(self):
-        """Bound, not listening: a program that connects too early is refused, and does not wait in a queue
-        with its clock running."""
+        """Bound, but not listening: a program that connects too early is refused, and does not wait
+        in a queue while its clock runs."""
         s = socket.socket()
         s.bind((self._setting.destination.address, 0))
         return s
@@ -218,7 +217,7 @@ class _HeldTrial(_RamjetTrial):
         return False
 
     def _stop(self):
-        """False where it has ended instead. One that has all its memory may have tried to connect
+        """False if it has ended instead. A sender with all its memory may have tried to connect
         already, and been refused."""
         os.kill(self._send.pid, signal.SIGSTOP)
         while (state := _state(self._send.pid)) not in "TZ":
@@ -259,7 +258,7 @@ def ramjet_sample(ended):
     needed = ("total-time", "setup-time", "cpu-time-ms", "wire-bytes", "downtime", "ram")
     send, recv = (result_of(ended[end], *needed) for end in ("send", "recv"))
     return Sample(
-        # A millisecond at least: it is divided by.
+        # At least a millisecond: other values are divided by it.
         wall_ms=max(1, *(r["total-time"] - r["setup-time"] for r in (send, recv))),
         cpu_ms=max(1, send["cpu-time-ms"] + recv["cpu-time-ms"]),
         send_cpu_ms=send["cpu-time-ms"],
@@ -343,7 +342,7 @@ class _CeilingTrial:
 
 
 class Pair:
-    """A receiver that says where it listens, and a sender started once it has."""
+    """A receiver that prints its address, and a sender that starts after that."""
 
     def __init__(self, setting, recv_argv, send_argv):
         self._deadline = time.monotonic() + RUN_LIMIT_S
@@ -363,7 +362,8 @@ class Pair:
         return not _is_zombie(self.send.pid)
 
     def end(self):
-        """Reaped in the order in which they should end; if the sender fails, it has more to say."""
+        """Reaped in the order in which they should end; if the sender fails,
+        its error says more."""
         ended = {"send": self.send.end(self._deadline), "recv": self.recv.end(self._deadline)}
         ended["process_wall_ms"] = (time.monotonic() - self._begin) * 1000
         return ended
@@ -381,7 +381,7 @@ class Pair:
 
 
 def _remove(path):
-    """What a receiver left, a file or a folder."""
+    """What a receiver wrote, a file or a folder."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -389,7 +389,7 @@ def _remove(path):
 
 
 def _state(pid):
-    """As in /proc: R, S, T where it is stopped, Z where it has ended."""
+    """As in /proc: R, S, T if it is stopped, Z if it has ended."""
     with open(f"/proc/{pid}/stat") as f:
         return f.read().rpartition(")")[2].split()[0]
 
@@ -399,7 +399,7 @@ def _is_zombie(pid):
 
 
 def result_of(ended, *needed):
-    """The JSON object an end prints, after the line with its address if it printed one."""
+    """The JSON object that an end prints, after the line with its address if there is one."""
     try:
         found = json.loads(ended.stdout[ended.stdout.index("{") :])
     except ValueError:

@@ -1,4 +1,5 @@
-"""SVG plots, by gnuplot. Data goes in by its standard input, the picture comes out of its output."""
+"""SVG plots, by gnuplot. It gets the data on its standard input, and writes the
+picture to its output."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""The memory of a running process, as its mappings show it."""
+"""The memory of a running process, by its mappings."""
 
 import hashlib
 import re
@@ -25,7 +25,7 @@ class Mapping:
 
 
 def parse_maps(text):
-    """What /proc/PID/maps says."""
+    """The contents of /proc/PID/maps."""
     found = []
     for line in text.splitlines():
         m = _LINE.match(line)
@@ -43,7 +43,7 @@ def mappings(pid):
 
 
 def guest_memory(pid, n_bytes):
-    """The mapping that is a QEMU's guest memory of that size."""
+    """The mapping that is the guest memory of a QEMU, of that size."""
     fitting = [m for m in mappings(pid) if m.modes.startswith("rw") and m.size == n_bytes]
     if len(fitting) != 1:
         raise PerfError(f"process {pid} has {len(fitting)} mappings of {n_bytes} bytes, want one")
@@ -51,7 +51,7 @@ def guest_memory(pid, n_bytes):
 
 
 def pieces(pid, mapping):
-    """The bytes of it, in pieces of 4 MiB."""
+    """Its bytes, in pieces of 4 MiB."""
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         for at in range(mapping.start, mapping.end, STEP):
             memory.seek(at)

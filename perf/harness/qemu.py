@@ -1,6 +1,6 @@
-"""A QEMU moves the same memory into a second one like it. Both stand still (-S, no KVM), so that
-no CPU time is a guest's. The source's memory is filled before the clock starts: by `ramjet send`
-into it, as any migration fills a guest. It is anonymous memory as QEMU gives it to its guests."""
+"""A QEMU moves the same memory into a second one. Both are paused (-S, no KVM), so that no CPU time
+is a guest's. The source's memory is filled before the clock starts: by `ramjet send` into it, as
+any migration fills a guest. It is anonymous memory as QEMU gives it to its guests."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ from .qmp import Qmp
 from .scenario import parse_size
 
 BLOCK = "pc.ram"  # the memory backend's id is the RAM block's name on the wire; ramjet's is this
-UNLIMITED = 100 << 30  # bytes a second; QEMU's own default is 128 MiB
+UNLIMITED = 100 << 30  # bytes per second; QEMU's own default is 128 MiB
 FINAL = ("completed", "failed", "cancelled")
 
 
@@ -29,7 +29,7 @@ def version_of(binary):
 
 
 class Qemu:
-    programs = ("ramjet",)  # it fills the source
+    programs = ("ramjet",)  # to fill the source
 
     def __init__(self, binary):
         number = version_of(binary)
@@ -51,7 +51,7 @@ class Qemu:
 
     def _argv(self, setting, end):
         s = setting.scenario
-        # A guest has touched its memory, and holds it until it is told otherwise.
+        # A guest has touched its memory, and keeps it until it is ended.
         touched = "on" if end == "client" and s.mix != "untouched" else "off"
         backend = f"memory-backend-ram,id={BLOCK},size={s.image_bytes},prealloc={touched}"
         argv = [self._binary, "-nodefaults", "-no-user-config", "-display", "none", "-S",
@@ -68,7 +68,7 @@ class Qemu:
         return {"recv": self._argv(setting, "server"), "send": self._argv(setting, "client")}
 
     def memory_bytes(self, scenario):
-        """The source's is there already when the clock starts."""
+        """The source's memory exists already when the clock starts."""
         return scenario.destination_bytes
 
     def ready(self, setting):
@@ -110,7 +110,7 @@ class _Machine:
         return self._qmp(command, **arguments)
 
     def machine_type(self):
-        """The versioned name that q35 stands for."""
+        """The versioned name for which q35 stands."""
         return next(m["name"] for m in self.ask("query_machines") if m.get("alias") == "q35")
 
     def configure(self, capabilities, **parameters):
@@ -124,7 +124,7 @@ class _Machine:
         return f"tcp:{at['host']}:{at['port']}"
 
     def completed(self):
-        """Waits for the end of a migration, in either role; what it says of itself then."""
+        """Waits for the end of a migration, in either role; returns its own report."""
         status = self._qmp.event("MIGRATION", lambda data: data.get("status") in FINAL)["status"]
         told = self.ask("query_migrate")
         if status != "completed":
@@ -137,7 +137,7 @@ class _Machine:
 
 
 class _Trial:
-    """Two QEMUs, the source's memory as the scenario says, everything set."""
+    """Two QEMUs with all settings, and the source's memory as the scenario says."""
 
     def __init__(self, setting, commands):
         self._setting = setting
@@ -180,7 +180,7 @@ class _Trial:
         self.source.completed()
 
     def _settings(self, is_source):
-        """Capabilities, and parameters by name."""
+        """Sets capabilities, and parameters by name."""
         s = self._setting.scenario
         method, _, level = (s.qemu_method or s.method).partition(":")
         capabilities = ["multifd"]
@@ -226,7 +226,7 @@ class _Trial:
 
 
 def default_binary(perf):
-    """The one that perf/peer-qemu has put into its folder, or None."""
+    """The QEMU that perf/peer-qemu has put into its folder, or None."""
     found = subprocess.run([perf / "peer-qemu", "--where"], capture_output=True, text=True,
                            check=False)
     return Path(found.stdout.strip()) if found.returncode == 0 else None

@@ -7,7 +7,7 @@ from .errors import PerfError
 
 
 class Qmp:
-    """Answers and events have a deadline in seconds: a QEMU that says nothing must not hang us."""
+    """Answers and events have a deadline in seconds: a silent QEMU must not block us."""
 
     def __init__(self, seconds):
         self._ours, self.theirs = socket.socketpair()
@@ -16,7 +16,7 @@ class Qmp:
         self._events = []
 
     def start(self):
-        """To be called when QEMU has been started."""
+        """Call it when QEMU has been started."""
         self.theirs.close()
         self._receive()  # the greeting
         self("qmp_capabilities")
@@ -37,7 +37,7 @@ class Qmp:
             self._events.append(answer)
 
     def event(self, name, wanted):
-        """Waits for the next event of that name for whose data wanted(data) holds."""
+        """Waits for the next event of that name for whose data wanted(data) is true."""
         while True:
             event = self._events.pop(0) if self._events else self._receive()
             if event.get("event") == name and wanted(event.get("data", {})):

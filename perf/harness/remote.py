@@ -1,6 +1,6 @@
-"""A path between two hosts: tries settings on it, and says which to choose.
+"""A path between two hosts: tries settings on it, and recommends one.
 
-The far side is reached by a command prefix: "ssh HOST", or "ip netns exec NAME". No clock of one
+The remote side is reached by a command prefix: "ssh HOST", or "ip netns exec NAME". No clock of one
 host is compared with one of the other: every time is a difference on one of them."""
 
 import json
@@ -18,7 +18,7 @@ from .scenario import Scenario, parse_size
 
 METHODS = ("zstd", "zstd:1", "zlib:1")
 CHANNELS_MAX = 64
-WORTH = 1.05  # twice the channels are tried as long as they bring so much
+WORTH = 1.05  # twice the channels are tried while they gain at least this
 
 
 class FarHost:
@@ -27,7 +27,7 @@ class FarHost:
         self._prefix = shlex.split(prefix)
 
     def argv(self, argv):
-        """ssh hands its words to a shell, joined; others take them as they are."""
+        """ssh joins its words and hands them to a shell; other commands take them as they are."""
         words = [str(a) for a in argv]
         if os.path.basename(self._prefix[0]) == "ssh":
             return [*self._prefix, shlex.join(words)]
@@ -50,7 +50,7 @@ def _ask(argv, where):
 
 
 def probe(far, here_ramjet, there_ramjet):
-    """What both hosts can do, and the versions."""
+    """The capabilities and versions of both hosts."""
     def both(*words):
         return (_ask([here_ramjet, *words], "here"),
                 _ask(far.argv([there_ramjet, *words]), "there"))
@@ -65,7 +65,7 @@ def probe(far, here_ramjet, there_ramjet):
 
 
 def candidates_of_channels(rate_of):
-    """1, 2, 4, … as long as they bring something; rate_of(n) measures. The best one."""
+    """1, 2, 4, … while they gain something; rate_of(n) measures. Returns the best one."""
     found = {1: rate_of(1)}
     n = 1
     while n < CHANNELS_MAX:
@@ -77,8 +77,8 @@ def candidates_of_channels(rate_of):
 
 
 class Trials:
-    """Runs settings over the path; every one once unmeasured, so that memory is warm at both
-    ends, then `reps` times."""
+    """Runs settings over the path; each once unmeasured, so that memory is warm at both ends,
+    then `reps` times."""
 
     def __init__(self, setting, there_ramjet, reps, say):
         self._setting = setting
@@ -94,7 +94,7 @@ class Trials:
             return ramjet_sample(pair.end())
 
     def measure(self, channels, method, engine):
-        """The row of a setting; measured once."""
+        """The row of a setting, which is measured only once."""
         for row in self.rows:
             if (row["channels"], row["method"], row["engine"]) == (channels, method, engine):
                 return row
@@ -121,7 +121,8 @@ class Trials:
         return row
 
     def _data_bytes(self, scenario):
-        """Of pages that are not zero: what goes over the wire where nothing is packed, nearly."""
+        """The share of pages that are not zero: about what goes over the wire
+        without compression."""
         if not hasattr(self, "_data"):
             self._data = self.run_once(replace(scenario, method="none")).wire_bytes
         return self._data
@@ -134,7 +135,7 @@ def name_of(row):
 
 
 def explore(trials, has_uring):
-    """The settings worth trying, each step with what the one before has found best."""
+    """The settings worth trying; each step uses the best of the step before."""
     n = candidates_of_channels(lambda c: trials.measure(c, "none", "auto")["memory-bytes-per-s"])
     for method in METHODS:
         for channels in sorted({n, 2 * n, os.cpu_count()}):
@@ -154,12 +155,12 @@ def path_of(row, round_s):
 
 
 def recommend(rows, vm_bytes, dirty_bytes_per_s, round_s):
-    """The row to choose and what is to be expected of it, for that VM."""
+    """The row to choose, and the forecast for that VM."""
     told = {name_of(r): (r, advise.forecast(path_of(r, round_s), vm_bytes, dirty_bytes_per_s))
             for r in rows}
     good = {k: v for k, v in told.items() if v[1].converges}
     if not good:
-        # None keeps up; the one that comes nearest needs the least help.
+        # None is fast enough; the nearest one needs the least help.
         row = max(rows, key=lambda r: r["data-bytes-per-s"])
         return told[name_of(row)]
     name = advise.best([(k, f.total_s) for k, (_, f) in good.items()],
@@ -168,8 +169,8 @@ def recommend(rows, vm_bytes, dirty_bytes_per_s, round_s):
 
 
 def live_trial(trials, row, dirty_bytes_per_s, round_s, size):
-    """The recommendation tried on generated memory that is written at that rate: what was
-    forecast for it, and what came."""
+    """The recommendation tried on generated memory that is written at that rate: the
+    forecast, and the result."""
     scenario = Scenario(
         name="live", title="live", image={"size": size, "mix": "synth"}, peers=("ramjet",),
         channels=row["channels"], method=row["method"], engine=row["engine"],
@@ -188,7 +189,7 @@ def live_trial(trials, row, dirty_bytes_per_s, round_s, size):
 
 
 def round_trip_s(trials, size="1M"):
-    """What a migration of next to nothing takes: the part of a round that is not bytes."""
+    """The time of a migration of almost nothing: the part of a round that is not bytes."""
     scenario = Scenario(name="nothing", title="", image={"size": size, "mix": "untouched"},
                         channels=2, peers=("ramjet",))
     return median(trials.run_once(scenario).wall_ms for _ in range(5)) / 1000
@@ -205,7 +206,7 @@ def options_of(row):
 
 
 def whole(setting, here_ramjet, there_ramjet, vm, reps, say):
-    """All that is found out about a path. `vm`: size and dirty-rate, as texts."""
+    """Everything that is measured about a path. `vm`: size and dirty-rate, as texts."""
     far = setting.destination
     probes, versions = probe(far, here_ramjet, there_ramjet)
     for line in (told := advise.differences(*probes)):

@@ -1,4 +1,4 @@
-"""What perf/run --remote found, as a page."""
+"""The results of perf/run --remote, as a page."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Samples into figures, and figures into a JSON file, a page of markdown and one of HTML."""
+"""Turns samples into figures, and figures into a JSON file, a page of markdown and one of HTML."""
 
 import json
 from dataclasses import fields
@@ -41,7 +41,7 @@ COLUMNS = (
 )
 RATIOS = ("wall_ms", "gb_per_s", "cpu_ms", "process_wall_ms", "process_cpu_ms", "wire_bytes")
 HEADINGS = {member: heading for member, heading, _, _ in COLUMNS} | {"wire_bytes": "wire bytes"}
-# What a target is about: the ratio, and whether it is a most or a least.
+# The ratio that a target limits, and whether the limit is a maximum or a minimum.
 TARGETS = {
     "wall": ("wall_ms", "≤"),
     "cpu": ("cpu_ms", "≤"),
@@ -51,7 +51,7 @@ TARGETS = {
 
 
 def spread(values):
-    """Median, what lies around it, and the best run."""
+    """Median, quartiles, and the best run."""
     low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
     return {
         "median": median(values),
@@ -63,7 +63,7 @@ def spread(values):
 
 
 def _series(samples, member):
-    """`samples` as they are in the JSON file."""
+    """`samples` in the form of the JSON file."""
     if member == "gb_per_s":
         return [s["wire_bytes"] / s["wall_ms"] / 1e6 for s in samples]
     return [s[member] for s in samples]
@@ -75,8 +75,8 @@ def figures(samples):
 
 
 def ratios(samples, base):
-    """Run by run, each with the base's run next to it: what else the machine did then was much the
-    same for both."""
+    """Run by run, each compared with the base's run of the same turn: the machine's other load was
+    about the same for both."""
     return {
         member: spread([a / b for a, b in zip(_series(samples, member), _series(base, member))
                         if b])
@@ -86,8 +86,8 @@ def ratios(samples, base):
 
 
 def targets(scenario, found):
-    """The rows of the target table that a scenario stands for: against whom, what, how much, and
-    whether it holds. "qemu" is the newest QEMU that was measured."""
+    """The rows of the target table that belong to a scenario: compared with whom, what, how much,
+    and whether it holds. "qemu" is the newest QEMU that was measured."""
     rows = []
     for peer, wanted in scenario["targets"].items():
         against = [name for name in found if name == peer or name.startswith(f"{peer}-")]
@@ -110,7 +110,7 @@ def _version(name):
 
 
 def with_figures(measured):
-    """Adds to what measure.whole() has told of a scenario: figures, ratios, targets."""
+    """Adds figures, ratios and targets to measure.whole()'s report on a scenario."""
     samples = measured["samples"]
     first, *bases = samples
     of_bases = {base: ratios(samples[first], samples[base]) for base in bases}
@@ -138,7 +138,7 @@ def machine_line(machine):
 
 def summary_rows(r):
     """One row for each scenario: the median wall times, and ratios to the newest QEMU and to the
-    raw sockets, where they took part."""
+    raw sockets, if they took part."""
     for s in r["scenarios"]:
         first = s["peers"][0]["name"]
         qemus = sorted((n for n in s["ratios"] if n.startswith("qemu-")), key=_version)
@@ -249,8 +249,8 @@ def blocks(r, pictures):
 
 
 def write(r, folder, stem):
-    """The samples, a page of markdown, and one of HTML, which alone has the plots; returns the
-    page of markdown."""
+    """Writes the samples, a page of markdown, and one of HTML, which alone has the plots; returns
+    the page of markdown."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = _plots(r, stem)
     svg = {name: text for name, _, text in pictures}

@@ -1,4 +1,4 @@
-"""What perf/grow found, as docs/scaling.md, and as a page of HTML with plots."""
+"""The results of perf/grow as docs/scaling.md, and as a page of HTML with plots."""
 
 import json
 
@@ -10,7 +10,7 @@ from .report import machine_line
 LINKS = (100e9, 400e9)
 CORES = (2, 4, 8, 16, 32, 64)
 TIB = 1 << 40
-# A guest's mix, as perf/scenarios has it: what is not zero, in bytes on the wire.
+# A guest's mix, as in perf/scenarios: pages that are not zero, in bytes on the wire.
 ZERO_SHARE = 0.3
 
 NOTES = {
@@ -100,7 +100,7 @@ def _predictions(m):
 
 
 def blocks(r, where, pictures):
-    """`where`: the result's files, without a suffix, as the page reaches them."""
+    """`where`: the path from the page to the result's files, without a suffix."""
     m = r["model"]
     sweeps = {s["name"]: s for s in r["sweeps"]}
     yield Head(1, "How it grows")

@@ -1,5 +1,5 @@
-"""Scenarios: what is measured, as data. One JSON file each; an unknown name is refused, and so
-is a value that means nothing."""
+"""Scenarios: what is measured, as data. One JSON file each; unknown names and values without
+meaning are refused."""
 
 import json
 from dataclasses import asdict, dataclass, field, replace
@@ -10,9 +10,9 @@ from .errors import PerfError
 FOLDER = Path(__file__).resolve().parent.parent / "scenarios"
 UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
 
-# What the source's memory is: "mixed" … "random" as make_image has them, touched everywhere;
-# "untouched": never written; "zero": written with zeros; "synth": ramjet's generated memory, which
-# alone can be dirtied.
+# The source's memory: "mixed" … "random" as make_image has them, touched everywhere;
+# "untouched": never written; "zero": written with zeros; "synth": ramjet's generated memory, the
+# only one that can be dirtied.
 MIXES = ("mixed", "text", "elf", "integers", "random")
 CHOICES = {
     "source": ("memory", "file"),
@@ -34,22 +34,22 @@ def parse_size(text):
 class Scenario:
     name: str
     title: str
-    image: dict  # size, mix (mixed), seed (1); zero, percent of synth; path of somebody's own
+    image: dict  # size, mix (mixed), seed (1); zero, percent of synth; path of the user's own image
     channels: int
-    peers: tuple  # names from peers.py, the one under test first; "qemu": every QEMU there is
+    peers: tuple  # names from peers.py, the tested one first; "qemu": every QEMU here
     method: str = "none"  # with a level after a colon
-    qemu_method: str = None  # where QEMU is to do otherwise: it knows no negative levels
+    qemu_method: str = None  # another level for QEMU: it knows no negative levels
     tls: str = None
     engine: str = "auto"
     zero_copy: bool = False
-    dirty: str = None  # bytes a second: the source's memory is written meanwhile
-    limit: str = None  # bytes a second
+    dirty: str = None  # bytes per second: the source's memory is written at that rate meanwhile
+    limit: str = None  # bytes per second
     downtime_ms: int = 300
-    source: str = "memory"  # anonymous memory as a guest's, or pages of a file
+    source: str = "memory"  # anonymous memory like a guest's, or pages of a file
     receiver: str = "memory"  # fresh anonymous memory, or a snapshot
     quick: bool = False  # belongs to perf/run --quick
     reps: int = 9
-    targets: dict = field(default_factory=dict)  # peer → {ratio: limit}, as design.md has them
+    targets: dict = field(default_factory=dict)  # peer → {ratio: limit}, as in design.md
 
     @property
     def image_bytes(self):
@@ -57,7 +57,7 @@ class Scenario:
 
     @property
     def label(self):
-        """What a table calls it."""
+        """Its name in a table."""
         s = "" if self.channels == 1 else "s"
         gib = self.image_bytes / (1 << 30)
         size = f"{gib:.0f} GiB" if gib >= 1 else f"{self.image_bytes >> 20} MiB"
@@ -73,24 +73,24 @@ class Scenario:
 
     @property
     def source_bytes(self):
-        """Memory that the source takes of its own, at its own side."""
+        """The memory that the source allocates, on its side."""
         return 0 if self.source == "file" or self.mix == "untouched" else self.image_bytes
 
     @property
     def destination_bytes(self):
-        """Memory that the destination touches, at most."""
+        """The most memory that the destination touches."""
         data = self.mix not in ("untouched", "zero") and self.receiver == "memory"
         return self.image_bytes if data else 0
 
     def as_json(self):
-        """Without the path of somebody's image: a reader has others."""
+        """Without the path of a user's image: a reader does not have it."""
         image = {key: value for key, value in self.image.items() if key != "path"}
         told = asdict(self) | {"image": image, "title": self.label}
         return {key.replace("_", "-"): value for key, value in told.items()}
 
 
 def with_image(scenario, path):
-    """The same scenario with memory that somebody has brought, where it is about such."""
+    """The same scenario with the user's own memory, if it is about such memory."""
     if scenario.mix not in MIXES:
         return scenario
     try:
@@ -100,7 +100,7 @@ def with_image(scenario, path):
     if size == 0 or size % (1 << 20):
         raise PerfError(f"{path}: {size} bytes, expected whole MiB")
     image = {"size": str(size), "path": str(path.resolve())}
-    # Targets are about make_image's memory.
+    # Targets are for make_image's memory.
     return replace(scenario, title=f"{scenario.title}; {path.name}", image=image, targets={})
 
 

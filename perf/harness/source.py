@@ -1,4 +1,4 @@
-"""What is measured: the commit, and whether the tree is still that."""
+"""What is measured: the commit, and whether the tree is unchanged."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""Credentials for both ends, as docs/qemu.md makes them: an authority, a server, a client."""
+"""Credentials for both ends, made as docs/qemu.md describes: an authority, a server, a client."""
 
 import subprocess
 
@@ -18,7 +18,7 @@ def _run(argv, folder):
 
 
 def make_credentials(folder, address):
-    """QEMU's file names, in a new folder; good for a destination at that IP address."""
+    """QEMU's file names, in a new folder; valid for a destination at that IP address."""
     folder.mkdir(parents=True)
     _run([*NEW, "-subj", "/CN=authority", "-keyout", "ca-key.pem", "-out", "ca-cert.pem",
           "-addext", "keyUsage=critical,keyCertSign,cRLSign"], folder)
