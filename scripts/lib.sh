@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# lib.sh: what the scripts share; sourced, never run.
+# lib.sh: functions for the scripts; sourced, never run.
 
 # shellcheck disable=SC2034 # used by scripts that source this
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -9,7 +9,7 @@ die() {
     exit 1
 }
 
-# Runs a command and shows what it wrote only if it fails: a good run has nothing to say.
+# Runs a command and shows its output only if it fails.
 quietly() {
     local log status=0
     log=$(mktemp)
@@ -22,25 +22,25 @@ quietly() {
     return "$status"
 }
 
-# A heading: bold where a person looks on, plain in a log.
+# A heading: bold on a terminal, plain in a log.
 step() {
     if [[ -t 1 ]]; then printf '\e[1m%s\e[0m\n' "$*"; else printf '%s\n' "$*"; fi
 }
 
-# build PRESET TARGET [cmake's arguments]: configures and builds, saying nothing if all is well.
+# build PRESET TARGET [cmake's arguments]: configures and builds; prints only failures.
 build() {
     quietly cmake --preset "$1" "${@:3}"
     quietly cmake --build --preset "$1" --target "$2" -- --quiet
 }
 
-# Where the scripts keep what they fetch.
+# The folder for what the scripts fetch.
 # shellcheck disable=SC2034
 cache=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/ramjet
 
-# open_apt FOLDER SUITE…: private_apt then knows these suites of Debian, by the mirror and the keys
-# of the machine's own packages. Its lists, cache and state lie below FOLDER: the machine's own are
-# not touched, and root is not needed. indextargets knows the mirror whatever form the machine's
-# source list has, but only after an update; a container image may come without one.
+# open_apt FOLDER SUITE…: private_apt then knows these suites of Debian, with the mirror and the
+# keys of the machine's own packages. Its lists, cache and state are below FOLDER: the machine's own
+# are not touched, and root is not needed. indextargets knows the mirror for any form of the
+# machine's source list, but only after an update; a container image may come without one.
 open_apt() {
     local folder=$1 found uri trusted signed_by options suite
     shift
@@ -65,7 +65,7 @@ open_apt() {
     quietly private_apt apt-get update || die "the mirror lacks one of: $*"
 }
 
-# private_apt PROGRAM ARGUMENTS…: an apt-get or apt-cache that knows nothing but those suites.
+# private_apt PROGRAM ARGUMENTS…: an apt-get or apt-cache that knows only those suites.
 private_apt() {
     "$1" -q -o Dir::Etc::sourcelist="$apt_folder/sources.list" -o Dir::Etc::sourceparts=- \
         -o Dir::State::lists="$apt_folder/lists" -o Dir::Cache="$apt_folder/cache" \
