@@ -306,7 +306,8 @@ static void job_end(struct job *job, int rc, const struct error *err)
 {
     struct vm *vm = job->vm;
     bool failed = rc < 0 && err->kind != ERR_CANCELLED && !job->refused;
-    /* A guest that landed, but whose memory could not all be read from the file, cannot go on. */
+    /* A guest that has arrived, but whose memory could not all be read from the file, cannot go
+     * on. */
     bool fatal = failed && !job->held && (job->exit_on_error || job->landed);
 
     job_stats(job, &job->last);

@@ -50,7 +50,7 @@ struct vm_config {
     uint32_t open_capabilities;
     uint64_t host_facts;         /* IN_SET(FACT_NO_…): what the host and the machine lack */
     const struct engine *engine; /* NULL: engine_standard() */
-    uint64_t connect_timeout_ms, stall_timeout_ms; /* as in incoming.h */
+    uint64_t connect_timeout_ms, stall_timeout_ms; /* as in destination.h */
     uint64_t answer_timeout_ms;                    /* as in connect.h */
     /* A notice for people, about something harmless. Called by any thread, with a lock held: it
      * must not call the VM. NULL: notices are dropped. */

@@ -37,7 +37,7 @@ struct main_stream {
 
 /*
  * Call it when the block list has been read. From there to RAM's last section the source may be
- * silent at any byte: it may be held before the switch-over, with a part of the stream still in its
+ * silent at any byte: it may wait before the switch-over, with a part of the stream still in its
  * buffer.
  */
 void main_stream_may_rest(struct main_stream *ms);

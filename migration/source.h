@@ -16,9 +16,9 @@ MUST_USE int source_new(const struct source_config *config, struct machine *mach
                         struct source **ret, struct error *err);
 /*
  * Runs the migration to its end on the calling thread. Call it once. After a failure or a cancel
- * (ERR_CANCELLED) the machine runs on as before. After success it is held (MACHINE_MOVING). It is
- * also held after a failure where the guest may run at the destination: that may have everything,
- * but says nothing.
+ * (ERR_CANCELLED) the machine runs on as before. After success it stays paused (MACHINE_MOVING). It
+ * also stays paused after a failure where the guest may run at the destination, which may have
+ * everything but says nothing.
  */
 MUST_USE int source_run(struct source *m, struct error *err);
 /* Any thread, any time until source_free(). Takes effect at once. */

@@ -1,7 +1,7 @@
 /*
  * migration/source_state.h: the state of a source while it runs, and what every phase, and any
- * thread, may ask of it. The phases use it, each with a header of its own; outgoing.c runs them. No
- * other code includes it: outgoing.h is for that.
+ * thread, may ask of it. The phases use it, each with a header of its own; source.c runs them. No
+ * other code includes it: source.h is for that.
  */
 #pragma once
 

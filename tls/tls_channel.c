@@ -474,7 +474,7 @@ int tls_channel_new(struct channel *below, const struct tls_creds *creds, uint64
         return -1;
     }
     t->base.rate_limit = below->rate_limit;
-    below->rate_limit = NULL; /* else the same bytes would be throttled twice */
+    below->rate_limit = NULL; /* else the same bytes would be limited twice */
     *ret = &t->base;
     return 0;
 }

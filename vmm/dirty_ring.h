@@ -66,7 +66,7 @@ void dirty_ring_limit(struct dirty_source *s, uint64_t bytes_per_s);
 
 struct dirty_ring_counts {
     uint64_t pages;   /* that this vCPU was the first to write after the last sync */
-    uint64_t held_ns; /* how long the limit has held it */
+    uint64_t held_ns; /* how long the limit has delayed it */
 };
 
 /* Any thread: the counts since the source was made, as of the last harvest. */

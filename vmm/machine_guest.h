@@ -23,7 +23,7 @@ struct machine_guest_config {
     const char *payload; /* a user's own guest, a file: vmm/payload.h; under KVM only */
     uint64_t bytes;      /* of memory: a multiple of 2 MiB, from 4 MiB to 64 GiB */
     unsigned cpus;       /* 1 to GUEST_CPUS_MAX */
-    bool incoming;       /* waits for its guest: has neither; also held as MACHINE_MOVING */
+    bool incoming;       /* waits for its guest: has neither; also paused as MACHINE_MOVING */
     bool eager;          /* with incoming: all of a file is read before the guest goes on */
     bool keep_files;     /* with incoming: a file of shared memory exists, and stays as it is */
     struct memory_backing_config backing; /* zeroed: anonymous memory */
@@ -71,8 +71,8 @@ struct guest_report *machine_guest_report(struct machine *m);
 
 /* ERR_USAGE: a configuration that no machine can have. */
 MUST_USE int machine_guest_check(const struct machine_guest_config *config, struct error *err);
-/* The machine starts held as MACHINE_PAUSED. `ops` has the embedder's functions; those for
- * stopping, slowing and claiming memory are added. */
+/* The machine starts paused as MACHINE_PAUSED. `ops` has the embedder's functions; those for
+ * stopping, slowing and activating memory are added. */
 void machine_guest_init(struct machine_guest *g, const struct machine_guest_config *config,
                         const struct machine_ops *ops);
 /* Makes its blocks and their memory; main memory is the first block. */

@@ -14,7 +14,7 @@ MUST_USE int machine_kvm_usable(struct error *err);
 bool machine_kvm_present(void);
 
 /*
- * The machine is held as MACHINE_PAUSED at the payload's first instruction. ERR_USAGE: a
+ * The machine is paused as MACHINE_PAUSED at the payload's first instruction. ERR_USAGE: a
  * configuration that no machine can have. machine_free() ends it, wherever the guest is.
  */
 MUST_USE int machine_kvm_new(const struct machine_guest_config *config, struct machine **ret,

@@ -148,7 +148,7 @@ void memory_backends_deactivate(struct memory_backends *all)
 
 static void claim(int fd)
 {
-    struct error ignored; /* another process has claimed it: that is fine, no guest uses it here */
+    struct error ignored; /* active in another process: that is fine, no guest uses it here */
 
     (void)!memory_backing_activate(fd, &ignored);
 }

@@ -32,7 +32,7 @@ const struct memory_backend_config *memory_backends_find(const struct memory_bac
 /* The i-th backend's memory; NULL where the machine owns it. Valid until the backend is removed. */
 const struct ram_block *memory_backends_block(const struct memory_backends *all, size_t i);
 
-/* For a program that replaces this one and makes the backends again: gives up the claims on memory
- * that is not mapped, and takes them back where the replacement has failed. */
+/* For a program that replaces this one and makes the backends again: deactivates memory that is not
+ * mapped, and activates it again where the replacement has failed. */
 void memory_backends_deactivate(struct memory_backends *all);
 void memory_backends_activate(struct memory_backends *all);

@@ -345,7 +345,7 @@ static int fit_file(const struct memory_backing_config *config, int fd, struct r
     return map_named(config, b, fd, err);
 }
 
-/* Does not change the file, and does not claim it: the guest still runs elsewhere. */
+/* Does not change the file, and does not activate it: the guest still runs elsewhere. */
 static int map_kept(const struct memory_backing_config *config, struct ram_block *b, int *ret_fd,
                     struct error *err)
 {

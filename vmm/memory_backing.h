@@ -52,8 +52,8 @@ MUST_USE int memory_backing_parse(const char *text, struct memory_backing_config
  * Gives the block memory that is zero, bound before any page is touched, with no page populated;
  * ram_map_done() unmaps it. A file that is missing or empty is made as long as the block; one of
  * another length, or with data in it, is refused and left as it is. The file is never deleted: it
- * keeps what the guest wrote. A new file is claimed; one that is kept is not, since another guest
- * may still run on it: memory_backing_activate().
+ * keeps what the guest wrote. A new file is activated; one that is kept is not, since another
+ * guest may still run on it: memory_backing_activate().
  * Memory that was handed over is neither zero nor bound; it must be of this kind and as long as the
  * block, and a file must be the one that is named here.
  * *ret_fd: the file of the memory, or -1; the caller owns it, and closes it after the block is
@@ -66,9 +66,9 @@ bool memory_backing_is_shared(const struct memory_backing_config *config);
 /* 0 where there are huge pages of this size, else ERR_USAGE. */
 MUST_USE int memory_backing_check_huge(uint64_t page_bytes, struct error *err);
 /*
- * A guest may run on shared memory, a file's or a memfd's, only while its process has claimed that
- * memory; making the memory claims it. ERR_SYSTEM from claim: another process has claimed it. A
- * second claim does no harm. `fd`: from memory_backing_map().
+ * A guest may run on shared memory, a file's or a memfd's, only while it is active in the guest's
+ * process; making the memory activates it. ERR_SYSTEM: it is active in another process. A second
+ * call does no harm. `fd`: from memory_backing_map().
  */
 MUST_USE int memory_backing_activate(int fd, struct error *err);
 void memory_backing_deactivate(int fd);

@@ -1,6 +1,6 @@
 /*
  * vmm/vcpu_throttle.h: takes a share of a guest's time: lets it run for a slice, then pauses it, in
- * turns. Knows no vCPU; the owner does the holding.
+ * turns. Knows no vCPU; the owner pauses and resumes them.
  */
 #pragma once
 
