@@ -261,11 +261,18 @@ static bool is_final(enum migration_status status)
            status == MIGRATION_CANCELLED;
 }
 
+/* True in the last moments of a job: it is about to end; or it could not listen, and vm_incoming()
+ * is about to free it. */
+static bool is_leaving(const struct job *job)
+{
+    return job->alive ? is_final(job->status) : job->asked;
+}
+
 /* Under the lock. A client that was told that a migration is over must find it over: waits until
  * the job has ended. */
 static void settle(struct vm *vm, struct job *const *which)
 {
-    while (*which && (*which)->alive && is_final((*which)->status))
+    while (*which && is_leaving(*which))
         pthread_cond_wait(&vm->changed, &vm->lock);
 }
 
@@ -694,6 +701,7 @@ static int await_listening(struct vm *vm, struct job *job, uint64_t patience_ms,
     }
     *err = job->failure;
     vm->in = last;
+    pthread_cond_broadcast(&vm->changed);
     job_replace(&job, NULL);
     return -1;
 }

@@ -478,6 +478,46 @@ static void test_exit_on_error(void **state)
     monitored_end(&target);
 }
 
+/* --- two callers at once --------------------------------------------------------------------- */
+
+#define ATTEMPTS 300
+
+/* Nothing can listen there. The gate refuses a caller while the other's attempt is under way. */
+static void *listen_in_vain(void *arg)
+{
+    struct monitored *m = arg;
+    size_t n_wrong = 0;
+    struct address at;
+    struct error err;
+
+    OK(address_parse("unix:/nonexistent/vm", &at, &err), err, "address");
+    for (unsigned n = 0; n < ATTEMPTS;) {
+        int rc = vm_incoming(m->vm, &at, 0, false, 0, &err);
+        bool refused = rc < 0 && strstr(err.text, "rule I2");
+
+        n += !refused;
+        n_wrong += !refused && (rc == 0 || !strstr(err.text, "No such file"));
+    }
+    return (void *)n_wrong;
+}
+
+/* Each failure belongs to its own caller, and what one has freed the other does not touch. */
+static void test_two_callers(void **state)
+{
+    struct monitored target;
+    pthread_t other;
+    void *n_wrong;
+
+    (void)state;
+    monitored_start(&target, &target_config);
+    assert_int_equal(pthread_create(&other, NULL, listen_in_vain, &target), 0);
+    CHECK(!listen_in_vain(&target), "a wrong answer here");
+    assert_int_equal(pthread_join(other, &n_wrong), 0);
+    CHECK(!n_wrong, "%zu wrong answers there", (size_t)n_wrong);
+    expect_state(&target, "nothing is left of them", "inmigrate/");
+    monitored_end(&target);
+}
+
 /* --- TLS ------------------------------------------------------------------------------------- */
 
 static void set_credentials(struct monitored *m, const char *name)
@@ -938,7 +978,7 @@ int main(void)
         cmocka_unit_test(test_quit),           cmocka_unit_test(test_settings),
         cmocka_unit_test(test_files),          cmocka_unit_test(test_live_settings),
         cmocka_unit_test(test_run_states),     cmocka_unit_test(test_uuid),
-        cmocka_unit_test(test_dirty_rate),
+        cmocka_unit_test(test_dirty_rate),     cmocka_unit_test(test_two_callers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
