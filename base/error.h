@@ -23,7 +23,7 @@ enum err_kind {
 /*
  * What the user can change to avoid the error. A library does not know how users control its
  * program, so no error text names an option. Each program has a table that turns a remedy into its
- * own words: tools/remedy.c names options, control/remedy.c names what a monitor client can set.
+ * own words: tools/remedy.c names options, control/qmp_error.c names what a monitor client can set.
  */
 enum remedy {
     REMEDY_NONE,

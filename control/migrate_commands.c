@@ -5,7 +5,7 @@
 
 #include "base/macros.h"
 #include "control/address_json.h"
-#include "control/migrate_report.h"
+#include "control/query_migrate.h"
 #include "control/settings_json.h"
 
 /* --- settings -------------------------------------------------------------------------------- */
@@ -136,7 +136,7 @@ static int query_migrate(void *arg, const json_t *arguments, json_t **ret, struc
     (void)arguments;
     (void)err;
     vm_migration(arg, &m);
-    *ret = migrate_report(&m);
+    *ret = query_migrate_json(&m);
     return 0;
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/json_memory.h"
 #include "base/macros.h"
-#include "control/remedy.h"
+#include "control/qmp_error.h"
 
 #define RESET_BYTE 0xff /* never in UTF-8: a client sends it to end any message it has begun */
 
@@ -144,7 +144,7 @@ static void say_failure(struct qmp_session *s, const struct error *err, json_t *
 {
     char line[ERR_LINE_LEN];
 
-    monitor_line(err, line);
+    qmp_error_line(err, line);
     say_error(s, GENERIC, line, id);
 }
 

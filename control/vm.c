@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
-#include "control/remedy.h"
+#include "control/qmp_error.h"
 #include "migration/credentials.h"
 #include "migration/destination.h"
 #include "migration/plan.h"
@@ -886,7 +886,7 @@ static bool remember(struct vm *vm, struct vm_migration *ret)
         return false;
     ret->now = job->last;
     if (job->failure.kind != ERR_NONE)
-        monitor_line(&job->failure, ret->failure);
+        qmp_error_line(&job->failure, ret->failure);
     return true;
 }
 

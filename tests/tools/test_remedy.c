@@ -1,6 +1,6 @@
 #include "tools/remedy.h"
 
-#include "control/remedy.h"
+#include "control/qmp_error.h"
 #include "tests/support/test.h"
 
 /* Remedies that exist only on the command line: a monitor's message has none. */
@@ -22,7 +22,7 @@ static void each_has_words(void **state)
         error_line(&err, line);
         CHECK(strstr(line, "--"), "%d at the command line: %s", i, line);
         CHECK(strcmp(line + 1, remedy_words(remedy)) == 0, "%d: %s", i, line);
-        monitor_line(&err, line);
+        qmp_error_line(&err, line);
         CHECK(line[1] || is_silent_at_a_monitor(remedy), "%d at a monitor", i);
         CHECK(!strstr(line, "--"), "%d at a monitor: %s", i, line);
     }
@@ -37,7 +37,7 @@ static void without_one_it_is_the_text(void **state)
     err_set(&err, ERR_PEER, "x");
     error_line(&err, line);
     assert_string_equal(line, "x");
-    monitor_line(&err, line);
+    qmp_error_line(&err, line);
     assert_string_equal(line, "x");
 }
 
@@ -52,7 +52,7 @@ static void each_end_in_its_own_words(void **state)
     error_line(&err, line);
     assert_string_equal(line,
                         "from 127.0.0.1:1: a multifd connection, expected none (--channels 0)");
-    monitor_line(&err, line);
+    qmp_error_line(&err, line);
     assert_string_equal(line,
                         "from 127.0.0.1:1: a multifd connection, expected none (multifd off)");
 }

@@ -1,5 +1,5 @@
 /*
- * vmm/guest/main.c: a payload's entry under KVM, the image's first byte. The build sets
+ * vmm/guest/entry.c: a payload's entry under KVM, the image's first byte. The build sets
  * GUEST_PROGRAM: the payload of this image.
  */
 #include "vmm/guest/program.h"

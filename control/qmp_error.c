@@ -1,4 +1,4 @@
-#include "control/remedy.h"
+#include "control/qmp_error.h"
 
 #include "base/macros.h"
 
@@ -35,7 +35,7 @@ static const char *const words[] = {
 };
 _Static_assert(ARRAY_LEN(words) == REMEDY_N, "words for each remedy");
 
-void monitor_line(const struct error *err, char ret[static ERR_LINE_LEN])
+void qmp_error_line(const struct error *err, char ret[static ERR_LINE_LEN])
 {
     err_line(err, words[err->remedy], ret);
 }

@@ -1,4 +1,4 @@
-#include "tools/vm_commands.h"
+#include "tools/guest_commands.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 static int query_guest(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
-    const struct vm_commands *c = arg;
+    const struct guest_commands *c = arg;
     bool running;
 
     (void)arguments;
@@ -34,7 +34,7 @@ static int add_digest(struct ram_block *b, json_t *list, struct error *err)
 
 static int digest(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
-    const struct vm_commands *c = arg;
+    const struct guest_commands *c = arg;
     struct ram_map *ram = &vm_machine(c->vm)->ram;
     json_auto_t *list = json_array();
     bool running;
@@ -57,7 +57,7 @@ static const struct qmp_command commands[] = {
     {.name = "x-ram-digest", .run = digest},
 };
 
-struct qmp_table vm_guest_commands(struct vm_commands *about)
+struct qmp_table guest_commands(struct guest_commands *about)
 {
     return (struct qmp_table){commands, ARRAY_LEN(commands), about};
 }

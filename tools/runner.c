@@ -10,6 +10,7 @@
 #include "control/qmp_server.h"
 #include "control/vm_commands.h"
 #include "tools/cpr.h"
+#include "tools/guest_commands.h"
 #include "tools/guest_lines.h"
 #include "tools/interrupt.h"
 #include "tools/json_print.h"
@@ -19,7 +20,6 @@
 #include "tools/output.h"
 #include "tools/remedy.h"
 #include "tools/verbs.h"
-#include "tools/vm_commands.h"
 #include "tools/vm_memory.h"
 #include "tools/vm_report.h"
 #include "vmm/machine_kvm.h"
@@ -31,7 +31,7 @@ struct runner {
     struct guest_report *report;
     struct cpr cpr; /* how its memory was handed over */
     struct vm *vm;
-    struct vm_commands commands;
+    struct guest_commands commands;
     struct memory_commands memory;
     struct qmp_table tables[5]; /* the monitor's commands; they must live as long as it */
     struct qmp_registry registry;
@@ -116,7 +116,7 @@ static int serve(struct runner *r, struct error *err)
     r->tables[0] = vm_commands(r->vm);
     r->tables[1] = dirty_rate_commands(r->vm);
     r->tables[2] = migrate_commands(r->vm);
-    r->tables[3] = vm_guest_commands(&r->commands);
+    r->tables[3] = guest_commands(&r->commands);
     r->tables[4] = memory_commands(&r->memory);
     r->registry = (struct qmp_registry){r->tables, ARRAY_LEN(r->tables),
                                         "ramjet " RAMJET_VERSION RAMJET_BUILD};
@@ -305,7 +305,7 @@ static int run(struct runner *r, struct error *err)
 
     if (vm_new(&config, &r->vm, err) < 0)
         return -1;
-    r->commands = (struct vm_commands){.vm = r->vm, .report = r->report};
+    r->commands = (struct guest_commands){.vm = r->vm, .report = r->report};
     r->memory.vm = r->vm;
     int rc = live(r, err);
     bool running = guest_report_failure(r->report, &ignored) == 0;

@@ -1,4 +1,4 @@
-#include "control/migrate_report.h"
+#include "control/query_migrate.h"
 
 #include "control/address_json.h"
 
@@ -103,7 +103,7 @@ static void add_source(json_t *root, const struct vm_migration *m)
         json_object_set_new(root, "downtime", number(s->downtime_ms));
 }
 
-json_t *migrate_report(const struct vm_migration *m)
+json_t *query_migrate_json(const struct vm_migration *m)
 {
     json_t *root = json_object(), *listening = m->listening[0] ? address_json(m->listening) : NULL;
 

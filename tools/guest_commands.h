@@ -1,5 +1,5 @@
 /*
- * tools/vm_commands.h: the monitor's commands about our own guests: docs/qmp.md.
+ * tools/guest_commands.h: the monitor's commands about our own guests: docs/qmp.md.
  */
 #pragma once
 
@@ -7,10 +7,10 @@
 #include "control/vm.h"
 #include "vmm/guest_report.h"
 
-struct vm_commands {
+struct guest_commands {
     struct vm *vm;
     struct guest_report *report;
 };
 
 /* `about` must live as long as the monitor. */
-struct qmp_table vm_guest_commands(struct vm_commands *about);
+struct qmp_table guest_commands(struct guest_commands *about);

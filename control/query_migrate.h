@@ -1,0 +1,9 @@
+/*
+ * control/query_migrate.h: query-migrate's answer.
+ */
+#pragma once
+
+#include "control/vm.h"
+
+/* QEMU's members, and `channels`; the caller owns it. */
+json_t *query_migrate_json(const struct vm_migration *m);
