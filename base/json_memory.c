@@ -1,5 +1,6 @@
 #include "base/json_memory.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,17 @@ bool json_memory_ran_out(void)
 
     ran_out = false;
     return found;
+}
+
+int json_memory_error(struct error *err)
+{
+    errno = ENOMEM;
+    return err_sys(err, "memory for JSON");
+}
+
+int json_memory_check(struct error *err)
+{
+    return json_memory_ran_out() ? json_memory_error(err) : 0;
 }
 
 /* A text in memory, or what `feed` brings. */

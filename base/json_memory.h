@@ -7,11 +7,20 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "base/error.h"
+
 /* Call before any JSON is built or read: failures are noticed from then on. */
 void json_memory_watch(void);
 
 /* Whether JSON that this thread has built since its last call of this may lack something. */
 bool json_memory_ran_out(void);
+
+/*
+ * Fails if memory ran out for any JSON that this thread has made since the last call. Call it
+ * before JSON is printed or sent; then no caller has to check each member.
+ */
+MUST_USE int json_memory_check(struct error *err);
+int json_memory_error(struct error *err); /* the error for that; returns -1 */
 
 /*
  * json_loadb() and json_load_callback(), which return NULL where memory runs out. `feed` must not

@@ -4,6 +4,8 @@
 
 #include <jansson.h>
 
+#include "base/json_memory.h"
+#include "base/json_read.h"
 #include "ram/resident.h"
 #include "stream/description.h"
 #include "tools/json_print.h"
@@ -74,7 +76,7 @@ static int print_text(const struct machine *m, const char *uuid, const json_t *b
     size_t i;
     json_t *e;
 
-    if (output_has_memory(err) < 0)
+    if (json_memory_check(err) < 0)
         return -1;
     printf("machine  %s\n", m->config.machine);
     if (uuid)

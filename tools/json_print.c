@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/printable.h"
+#include "base/json_memory.h"
 #include "tools/output.h"
 
 #define DELETE 0x7f /* the one control character that jansson leaves as it is */
@@ -23,20 +23,11 @@ int json_print(const json_t *json, size_t flags, struct error *err)
 {
     char *text = json ? json_dumps(json, flags | JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
 
-    int rc = text ? output_has_memory(err) : output_no_memory(err);
+    int rc = text ? json_memory_check(err) : json_memory_error(err);
     if (text && rc == 0) {
         put(text);
         rc = output_flush(err);
     }
     free(text);
     return rc;
-}
-
-void json_word(const json_t *object, const char *member, const char *otherwise, char *ret,
-               size_t size)
-{
-    const char *text = json_string_value(json_object_get(object, member));
-
-    snprintf(ret, size, "%s", text ? text : otherwise);
-    printable(ret);
 }

@@ -1,6 +1,5 @@
 /*
- * tools/json_print.h: prints a JSON result on standard output, and gets a member ready to be
- * printed for people.
+ * tools/json_print.h: prints a JSON result on standard output.
  */
 #pragma once
 
@@ -12,10 +11,6 @@
  * Writes the value and a line feed, and flushes. `flags`: jansson's layout, such as JSON_COMPACT.
  * The text is ASCII: any other character, or an unprintable one, is written as \uXXXX, so nothing
  * is lost and no foreign text reaches a terminal unescaped. Nothing is written if memory has run
- * out: for this text, for any member (tools/output.h), or for the whole, when `json` is NULL.
+ * out: for this text, for any member (base/json_memory.h), or for the whole, when `json` is NULL.
  */
 MUST_USE int json_print(const json_t *json, size_t flags, struct error *err);
-
-/* Copies a member that is a string, else `otherwise`; cut to `size` and made printable. */
-void json_word(const json_t *object, const char *member, const char *otherwise, char *ret,
-               size_t size);

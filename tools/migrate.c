@@ -4,9 +4,9 @@
 
 #include "base/cancel.h"
 #include "base/clock.h"
+#include "base/json_read.h"
 #include "base/printable.h"
 #include "tools/interrupt.h"
-#include "tools/json_print.h"
 #include "tools/migrate_path.h"
 #include "tools/migrate_report.h"
 #include "tools/migrate_settings.h"

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_read.h"
 #include "base/macros.h"
 #include "tools/json_print.h"
 #include "tools/monitor.h"

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
+#include "base/json_read.h"
 #include "control/settings_json.h"
-#include "tools/json_print.h"
 
 /* Set by default, so that the way memory travels does not depend on what was set before. */
 #define DEFAULT_CAPABILITIES                                                                       \

@@ -4,23 +4,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "tools/json_print.h"
-#include "tools/output.h"
+#include "base/json_memory.h"
+#include "base/json_read.h"
 
 /* Signals are looked at between commands: an answer that is cut off would end the connection. */
 static const struct cancel never = {.fd = -1};
-
-/* --- what answers hold ----------------------------------------------------------------------- */
-
-uint64_t json_count(const json_t *object, const char *member)
-{
-    const json_t *value = json_object_get(object, member);
-    double number = json_number_value(value);
-
-    if (json_is_integer(value))
-        return json_integer_value(value) < 0 ? 0 : (uint64_t)json_integer_value(value);
-    return number >= 0 && number < 0x1p63 ? (uint64_t)number : 0;
-}
 
 /* --- the connection -------------------------------------------------------------------------- */
 
@@ -46,7 +34,7 @@ int monitor_ask(struct monitor *m, const char *command, json_t *arguments, json_
                 struct error *err)
 {
     qmp_client_set_deadline(m->client, deadline_in_ms(m->patience_ms));
-    int rc = output_has_memory(err);
+    int rc = json_memory_check(err);
     if (rc == 0)
         rc = qmp_client_execute(m->client, command, arguments, ret, err);
     json_decref(arguments);

@@ -51,6 +51,3 @@ MUST_USE int monitor_run_state(struct monitor *m, char ret[static MONITOR_WORD_M
 MUST_USE int monitor_migration(struct monitor *m, json_t **ret, struct error *err);
 /* Asks for version, capabilities and parameters. Call it again for their present values. */
 MUST_USE int monitor_learn(struct monitor *m, struct error *err);
-
-/* The member's value if it is a number and not negative; else 0. */
-uint64_t json_count(const json_t *object, const char *member);

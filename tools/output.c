@@ -1,23 +1,9 @@
 #include "tools/output.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/json_memory.h"
-
-int output_no_memory(struct error *err)
-{
-    errno = ENOMEM;
-    return err_sys(err, "memory for JSON");
-}
-
-int output_has_memory(struct error *err)
-{
-    return json_memory_ran_out() ? output_no_memory(err) : 0;
-}
 
 static int report_error(struct error *err)
 {

@@ -2,21 +2,13 @@
  * tools/output.h: standard output, and whether all of it was written.
  *
  * Its reader may go away, or a disk may be full. That is ERR_REPORT, since the program has done its
- * work by then. Also here: whether JSON that is printed or sent has all of its members.
+ * work by then.
  */
 #pragma once
-
-#include <jansson.h>
 
 #include "base/error.h"
 #include "transport/address.h"
 
-/*
- * Fails if memory ran out for any JSON that this thread has made since the last call. Call it
- * before JSON is printed or sent; then no caller has to check each member.
- */
-MUST_USE int output_has_memory(struct error *err);
-int output_no_memory(struct error *err); /* the error for that; returns -1 */
 /* Fails if anything that was printed so far could not be written. */
 MUST_USE int output_flush(struct error *err);
 /* The same at the end, with a close: some file systems report a failed write only then. */

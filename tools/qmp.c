@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "base/clock.h"
+#include "base/json_memory.h"
 #include "control/qmp_client.h"
 #include "tools/json_print.h"
 #include "tools/options.h"
@@ -41,7 +42,7 @@ static int run(const char *const *words, size_t n, const struct options *options
     if (n < 2 || !words[1][0])
         return err_set(err, ERR_USAGE, "expected SOCKET and COMMAND; see ramjet help qmp");
     if (address_parse_of(words[0], ADDRESSES_TO_DIAL, &to, err) < 0 ||
-        qmp_arguments(words + 2, n - 2, &arguments, err) < 0 || output_has_memory(err) < 0)
+        qmp_arguments(words + 2, n - 2, &arguments, err) < 0 || json_memory_check(err) < 0)
         return -1;
     return exchange(&to, words[1], arguments, options, err);
 }

@@ -4,6 +4,8 @@
 
 #include <jansson.h>
 
+#include "base/json_memory.h"
+#include "base/json_read.h"
 #include "compress/codec.h"
 #include "ram/digest.h"
 #include "tools/json_print.h"
@@ -145,7 +147,7 @@ static int print_text(enum verb_bit verb, const struct migration_snapshot *s, co
     size_t i;
     json_t *entry;
 
-    if (output_has_memory(err) < 0)
+    if (json_memory_check(err) < 0)
         return -1;
     printf("%s: %s: %.2f GiB of RAM in %.2f s, %.2f GB/s on the wire, %zu channels\n",
            verb == VERB_SEND ? "send" : "recv", migration_status_name(s->status),

@@ -1,7 +1,6 @@
 #include "tools/migrate_report.h"
 
 #include "tests/support/test.h"
-#include "tools/monitor.h"
 
 #define RAM                                                                                        \
     "\"ram\": {\"transferred\": 5000000000, \"remaining\": 2500000, \"page-size\": 4096, "         \
@@ -45,36 +44,10 @@ static void lines(void **state)
     }
 }
 
-static void counts(void **state)
-{
-    static const struct {
-        const char *json;
-        uint64_t want;
-    } cases[] = {
-        {"{\"n\": 7}", 7},
-        {"{\"n\": 7.9}", 7},
-        {"{\"n\": -7}", 0},
-        {"{\"n\": -7.5}", 0},
-        {"{\"n\": \"7\"}", 0},
-        {"{\"n\": 1e19}", 0},
-        {"{}", 0},
-        {"[]", 0},
-        {"{\"n\": 9223372036854775807}", INT64_MAX},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        json_auto_t *json = json_loads(cases[i].json, 0, NULL);
-
-        CHECK(json && json_count(json, "n") == cases[i].want, "%s", cases[i].json);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines),
-        cmocka_unit_test(counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

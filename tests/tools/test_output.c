@@ -101,7 +101,7 @@ static void arguments_are_whole(void **state)
         fail_at = ++n;
         int rc = qmp_arguments(words, ARRAY_LEN(words), &tried, &err);
         fail_at = 0;
-        bool noticed = output_has_memory(&err) < 0;
+        bool noticed = json_memory_check(&err) < 0;
         CHECK(rc < 0 || noticed || json_equal(tried, whole), "allocation %lu failed, unnoticed", n);
     }
     CHECK(n > 5, "only %lu allocations were tried", n);
