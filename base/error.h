@@ -56,6 +56,12 @@ enum remedy {
     REMEDY_SHARED_BACKEND,
     REMEDY_WAITING_VM, /* load it into a VM */
     REMEDY_CPR,        /* the address at which cpr-transfer hands memory over */
+    /* two VMs that are driven by their monitors */
+    REMEDY_LISTEN, /* a host at which the destination listens */
+    REMEDY_NO_LISTEN,
+    REMEDY_URI,        /* the address at which the destination listens */
+    REMEDY_SET_BOTH,   /* a setting, which both ends are then told */
+    REMEDY_TIME_LIMIT, /* after which the migration is cancelled */
     /* the rest */
     REMEDY_FORCE, /* replace what is there */
     REMEDY_PROGRESS,

@@ -30,6 +30,11 @@ static const char *const words[] = {
     [REMEDY_SHARED_BACKEND] = "; start the VM with memory backend memfd, hugetlb or file",
     [REMEDY_WAITING_VM] = "; migrate-incoming from file:PATH loads it",
     [REMEDY_CPR] = " (a channel of type cpr)",
+    [REMEDY_LISTEN] = "",
+    [REMEDY_NO_LISTEN] = "",
+    [REMEDY_URI] = "",
+    [REMEDY_SET_BOTH] = "",
+    [REMEDY_TIME_LIMIT] = "",
     [REMEDY_FORCE] = "",
     [REMEDY_PROGRESS] = "",
 };

@@ -7,8 +7,8 @@
 
 #include "base/json_read.h"
 #include "base/macros.h"
+#include "drive/monitor.h"
 #include "tools/json_print.h"
-#include "tools/monitor.h"
 #include "tools/output.h"
 
 /* --- while it runs --------------------------------------------------------------------------- */
@@ -73,7 +73,7 @@ static json_t *vm_json(const char *address, const char *state)
 }
 
 /* query-migrate's members as they are, and what this program knows in addition. */
-static int print_json(const struct migrate_result *r, struct error *err)
+static int print_json(const struct drive_result *r, const char *failure, struct error *err)
 {
     json_t *root = json_copy(r->migration);
 
@@ -82,8 +82,8 @@ static int print_json(const struct migrate_result *r, struct error *err)
     json_object_set_new(root, "to", vm_json(r->to, r->to_state));
     if (r->guest)
         json_object_set(root, "guest", r->guest);
-    if (r->failure)
-        json_object_set_new(root, "error-desc", json_string(r->failure));
+    if (failure)
+        json_object_set_new(root, "error-desc", json_string(failure));
     int rc = json_print(root, JSON_COMPACT, err);
     json_decref(root);
     return rc;
@@ -133,7 +133,7 @@ static void print_channels(const json_t *channels)
     }
 }
 
-static void print_text(const struct migrate_result *r)
+static void print_text(const struct drive_result *r)
 {
     const json_t *ram = json_object_get(r->migration, "ram");
     double seconds = (double)json_count(r->migration, "total-time") / 1000;
@@ -150,11 +150,11 @@ static void print_text(const struct migrate_result *r)
            r->from_state ? r->from_state : "silent");
 }
 
-int migrate_print(const struct migrate_result *r, bool json, struct error *err)
+int migrate_print(const struct drive_result *r, const char *failure, bool json, struct error *err)
 {
     if (json)
-        return print_json(r, err);
-    if (!r->failure)
+        return print_json(r, failure, err);
+    if (!failure)
         print_text(r);
     return output_flush(err);
 }

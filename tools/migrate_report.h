@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "base/error.h"
+#include "drive/drive.h"
 
 #define MIGRATE_LINE_MAX 200
 
@@ -17,15 +18,9 @@
 void migrate_line(const json_t *before, const json_t *now, double seconds,
                   char ret[static MIGRATE_LINE_MAX]);
 
-/* All that is known at the end. */
-struct migrate_result {
-    json_t *migration; /* FROM's query-migrate */
-    json_t *guest;     /* TO's x-query-guest; NULL: TO does not have it */
-    const char *uri;
-    const char *from, *to;             /* addresses of the monitors */
-    const char *from_state, *to_state; /* run states; NULL: it did not answer */
-    const char *failure;               /* NULL after success */
-};
-
-/* Prints on standard output: one JSON object, or lines for people, these after a success only. */
-MUST_USE int migrate_print(const struct migrate_result *r, bool json, struct error *err);
+/*
+ * Prints on standard output: one JSON object, or lines for people, these after a success only.
+ * `failure` is the whole line about it; NULL after a success.
+ */
+MUST_USE int migrate_print(const struct drive_result *r, const char *failure, bool json,
+                           struct error *err);

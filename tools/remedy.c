@@ -29,6 +29,11 @@ static const char *const words[] = {
     [REMEDY_SHARED_BACKEND] = "; start the VM with --backend memfd, hugetlb or file",
     [REMEDY_WAITING_VM] = "; ramjet vm --incoming file:PATH loads it",
     [REMEDY_CPR] = " (--cpr)",
+    [REMEDY_LISTEN] = " (--listen HOST)",
+    [REMEDY_NO_LISTEN] = "; leave out --listen",
+    [REMEDY_URI] = " (--uri)",
+    [REMEDY_SET_BOTH] = "; --set NAME=VALUE tells both",
+    [REMEDY_TIME_LIMIT] = " (--timeout)",
     [REMEDY_FORCE] = "; --force replaces it",
     [REMEDY_PROGRESS] = "; use --progress",
 };

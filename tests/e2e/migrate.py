@@ -299,7 +299,7 @@ def interrupted(number, here, there):
 def too_long(scene):
     source, target = pair(scene)
     run = begun(scene, source, target, "--timeout", "1s", "--json")
-    run.failed("took longer than --timeout", "running at from", "to is inmigrate", seconds=20)
+    run.failed("took too long (--timeout)", "running at from", "to is inmigrate", seconds=20)
     found = json.loads(run.output)
     check(found["status"] == "cancelled" and found["error-desc"].startswith("cancelled: it took")
           and found["from"]["run-state"] == "running", f"{found}")
@@ -456,8 +456,8 @@ def port_taken(scene):
 def listen_twice(scene):
     source, target = pair(scene)
     target.listen()
-    migrate(scene, source, target, "--listen", "127.0.0.1").failed("--listen: to listens already",
-                                                                   code=2)
+    migrate(scene, source, target, "--listen", "127.0.0.1").failed(
+        "to listens already; leave out --listen", code=2)
     migrate(scene, source, target, "--channels", 3).failed("to: migrate-set-capabilities")
     source.runs_on()
 
@@ -523,7 +523,7 @@ REFUSALS = {
     "a value that QEMU does not take": refused(
         "from: migrate-set-parameters: genericerror:", words=["--compress", "zstd:-5"]),
     "capability on at one end": refused(
-        "x-ignore-shared is on at to and off at from; --set x-ignore-shared=on",
+        "x-ignore-shared is on at to and off at from; --set name=value tells both",
         before=lambda _, target: target.configure(["x-ignore-shared"])),
     "TLS at one end": refused(
         "tls", "one of from and to only",

@@ -187,7 +187,7 @@ def interrupted(scene):
 def too_long(scene):
     source, target = pair(scene)
     run = begun(scene, source, target, "--timeout", "2s", "--json")
-    run.failed("took longer than --timeout", "running at from", seconds=20)
+    run.failed("took too long (--timeout)", "running at from", seconds=20)
     found = json.loads(run.output)
     check(found["status"] == "cancelled" and len(found["channels"]) == 2, f"{found}")
     again(scene, source)

@@ -1,4 +1,4 @@
-#include "tools/monitor.h"
+#include "drive/monitor.h"
 
 #include <stdio.h>
 #include <string.h>

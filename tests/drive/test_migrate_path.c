@@ -1,4 +1,4 @@
-#include "tools/migrate_path.h"
+#include "drive/migrate_path.h"
 
 #include "tests/support/test.h"
 
@@ -67,7 +67,7 @@ static const struct heard_case {
     {"everywhere, IPv6", "[{\"type\": \"inet\", \"host\": \"::\", \"port\": \"99\"}]", true,
      "tcp:[::1]:99", NULL},
     {"everywhere, from afar", "[{\"type\": \"inet\", \"host\": \"0.0.0.0\", \"port\": \"99\"}]",
-     false, NULL, "--uri tcp:HOST:99"},
+     false, NULL, "at port 99 of every interface"},
     {"nothing", "[]", true, NULL, "does not say where"},
     {"no array", "{}", true, NULL, "does not say where"},
     {"no object", "[7]", true, NULL, "does not say where"},

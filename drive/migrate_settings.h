@@ -1,8 +1,8 @@
 /*
- * tools/migrate_settings.h: what each of two VMs is told to set before one migrates into the other.
+ * drive/migrate_settings.h: what each of two VMs is told to set before one migrates into the other.
  * Nothing is sent here.
  *
- * A setting from the command line is set at the end that uses it. The settings that decide how
+ * A setting of the user is set at the end that uses it. The settings that decide how
  * memory travels are set by default, too: multifd and its channels, the method, zero-copy-send,
  * return-path, max-bandwidth. All others stay as the VMs have them.
  */
@@ -10,8 +10,8 @@
 
 #include <jansson.h>
 
+#include "drive/monitor.h"
 #include "settings/settings.h"
-#include "tools/monitor.h"
 
 enum migrate_end { END_FROM, END_TO };
 

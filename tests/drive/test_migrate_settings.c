@@ -1,4 +1,4 @@
-#include "tools/migrate_settings.h"
+#include "drive/migrate_settings.h"
 
 #include "tests/support/test.h"
 

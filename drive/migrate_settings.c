@@ -1,4 +1,4 @@
-#include "tools/migrate_settings.h"
+#include "drive/migrate_settings.h"
 
 #include <string.h>
 
@@ -205,9 +205,8 @@ static int alike_capabilities(const struct monitor *from, const struct monitor *
         bool on = is_on(from, name);
 
         if (capabilities[i].side == SIDE_BOTH && on != is_on(to, name))
-            return err_set(err, ERR_PEER,
-                           "%s is on at %s and off at %s; --set %s=on, or =off, tells both", name,
-                           on ? "FROM" : "TO", on ? "TO" : "FROM", name);
+            return err_set_with(err, ERR_PEER, REMEDY_SET_BOTH, "%s is on at %s and off at %s",
+                                name, on ? "FROM" : "TO", on ? "TO" : "FROM");
     }
     return 0;
 }
@@ -227,6 +226,15 @@ static bool counts(enum parameter id, bool multifd)
     return parameters[id].side == SIDE_BOTH && (multifd || !of_multifd);
 }
 
+static int unlike(enum parameter id, struct error *err)
+{
+    const char *name = parameters[id].name;
+
+    if (id == PARAM_TLS_CREDS)
+        return err_set(err, ERR_PEER, "TLS (%s) is set at one of FROM and TO only", name);
+    return err_set_with(err, ERR_PEER, REMEDY_SET_BOTH, "%s is not the same at FROM and TO", name);
+}
+
 int migrate_alike(const struct monitor *from, const struct monitor *to, struct error *err)
 {
     if (alike_capabilities(from, to, err) < 0)
@@ -237,11 +245,7 @@ int migrate_alike(const struct monitor *from, const struct monitor *to, struct e
         if (counts((enum parameter)i, is_on(from, "multifd")) &&
             !alike((enum parameter)i, json_object_get(from->parameters, name),
                    json_object_get(to->parameters, name)))
-            return err_set(err, ERR_PEER,
-                           i == PARAM_TLS_CREDS
-                               ? "TLS (%s) is set at one of FROM and TO only"
-                               : "%1$s is not the same at FROM and TO; --set %1$s=… tells both",
-                           name);
+            return unlike((enum parameter)i, err);
     }
     return 0;
 }

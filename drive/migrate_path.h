@@ -1,5 +1,5 @@
 /*
- * tools/migrate_path.h: where the destination listens and the source connects, as QEMU and ramjet
+ * drive/migrate_path.h: where the destination listens and the source connects, as QEMU and ramjet
  * write it: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT. No sockets here.
  */
 #pragma once

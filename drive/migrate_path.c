@@ -1,4 +1,4 @@
-#include "tools/migrate_path.h"
+#include "drive/migrate_path.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -43,10 +43,10 @@ static int heard_tcp(const char *host, const char *port, bool local,
     if (!v6 && strcmp(host, "0.0.0.0") != 0)
         return tcp_uri(host, port, ret, err);
     if (!local)
-        return err_set(err, ERR_USAGE,
-                       "it listens at port %.20s of every interface; say which one the other "
-                       "reaches: --uri tcp:HOST:%.20s",
-                       port, port);
+        return err_set_with(err, ERR_USAGE, REMEDY_URI,
+                            "it listens at port %.20s of every interface; say which one the other "
+                            "reaches",
+                            port);
     return tcp_uri(v6 ? "::1" : "127.0.0.1", port, ret, err);
 }
 
@@ -66,6 +66,6 @@ int migrate_heard_uri(const json_t *socket_addresses, bool local, char ret[stati
     else if (strcmp(type, "vsock") == 0)
         len = snprintf(ret, MIGRATE_URI_MAX, "vsock:%s:%s", cid, port);
     if (len <= 0 || len >= MIGRATE_URI_MAX)
-        return err_set(err, ERR_PEER, "it does not say where it listens; say it: --uri");
+        return err_set_with(err, ERR_PEER, REMEDY_URI, "it does not say where it listens");
     return check(ret, err);
 }

@@ -1,6 +1,6 @@
 /*
- * tools/monitor.h: one of the two VMs that `ramjet migrate` drives, seen through its monitor. It
- * may be a QEMU of any version or one of ours: its answers are checked before they are used.
+ * drive/monitor.h: one of two VMs between which a guest migrates, seen through its monitor. It may
+ * be a QEMU of any version or one of ours: its answers are checked before they are used.
  *
  * A monitor belongs to one thread. Every error begins with the monitor's name.
  */

@@ -1,0 +1,33 @@
+/*
+ * drive/drive_config.h: what the user of drive/ chooses. Texts stay the caller's, and must live
+ * until drive_free().
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "settings/settings.h"
+
+struct drive_config {
+    struct settings settings; /* each is set at the end that uses it: drive/migrate_settings.h */
+    const char *tls_creds_from, *tls_creds_to; /* for one end, instead of the setting; or NULL */
+    const char *listen_host; /* where TO listens, at any port; NULL: the loopback */
+    const char *uri;         /* instead: where TO listens, in full; if it does already, where FROM
+                                reaches it; or NULL */
+    uint64_t connect_timeout_ms; /* for connecting to a monitor; 0: for ever */
+    uint64_t stall_timeout_ms;   /* for a monitor's answer, for cancelling, and for TO to take over;
+                                    0: for ever */
+    uint64_t cancel_after_ms;    /* what has not ended by then is cancelled; 0: never */
+    /*
+     * Called on the thread of drive_run() while the migration is under way, some twenty times a
+     * second, with FROM's query-migrate, which it may keep a reference to; and with NULL when there
+     * is no more to be watched. NULL: nobody watches.
+     */
+    void (*watch)(void *arg, json_t *migration);
+    void *arg;
+};
+
+/* QEMU's settings, at any port of the loopback, 30 s for each wait, never cancelled. */
+void drive_config_init(struct drive_config *ret);
