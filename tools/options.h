@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/uuid.h"
 #include "settings/settings.h"
+#include "tools/own_settings.h"
 #include "transport/address.h"
 #include "transport/engine.h"
 #include "vmm/dirty_kind.h"
@@ -89,13 +90,6 @@ MUST_USE int options_parse(enum verb_bit verb, int argc, char **argv, struct opt
  */
 MUST_USE int options_start(struct options *o, enum moment moment, uint64_t address_facts,
                            struct error *err);
-
-/* Defaults of this program that differ from QEMU's. */
-struct own_default {
-    const char *name, *value, *why;
-};
-extern const struct own_default own_defaults[];
-extern const size_t n_own_defaults;
 
 /* The options of a verb, a line each. */
 void options_help(enum verb_bit verb, FILE *to);
