@@ -189,7 +189,7 @@ static json_t *parameter_json(const struct settings *s, enum parameter id)
     case KIND_BOOL:
         return json_boolean(value.number);
     case KIND_ENUM:
-        return json_string(p->names[value.number].name);
+        return json_string(p->names[value.number]);
     case KIND_TEXT:
         return json_string(value.text);
     case KIND_WORDS:

@@ -89,7 +89,7 @@ static json_t *value_json(enum parameter id, union parameter_value value)
     case KIND_BOOL:
         return json_boolean(value.number);
     case KIND_ENUM:
-        return json_string(p->names[value.number].name);
+        return json_string(p->names[value.number]);
     case KIND_TEXT:
         return json_string(value.text);
     case KIND_WORDS:

@@ -21,26 +21,29 @@
 
 /* --- the names of enums ---------------------------------------------------------------------- */
 
-static const struct parameter_name methods[] = {
-    [CODEC_NONE] = {"none", true},      [CODEC_ZLIB] = {"zlib", true},
-    [CODEC_ZSTD] = {"zstd", true},      [CODEC_QPL] = {"qpl", false},
-    [CODEC_UADK] = {"uadk", false},     [CODEC_QATZIP] = {"qatzip", false},
-    [CODEC_QATZIP + 1] = {NULL, false},
+static const char *const methods[] = {
+    [CODEC_NONE] = "none",     [CODEC_ZLIB] = "zlib", [CODEC_ZSTD] = "zstd",
+    [CODEC_QPL] = "qpl",       [CODEC_UADK] = "uadk", [CODEC_QATZIP] = "qatzip",
+    [CODEC_QATZIP + 1] = NULL,
 };
 
-static const struct parameter_name modes[] = {
-    [MODE_NORMAL] = {"normal", true},
-    [MODE_CPR_REBOOT] = {"cpr-reboot", true},
-    [MODE_CPR_TRANSFER] = {"cpr-transfer", true},
-    [MODE_CPR_EXEC] = {"cpr-exec", true},
-    {NULL, false},
+static bool is_method_built(uint64_t value)
+{
+    return codec_built((enum codec_method)value);
+}
+
+static const char *const modes[] = {
+    [MODE_NORMAL] = "normal",
+    [MODE_CPR_REBOOT] = "cpr-reboot",
+    [MODE_CPR_TRANSFER] = "cpr-transfer",
+    [MODE_CPR_EXEC] = "cpr-exec",
+    [MODE_CPR_EXEC + 1] = NULL,
 };
 
-static const struct parameter_name zero_pages[] = {
-    {"none", true}, {"legacy", true}, {"multifd", true}, {NULL, false}};
+static const char *const zero_pages[] = {"none", "legacy", "multifd", NULL};
 #define ZERO_PAGES_MULTIFD 2
 
-static const struct parameter_name switch_names[] = {{"off", true}, {"on", true}, {NULL, false}};
+static const char *const switch_names[] = {"off", "on", NULL};
 
 /* --- the table ------------------------------------------------------------------------------- */
 
@@ -107,6 +110,7 @@ const struct parameter_info parameters[] = {
                                 .effect = "connections for pages"},
     [PARAM_MULTIFD_COMPRESSION] = {"multifd-compression", "5.0",
                                    ENUM(methods, CODEC_QATZIP, CODEC_NONE), BOTH,
+                                   .is_built = is_method_built,
                                    .effect = "method that packets are packed with"},
     [PARAM_MULTIFD_ZLIB_LEVEL] = {"multifd-zlib-level", "5.0", NUMBER(0, 9, 1), SOURCE,
                                   .effect = "0: stored, 1: fastest, 9: smallest"},
@@ -237,13 +241,18 @@ enum parameter_verdict parameter_check(enum parameter id, union parameter_value 
     const struct parameter_info *p = &parameters[id];
     char text[PARAMETER_TEXT_MAX];
 
-    if (in_range(p, value) && (p->kind != KIND_ENUM || p->names[value.number].built))
+    if (in_range(p, value) && (p->kind != KIND_ENUM || parameter_is_built(id, value.number)))
         return PARAM_OK;
     if (in_range(p, value) || !p->names)
         parameter_print(id, value, text);
     else /* it has no name */
         snprintf(text, sizeof(text), "%" PRIu64, value.number);
     return refuse(id, text, p->kind == KIND_ENUM ? PARAM_NO_SUCH_VALUE : PARAM_OUT_OF_RANGE, err);
+}
+
+bool parameter_is_built(enum parameter id, uint64_t value)
+{
+    return !parameters[id].is_built || parameters[id].is_built(value);
 }
 
 bool parameter_is_text(enum parameter id)
@@ -310,10 +319,10 @@ static bool read_level(const char *text, int64_t *ret)
     return true;
 }
 
-static bool read_enum(const struct parameter_name *names, const char *text, uint64_t *ret)
+static bool read_enum(const char *const *names, const char *text, uint64_t *ret)
 {
-    for (uint64_t i = 0; names[i].name; i++) {
-        if (strcmp(names[i].name, text) == 0) {
+    for (uint64_t i = 0; names[i]; i++) {
+        if (strcmp(names[i], text) == 0) {
             *ret = i;
             return true;
         }
@@ -374,20 +383,21 @@ void parameter_print(enum parameter id, union parameter_value value,
     else if (p->kind == KIND_LEVEL)
         snprintf(ret, PARAMETER_TEXT_MAX, "%" PRId64, value.level);
     else if (p->names)
-        snprintf(ret, PARAMETER_TEXT_MAX, "%s", p->names[value.number].name);
+        snprintf(ret, PARAMETER_TEXT_MAX, "%s", p->names[value.number]);
     else
         snprintf(ret, PARAMETER_TEXT_MAX, "%" PRIu64, value.number);
 }
 
-static void print_names(const struct parameter_name *names, char *ret)
+static void print_names(enum parameter id, char *ret)
 {
+    const char *const *names = parameters[id].names;
     size_t len = 0;
 
     ret[0] = 0;
-    for (; names->name; names++) {
-        if (names->built)
+    for (uint64_t i = 0; names[i]; i++) {
+        if (parameter_is_built(id, i))
             len += (size_t)snprintf(ret + len, PARAMETER_TEXT_MAX - len, "%s%s", len ? ", " : "",
-                                    names->name);
+                                    names[i]);
     }
 }
 
@@ -396,7 +406,7 @@ void parameter_range(enum parameter id, char ret[static PARAMETER_TEXT_MAX])
     const struct parameter_info *p = &parameters[id];
 
     if (p->names)
-        print_names(p->names, ret);
+        print_names(id, ret);
     else if (p->kind == KIND_TEXT)
         snprintf(ret, PARAMETER_TEXT_MAX, "text, at most %" PRIu64 " bytes", p->max);
     else if (p->kind == KIND_WORDS)

@@ -72,11 +72,6 @@ union parameter_value {
     const char *text; /* never NULL */
 };
 
-struct parameter_name {
-    const char *name; /* NULL ends the list */
-    bool built;       /* false: left out at build time, and refused as QEMU refuses such a method */
-};
-
 struct parameter_info {
     const char *name;
     const char *since, *removed; /* QEMU versions; removed NULL: it is still there */
@@ -86,8 +81,11 @@ struct parameter_info {
     bool power_of_two; /* of KIND_SIZE: only powers of two */
     union parameter_value standard; /* QEMU's default */
     int64_t min;
-    uint64_t max;                       /* of KIND_TEXT and KIND_WORDS: the longest, in bytes */
-    const struct parameter_name *names; /* of KIND_ENUM and KIND_BOOL */
+    uint64_t max;             /* of KIND_TEXT and KIND_WORDS: the longest, in bytes */
+    const char *const *names; /* of KIND_ENUM and KIND_BOOL; NULL ends the list */
+    /* Whether this build has the value; another one is refused as QEMU refuses such a method. NULL:
+     * it has all. */
+    bool (*is_built)(uint64_t value);
     const char *unit, *effect;
     const char *unsupported; /* why it cannot be changed here, as the user is told; NULL: it can */
     const char *ours;        /* where we differ from QEMU; NULL: nowhere */
@@ -113,6 +111,8 @@ MUST_USE enum parameter_verdict parameter_parse(enum parameter id, const char *t
  * nothing. */
 MUST_USE enum parameter_verdict parameter_check(enum parameter id, union parameter_value value,
                                                 struct error *err);
+/* Of a value in its range: whether this build has it. */
+bool parameter_is_built(enum parameter id, uint64_t value);
 /* Whether its value is the member `text`. */
 bool parameter_is_text(enum parameter id);
 bool parameter_equal(enum parameter id, union parameter_value a, union parameter_value b);

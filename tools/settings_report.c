@@ -186,14 +186,15 @@ static json_t *capability_json(const struct capability_info *c)
 }
 
 /* The values of an enum, and whether this build has each. */
-static json_t *names_json(const struct parameter_info *p)
+static json_t *names_json(enum parameter id)
 {
-    json_t *names = json_array();
+    const char *const *names = parameters[id].names;
+    json_t *list = json_array();
 
-    for (const struct parameter_name *n = p->names; n && n->name; n++)
-        json_array_append_new(names,
-                              json_pack("{s:s, s:b}", "name", n->name, "built", (int)n->built));
-    return names;
+    for (uint64_t i = 0; names && names[i]; i++)
+        json_array_append_new(list, json_pack("{s:s, s:b}", "name", names[i], "built",
+                                              (int)parameter_is_built(id, i)));
+    return list;
 }
 
 static json_t *parameter_json(enum parameter id)
@@ -210,7 +211,7 @@ static json_t *parameter_json(enum parameter id)
         p->name, "since", p->since, "removed", p->removed, "type", parameter_kind_name(p->kind),
         "side", side_name(p->side), "default", standard, "range", range, "unit", p->unit, "live",
         (int)p->live, "effect", p->effect, "built", !p->unsupported, "unbuilt", p->unsupported,
-        "ours", p->ours, "values", names_json(p));
+        "ours", p->ours, "values", names_json(id));
     if (p->kind == KIND_NUMBER || p->kind == KIND_SIZE || p->kind == KIND_LEVEL) {
         json_object_set_new(json, "min", json_string(min));
         json_object_set_new(json, "max", json_string(max));
