@@ -34,6 +34,10 @@ enum codec_method {
 const char *codec_name(enum codec_method method);
 /* Whether this build can use the method. True for CODEC_NONE, which needs no implementation. */
 bool codec_built(enum codec_method method);
+/* Why this build cannot use the method; NULL where it can. */
+const char *codec_absence(enum codec_method method);
+/* Writes the names of the methods of this build, "none, zlib or zstd", cut to `len`. */
+void codec_list_built(char *ret, size_t len);
 
 struct packer;
 struct unpacker;

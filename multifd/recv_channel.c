@@ -174,6 +174,15 @@ static int zero_pages(struct recv_channel *c, struct ram_block *b, struct error 
     return 0;
 }
 
+static int refuse_method(enum codec_method method, struct error *err)
+{
+    char built[64];
+
+    codec_list_built(built, sizeof(built));
+    return err_set(err, ERR_PEER, "multifd packet: method %s, expected %s: %s", codec_name(method),
+                   built, codec_absence(method));
+}
+
 /*
  * If no method was agreed, the first packet with pages on any channel decides it. All other packets
  * must have the same method.
@@ -184,10 +193,7 @@ static int check_method(struct recv_channel *c, struct error *err)
     int agreed = atomic_load_explicit(c->method, memory_order_relaxed);
 
     if (agreed < 0 && !codec_built(method))
-        return err_set(err, ERR_PEER,
-                       "multifd packet: method %s, expected none, zlib or zstd: it needs hardware "
-                       "that is not used here",
-                       codec_name(method));
+        return refuse_method(method, err);
     if (agreed < 0 && atomic_compare_exchange_strong(c->method, &agreed, (int)method))
         return 0;
     if (agreed != (int)method)

@@ -22,8 +22,7 @@
 #include "tools/settings_report.h"
 #include "tools/verbs.h"
 #include "transport/engine.h"
-#include "transport/uring.h"
-#include "transport/uring_memory.h"
+#include "transport/uring_probe.h"
 #include "vmm/dirty_kind.h"
 #include "vmm/dirty_ring.h"
 #include "vmm/memory_backing.h"
@@ -50,45 +49,34 @@ static void probe_zero_copy(char *ret)
                  ret);
 }
 
-/* Makes a ring and asks it one question. */
-static void ask_ring(bool (*ask)(struct uring *u), char *ret)
+/* `rc` is the result of a question, and `err` says why the answer is no. */
+static void yes_or_error(int rc, const struct error *err, char *ret)
 {
-    struct uring u = {0};
-    int rc = uring_init(&u, NULL);
-
-    if (rc < 0) {
-        errno = -rc;
-        yes_or_errno(false, ret);
-    } else {
-        snprintf(ret, ANSWER_LEN, ask(&u) ? "yes" : "no: this kernel is older");
-    }
-    uring_done(&u);
-}
-
-static bool is_there(struct uring *u)
-{
-    return u->open;
-}
-
-static bool can_lend(struct uring *u)
-{
-    (void)u;
-    return uring_can_lend();
+    if (rc == 0)
+        snprintf(ret, ANSWER_LEN, "yes");
+    else
+        snprintf(ret, ANSWER_LEN, "no: %.*s", ANSWER_LEN - 5, err->text);
 }
 
 static void probe_io_uring(char *ret)
 {
-    ask_ring(is_there, ret);
+    struct error err;
+
+    yes_or_error(uring_probe_ring(&err), &err, ret);
 }
 
 static void probe_send_zc(char *ret)
 {
-    ask_ring(can_lend, ret);
+    struct error err;
+
+    yes_or_error(uring_probe_lending(&err), &err, ret);
 }
 
 static void probe_clone_buffers(char *ret)
 {
-    ask_ring(uring_memory_is_shared, ret);
+    struct error err;
+
+    yes_or_error(uring_probe_sharing(&err), &err, ret);
 }
 
 static void probe_engine_auto(char *ret)
@@ -106,6 +94,10 @@ static void probe_method(enum codec_method method, char *ret)
     size_t n, len = 0;
     const struct codec_ops *const *all = codec_implementations(&n);
 
+    if (!codec_built(method)) {
+        snprintf(ret, ANSWER_LEN, "no: %s", codec_absence(method));
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         if (all[i]->method != method)
             continue;
@@ -165,10 +157,7 @@ static void probe_source(enum dirty_kind kind, char *ret)
 {
     struct error err;
 
-    if (dirty_kind_usable(kind, &err) == 0)
-        snprintf(ret, ANSWER_LEN, "yes");
-    else
-        snprintf(ret, ANSWER_LEN, "no: %.*s", ANSWER_LEN - 5, err.text);
+    yes_or_error(dirty_kind_usable(kind, &err), &err, ret);
 }
 
 static void probe_dirty_log(char *ret)
@@ -229,10 +218,7 @@ static void probe_numa(char *ret)
 {
     struct error err;
 
-    if (numa_usable(&err) == 0)
-        snprintf(ret, ANSWER_LEN, "yes");
-    else
-        snprintf(ret, ANSWER_LEN, "no: %.*s", ANSWER_LEN - 5, err.text);
+    yes_or_error(numa_usable(&err), &err, ret);
 }
 
 static void probe_memlock(char *ret)

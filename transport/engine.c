@@ -12,10 +12,17 @@ extern const struct engine engine_uring;
  * time at the sender and 1.11 times at the receiver. With both, a packet is one system call, whose
  * cost is small compared to the copy. See docs/decisions/0006-engines.md.
  */
-static const struct engine *const engines[] = {&engine_socket, &engine_uring};
+static const struct engine *const engines[] = {
+    &engine_socket,
+#ifdef RAMJET_HAVE_URING
+    &engine_uring,
+#endif
+};
 
 const char *engine_auto_reason(void)
 {
+    if (ARRAY_LEN(engines) == 1)
+        return "this build has no other";
     return "io_uring moves 0.95 of its bytes per second for more CPU time (Linux 6.18)";
 }
 

@@ -5,11 +5,9 @@ last bytes are sent."""
 
 import contextlib
 import fcntl
-import json
 import socket
 import ssl
 import struct
-import subprocess
 import sys
 import tempfile
 import termios
@@ -19,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from harness import RAMJET, STUCK_S, Connections, Receiver, Skip, check, run_cases, send
+from harness import STUCK_S, Connections, Receiver, Skip, check, probed, run_cases, send
 from wire import PAGE, SYNC, Session, packet
 
 sys.path.append(str(Path(__file__).parents[1] / "e2e"))
@@ -57,12 +55,6 @@ class Way:
     wrap: Callable = lambda s: s
     styles: tuple = ("word",)
     channels: tuple = (2,)
-
-
-def probed(what):
-    done = subprocess.run([RAMJET, "probe", "--json"], capture_output=True, timeout=STUCK_S,
-                          check=True)
-    return json.loads(done.stdout).get(what, "no")
 
 
 def demand(what):

@@ -128,7 +128,7 @@ static const struct destination_case {
     {"multifd", "on", 2, -1, 0, false},
     {"multifd-channels", "9", 0, -1, 0, false},
     {"multifd-compression", "none", -1, CODEC_NONE, 0, false},
-    {"multifd-compression", "zstd", -1, CODEC_ZSTD, 0, false},
+    {"multifd-compression", "zlib", -1, CODEC_ZLIB, 0, false},
     {"x-ignore-shared", "on", -1, -1, STREAM_CAP_X_IGNORE_SHARED, false},
     {"mapped-ram", "on", -1, -1, STREAM_CAP_MAPPED_RAM, false},
     {"switchover-ack", "on", -1, -1, 0, true},

@@ -5,6 +5,7 @@
 
 #include "ram/page_place.h"
 #include "tests/support/memory.h"
+#include "tests/support/methods.h"
 #include "tests/support/pools.h"
 #include "tests/support/test.h"
 #include "transport/fd_channel.h"
@@ -90,6 +91,8 @@ static void every_page_arrives(void **state)
         struct pools w;
         struct error err;
 
+        if (!method_is_here(c->label, c->method))
+            continue;
         start(&w, c->n, (unsigned)c->n, c->zeros_on_main, c->method, c->level);
         for (size_t k = 0; k < c->n; k++)
             pools_receive(&w, k);
@@ -220,6 +223,8 @@ static void pages_of_a_file_arrive(void **state)
         struct pools w;
         struct error err;
 
+        if (!method_is_here(c->label, c->method))
+            continue;
         start(&w, 1, 1, c->zeros_on_main, c->method, 1);
         counting = *w.senders[0]->ops;
         counting.send_file = count_send_file;

@@ -322,9 +322,9 @@ static const struct bad_case {
      "channel 0: multifd packet: payload of 4096 bytes by zlib: damaged"},
     {"not zstd", 1, 0, 8, 0x04, 4,
      "channel 0: multifd packet: payload of 4096 bytes by zstd: damaged"},
-    {"qpl", 1, 0, 8, 0x08, 4, "method qpl, expected none, zlib or zstd: it needs hardware"},
-    {"uadk", 1, 0, 8, 0x10, 4, "method uadk, expected none, zlib or zstd: it needs hardware"},
-    {"qatzip", 0, 1, 8, 0x20, 4, "method qatzip, expected none, zlib or zstd: it needs hardware"},
+    {"qpl", 1, 0, 8, 0x08, 4, "method qpl, expected none"},
+    {"uadk", 1, 0, 8, 0x10, 4, ": it needs hardware that is not used here"},
+    {"qatzip", 0, 1, 8, 0x20, 4, "method qatzip, expected none"},
     {"two methods", 1, 0, 8, 0x06, 4, "not one method"},
     {"capacity", 1, 0, 12, 129, 4, "capacity of 129 pages"},
     {"normal pages", 1, 0, 16, 129, 4, "129 normal pages"},
@@ -342,18 +342,22 @@ static const struct bad_case {
      "offset 0xfffffffffffff000"},
 };
 
+static const char without_zstd[] =
+    "method zstd, expected none or zlib: this build has not got libzstd";
+
 static void bad_packets(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(bad_cases); i++) {
         const struct bad_case *c = &bad_cases[i];
         struct wire wire = packet(false, c->n_normal, c->n_zero, 3, 0x55);
+        bool absent = strstr(c->refused, "zstd") && !codec_built(CODEC_ZSTD);
 
         start();
         join_all(1);
         put(&wire, c->at, c->value, c->len);
         send_wire(0, &wire);
-        finish_failed(c->label, ERR_PEER, c->refused);
+        finish_failed(c->label, ERR_PEER, absent ? without_zstd : c->refused);
     }
 }
 

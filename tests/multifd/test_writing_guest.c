@@ -1,5 +1,6 @@
 /* A guest that writes its pages while they are packed never breaks a stream. */
 #include "tests/support/memory.h"
+#include "tests/support/methods.h"
 #include "tests/support/pages.h"
 #include "tests/support/pools.h"
 #include "tests/support/test.h"
@@ -131,6 +132,8 @@ static void every_round_is_whole(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(writing_cases); i++) {
+        if (!method_is_here(writing_cases[i].label, writing_cases[i].method))
+            continue;
         for (size_t k = 0; k < ARRAY_LEN(channel_counts); k++)
             run(&writing_cases[i], channel_counts[k]);
     }

@@ -336,8 +336,12 @@ static void edges(void **state)
 static void values(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(value_cases); i++)
-        check_value(value_cases[i].name, value_cases[i].value, value_cases[i].want);
+    for (size_t i = 0; i < ARRAY_LEN(value_cases); i++) {
+        const struct value_case *c = &value_cases[i];
+        bool absent = strcmp(c->value, "zstd") == 0 && !codec_built(CODEC_ZSTD);
+
+        check_value(c->name, c->value, absent ? (struct verdict){"UNKNOWN", "P6"} : c->want);
+    }
 }
 
 /* Every parameter is in one of the tables above, with the default that QEMU shows. */
@@ -421,7 +425,7 @@ static const struct rule_case {
     {"without multifd", "C10", "REQUIRES", NULL, "zero-copy-send=on", 0, SET},
     {"multifd goes", "C10", "REQUIRES", "multifd=on zero-copy-send=on", "multifd=off", 0, SET},
     {"with multifd", "C10", NULL, "multifd=on", "zero-copy-send=on", 0, SET},
-    {"compressed", "C11", "CONFLICT", "multifd=on multifd-compression=zstd", "zero-copy-send=on", 0,
+    {"compressed", "C11", "CONFLICT", "multifd=on multifd-compression=zlib", "zero-copy-send=on", 0,
      SET},
     {"under TLS", "C11", "CONFLICT", "multifd=on tls-creds=x", "zero-copy-send=on", 0, SET},
     {"under TLS by a PSK", "C11", "CONFLICT", "multifd=on", "zero-copy-send=on", F(TLS_PSK), SET},
@@ -459,16 +463,16 @@ static const struct rule_case {
     {"none comes", "P2", NULL, "multifd=on zero-copy-send=on",
      "multifd-compression=none tls-creds=", 0, SET},
     {"zero-copy goes", "P2", NULL, "multifd=on zero-copy-send=on",
-     "zero-copy-send=off multifd-compression=zstd", 0, SET},
-    {"ours: compression second", "P3", "CONFLICT", "mapped-ram=on", "multifd-compression=zstd", 0,
+     "zero-copy-send=off multifd-compression=zlib", 0, SET},
+    {"ours: compression second", "P3", "CONFLICT", "mapped-ram=on", "multifd-compression=zlib", 0,
      SET},
-    {"ours: compression first", "P3", "CONFLICT", "multifd-compression=zstd", "mapped-ram=on", 0,
+    {"ours: compression first", "P3", "CONFLICT", "multifd-compression=zlib", "mapped-ram=on", 0,
      SET},
     {"ours: TLS second", "P3", "CONFLICT", "mapped-ram=on", "tls-creds=x", 0, SET},
     {"ours: TLS first", "P3", "CONFLICT", "tls-creds=x", "mapped-ram=on", 0, SET},
-    {"ours: the repairing call", "P3", NULL, "mapped-ram=on multifd-compression=zstd tls-creds=x",
+    {"ours: the repairing call", "P3", NULL, "mapped-ram=on multifd-compression=zlib tls-creds=x",
      "multifd-compression=none tls-creds=", 0, SET},
-    {"ours: repaired from the other side", "P3", NULL, "mapped-ram=on multifd-compression=zstd",
+    {"ours: repaired from the other side", "P3", NULL, "mapped-ram=on multifd-compression=zlib",
      "mapped-ram=off", 0, SET},
 
     {"ours: not live", "R3", "BUSY", NULL, "multifd-channels=4", F(OUTGOING), SET},
@@ -568,8 +572,8 @@ static const struct rule_case {
     {"ours: into a file", "M18", "IO", "multifd=on mapped-ram=on zero-copy-send=on", NULL,
      F(FILE_ADDRESS), AT_MIGRATE},
     {"by another", "M18", NULL, "multifd=on zero-copy-send=on", NULL, 0, AT_MIGRATE},
-    {"ours: packs nothing", "R7", "REQUIRES", "multifd-compression=zstd", NULL, 0, AT_MIGRATE},
-    {"packs", "R7", NULL, "multifd=on multifd-compression=zstd", NULL, 0, AT_MIGRATE},
+    {"ours: packs nothing", "R7", "REQUIRES", "multifd-compression=zlib", NULL, 0, AT_MIGRATE},
+    {"packs", "R7", NULL, "multifd=on multifd-compression=zlib", NULL, 0, AT_MIGRATE},
     {"ours: TLS with a file", "R10", "CONFLICT", "tls-creds=x", NULL, F(FILE_ADDRESS), AT_MIGRATE},
     {"ours: TLS with a file", "R10", "CONFLICT", NULL, NULL,
      F(FILE_ADDRESS) | F(TLS_PSK) | F(WAITING), AT_INCOMING},
@@ -762,11 +766,11 @@ static void tells_what_is_set(void **state)
 {
     char words[256];
     struct settings s = settings_of(
-        "multifd=on multifd-channels=7 multifd-compression=zstd multifd-zstd-level=-5", words);
+        "multifd=on multifd-channels=7 multifd-compression=zlib multifd-zlib-level=9", words);
 
     (void)state;
-    CHECK(settings_channels(&s) == 7 && settings_level(&s) == -5, "zstd");
-    CHECK(settings_number(&s, PARAM_MULTIFD_COMPRESSION) == CODEC_ZSTD, "method");
+    CHECK(settings_channels(&s) == 7 && settings_level(&s) == 9, "zlib");
+    CHECK(settings_number(&s, PARAM_MULTIFD_COMPRESSION) == CODEC_ZLIB, "method");
     s = settings_of("multifd-channels=7 multifd-compression=zlib", words);
     CHECK(settings_channels(&s) == 0 && settings_level(&s) == 1, "zlib");
     CHECK(settings_explicit(&s, PARAM_MULTIFD_CHANNELS) && !settings_explicit(&s, PARAM_MODE) &&

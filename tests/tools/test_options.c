@@ -4,6 +4,7 @@
 
 #include "base/cpus.h"
 #include "compress/codec.h"
+#include "tests/support/methods.h"
 #include "tests/support/test.h"
 
 #define WORDS_MAX 8
@@ -230,6 +231,16 @@ static bool equal_settings(const struct settings *a, const struct settings *b)
     return true;
 }
 
+/* Whether this build has what a row packs with; if not, says why the row is skipped. */
+static bool packs_here(const char *label, const char *const *words)
+{
+    for (size_t i = 0; i < WORDS_MAX && words[i]; i++) {
+        if (strstr(words[i], "--compress=zstd") && !method_is_here(label, CODEC_ZSTD))
+            return false;
+    }
+    return true;
+}
+
 static void same_settings(void **state)
 {
     (void)state;
@@ -239,6 +250,8 @@ static void same_settings(void **state)
         struct error err;
         size_t n;
 
+        if (!packs_here(c->label, c->short_words))
+            continue;
         OK(parse(c->verb, c->short_words, &a, NULL, 0, &n, &err), err, c->label);
         OK(parse(c->verb, c->qemu_words, &b, NULL, 0, &n, &err), err, c->label);
         CHECK(equal_settings(&a.settings, &b.settings), "%s: not the same", c->label);
@@ -276,8 +289,8 @@ static const struct start_case {
     {"too many", VERB_SEND, {"--channels=2"}, false, 0, "multifd needs many connections"},
     {"too many", VERB_SEND, {"--set=multifd-channels=4"}, false, 0, "(rule M3)"},
     {"too many", VERB_RECV, {"--set=multifd=on"}, false, 0, "(rule M3)"},
-    {"packs nothing", VERB_SEND, {"--compress=zstd", "--channels=0"}, true, 0, "(rule R7)"},
-    {"a method", VERB_SEND, {"--compress=zstd"}, true, 2, NULL},
+    {"packs nothing", VERB_SEND, {"--compress=zlib", "--channels=0"}, true, 0, "(rule R7)"},
+    {"a method", VERB_SEND, {"--compress=zlib"}, true, 2, NULL},
     {"TLS", VERB_RECV, {"--tls-psk=x"}, true, 2, NULL},
     {"zero-copy", VERB_SEND, {"--zero-copy"}, true, 2, NULL},
 };
@@ -333,7 +346,7 @@ static const struct bad_case {
     {"channels", VERB_SEND, {"--channels", "256"}, "--channels: '256': expected a number"},
     {"channels", VERB_SEND, {"--channels", "-1"}, "--channels: '-1'"},
     {"no method", VERB_RECV, {"--compress=lz4"}, "--compress: multifd-compression: 'lz4'"},
-    {"a method of others", VERB_SEND, {"--compress=qpl"}, "expected none, zlib, zstd (rule P6)"},
+    {"a method of others", VERB_SEND, {"--compress=qpl"}, "'qpl': expected none, zlib"},
     {"no level", VERB_SEND, {"--compress=none:1"}, "--compress: 'none:1': method none has no"},
     {"zlib's level", VERB_SEND, {"--compress=zlib:10"}, "'10': expected 0 to 9 (rule P1)"},
     {"zstd's level", VERB_SEND, {"--compress=zstd:21"}, "'21': expected -131072 to 20 (rule P1)"},
@@ -367,7 +380,7 @@ static const struct bad_case {
     {"lacks", VERB_SEND, {"--zero-copy", "--channels=0"}, "zero-copy-send needs multifd"},
     {"twice", VERB_SEND, {"--channels=2", "--set=multifd-channels=3"}, "multifd-channels: said"},
     {"twice", VERB_SEND, {"--set=multifd=off", "--channels=3"}, "multifd: said twice"},
-    {"twice", VERB_SEND, {"--compress=zstd:3", "--set=multifd-zstd-level=4"}, "level: said twice"},
+    {"twice", VERB_SEND, {"--compress=zlib:3", "--set=multifd-zlib-level=4"}, "level: said twice"},
     {"progress", VERB_SEND, {"--progress=often"}, "--progress: 'often'"},
     {"the source's", VERB_RECV, {"--max-bandwidth", "1G"}, "--max-bandwidth: set at the source"},
     {"the source's", VERB_RECV, {"--max-bandwidth=1G"}, "--max-bandwidth: set at the source"},
@@ -392,6 +405,8 @@ static void refuses(void **state)
         struct error err;
         size_t n;
 
+        if (!packs_here(c->label, c->words))
+            continue;
         check_refused(c->label, parse(c->verb, c->words, &o, args, 2, &n, &err), &err, ERR_USAGE,
                       c->refused);
     }
@@ -431,7 +446,7 @@ static void help_is_true(void **state)
 static void for_two_vms(void **state)
 {
     static const char *const unbuilt[] = {"--set=postcopy-ram=on", "--set=dirty-limit=on",
-                                          "--set=direct-io=on", "--compress=zstd:3", NULL};
+                                          "--set=direct-io=on", "--compress=zlib:3", NULL};
     static const char *const clash[] = {"--set=xbzrle=on", NULL};
     static const struct {
         const char *words[3], *refused;
