@@ -90,7 +90,7 @@ void destination_configure(const struct settings *s, struct destination_config *
 
 /* --- what follows ---------------------------------------------------------------------------- */
 
-/* How pages travel. source_setup.c has a row for each. */
+/* How pages travel. link_connect.c has a row for each. */
 enum plan_pages {
     PAGES_ON_MAIN,     /* records in the main stream */
     PAGES_ON_CHANNELS, /* packets on multifd channels */

@@ -41,43 +41,12 @@ static int run(struct source *m, struct error *err)
 }
 
 /*
- * Whether the destination has said on main that it refuses us, whichever thread and channel noticed
- * it first.
- */
-static bool is_refused(struct source *m, struct error *err)
-{
-    struct error refusal;
-    uint8_t byte;
-    struct iovec iov = {&byte, 1};
-    size_t len;
-
-    if (!m->main ||
-        channel_recvv(m->main, &iov, 1, 1, CHANNEL_NOWAIT | CHANNEL_PEEK, &len, &refusal) == 0 ||
-        !m->main->refused)
-        return false;
-    *err = refusal;
-    return true;
-}
-
-/* Sets *err to the first error of the group or, better, to what the destination says of its own
- * failure. True: the destination has failed, so it has no guest. */
-static bool final_error(struct source *m, struct error *err)
-{
-    channel_group_fail(&m->group, err);
-    return_reader_end(&m->return_reader);
-    if ((channel_group_check(&m->group, err) < 0 && err->kind == ERR_CANCELLED) ||
-        is_refused(m, err))
-        return false;
-    return return_reader_failed(&m->return_reader, err);
-}
-
-/*
  * Lets the guest run on as if nothing had happened; observers hear the final status only after
  * that. It stays stopped where it may run at the destination, because it would then run twice.
  */
 static void give_up(struct source *m, struct error *err)
 {
-    bool refused = final_error(m, err);
+    bool refused = m->link && link_fail(m->link, err);
 
     if (err->kind == ERR_CANCELLED)
         source_arrive_at(m, MIGRATION_CANCELLING);
@@ -98,15 +67,14 @@ int source_run(struct source *m, struct error *err)
     /* Also where the guest has moved away: its user may let it run on here. */
     converge_end(&m->converge);
     source_tell_converge(m);
-    if (rc < 0) {
-        file_target_abandon(&m->file);
+    if (rc < 0)
         give_up(m, err);
-    }
     if (m->dirty)
         m->dirty->ops->stop(m->dirty);
     if (rc < 0)
         atomic_store(&m->stats.end_ns, clock_ns());
-    file_target_unlock(&m->file); /* an observer of the end may read the file */
+    if (m->link)
+        link_unlock(m->link); /* an observer of the end may read the file */
     source_arrive_at(m, rc == 0                      ? MIGRATION_COMPLETED
                         : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
                                                      : MIGRATION_FAILED);
@@ -122,7 +90,7 @@ static int check_machine(const struct machine *m, struct error *err)
     if (!m->config.machine[0])
         return err_set(err, ERR_USAGE, "the machine's type has no name: a stream begins with it");
     if (!m->ops->save && !description_ends(&m->devices.tail, &json))
-        return err_set(err, ERR_USAGE, OUTGOING_NO_DESCRIPTION);
+        return err_set(err, ERR_USAGE, SOURCE_NO_DESCRIPTION);
     return ram_map_check_host(&m->ram, err);
 }
 
@@ -156,31 +124,24 @@ int source_new(const struct source_config *config, struct machine *machine, stru
     }
     m->config = *config;
     m->plan = plan;
-    m->file = FILE_TARGET_NONE;
     m->machine = machine;
     m->dirty = ram_set_any_travels(&m->ram) && !plan.still ? machine->dirty : NULL;
     m->live = config->live;
     downtime_estimate_update(&m->estimate, &config->live);
     atomic_store(&m->stats.total_bytes, m->ram.total_bytes);
-    if (pre_switchover_init(&m->pre_switchover, err) < 0 ||
-        channel_group_init(&m->group, config->live.max_bytes_per_s, err) < 0) {
-        pre_switchover_done(&m->pre_switchover);
+    if (pre_switchover_init(&m->pre_switchover, err) < 0) {
         ram_set_done(&m->ram);
         free(m);
         return -1;
     }
-    m->group.farewell = source_farewell;
-    m->group.farewell_arg = m;
+    pthread_mutex_init(&m->lock, NULL);
     *ret = m;
     return 0;
 }
 
 void source_update(struct source *m, const struct runtime_parameters *live)
 {
-    pthread_mutex_lock(&m->group.lock);
-    m->live = *live;
-    source_limit(m);
-    pthread_mutex_unlock(&m->group.lock);
+    source_set_parameters(m, live);
 }
 
 int source_continue(struct source *m, struct error *err)
@@ -196,22 +157,12 @@ int source_continue(struct source *m, struct error *err)
 
 void source_cancel(struct source *m)
 {
-    struct error err;
-
-    err_set(&err, ERR_CANCELLED, "cancelled");
-    pthread_mutex_lock(&m->group.lock);
-    m->cancel_wanted = true;
-    bool leaving = m->leaving;
-    pthread_cond_broadcast(&m->group.changed);
-    pthread_mutex_unlock(&m->group.lock);
-    if (leaving)
-        channel_group_close(&m->group);
-    else
-        channel_group_fail(&m->group, &err);
-    if (channel_group_check(&m->group, &err) < 0 && err.kind == ERR_CANCELLED)
+    pthread_mutex_lock(&m->lock);
+    m->cancelled = true;
+    bool in_time = !m->link || link_cancel(m->link);
+    pthread_mutex_unlock(&m->lock);
+    if (in_time)
         begin_cancelling(m);
-    else
-        rate_limit_set_rate(&m->group.rate_limit, 0); /* too late to cancel: end it soon */
 }
 
 void source_stats(struct source *m, struct migration_snapshot *ret)
@@ -223,17 +174,10 @@ void source_free(struct source *m)
 {
     if (!m)
         return;
-    if (m->sink)
-        m->sink->ops->free(m->sink);
-    return_reader_end(&m->return_reader);
-    channel_group_drop(&m->group, m->main);
-    file_target_done(&m->file);
-    free(m->mapped);
-    ram_bitmaps_free(m->written, m->ram.n);
-    stream_out_done(&m->out);
+    link_free(m->link);
     ram_round_done(&m->round);
-    channel_group_done(&m->group);
     pre_switchover_done(&m->pre_switchover);
+    pthread_mutex_destroy(&m->lock);
     ram_set_done(&m->ram);
     free(m);
 }

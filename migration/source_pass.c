@@ -9,12 +9,14 @@
  */
 static int round_trip(struct source *m, struct error *err)
 {
+    struct link *l = m->link;
+
     if (!m->plan.verdict)
         return 0;
-    command_out_ping(&m->out, return_reader_ping(&m->return_reader));
-    if (stream_out_flush(&m->out, err) < 0)
+    command_out_ping(&l->out, return_reader_ping(&l->return_reader));
+    if (stream_out_flush(&l->out, err) < 0)
         return -1;
-    return return_reader_await_pong(&m->return_reader, err);
+    return return_reader_await_pong(&l->return_reader, err);
 }
 
 /* Counts what remains to be sent from here on. Also called between two rounds, where a stopped
@@ -54,15 +56,15 @@ int source_round(struct source *m, bool last, struct error *err)
     uint64_t start = clock_ns();
 
     begin_round(m, &before);
-    if (ram_save_round(&m->save, &m->round, last, err) < 0)
+    if (ram_save_round(&m->link->save, &m->round, last, err) < 0)
         return -1;
     if (last)
         return 0;
     if (round_trip(m, err) < 0)
         return -1;
-    m->sent_bytes = round_bytes(m, &before);
-    m->sent_ns = clock_ns() - start;
-    downtime_estimate_round(&m->estimate, m->sent_bytes, m->sent_ns);
+    m->pace.sent_bytes = round_bytes(m, &before);
+    m->pace.sent_ns = clock_ns() - start;
+    downtime_estimate_round(&m->estimate, m->pace.sent_bytes, m->pace.sent_ns);
     return 0;
 }
 
@@ -77,13 +79,14 @@ int source_sync(struct source *m, struct error *err)
         return err_in(err, "dirty log");
     source_snapshot(m, &sent);
     count_rest(m, &sent);
-    if (!m->stopped_ns && now > m->synced_ns) /* only a guest that runs has a rate */
-        atomic_store(&m->stats.dirty_pages_per_s,
-                     (uint64_t)((double)pages * (double)NS_PER_S / (double)(now - m->synced_ns)));
-    m->synced_ns = now;
-    m->written_bytes = pages * RAM_PAGE_SIZE;
-    m->rest_bytes = ram_round_dirty_pages(&m->round) * RAM_PAGE_SIZE;
+    if (!m->stopped_ns && now > m->pace.synced_ns) /* only a guest that runs has a rate */
+        atomic_store(&m->stats.dirty_pages_per_s, (uint64_t)((double)pages * (double)NS_PER_S /
+                                                             (double)(now - m->pace.synced_ns)));
+    m->pace.synced_ns = now;
+    m->pace.written_bytes = pages * RAM_PAGE_SIZE;
+    m->pace.rest_bytes = ram_round_dirty_pages(&m->round) * RAM_PAGE_SIZE;
     downtime_estimate_update(&m->estimate, &live);
-    atomic_store(&m->stats.expected_downtime_ms, downtime_estimate_ms(&m->estimate, m->rest_bytes));
+    atomic_store(&m->stats.expected_downtime_ms,
+                 downtime_estimate_ms(&m->estimate, m->pace.rest_bytes));
     return 0;
 }

@@ -36,7 +36,7 @@ static int mark_first_round(struct source *m, struct error *err)
             uint64_t bits = atomic_load_explicit(&dirty->words[w], memory_order_relaxed);
             unsigned n = dirty_bitmap_merge(&m->round.zeros[i], w, ~bits);
 
-            atomic_fetch_add_explicit(&m->absent_pages, n, memory_order_relaxed);
+            atomic_fetch_add_explicit(&m->stats.absent_pages, n, memory_order_relaxed);
         }
     }
     return 0;
@@ -47,51 +47,53 @@ static void converge(struct source *m)
 {
     struct runtime_parameters live = source_parameters_now(m);
 
-    converge_round(&m->converge, &live, m->written_bytes, m->sent_bytes, m->sent_ns);
+    converge_round(&m->converge, &live, m->pace.written_bytes, m->pace.sent_bytes, m->pace.sent_ns);
     source_tell_converge(m);
 }
 
 /*
- * Only the destination's ack is missing: waits for it a little while before the next round. Fails
- * after the stall timeout: a destination that never sends the ack most likely has the capability
- * off.
+ * Only the destination's ack is missing, since *ready_ns (0: since now): waits for it a little
+ * while before the next round. Fails after the stall timeout: a destination that never sends the
+ * ack most likely has the capability off.
  */
-static int await_ack(struct source *m, struct error *err)
+static int await_ack(struct source *m, uint64_t *ready_ns, struct error *err)
 {
     uint64_t stall_ms = m->config.connect.stall_timeout_ms, now = clock_ns();
 
-    if (m->ready_ns == 0)
-        m->ready_ns = now;
-    if (stall_ms && now - m->ready_ns > stall_ms * NS_PER_MS)
+    if (*ready_ns == 0)
+        *ready_ns = now;
+    if (stall_ms && now - *ready_ns > stall_ms * NS_PER_MS)
         return err_set(err, ERR_PEER,
                        "switchover-ack: for %.1f s nothing but the destination's word has been "
                        "missing; is the capability on there, too?",
                        (double)stall_ms / 1000);
-    return return_reader_await_ack(&m->return_reader, deadline_in_ms(ACK_ROUND_MS), err);
+    return return_reader_await_ack(&m->link->return_reader, deadline_in_ms(ACK_ROUND_MS), err);
 }
 
-/* *ret: it is time to stop the guest. */
-static int decide(struct source *m, bool *ret, struct error *err)
+/* *ret: it is time to stop the guest. *ready_ns: as in await_ack(). */
+static int decide(struct source *m, uint64_t *ready_ns, bool *ret, struct error *err)
 {
-    *ret = downtime_estimate_allows_stop(&m->estimate, m->rest_bytes);
-    if (!*ret || !m->plan.ack || return_reader_acked(&m->return_reader))
+    *ret = downtime_estimate_allows_stop(&m->estimate, m->pace.rest_bytes);
+    if (!*ret || !m->plan.ack || return_reader_acked(&m->link->return_reader))
         return 0;
     *ret = false; /* also where the ack comes during the wait: the guest has written meanwhile */
-    return await_ack(m, err);
+    return await_ack(m, ready_ns, err);
 }
 
 int source_precopy(struct source *m, struct error *err)
 {
     struct dirty_source *dirty = m->dirty;
+    uint64_t ready_ns = 0;
     bool stop = false;
 
     if (dirty && dirty->ops->start(dirty, err) < 0)
         return err_in(err, "dirty log");
-    m->synced_ns = clock_ns();
+    m->pace.synced_ns = clock_ns();
     if (mark_first_round(m, err) < 0)
         return -1;
     while (!stop) {
-        if (source_round(m, false, err) < 0 || source_sync(m, err) < 0 || decide(m, &stop, err) < 0)
+        if (source_round(m, false, err) < 0 || source_sync(m, err) < 0 ||
+            decide(m, &ready_ns, &stop, err) < 0)
             return -1;
         if (!stop)
             converge(m);

@@ -1,5 +1,5 @@
 /*
- * migration/source_setup.h: opens all channels, and writes the stream through RAM's first
+ * migration/source_setup.h: connects the link, and writes the stream through RAM's first
  * section.
  */
 #pragma once

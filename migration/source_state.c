@@ -1,19 +1,61 @@
 #include "migration/source_state.h"
 
-struct runtime_parameters source_parameters_now(struct source *m)
-{
-    pthread_mutex_lock(&m->group.lock);
-    struct runtime_parameters live = m->live;
-    pthread_mutex_unlock(&m->group.lock);
-    return live;
-}
+/* --- the link, and what is set while it is there ---------------------------------------------- */
 
-/* The switch-over uses avail-switchover-bandwidth where that is higher than max-bandwidth. */
-void source_limit(struct source *m)
+/* Under the lock. The switch-over uses avail-switchover-bandwidth where that is higher than
+ * max-bandwidth. */
+static void limit(struct source *m)
 {
     uint64_t limit = m->live.max_bytes_per_s, there = m->live.switchover_bytes_per_s;
 
-    rate_limit_set_rate(&m->group.rate_limit, limit && m->switching ? MAX(limit, there) : limit);
+    if (m->link)
+        rate_limit_set_rate(&m->link->group.rate_limit,
+                            limit && m->switching ? MAX(limit, there) : limit);
+}
+
+int source_take_link(struct source *m, struct error *err)
+{
+    const struct link_config config = {
+        .source = &m->config,
+        .plan = &m->plan,
+        .ram = &m->ram,
+        .head_bytes = STREAM_HEAD_MAX + m->machine->devices.early.len,
+    };
+    struct link *link;
+
+    if (link_new(&config, &link, err) < 0)
+        return -1;
+    pthread_mutex_lock(&m->lock);
+    m->link = link;
+    limit(m);
+    if (m->cancelled)
+        (void)link_cancel(link);
+    pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
+void source_begin_switching(struct source *m)
+{
+    pthread_mutex_lock(&m->lock);
+    m->switching = true;
+    limit(m);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void source_set_parameters(struct source *m, const struct runtime_parameters *live)
+{
+    pthread_mutex_lock(&m->lock);
+    m->live = *live;
+    limit(m);
+    pthread_mutex_unlock(&m->lock);
+}
+
+struct runtime_parameters source_parameters_now(struct source *m)
+{
+    pthread_mutex_lock(&m->lock);
+    struct runtime_parameters live = m->live;
+    pthread_mutex_unlock(&m->lock);
+    return live;
 }
 
 /* --- the status ------------------------------------------------------------------------------ */
@@ -24,7 +66,7 @@ int source_move(struct source *m, enum migration_status from, enum migration_sta
     int expected = (int)from;
 
     if (!atomic_compare_exchange_strong(&m->stats.status, &expected, (int)to))
-        return channel_group_check(&m->group, err);
+        return channel_group_check(&m->link->group, err);
     observer_status(&m->config.observer, to);
     return 0;
 }
@@ -43,66 +85,14 @@ void source_tell_converge(struct source *m)
 
 /* --- statistics ------------------------------------------------------------------------------ */
 
-/* The page counters of main's thread; NULL: other threads send the pages. */
-static const struct channel_stats *main_pages(const struct source *m, struct channel_traffic *ret)
-{
-    *ret = (struct channel_traffic){0};
-    if (!m->sink || m->sink->n_channels > 0)
-        return NULL;
-    return m->sink->ops->stats(m->sink, 0, ret);
-}
-
-uint64_t source_main_bytes(const struct source *m)
-{
-    struct channel_traffic beside;
-
-    main_pages(m, &beside);
-    return atomic_load_explicit(&m->main->bytes_sent, memory_order_relaxed) + beside.bytes;
-}
-
-/* Reads how many pages main's thread has sent, or reported as zero. */
-static void read_main_pages(const struct source *m, struct migration_snapshot *ret)
-{
-    struct channel_traffic ignored;
-    const struct channel_stats *s = main_pages(m, &ignored);
-
-    ret->zero = atomic_load_explicit(&m->absent_pages, memory_order_relaxed);
-    if (!s)
-        return;
-    ret->normal = atomic_load_explicit(&s->normal, memory_order_relaxed);
-    ret->zero += atomic_load_explicit(&s->zero, memory_order_relaxed);
-}
-
-/* Under the group's lock: reads all counters of the channels. */
-static void read_channels(struct source *m, struct migration_snapshot *ret)
-{
-    uint64_t sent = 0;
-
-    if (m->main) {
-        sent = source_main_bytes(m);
-        connect_path(&m->config.connect, m->main, &ret->path);
-        ret->path.level = m->config.level;
-    }
-    ret->wire_bytes = sent;
-    migration_snapshot_main(&m->stats, sent, ret);
-    read_main_pages(m, ret);
-    if (!m->sink)
-        return;
-    for (unsigned id = 0; id < m->sink->n_channels; id++) {
-        struct channel_traffic traffic;
-        const struct channel_stats *s = m->sink->ops->stats(m->sink, id, &traffic);
-
-        migration_snapshot_add(ret, id, s, &traffic);
-    }
-    ret->missed_zero_copy = atomic_load_explicit(&m->sink->missed_zero_copy, memory_order_relaxed);
-}
-
 void source_snapshot(struct source *m, struct migration_snapshot *ret)
 {
     migration_stats_read(&m->stats, ret);
-    pthread_mutex_lock(&m->group.lock);
-    read_channels(m, ret);
+    ret->zero = atomic_load_explicit(&m->stats.absent_pages, memory_order_relaxed);
+    pthread_mutex_lock(&m->lock);
+    if (m->link)
+        link_snapshot(m->link, &m->stats, ret);
     migration_snapshot_rates(&m->stats, &m->meter, ret);
-    pthread_mutex_unlock(&m->group.lock);
+    pthread_mutex_unlock(&m->lock);
     migration_snapshot_remaining(&m->stats, ret);
 }

@@ -5,41 +5,6 @@
 #include "stream/command.h"
 #include "stream/description.h"
 
-/* The longest waits for the destination to close the connection after everything was sent. */
-#define CLOSE_MS        5000
-#define CLOSE_UNREAD_MS 30000
-
-/* Once the verdict is known the wait is a courtesy; without one the destination may still be
- * reading. */
-static uint64_t close_ms(const struct source *m)
-{
-    uint64_t stall_ms = m->config.connect.stall_timeout_ms;
-    uint64_t most = m->plan.verdict ? CLOSE_MS : CLOSE_UNREAD_MS;
-
-    return stall_ms && stall_ms < most ? stall_ms : most;
-}
-
-/*
- * Under TLS a destination wants to be told that nothing was cut off. It may also have sent bytes
- * that nobody reads: if we closed now, TCP would throw away what is still on its way to it.
- * Everything has been sent. With a return path the verdict is good by now: a failure here changes
- * nothing, and a cancel skips the wait. Without one nobody knows what has arrived, and a cancel,
- * which came too late, must not cut it off.
- */
-static void close_channels(struct source *m)
-{
-    struct error ignored;
-
-    pthread_mutex_lock(&m->group.lock);
-    m->leaving = true;
-    bool stay = !m->cancel_wanted || !m->plan.verdict;
-    pthread_mutex_unlock(&m->group.lock);
-    if (stay && m->sink->ops->finish)
-        (void)!m->sink->ops->finish(m->sink, close_ms(m), &ignored);
-    if (stay)
-        (void)!channel_finish(m->main, close_ms(m), &ignored);
-}
-
 int source_stop_guest(struct source *m, struct error *err)
 {
     const struct machine_ops *ops = m->machine->ops;
@@ -49,7 +14,7 @@ int source_stop_guest(struct source *m, struct error *err)
     m->stopped_ns = clock_ns();
     if (ops->stop && ops->stop(m->machine, MACHINE_MOVING, err) < 0)
         return err_in(err, "stop the guest");
-    atomic_store(&m->stats.stopped_at_bytes, source_main_bytes(m));
+    atomic_store(&m->stats.stopped_at_bytes, link_main_bytes(m->link));
     atomic_store(&m->stats.stopped, true);
     if (ops->stop)
         observer_guest(&m->config.observer, false);
@@ -79,18 +44,10 @@ static int enter_device(struct source *m, struct error *err)
     if (source_move(m, MIGRATION_ACTIVE, MIGRATION_PRE_SWITCHOVER, err) < 0)
         return -1;
     /* With a return path, its thread reads main. */
-    if (pre_switchover_wait(&m->pre_switchover, &m->group, m->plan.verdict ? -1 : m->main->fd,
-                            err) < 0)
+    if (pre_switchover_wait(&m->pre_switchover, &m->link->group,
+                            m->plan.verdict ? -1 : m->link->main->fd, err) < 0)
         return -1;
     return source_move(m, MIGRATION_PRE_SWITCHOVER, MIGRATION_DEVICE, err);
-}
-
-static void begin_switching(struct source *m)
-{
-    pthread_mutex_lock(&m->group.lock);
-    m->switching = true;
-    source_limit(m);
-    pthread_mutex_unlock(&m->group.lock);
 }
 
 /* --- the last steps -------------------------------------------------------------------------- */
@@ -105,27 +62,9 @@ static void deactivate_memory(struct source *m)
  * five bytes. */
 static int send_run(struct source *m, struct error *err)
 {
-    rate_limit_set_rate(&m->group.rate_limit, 0);
-    command_out(&m->out, COMMAND_SWITCHOVER_RUN, NULL, 0);
-    return stream_out_flush(&m->out, err);
-}
-
-static void set_asking(struct source *m, bool asking)
-{
-    pthread_mutex_lock(&m->group.lock);
-    m->asking = asking;
-    pthread_mutex_unlock(&m->group.lock);
-}
-
-void source_farewell(void *outgoing, const struct error *err)
-{
-    struct source *m = outgoing;
-    struct error ignored;
-
-    (void)err;
-    if (!m->asking)
-        return;
-    (void)!command_send(m->main, COMMAND_SWITCHOVER_DROP, CHANNEL_NOWAIT, &ignored);
+    rate_limit_set_rate(&m->link->group.rate_limit, 0);
+    command_out(&m->link->out, COMMAND_SWITCHOVER_RUN, NULL, 0);
+    return stream_out_flush(&m->link->out, err);
 }
 
 /*
@@ -137,36 +76,36 @@ static int send_tail(struct source *m, struct error *err)
 {
     const struct buf *tail = &m->machine->devices.tail;
 
-    out_bytes(&m->out, tail->data, tail->len - 1);
-    if (stream_out_flush(&m->out, err) < 0)
+    out_bytes(&m->link->out, tail->data, tail->len - 1);
+    if (stream_out_flush(&m->link->out, err) < 0)
         return -1;
-    set_asking(m, true);
-    out_bytes(&m->out, tail->data + tail->len - 1, 1);
-    return stream_out_flush(&m->out, err);
+    link_set_asking(m->link, true);
+    out_bytes(&m->link->out, tail->data + tail->len - 1, 1);
+    return stream_out_flush(&m->link->out, err);
 }
 
 /* From here on a cancel is too late, and DROP is not sent any more. A cancel that came before has
  * sent it. */
 static int decide(struct source *m, struct error *err)
 {
-    if (channel_group_settle(&m->group, SETTLED_CANCEL, err) < 0)
+    if (channel_group_settle(&m->link->group, SETTLED_CANCEL, err) < 0)
         return -1;
-    set_asking(m, false);
-    return channel_group_check(&m->group, err); /* a channel may have failed in between */
+    link_set_asking(m->link, false);
+    return channel_group_check(&m->link->group, err); /* a channel may have failed in between */
 }
 
 /* Between two ramjets: the guest runs there once we have said RUN, and we say it once everything is
  * there. */
 static int switch_confirmed(struct source *m, struct error *err)
 {
-    if (send_tail(m, err) < 0 || return_reader_await_ready(&m->return_reader, err) < 0 ||
+    if (send_tail(m, err) < 0 || return_reader_await_ready(&m->link->return_reader, err) < 0 ||
         decide(m, err) < 0)
         return -1;
     deactivate_memory(m);
     m->left = true; /* even if only a part of RUN was written */
     if (send_run(m, err) < 0)
         return -1;
-    return return_reader_await_verdict(&m->return_reader, &m->cancel_wanted, err);
+    return return_reader_await_verdict(&m->link->return_reader, &m->link->hurry, err);
 }
 
 /*
@@ -178,19 +117,20 @@ static int switch_unconfirmed(struct source *m, struct error *err)
     const struct buf *tail = &m->machine->devices.tail;
     size_t eof = description_eof(tail);
 
-    if (channel_group_settle(&m->group, SETTLED_CANCEL, err) < 0)
+    if (channel_group_settle(&m->link->group, SETTLED_CANCEL, err) < 0)
         return -1;
     deactivate_memory(m);
-    out_bytes(&m->out, tail->data, eof);
-    if (stream_out_flush(&m->out, err) < 0)
+    out_bytes(&m->link->out, tail->data, eof);
+    if (stream_out_flush(&m->link->out, err) < 0)
         return -1;
     m->left = m->torn = m->plan.has_peer;
-    out_bytes(&m->out, tail->data + eof, tail->len - eof);
-    if (stream_out_flush(&m->out, err) < 0)
+    out_bytes(&m->link->out, tail->data + eof, tail->len - eof);
+    if (stream_out_flush(&m->link->out, err) < 0)
         return -1;
     m->torn = false;
-    return m->plan.verdict ? return_reader_await_verdict(&m->return_reader, &m->cancel_wanted, err)
-                           : 0;
+    return m->plan.verdict
+               ? return_reader_await_verdict(&m->link->return_reader, &m->link->hurry, err)
+               : 0;
 }
 
 int source_switch_over(struct source *m, struct error *err)
@@ -203,21 +143,21 @@ int source_switch_over(struct source *m, struct error *err)
     if (ops->save && ops->save(m->machine, err) < 0)
         return err_in(err, "the guest's devices");
     if (!description_ends(&m->machine->devices.tail, &json))
-        return err_set(err, ERR_USAGE, OUTGOING_NO_DESCRIPTION);
-    begin_switching(m);
+        return err_set(err, ERR_USAGE, SOURCE_NO_DESCRIPTION);
+    source_begin_switching(m);
     if (source_sync(m, err) < 0)
         return -1;
     if (m->plan.switchover_start)
-        command_out(&m->out, COMMAND_SWITCHOVER_START, NULL, 0);
+        command_out(&m->link->out, COMMAND_SWITCHOVER_START, NULL, 0);
     if (source_round(m, true, err) < 0)
         return -1;
-    bool confirmed = m->plan.verdict && return_reader_confirm(&m->return_reader);
+    bool confirmed = m->plan.verdict && return_reader_confirm(&m->link->return_reader);
     if ((confirmed ? switch_confirmed(m, err) : switch_unconfirmed(m, err)) < 0)
         return -1;
     if (m->config.replace && m->config.replace(m->config.replace_arg, err) < 0)
         return -1;
     atomic_store(&m->stats.end_ns, clock_ns());
     atomic_store(&m->stats.downtime_ns, atomic_load(&m->stats.end_ns) - m->stopped_ns);
-    close_channels(m);
+    link_finish(m->link);
     return 0;
 }

@@ -8,7 +8,5 @@
 
 MUST_USE int source_stop_guest(struct source *m, struct error *err);
 MUST_USE int source_switch_over(struct source *m, struct error *err);
-/* Tells a destination that waits for RUN that the guest stays here. Under the group's lock. */
-void source_farewell(void *outgoing, const struct error *err);
 /* Lets the guest run again after a switch-over that failed. */
 void source_release_guest(struct source *m);

@@ -36,6 +36,7 @@ struct migration_stats {
     _Atomic uint64_t rounds;            /* passes over memory, QEMU's dirty-sync-count */
     _Atomic uint64_t round_pages;       /* pages that were dirty when the present round began */
     _Atomic uint64_t round_start_pages; /* pages that had been sent by then */
+    _Atomic uint64_t absent_pages;      /* reported as zero by the main stream without a look */
     _Atomic uint64_t dirty_pages_per_s;
     _Atomic uint64_t expected_downtime_ms;
     _Atomic uint64_t stopped_at_bytes; /* what main had sent when the guest was stopped */

@@ -148,7 +148,7 @@ inline return_reader_end()
 }
 
 /* The destination that asks, or will, is told not to wait. */
-inline source_farewell()
+inline farewell()
 {
     if
     :: asking -> SAY(DROP)
@@ -159,7 +159,7 @@ inline source_farewell()
 
 inline give_up()
 {
-    source_farewell();
+    farewell();
     return_reader_end();
     if
     :: !left -> source_release_guest()
