@@ -3,41 +3,63 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "migration/source_guest.h"
 #include "migration/source_precopy.h"
 #include "migration/source_setup.h"
 #include "migration/source_state.h"
 #include "migration/source_switchover.h"
 #include "stream/description.h"
 
-/* The cancel came in time: shows it in the status. */
-static void begin_cancelling(struct source *m)
+static bool pauses(const struct plan *plan)
 {
-    static const enum migration_status cancellable[] = {MIGRATION_SETUP, MIGRATION_ACTIVE,
-                                                        MIGRATION_PRE_SWITCHOVER, MIGRATION_DEVICE};
-    int expected;
-
-    /* In this order: the status may move on meanwhile, but never back. */
-    for (size_t i = 0; i < ARRAY_LEN(cancellable); i++) {
-        expected = (int)cancellable[i];
-        if (atomic_compare_exchange_strong(&m->stats.status, &expected, MIGRATION_CANCELLING))
-            return;
-    }
+    return plan->pause;
 }
+
+/* The guest is stopped. With a return path, its thread reads main. */
+static int await_continue(struct source *m, struct error *err)
+{
+    return pre_switchover_wait(&m->pre_switchover, &m->link->group,
+                               m->plan.verdict ? -1 : m->link->main->fd, err);
+}
+
+/* In this order. A phase begins with its status. A cancel ends each of them. */
+static const struct phase {
+    enum migration_status status;
+    int (*run)(struct source *m, struct error *err);
+    bool (*is_planned)(const struct plan *plan); /* NULL: every plan has it */
+} phases[] = {
+    {MIGRATION_SETUP, source_setup, NULL},
+    {MIGRATION_ACTIVE, source_precopy, NULL},
+    {MIGRATION_PRE_SWITCHOVER, await_continue, pauses},
+    {MIGRATION_DEVICE, source_switchover, NULL},
+};
 
 static int run(struct source *m, struct error *err)
 {
-    if (ram_round_init(&m->round, &m->ram, m->plan.zeros_on_main, m->dirty, err) < 0)
-        return -1;
-    if (source_set_up(m, err) < 0)
-        return -1;
-    atomic_store(&m->stats.setup_done_ns, clock_ns());
-    if (source_move(m, MIGRATION_SETUP, MIGRATION_ACTIVE, err) < 0)
-        return -1;
-    if (m->plan.still && source_stop_guest(m, err) < 0)
-        return -1;
-    if (source_precopy(m, err) < 0)
-        return -1;
-    return source_switch_over(m, err);
+    enum migration_status now = MIGRATION_NONE;
+
+    for (size_t i = 0; i < ARRAY_LEN(phases); i++) {
+        const struct phase *p = &phases[i];
+
+        if (p->is_planned && !p->is_planned(&m->plan))
+            continue;
+        if (source_move(m, now, p->status, err) < 0 || p->run(m, err) < 0)
+            return -1;
+        now = p->status;
+    }
+    return 0;
+}
+
+/* The cancel came in time: shows it in the status. */
+static void begin_cancelling(struct source *m)
+{
+    /* In the phases' order: the status may move on meanwhile, but never back. */
+    for (size_t i = 0; i < ARRAY_LEN(phases); i++) {
+        int expected = (int)phases[i].status;
+
+        if (atomic_compare_exchange_strong(&m->stats.status, &expected, MIGRATION_CANCELLING))
+            return;
+    }
 }
 
 /*
@@ -62,7 +84,6 @@ static void give_up(struct source *m, struct error *err)
 int source_run(struct source *m, struct error *err)
 {
     atomic_store(&m->stats.start_ns, clock_ns());
-    source_arrive_at(m, MIGRATION_SETUP);
     int rc = run(m, err);
     /* Also where the guest has moved away: its user may let it run on here. */
     converge_end(&m->converge);

@@ -1,6 +1,7 @@
 #include "migration/source_precopy.h"
 
 #include "base/clock.h"
+#include "migration/source_guest.h"
 #include "migration/source_pass.h"
 #include "ram/resident.h"
 
@@ -86,6 +87,8 @@ int source_precopy(struct source *m, struct error *err)
     uint64_t ready_ns = 0;
     bool stop = false;
 
+    if (m->plan.still && source_stop_guest(m, err) < 0)
+        return -1;
     if (dirty && dirty->ops->start(dirty, err) < 0)
         return err_in(err, "dirty log");
     m->pace.synced_ns = clock_ns();
@@ -98,5 +101,5 @@ int source_precopy(struct source *m, struct error *err)
         if (!stop)
             converge(m);
     }
-    return 0;
+    return source_stop_guest(m, err);
 }

@@ -1,5 +1,6 @@
 /*
- * migration/source_precopy.h: rounds while the guest runs, until it is time to stop it.
+ * migration/source_precopy.h: rounds while the guest runs, until it is time to stop it,
+ * and then stops it.
  */
 #pragma once
 

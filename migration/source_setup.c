@@ -1,5 +1,6 @@
 #include "migration/source_setup.h"
 
+#include "base/clock.h"
 #include "migration/cpr_channel.h"
 
 /* --- memory that is handed over -------------------------------------------------------------- */
@@ -44,9 +45,10 @@ static void say_configuration(struct source *m)
     configuration_out(&m->link->out, &config);
 }
 
-int source_set_up(struct source *m, struct error *err)
+int source_setup(struct source *m, struct error *err)
 {
-    if (source_take_link(m, err) < 0)
+    if (ram_round_init(&m->round, &m->ram, m->plan.zeros_on_main, m->dirty, err) < 0 ||
+        source_take_link(m, err) < 0)
         return -1;
     if (m->config.hand_over && hand_over(m, err) < 0)
         return err_in(err, "cpr channel");
@@ -56,5 +58,8 @@ int source_set_up(struct source *m, struct error *err)
     if (m->plan.verdict && link_open_return_path(m->link, err) < 0)
         return -1;
     out_bytes(&m->link->out, m->machine->devices.early.data, m->machine->devices.early.len);
-    return ram_save_start(&m->link->save, err);
+    if (ram_save_start(&m->link->save, err) < 0)
+        return -1;
+    atomic_store(&m->stats.setup_done_ns, clock_ns());
+    return 0;
 }

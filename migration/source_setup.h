@@ -6,4 +6,4 @@
 
 #include "migration/source_state.h"
 
-MUST_USE int source_set_up(struct source *m, struct error *err);
+MUST_USE int source_setup(struct source *m, struct error *err);

@@ -5,53 +5,6 @@
 #include "stream/command.h"
 #include "stream/description.h"
 
-int source_stop_guest(struct source *m, struct error *err)
-{
-    const struct machine_ops *ops = m->machine->ops;
-
-    if (m->stopped_ns)
-        return 0;
-    m->stopped_ns = clock_ns();
-    if (ops->stop && ops->stop(m->machine, MACHINE_MOVING, err) < 0)
-        return err_in(err, "stop the guest");
-    atomic_store(&m->stats.stopped_at_bytes, link_main_bytes(m->link));
-    atomic_store(&m->stats.stopped, true);
-    if (ops->stop)
-        observer_guest(&m->config.observer, false);
-    return 0;
-}
-
-/* A guest whose memory another guest has taken over in the meantime stays stopped: a user who lets
- * it run later gets that error. */
-void source_release_guest(struct source *m)
-{
-    const struct machine_ops *ops = m->machine->ops;
-    struct error ignored;
-
-    if (!m->stopped_ns || !ops->resume || machine_activate(m->machine, &ignored) < 0)
-        return;
-    ops->resume(m->machine, MACHINE_MOVING);
-    if (atomic_load(&m->stats.stopped))
-        observer_guest(&m->config.observer, true);
-}
-
-/* The guest is stopped: goes on to the switch-over, with a pause before it if the user wants
- * one. */
-static int enter_device(struct source *m, struct error *err)
-{
-    if (!m->plan.pause)
-        return source_move(m, MIGRATION_ACTIVE, MIGRATION_DEVICE, err);
-    if (source_move(m, MIGRATION_ACTIVE, MIGRATION_PRE_SWITCHOVER, err) < 0)
-        return -1;
-    /* With a return path, its thread reads main. */
-    if (pre_switchover_wait(&m->pre_switchover, &m->link->group,
-                            m->plan.verdict ? -1 : m->link->main->fd, err) < 0)
-        return -1;
-    return source_move(m, MIGRATION_PRE_SWITCHOVER, MIGRATION_DEVICE, err);
-}
-
-/* --- the last steps -------------------------------------------------------------------------- */
-
 static void deactivate_memory(struct source *m)
 {
     if (ram_set_any_ignored(&m->ram))
@@ -133,13 +86,11 @@ static int switch_unconfirmed(struct source *m, struct error *err)
                : 0;
 }
 
-int source_switch_over(struct source *m, struct error *err)
+int source_switchover(struct source *m, struct error *err)
 {
     const struct machine_ops *ops = m->machine->ops;
     size_t json;
 
-    if (source_stop_guest(m, err) < 0 || enter_device(m, err) < 0)
-        return -1;
     if (ops->save && ops->save(m->machine, err) < 0)
         return err_in(err, "the guest's devices");
     if (!description_ends(&m->machine->devices.tail, &json))
