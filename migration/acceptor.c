@@ -206,7 +206,7 @@ static int greet_multifd(struct acceptor *a, struct channel *c, const uint8_t ma
 {
     uint8_t bytes[MULTIFD_HELLO_LEN];
 
-    if (a->config.n_channels == 0)
+    if (a->config.refuses_channels)
         return err_set_with(err, ERR_PEER, REMEDY_NO_MULTIFD,
                             "a multifd connection, expected none");
     memcpy(bytes, magic, MAGIC_LEN);
@@ -670,7 +670,7 @@ static int settle(struct acceptor *a, struct error *err)
 {
     if (accept_waiting(a, err) < 0 || await_greetings(a, err) < 0)
         return -1;
-    if (recv_pool_complete(a->config.pool, a->config.n_channels > 0, &a->left, err) == 0)
+    if (recv_pool_complete(a->config.pool, false, &a->left, err) == 0)
         return 0;
     pthread_mutex_lock(&a->group->lock);
     name_stranger(a, err);

@@ -17,7 +17,7 @@ struct acceptor_config {
     const struct connect_config *connect; /* the address is where to listen */
     struct channel_group *group;
     struct recv_pool *pool;
-    int n_channels;          /* 0: a multifd connection is refused; < 0: any number */
+    bool refuses_channels;   /* a multifd connection is refused */
     const struct uuid *uuid; /* the UUID that hellos must have; NULL: any */
     bool main_any_time;      /* wait without a limit until main or a channel comes */
     /* A connection was refused; the migration may still come. Called for the first few refusals

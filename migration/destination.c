@@ -457,7 +457,7 @@ static int make_origin(struct destination *m, struct error *err)
         .connect = &m->config.connect,
         .group = &m->group,
         .pool = m->pool,
-        .n_channels = m->config.n_channels,
+        .refuses_channels = m->config.n_channels == 0,
         .uuid = m->config.uuid,
         .main_any_time = m->config.main_any_time,
         .refused = m->config.observer.refused,
