@@ -142,7 +142,7 @@ static void make_backends(struct monitored *m, uint64_t bytes)
 static void make_monitor(struct monitored *m, const char *name)
 {
     static unsigned n_before; /* the socket of a failed test may still be there */
-    char path[PATH_MAX], text[300], file[64];
+    char path[PATH_MAX], file[64];
     struct address at;
     struct error err;
 
@@ -153,10 +153,10 @@ static void make_monitor(struct monitored *m, const char *name)
     const struct qmp_registry registry = {m->tables, ARRAY_LEN(m->tables), "test"};
     OK(qmp_server_new(&registry, &m->server, &err), err, "monitor");
     snprintf(file, sizeof(file), "%.40s-%u", name, n_before++);
-    snprintf(text, sizeof(text), "unix:%.200s", temp_path(path, file));
-    OK(address_parse(text, &at, &err), err, text);
+    snprintf(m->address, sizeof(m->address), "unix:%.200s", temp_path(path, file));
+    OK(address_parse(m->address, &at, &err), err, m->address);
     OK(qmp_server_listen(m->server, &at, &(struct transport_config){.cancel = &never}, &err), err,
-       text);
+       m->address);
     OK(qmp_server_start(m->server, &err), err, "monitor");
     vm_set_events(m->vm, on_vm_event, m->server);
     OK(qmp_client_open(&at, soon(), &never, &m->client, &err), err, "client");

@@ -21,6 +21,7 @@ struct monitored {
     struct qmp_table tables[4];
     struct qmp_server *server;
     struct qmp_client *client;
+    char address[300];             /* of the monitor */
     json_int_t last_pass;          /* of MIGRATION_PASS, which is not in `events`; 0: none */
     char events[MONITORED_EVENTS]; /* received by the client: "NAME " or "NAME status " */
 
