@@ -1,6 +1,7 @@
 #include "control/query_migrate.h"
 
 #include "control/address_json.h"
+#include "control/qmp_error.h"
 
 static json_t *number(uint64_t n)
 {
@@ -103,6 +104,16 @@ static void add_source(json_t *root, const struct vm_migration *m)
         json_object_set_new(root, "downtime", number(s->downtime_ms));
 }
 
+static void add_failure(json_t *root, const struct error *failure)
+{
+    char line[ERR_LINE_LEN];
+
+    if (failure->kind == ERR_NONE)
+        return;
+    qmp_error_line(failure, line);
+    json_object_set_new(root, "error-desc", json_string(line));
+}
+
 json_t *query_migrate_json(const struct vm_migration *m)
 {
     json_t *root = json_object(), *listening = m->listening[0] ? address_json(m->listening) : NULL;
@@ -112,8 +123,7 @@ json_t *query_migrate_json(const struct vm_migration *m)
     if (m->status == MIGRATION_NONE)
         return root;
     json_object_set_new(root, "status", json_string(migration_status_name(m->status)));
-    if (m->failure[0])
-        json_object_set_new(root, "error-desc", json_string(m->failure));
+    add_failure(root, &m->failure);
     if (m->outgoing)
         add_source(root, m);
     json_object_set_new(root, "channels", channels_json(&m->now));

@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <jansson.h>
+
 #include "control/vm.h"
 
 /* QEMU's members, and `channels`; the caller owns it. */

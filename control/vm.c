@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
-#include "control/qmp_error.h"
 #include "migration/credentials.h"
 #include "migration/destination.h"
 #include "migration/plan.h"
@@ -49,58 +48,40 @@ struct vm {
 
     /* Under the lock. */
     struct settings settings; /* owns its texts */
-    bool started;             /* the guest has run, here or elsewhere */
-    bool paused;              /* by its user */
-    bool moving;              /* stopped by a migration, or not arrived yet */
-    bool waiting;             /* for a migration */
-    bool moved;               /* its guest was migrated away, or may have been */
-    bool runs;                /* as the last event said */
+    struct run_reasons run;
     bool quitting, told_shutdown, told_over;
     struct error fatal;   /* the failure that ends the VM; ERR_NONE: the VM goes on */
     struct job *out, *in; /* NULL: there was none */
     struct dirty_rate *rate;
     struct vm_dirty_rate rate_asked;
-    void (*event)(void *arg, const char *name, json_t *data);
+    void (*event)(void *arg, const struct vm_event *event); /* NULL: nowhere */
     void *event_arg;
 };
 
 /* --- events ---------------------------------------------------------------------------------- */
 
 /* Under the lock, which keeps events in the order of what happened. */
-static void tell(struct vm *vm, const char *name, json_t *data)
+static void tell(struct vm *vm, const struct vm_event *event)
 {
-    if (vm->event)
-        vm->event(vm->event_arg, name, data);
-    else
-        json_decref(data);
-}
+    bool of_migration = event->kind == VM_EVENT_MIGRATION || event->kind == VM_EVENT_MIGRATION_PASS;
 
-static void tell_migration(struct vm *vm, const char *name, json_t *data)
-{
-    if (settings_on(&vm->settings, CAP_EVENTS))
-        tell(vm, name, data);
-    else
-        json_decref(data);
+    if (vm->event && (!of_migration || settings_on(&vm->settings, CAP_EVENTS)))
+        vm->event(vm->event_arg, event);
 }
 
 static void tell_status(struct vm *vm, enum migration_status status)
 {
-    tell_migration(vm, "MIGRATION", json_pack("{s:s}", "status", migration_status_name(status)));
+    tell(vm, &(struct vm_event){.kind = VM_EVENT_MIGRATION, .status = status});
 }
 
 /* To be called after any change of the reasons that keep the guest paused. */
 static void tell_whether_it_runs(struct vm *vm)
 {
-    bool runs = !vm->paused && !vm->moving;
-
-    if (runs != vm->runs)
-        tell(vm, runs ? "RESUME" : "STOP", NULL);
-    vm->runs = runs;
-    vm->started |= runs;
+    if (run_reasons_update(&vm->run))
+        tell(vm, &(struct vm_event){.kind = vm->run.runs ? VM_EVENT_RESUME : VM_EVENT_STOP});
 }
 
-void vm_set_events(struct vm *vm, void (*event)(void *arg, const char *name, json_t *data),
-                   void *arg)
+void vm_set_events(struct vm *vm, void (*event)(void *arg, const struct vm_event *event), void *arg)
 {
     pthread_mutex_lock(&vm->lock);
     vm->event = event;
@@ -110,26 +91,13 @@ void vm_set_events(struct vm *vm, void (*event)(void *arg, const char *name, jso
 
 /* --- the guest ------------------------------------------------------------------------------- */
 
-static const char *run_state(const struct vm *vm)
-{
-    if (vm->waiting)
-        return "inmigrate";
-    if (vm->moved)
-        return "postmigrate";
-    if (vm->moving)
-        return "finish-migrate";
-    if (!vm->paused)
-        return "running";
-    return vm->started ? "paused" : "prelaunch";
-}
-
-const char *vm_run_state(struct vm *vm, bool *ret_running)
+enum run_status vm_run_status(struct vm *vm, bool *ret_running)
 {
     pthread_mutex_lock(&vm->lock);
-    const char *name = run_state(vm);
-    *ret_running = vm->runs;
+    enum run_status status = run_status_of(&vm->run);
+    *ret_running = vm->run.runs;
     pthread_mutex_unlock(&vm->lock);
-    return name;
+    return status;
 }
 
 const char *vm_name(const struct vm *vm)
@@ -152,7 +120,7 @@ int vm_stop(struct vm *vm, struct error *err)
     pthread_mutex_lock(&vm->lock);
     int rc = machine_stop(vm->config.machine, MACHINE_PAUSED, err);
     if (rc == 0) {
-        vm->paused = true;
+        vm->run.paused = true;
         tell_whether_it_runs(vm);
     }
     pthread_mutex_unlock(&vm->lock);
@@ -162,11 +130,11 @@ int vm_stop(struct vm *vm, struct error *err)
 /* Under the lock. */
 static void let_run(struct vm *vm)
 {
-    if (vm->moved) { /* it may run elsewhere: a user who says cont here is expected to know */
-        vm->moved = vm->moving = false;
+    if (vm->run.moved) { /* it may run elsewhere: a user who says cont here is expected to know */
+        vm->run.moved = vm->run.moving = false;
         machine_resume(vm->config.machine, MACHINE_MOVING);
     }
-    vm->paused = false;
+    vm->run.paused = false;
     machine_resume(vm->config.machine, MACHINE_PAUSED);
     tell_whether_it_runs(vm);
 }
@@ -181,7 +149,7 @@ static int take_back(struct vm *vm, struct error *err)
 int vm_cont(struct vm *vm, struct error *err)
 {
     pthread_mutex_lock(&vm->lock);
-    int rc = vm->moved ? take_back(vm, err) : 0;
+    int rc = vm->run.moved ? take_back(vm, err) : 0;
     if (rc == 0)
         let_run(vm);
     pthread_mutex_unlock(&vm->lock);
@@ -327,7 +295,7 @@ static void job_end(struct job *job, int rc, const struct error *err)
         vm->fatal = *err;
     vm->quitting |= fatal;
     job->alive = false;
-    bool over = is_over(vm), undecided = failed && vm->moved;
+    bool over = is_over(vm), undecided = failed && vm->run.moved;
     struct error why = vm->fatal;
     pthread_cond_broadcast(&vm->changed);
     pthread_mutex_unlock(&vm->lock);
@@ -391,7 +359,8 @@ static uint64_t world_of(const struct vm *vm)
 
     return vm->config.host_facts | (vm->out && vm->out->alive ? IN_SET(FACT_OUTGOING) : 0) |
            (in ? IN_SET(FACT_LISTENING) : 0) | (in && vm->in->arrived ? IN_SET(FACT_INCOMING) : 0) |
-           (vm->waiting ? IN_SET(FACT_WAITING) : 0) | (vm->moved ? IN_SET(FACT_POSTMIGRATE) : 0) |
+           (vm->run.waiting ? IN_SET(FACT_WAITING) : 0) |
+           (vm->run.moved ? IN_SET(FACT_POSTMIGRATE) : 0) |
            (ram_set_any_private(&vm->config.machine->ram) ? IN_SET(FACT_RAM_PRIVATE) : 0);
 }
 
@@ -415,7 +384,7 @@ static void out_status(void *arg, enum migration_status status)
 
     pthread_mutex_lock(&vm->lock);
     job->status = status;
-    vm->moved = is_final(status) && (status == MIGRATION_COMPLETED || vm->moving);
+    vm->run.moved = is_final(status) && (status == MIGRATION_COMPLETED || vm->run.moving);
     tell_status(vm, status);
     pthread_mutex_unlock(&vm->lock);
 }
@@ -425,7 +394,7 @@ static void out_pass(void *arg, uint64_t pass)
     const struct job *job = arg;
 
     pthread_mutex_lock(&job->vm->lock);
-    tell_migration(job->vm, "MIGRATION_PASS", json_pack("{s:I}", "pass", (json_int_t)pass));
+    tell(job->vm, &(struct vm_event){.kind = VM_EVENT_MIGRATION_PASS, .pass = pass});
     pthread_mutex_unlock(&job->vm->lock);
 }
 
@@ -434,7 +403,7 @@ static void out_guest(void *arg, bool running)
     const struct job *job = arg;
 
     pthread_mutex_lock(&job->vm->lock);
-    job->vm->moving = !running;
+    job->vm->run.moving = !running;
     tell_whether_it_runs(job->vm);
     pthread_mutex_unlock(&job->vm->lock);
 }
@@ -580,9 +549,9 @@ int vm_continue(struct vm *vm, struct error *err)
 /* The guest is here: it runs, unless its user paused it, here or at the source. */
 static void arrive(struct vm *vm)
 {
-    vm->paused = machine_is_paused_for(vm->config.machine, MACHINE_PAUSED);
-    vm->waiting = vm->moving = false;
-    vm->started = true;
+    vm->run.paused = machine_is_paused_for(vm->config.machine, MACHINE_PAUSED);
+    vm->run.waiting = vm->run.moving = false;
+    vm->run.started = true;
     machine_resume(vm->config.machine, MACHINE_MOVING);
     tell_whether_it_runs(vm);
 }
@@ -591,8 +560,8 @@ static void arrive(struct vm *vm)
 static void hold_back(struct job *job)
 {
     job->held = true;
-    job->vm->waiting = false;
-    job->vm->moved = true;
+    job->vm->run.waiting = false;
+    job->vm->run.moved = true;
 }
 
 /* The guest was loaded from a file, and some of its memory is still in that file. */
@@ -885,8 +854,7 @@ static bool remember(struct vm *vm, struct vm_migration *ret)
     if (job->alive)
         return false;
     ret->now = job->last;
-    if (job->failure.kind != ERR_NONE)
-        qmp_error_line(&job->failure, ret->failure);
+    ret->failure = job->failure;
     return true;
 }
 
@@ -975,7 +943,7 @@ static int hold(struct vm *vm, struct error *err)
 
     if (machine_stop(m, MACHINE_PAUSED, err) < 0)
         return -1;
-    return vm->waiting ? machine_stop(m, MACHINE_MOVING, err) : 0;
+    return vm->run.waiting ? machine_stop(m, MACHINE_MOVING, err) : 0;
 }
 
 static int fill(struct vm *vm, struct error *err)
@@ -1012,8 +980,8 @@ int vm_new(const struct vm_config *config, struct vm **ret, struct error *err)
         vm->config.engine = engine_standard();
     if (config->uuid)
         vm->uuid = *config->uuid;
-    vm->waiting = vm->moving = config->waiting;
-    vm->paused = true;
+    vm->run.waiting = vm->run.moving = config->waiting;
+    vm->run.paused = true;
     pthread_mutex_init(&vm->lock, NULL);
     pthread_cond_init(&vm->changed, NULL);
     if (fill(vm, err) < 0 || hold(vm, err) < 0) {
@@ -1040,14 +1008,13 @@ bool vm_is_quitting(struct vm *vm)
     return quitting;
 }
 
-void vm_quit(struct vm *vm, const char *reason)
+void vm_quit(struct vm *vm, enum shutdown_reason reason)
 {
     pthread_mutex_lock(&vm->lock);
     bool first = !vm->told_shutdown; /* not vm->quitting: a failed migration may have set that */
     vm->quitting = vm->told_shutdown = true;
     if (first)
-        tell(vm, "SHUTDOWN",
-             json_pack("{s:b, s:s}", "guest", strncmp(reason, "guest", 5) == 0, "reason", reason));
+        tell(vm, &(struct vm_event){.kind = VM_EVENT_SHUTDOWN, .reason = reason});
     pthread_mutex_unlock(&vm->lock);
     if (!first)
         return;

@@ -1,8 +1,8 @@
 /*
  * control/vm.h: a VM and its migrations: what may run when, and the events about it. It owns the
  * settings, at most one migration out and one in, each on a thread of its own, and the guest's run
- * state. No JSON except in its events; the commands that call it are rows in vm_commands.c,
- * migrate_commands.c and dirty_rate_commands.c.
+ * state. No JSON: the commands that call it are rows in vm_commands.c, migrate_commands.c and
+ * dirty_rate_commands.c.
  *
  * All functions but vm_new(), vm_start() and vm_free(): any thread except the guest's own and those
  * that make callbacks. Only vm_incoming_wait() waits for a migration's progress; the others wait at
@@ -12,9 +12,9 @@
 
 #include <stdbool.h>
 
-#include <jansson.h>
-
 #include "base/uuid.h"
+#include "control/run_status.h"
+#include "control/vm_event.h"
 #include "migration/dirty_rate.h"
 #include "migration/machine.h"
 #include "migration/ram_set.h"
@@ -87,16 +87,14 @@ void vm_start(struct vm *vm, bool paused);
 /* Cancels running migrations and waits for their end. The guest is left as it is. NULL is fine. */
 void vm_free(struct vm *vm);
 
-/* Sets where events go; event() owns `data`, which may be NULL. It is called with a lock
- * held and must not call the VM. NULL: nowhere. When this returns no call to the old one is under
- * way. */
-void vm_set_events(struct vm *vm, void (*event)(void *arg, const char *name, json_t *data),
+/* Sets where events go: qmp_event.h has a receiver. It is called with a lock held and must not call
+ * the VM. NULL: nowhere. When this returns no call to the old one is under way. */
+void vm_set_events(struct vm *vm, void (*event)(void *arg, const struct vm_event *event),
                    void *arg);
 
 /* --- the guest ------------------------------------------------------------------------------- */
 
-/* "running", "paused", …: QEMU's RunState. */
-const char *vm_run_state(struct vm *vm, bool *ret_running);
+enum run_status vm_run_status(struct vm *vm, bool *ret_running);
 const char *vm_name(const struct vm *vm);        /* NULL: none */
 const struct uuid *vm_uuid(const struct vm *vm); /* all zero: none */
 struct machine *vm_machine(const struct vm *vm);
@@ -106,10 +104,8 @@ struct machine *vm_machine(const struct vm *vm);
  * again, unless another process now uses its memory. */
 MUST_USE int vm_stop(struct vm *vm, struct error *err);
 MUST_USE int vm_cont(struct vm *vm, struct error *err);
-/* The first call cancels running migrations; over() follows, unless it was called before. `reason`,
- * as in QEMU's event SHUTDOWN: "host-qmp-quit", "host-signal", "host-error", "guest-shutdown",
- * "guest-panic". */
-void vm_quit(struct vm *vm, const char *reason);
+/* The first call cancels running migrations; over() follows, unless it was called before. */
+void vm_quit(struct vm *vm, enum shutdown_reason reason);
 bool vm_is_quitting(struct vm *vm);
 
 /* --- migrations ------------------------------------------------------------------------------ */
@@ -152,7 +148,7 @@ struct vm_migration {
     enum migration_status status; /* MIGRATION_NONE: there was none */
     bool outgoing;
     struct migration_snapshot now;
-    char failure[ERR_LINE_LEN];     /* in a monitor's words; "": it has not failed */
+    struct error failure;           /* ERR_NONE: it has not failed */
     char listening[VM_ADDRESS_LEN]; /* as of vm_listening() */
 };
 void vm_migration(struct vm *vm, struct vm_migration *ret);

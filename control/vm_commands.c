@@ -2,14 +2,24 @@
 
 #include "base/macros.h"
 
+static const char *const status_names[] = {
+    [RUN_PRELAUNCH] = "prelaunch",
+    [RUN_RUNNING] = "running",
+    [RUN_PAUSED] = "paused",
+    [RUN_INMIGRATE] = "inmigrate",
+    [RUN_FINISH_MIGRATE] = "finish-migrate",
+    [RUN_POSTMIGRATE] = "postmigrate",
+};
+_Static_assert(ARRAY_LEN(status_names) == RUN_STATUS_N, "a name for each status");
+
 static int query_status(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
     bool running;
-    const char *state = vm_run_state(arg, &running);
+    enum run_status status = vm_run_status(arg, &running);
 
     (void)arguments;
     (void)err;
-    *ret = json_pack("{s:s, s:b}", "status", state, "running", running);
+    *ret = json_pack("{s:s, s:b}", "status", status_names[status], "running", running);
     return 0;
 }
 
@@ -66,7 +76,7 @@ static int quit(void *arg, const json_t *arguments, json_t **ret, struct error *
 
 static void after_quit(void *arg)
 {
-    vm_quit(arg, "host-qmp-quit");
+    vm_quit(arg, SHUTDOWN_QUIT);
 }
 
 static const struct qmp_command commands[] = {

@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "ram/digest.h"
 #include "tools/vm_report.h"
@@ -14,7 +13,7 @@ static int query_guest(void *arg, const json_t *arguments, json_t **ret, struct 
 
     (void)arguments;
     (void)err;
-    (void)vm_run_state(c->vm, &running);
+    (void)vm_run_status(c->vm, &running);
     *ret = vm_report_json(c->report, running);
     return 0;
 }
@@ -40,7 +39,7 @@ static int digest(void *arg, const json_t *arguments, json_t **ret, struct error
     bool running;
 
     (void)arguments;
-    if (strcmp(vm_run_state(c->vm, &running), "inmigrate") == 0)
+    if (vm_run_status(c->vm, &running) == RUN_INMIGRATE)
         return err_set(err, ERR_USAGE, "the guest is not here yet: wait until it has come");
     if (running)
         return err_set(err, ERR_USAGE, "the guest runs, and writes: stop it first");

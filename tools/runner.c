@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "capture/target.h"
 #include "control/migrate_commands.h"
-#include "control/qmp_server.h"
+#include "control/qmp_event.h"
 #include "control/vm_commands.h"
 #include "tools/cpr.h"
 #include "tools/guest_commands.h"
@@ -100,11 +100,6 @@ static int listen_for_guest(struct runner *r, const struct address *at, struct e
 
 /* --- monitors -------------------------------------------------------------------------------- */
 
-static void on_event(void *arg, const char *name, json_t *data)
-{
-    qmp_server_event(arg, name, data);
-}
-
 static int serve(struct runner *r, struct error *err)
 {
     const struct options *o = r->options;
@@ -127,7 +122,7 @@ static int serve(struct runner *r, struct error *err)
             return err_in(err, "--qmp");
         line_print(stdout, "monitor %s", qmp_server_address(r->server, i));
     }
-    vm_set_events(r->vm, on_event, r->server);
+    vm_set_events(r->vm, qmp_event_send, r->server);
     return qmp_server_start(r->server, err);
 }
 
@@ -178,7 +173,7 @@ static void on_signal(void *arg)
     struct runner *r = arg;
 
     cancel_request(&r->cancel);
-    vm_quit(r->vm, "host-signal");
+    vm_quit(r->vm, SHUTDOWN_SIGNAL);
 }
 
 /* The line tells the program that started us that the guest runs: every vCPU has been heard. */
@@ -191,18 +186,17 @@ static void print_running(const struct runner *r)
                r->machine->ram.blocks[0].used_bytes >> 20, o->cpus, o->cpus == 1 ? "" : "s");
 }
 
-/* The reason, as in QEMU's event SHUTDOWN. A quit or a signal has given its own reason before, and
- * the first one counts. */
-static const char *end_reason(const struct runner *r)
+/* A quit or a signal has given its own reason before, and the first one counts. */
+static enum shutdown_reason end_reason(const struct runner *r)
 {
     struct error ignored;
     uint64_t code;
 
     if (r->has_failed)
-        return "host-error";
+        return SHUTDOWN_ERROR;
     if (guest_report_failure(r->report, &ignored) < 0)
-        return "guest-panic";
-    return guest_report_ended(r->report, &code) ? "guest-shutdown" : "host-signal";
+        return SHUTDOWN_GUEST_PANIC;
+    return guest_report_ended(r->report, &code) ? SHUTDOWN_GUEST : SHUTDOWN_SIGNAL;
 }
 
 /* Waits until quit, a signal, the end of --run-for, or the guest's own end. */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "capture/target.h"
 #include "control/migrate_commands.h"
+#include "control/qmp_event.h"
 #include "control/vm_commands.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
@@ -81,11 +82,6 @@ static void on_over(void *arg, const struct error *failure)
     pthread_mutex_unlock(&m->lock);
 }
 
-static void on_vm_event(void *arg, const char *name, json_t *data)
-{
-    qmp_server_event(arg, name, data);
-}
-
 static void on_event(void *arg, const char *name, const json_t *message)
 {
     struct monitored *m = arg;
@@ -158,7 +154,7 @@ static void make_monitor(struct monitored *m, const char *name)
     OK(qmp_server_listen(m->server, &at, &(struct transport_config){.cancel = &never}, &err), err,
        m->address);
     OK(qmp_server_start(m->server, &err), err, "monitor");
-    vm_set_events(m->vm, on_vm_event, m->server);
+    vm_set_events(m->vm, qmp_event_send, m->server);
     OK(qmp_client_open(&at, soon(), &never, &m->client, &err), err, "client");
     qmp_client_set_events(m->client, on_event, m);
 }
