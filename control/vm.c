@@ -892,6 +892,7 @@ void vm_migration(struct vm *vm, struct vm_migration *ret)
 /* Under the lock. */
 static int measure(struct vm *vm, const struct dirty_rate_config *config, struct error *err)
 {
+    struct dirty_rate *next;
     uint64_t rate;
 
     if (vm->rate && dirty_rate_read(vm->rate, &rate) == DIRTY_RATE_MEASURING)
@@ -900,9 +901,11 @@ static int measure(struct vm *vm, const struct dirty_rate_config *config, struct
         return err_set(err, ERR_USAGE,
                        "a migration has the dirty log; use mode page-sampling, or query-migrate's "
                        "dirty-pages-rate");
+    if (dirty_rate_start(config, &next, err) < 0)
+        return -1;
     dirty_rate_free(vm->rate);
-    vm->rate = NULL;
-    return dirty_rate_start(config, &vm->rate, err);
+    vm->rate = next;
+    return 0;
 }
 
 int vm_measure(struct vm *vm, enum dirty_rate_mode mode, uint64_t calc_ms, unsigned sample_pages,

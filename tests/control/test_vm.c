@@ -969,17 +969,44 @@ static void test_dirty_rate(void **state)
     monitored_end(&target);
 }
 
+/* A measurement that cannot start leaves the last one's answer. */
+static void test_dirty_rate_refused(void **state)
+{
+    static const struct monitored_config still_config = {.name = "still", .bytes = 8 * MIB};
+    struct monitored m;
+
+    (void)state;
+    monitored_start(&m, &still_config); /* it writes nothing, and has no dirty log */
+    monitored_tell(&m, "calc-dirty-rate", "{'calc-time': 50, 'calc-time-unit': 'millisecond'}");
+    json_decref(measured(&m));
+    monitored_refused(&m, "calc-dirty-rate", "{'calc-time': 1, 'mode': 'dirty-bitmap'}",
+                      "dirty log");
+    json_t *rate = monitored_ask(&m, "query-dirty-rate", NULL);
+    assert_string_equal(json_string_value(json_object_get(rate, "status")), "measured");
+    json_decref(rate);
+    monitored_end(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ways),           cmocka_unit_test(test_no_events),
-        cmocka_unit_test(test_pre_switchover), cmocka_unit_test(test_holds),
-        cmocka_unit_test(test_cancel),         cmocka_unit_test(test_failure),
-        cmocka_unit_test(test_exit_on_error),  cmocka_unit_test(test_tls),
-        cmocka_unit_test(test_quit),           cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_files),          cmocka_unit_test(test_live_settings),
-        cmocka_unit_test(test_run_states),     cmocka_unit_test(test_uuid),
-        cmocka_unit_test(test_dirty_rate),     cmocka_unit_test(test_two_callers),
+        cmocka_unit_test(test_ways),
+        cmocka_unit_test(test_no_events),
+        cmocka_unit_test(test_pre_switchover),
+        cmocka_unit_test(test_holds),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_exit_on_error),
+        cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_quit),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_live_settings),
+        cmocka_unit_test(test_run_states),
+        cmocka_unit_test(test_uuid),
+        cmocka_unit_test(test_dirty_rate),
+        cmocka_unit_test(test_two_callers),
+        cmocka_unit_test(test_dirty_rate_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
