@@ -2,6 +2,7 @@
 
 #include "base/macros.h"
 #include "control/vm_commands.h"
+#include "control/vm_dirty_rate.h"
 
 /* Ranges and defaults: QEMU, migration/dirtyrate.h. */
 #define CALC_MS_MIN     50

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "control/vm.h"
+#include "control/vm_migrate.h"
 
 /* QEMU's members, and `channels`; the caller owns it. */
 json_t *query_migrate_json(const struct vm_migration *m);

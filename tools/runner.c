@@ -9,6 +9,7 @@
 #include "control/migrate_commands.h"
 #include "control/qmp_event.h"
 #include "control/vm_commands.h"
+#include "control/vm_incoming.h"
 #include "tools/cpr.h"
 #include "tools/guest_commands.h"
 #include "tools/guest_lines.h"

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "control/vm_incoming.h"
 #include "tests/support/monitored.h"
 #include "tests/support/temp.h"
 #include "tests/support/test.h"
