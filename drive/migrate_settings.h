@@ -2,9 +2,9 @@
  * drive/migrate_settings.h: what each of two VMs is told to set before one migrates into the other.
  * Nothing is sent here.
  *
- * A setting of the user is set at the end that uses it. The settings that decide how
- * memory travels are set by default, too: multifd and its channels, the method, zero-copy-send,
- * return-path, max-bandwidth. All others stay as the VMs have them.
+ * A setting of the user is set at the end that uses it. The settings that decide how memory travels
+ * are set by default, too: multifd and its channels, the method, zero-copy-send, return-path,
+ * max-bandwidth. All others stay as the VMs have them.
  */
 #pragma once
 
