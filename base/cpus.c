@@ -136,7 +136,8 @@ static int make_list(struct making *m, const char *text, struct error *err)
     if (parse_list(text, CPU_SETSIZE - 1, one_cpu, m))
         return 0;
     if (m->refused < CPU_SETSIZE)
-        return err_set(err, ERR_USAGE, "CPU %lu is not there, or not for this process", m->refused);
+        return err_set(err, ERR_USAGE, "CPU %lu does not exist, or this process may not use it",
+                       m->refused);
     return err_set(err, ERR_USAGE, "CPUs '%.60s', expected auto, numa, or a list as in 0-3,8",
                    text);
 }

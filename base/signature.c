@@ -159,7 +159,7 @@ bool signature_name(const void *bytes, size_t len, unsigned where,
                  r->where == AT_PEER ? "the peer speaks" : "this is", r->name);
     else if (is_zero(bytes, len) && where == IN_FILE)
         snprintf(ret, SIGNATURE_TEXT_LEN,
-                 "there are zeros where it begins: nothing was written here, or writing was "
+                 "it begins with zeros: nothing was written here, or writing was "
                  "interrupted");
     else if (is_text(bytes, len))
         name_text(bytes, len, ret);

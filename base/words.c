@@ -67,7 +67,7 @@ static int take_word(const char *at, char *to, const char **ret_end, struct erro
             *to++ = *at;
     }
     if (quote)
-        return err_set(err, ERR_USAGE, "a %c that does not end", quote);
+        return err_set(err, ERR_USAGE, "a %c that is not closed", quote);
     *to = 0;
     *ret_end = at;
     return 0;

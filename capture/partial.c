@@ -33,10 +33,11 @@ static int check_capture(const char *path, struct error *err)
     if (!d)
         return err_sys(err, "%s", path);
     const char *foreign = foreign_entry(d);
-    int rc = foreign ? err_set(err, ERR_SYSTEM,
-                               "%s: holds '%.100s', which is not of a capture: it is not replaced",
-                               path, foreign)
-                     : 0;
+    int rc = foreign
+                 ? err_set(err, ERR_SYSTEM,
+                           "%s: holds '%.100s', which is no part of a capture: it is not replaced",
+                           path, foreign)
+                 : 0;
     closedir(d);
     return rc;
 }
@@ -191,7 +192,7 @@ static int replace(struct partial *p)
 int partial_settle(const struct partial *p, int fd, struct error *err)
 {
     if (p->sync && fsync(fd) < 0)
-        return err_sys(err, "bringing it to the disk");
+        return err_sys(err, "syncing it to the disk");
     int copy = dup(fd);
 
     if (copy < 0 || close(copy) < 0)
@@ -233,7 +234,7 @@ int partial_commit(struct partial *p, struct error *err)
         return err_sys(err, "%s: rename %s to it", p->path, p->temp);
     if (!p->sync || sync_name(p) == 0)
         return 0;
-    err_sys(err, "%s: bringing its name to the disk", p->path);
+    err_sys(err, "%s: syncing its name to the disk", p->path);
     take_back(p, replaced);
     return -1;
 }

@@ -257,7 +257,8 @@ int target_machine_new(struct machine *m, const struct ram_set_rules *rules, str
                        struct error *err)
 {
     if (!m || !m->ops || !m->ops->load)
-        return err_set(err, ERR_USAGE, "this machine loads no devices: it is no destination");
+        return err_set(err, ERR_USAGE,
+                       "this machine cannot load devices: it cannot be a destination");
     struct target_machine *l = calloc(1, sizeof(*l));
     if (!l)
         return err_sys(err, "memory for a target");

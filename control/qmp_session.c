@@ -64,7 +64,7 @@ static int negotiate(void *arg, const json_t *arguments, json_t **ret, struct er
 
     (void)ret;
     if (json_array_size(json_object_get(arguments, "enable")) > 0)
-        return err_set(err, ERR_USAGE, "a capability was asked for, and the greeting offers none");
+        return err_set(err, ERR_USAGE, "a capability was requested, but the greeting offers none");
     s->negotiated = true;
     return 0;
 }
@@ -172,7 +172,8 @@ static bool may_run(struct qmp_session *s, const char *name, json_t *id)
     bool negotiation = strcmp(name, own_commands[0].name) == 0;
 
     if (negotiation && s->negotiated)
-        say_error(s, COMMAND_NOT_FOUND, "qmp_capabilities is for once: it has been answered", id);
+        say_error(s, COMMAND_NOT_FOUND, "qmp_capabilities was answered already: send it only once",
+                  id);
     else if (!negotiation && !s->negotiated)
         say_error(s, COMMAND_NOT_FOUND, "expected qmp_capabilities before any other command", id);
     return negotiation != s->negotiated;

@@ -64,7 +64,7 @@ static int await_tidy(struct monitor *m, struct error *err)
             return 0;
         if (clock_ns() >= deadline)
             return err_set(err, ERR_PEER,
-                           "%s has not let go of its last migration, which has ended; it would "
+                           "%s has not cleaned up its last migration, which has ended; it would "
                            "refuse another",
                            m->name);
     }
@@ -101,7 +101,7 @@ static int check_to(struct monitor *to, json_t **ret_heard, struct error *err)
                        "TO does not wait for a migration (%s); start it with -incoming defer",
                        state);
     if (outcome_of(migration) != OUTCOME_UNDER_WAY)
-        return err_set(err, ERR_PEER, "TO has had its migration already; start it anew");
+        return err_set(err, ERR_PEER, "TO has had its migration already; start it again");
     if (outcome_is_status(migration, "active"))
         return err_set(err, ERR_PEER, "TO is taking a migration already");
     *ret_heard = json_incref(json_object_get(migration, "socket-address"));

@@ -123,7 +123,7 @@ int drive_conclude(struct drive *d, struct error *err)
         return arrive(d, err) < 0 ? drive_with_states(d, err) : ask_guest(d, err);
     case OUTCOME_CANCELLED:
         err_set_with(err, ERR_CANCELLED, d->stop.remedy, "%s",
-                     d->stop.why ? d->stop.why : "cancelled by somebody else");
+                     d->stop.why ? d->stop.why : "cancelled by another user");
         break;
     default:
         err_set(err, ERR_PEER, "FROM: migration failed: %s",

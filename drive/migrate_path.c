@@ -43,10 +43,11 @@ static int heard_tcp(const char *host, const char *port, bool local,
     if (!v6 && strcmp(host, "0.0.0.0") != 0)
         return tcp_uri(host, port, ret, err);
     if (!local)
-        return err_set_with(err, ERR_USAGE, REMEDY_URI,
-                            "it listens at port %.20s of every interface; say which one the other "
-                            "reaches",
-                            port);
+        return err_set_with(
+            err, ERR_USAGE, REMEDY_URI,
+            "it listens at port %.20s of every interface; give the one that the other "
+            "reaches",
+            port);
     return tcp_uri(v6 ? "::1" : "127.0.0.1", port, ret, err);
 }
 
@@ -66,6 +67,6 @@ int migrate_heard_uri(const json_t *socket_addresses, bool local, char ret[stati
     else if (strcmp(type, "vsock") == 0)
         len = snprintf(ret, MIGRATE_URI_MAX, "vsock:%s:%s", cid, port);
     if (len <= 0 || len >= MIGRATE_URI_MAX)
-        return err_set_with(err, ERR_PEER, REMEDY_URI, "it does not say where it listens");
+        return err_set_with(err, ERR_PEER, REMEDY_URI, "it does not report where it listens");
     return check(ret, err);
 }

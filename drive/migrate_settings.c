@@ -31,7 +31,7 @@ static int unknown(const struct monitor *m, const char *what, const char *name, 
                    const char *removed, struct error *err)
 {
     return err_set(err, ERR_PEER, "%s (%s) has no %s %s: QEMU has it since %s%s%s", m->name,
-                   m->version, what, name, since, removed ? ", and no more since " : "",
+                   m->version, what, name, since, removed ? ", removed in " : "",
                    removed ? removed : "");
 }
 
@@ -104,7 +104,7 @@ static json_t *value_json(enum parameter id, union parameter_value value)
 static int add_parameter(json_t **arguments, const char *name, json_t *value, struct error *err)
 {
     if (!value)
-        return err_set(err, ERR_USAGE, "%s: no value that can be said to a monitor", name);
+        return err_set(err, ERR_USAGE, "%s: no value that a monitor takes", name);
     if (!*arguments)
         *arguments = json_object();
     json_object_set_new(*arguments, name, value);

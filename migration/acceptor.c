@@ -610,15 +610,15 @@ int acceptor_await_main(struct acceptor *a, struct channel **ret, struct error *
         rc = -1;
     } else if (!a->main && in_time) {
         rc = err_set(err, ERR_PEER,
-                     "%s: multifd channels came and were closed, and no main "
-                     "connection is there",
+                     "%s: multifd channels connected and were closed, but there is no main "
+                     "connection",
                      a->listener.text);
         name_stranger(a, err);
     } else if (!a->main) {
         rc = err_set_with(err, ERR_PEER, REMEDY_CONNECT_TIMEOUT,
                           "%s: no main connection within %.1f s%s", a->listener.text,
                           (double)timeout_ms / 1000,
-                          a->begun ? ", though multifd channels came" : "");
+                          a->begun ? ", though multifd channels connected" : "");
         name_stranger(a, err);
     } else {
         *ret = a->main;

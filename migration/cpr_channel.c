@@ -47,8 +47,8 @@ static int await_close(int fd, uint64_t deadline, const struct cancel *cancel, s
         return err_in(err, "waiting for the destination to listen");
     ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
     if (n < 0)
-        return err_sys(err, "the destination has gone");
-    return n == 0 ? 0 : err_set(err, ERR_PEER, "the destination says something, expected nothing");
+        return err_sys(err, "the destination has closed the connection");
+    return n == 0 ? 0 : err_set(err, ERR_PEER, "the destination sent something, expected nothing");
 }
 
 int cpr_channel_send(const struct address *to, const struct cpr_state *state,
@@ -96,7 +96,7 @@ static int receive_list(int fd, const struct transport_config *config, struct pa
                             &len, err) < 0)
             return -1;
         if (len == 0)
-            return err_set(err, ERR_PEER, "the list ends behind %zu bytes, in its middle", have);
+            return err_set(err, ERR_PEER, "the list is cut off after %zu bytes", have);
         have += len;
         complete = cpr_state_decode(bytes, have, CPR_PASSED, ret, err);
     }

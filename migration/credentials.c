@@ -57,9 +57,9 @@ int credentials_open(const struct credentials_config *config, struct tls_creds *
         return 0;
     if (tls.dir && config->username)
         return err_set_with(err, ERR_USAGE, REMEDY_TLS_USERNAME,
-                            "a user's name is about PSKs: %s holds certificates", dir);
+                            "a user name is for PSKs: %s contains certificates", dir);
     if (tls.psk_file && (hostname[0] || tls.authz))
-        return err_set(err, ERR_USAGE, "%s is about certificates: %s holds PSKs",
+        return err_set(err, ERR_USAGE, "%s is for certificates: %s contains PSKs",
                        hostname[0] ? "tls-hostname" : "tls-authz", tls.psk_file);
     if (!config->server && tls.dir && !tls.hostname[0])
         return err_set(err, ERR_USAGE,

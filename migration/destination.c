@@ -110,7 +110,7 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
                        command_name(c->id));
     default:
         return err_set(err, ERR_PEER,
-                       "command %s: postcopy and COLO are not taken here; migrate by precopy",
+                       "command %s: postcopy and COLO are not supported here; migrate by precopy",
                        command_name(c->id));
     }
 }
@@ -316,8 +316,8 @@ static int hold_guest(struct destination *m, struct error *err)
     m->holds_guest = true;
     if (m->target->ops->keep && m->target->ops->keep(m->target, &why) < 0)
         return err_in(err, "%s; the source was lost before it confirmed the switch-over", why.text);
-    return err_in(err, "the source was lost before it confirmed the switch-over: all is here, and "
-                       "the source may have gone on with its guest");
+    return err_in(err, "the source was lost before it confirmed the switch-over: everything has "
+                       "arrived, but the source may have gone on with its guest");
 }
 
 static int obey(const struct command *c, struct error *err)

@@ -110,11 +110,10 @@ static int missing_description(struct main_stream *ms, struct error *err)
         *err = how;
         return -1;
     }
-    return err_set(
-        err, ERR_PEER,
-        "device tail: no description (0x06) behind %zu bytes: was it cut, or its machine "
-        "made with suppress-vmdesc? %s",
-        ms->devices.tail.len, how.text);
+    return err_set(err, ERR_PEER,
+                   "device tail: no description (0x06) after %zu bytes: was it cut, or its machine "
+                   "made with suppress-vmdesc? %s",
+                   ms->devices.tail.len, how.text);
 }
 
 /*

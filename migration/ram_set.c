@@ -60,15 +60,16 @@ bool ram_set_any_private(const struct ram_map *machine)
 int ram_set_check_here(const struct ram_map *set, struct error *err)
 {
     if (set->total_bytes == 0)
-        return err_set(err, ERR_USAGE, "no RAM block is migratable: nothing could go on from this");
+        return err_set(err, ERR_USAGE, "no RAM block is migratable: no guest could run from this");
     for (size_t i = 0; i < set->n; i++) {
         const struct ram_block *b = &set->blocks[i];
 
         if (b->travel == RAM_TRAVELS && !ram_block_is_here(b))
-            return err_set(err, ERR_USAGE,
-                           "RAM block '%s': its memory was left in its own file when this snapshot "
-                           "was made: set x-ignore-shared at both ends, and have that file there",
-                           b->name);
+            return err_set(
+                err, ERR_USAGE,
+                "RAM block '%s': its memory was left in its own file when this snapshot "
+                "was made: set x-ignore-shared at both ends, and keep that file in place",
+                b->name);
     }
     return 0;
 }

@@ -13,9 +13,8 @@ static int bad_verdict(uint32_t verdict, struct error *err)
 
     if (verdict != 1)
         err_name((int)verdict, reason);
-    return err_set(err, ERR_PEER,
-                   "the destination has failed: %s (SHUT %u); see what it says itself", reason,
-                   verdict);
+    return err_set(err, ERR_PEER, "the destination has failed: %s (SHUT %u); see its own message",
+                   reason, verdict);
 }
 
 /* --- the reader ------------------------------------------------------------------------------ */
@@ -160,7 +159,7 @@ static uint64_t next_limit(const struct return_reader *a, struct wait *w, struct
                 w->what);
     else if (silence <= answer)
         err_set_with(ret_err, ERR_PEER, REMEDY_STALL_TIMEOUT,
-                     "the destination %s, and has said nothing for %.1f s", w->what,
+                     "the destination %s, and has sent nothing for %.1f s", w->what,
                      (double)l->silence_ms / 1000);
     else
         err_set_with(ret_err, ERR_PEER, REMEDY_ANSWER_TIMEOUT, "the destination %s for %.1f s",
@@ -225,7 +224,7 @@ static bool is_ready(const struct return_reader *a)
 
 int return_reader_await_ready(struct return_reader *a, struct error *err)
 {
-    return await_going_on(a, "has not said that it is ready", is_ready, err);
+    return await_going_on(a, "has not reported that it is ready", is_ready, err);
 }
 
 int return_reader_await_ack(struct return_reader *a, uint64_t deadline, struct error *err)

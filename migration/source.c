@@ -76,9 +76,9 @@ static void give_up(struct source *m, struct error *err)
         source_release_guest(m);
     else if (m->machine->ops->resume)
         err_in(err, "the guest stays stopped here until 'cont', because it may run at the "
-                    "destination: see there");
+                    "destination: check there");
     else
-        err_in(err, "nobody knows whether the destination has it all: see there");
+        err_in(err, "nobody knows whether the destination has everything: check there");
 }
 
 int source_run(struct source *m, struct error *err)

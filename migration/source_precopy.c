@@ -65,8 +65,8 @@ static int await_ack(struct source *m, uint64_t *ready_ns, struct error *err)
         *ready_ns = now;
     if (stall_ms && now - *ready_ns > stall_ms * NS_PER_MS)
         return err_set(err, ERR_PEER,
-                       "switchover-ack: for %.1f s nothing but the destination's word has been "
-                       "missing; is the capability on there, too?",
+                       "switchover-ack: the destination has not sent it for %.1f s; is the "
+                       "capability on there, too?",
                        (double)stall_ms / 1000);
     return return_reader_await_ack(&m->link->return_reader, deadline_in_ms(ACK_ROUND_MS), err);
 }

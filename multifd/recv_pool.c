@@ -82,7 +82,7 @@ static int check_join(struct recv_pool *pool, const struct multifd_hello *hello,
         return err_set(err, ERR_PEER, "multifd hello: the main stream is complete");
     /* No pages come before the first flush, which belongs to the setup: missing it is harmless. */
     if (pool->flushes > 1)
-        return err_set(err, ERR_PEER, "multifd hello: channel joined behind a round's end");
+        return err_set(err, ERR_PEER, "multifd hello: channel joined after a round's end");
     if (pool->n > 0)
         return uuid_expect(&hello->uuid, &pool->uuid, "multifd hello", err);
     return 0;
@@ -530,13 +530,14 @@ int recv_pool_check_numbers(struct recv_pool *pool, bool expected, struct error 
     bool none = pool->n == 0;
     pthread_mutex_unlock(&pool->group->lock);
     if (none && expected)
-        return err_set(err, ERR_PEER, "no multifd channel came, expected some by the main stream");
+        return err_set(err, ERR_PEER,
+                       "no multifd channel connected, but the main stream expects some");
     if (missing == 0)
         return 0;
     return err_set(
         err, ERR_PEER,
-        "%llu multifd packets are missing by the others' numbers: those of a channel that "
-        "was not let in?",
+        "%llu multifd packets are missing by the others' numbers: were they on a channel that "
+        "was refused?",
         (unsigned long long)missing);
 }
 
@@ -565,7 +566,7 @@ static int check_finished(const struct recv_pool *pool, const struct recv_channe
         return err_in(err, "channel %u", c->id);
     }
     if (pool->flushes == 0)
-        return err_set(err, ERR_PEER, "channel %u: the main stream held no flush, expected some",
+        return err_set(err, ERR_PEER, "channel %u: the main stream had no flush, expected some",
                        c->id);
     return 0;
 }

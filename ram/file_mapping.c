@@ -82,7 +82,7 @@ static int populate(uint8_t *at, uint64_t len, int how, struct error *err)
         return 0;
     if (errno == EFAULT)
         return err_set(err, ERR_SYSTEM,
-                       "%" PRIu64 " KiB of guest memory cannot be read off the file: was it cut?",
+                       "%" PRIu64 " KiB of guest memory cannot be read from the file: was it cut?",
                        len >> 10);
     return err_sys(err, "reading %" PRIu64 " KiB of guest memory", len >> 10);
 }

@@ -99,7 +99,7 @@ static int record_in(struct ram_load *load, const struct section *s, bool *ret_e
     if (stream_in_check(load->in, err) < 0)
         return -1;
     if (load->from_file && flags != RAM_RECORD_EOS && flags != RAM_RECORD_MEM_SIZE)
-        return err_set(err, ERR_PEER, "record 0x%03x: a mapped-ram file has none but EOS", flags);
+        return err_set(err, ERR_PEER, "record 0x%03x: a mapped-ram file may have only EOS", flags);
     switch (flags) {
     case RAM_RECORD_MEM_SIZE:
         if (s->type != STREAM_SECTION_START)
@@ -121,10 +121,10 @@ static int record_in(struct ram_load *load, const struct section *s, bool *ret_e
         return barrier(load, false, err);
     case RAM_RECORD_XBZRLE:
     case RAM_RECORD_XBZRLE | RAM_RECORD_CONTINUE:
-        return err_set(err, ERR_PEER, "xbzrle record: not taken here; switch xbzrle off");
+        return err_set(err, ERR_PEER, "xbzrle record: not supported here; switch xbzrle off");
     case RAM_RECORD_COMPRESS:
     case RAM_RECORD_COMPRESS | RAM_RECORD_CONTINUE:
-        return err_set(err, ERR_PEER, "compress record: not taken here; switch compress off");
+        return err_set(err, ERR_PEER, "compress record: not supported here; switch compress off");
     default:
         return err_set(err, ERR_PEER, "record word 0x%016" PRIx64 ": flags 0x%03x, not a record",
                        word, flags);

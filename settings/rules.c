@@ -118,7 +118,7 @@ const struct rule rules[] = {
     {"P6", AT_VALUE, .class = GATE_UNKNOWN, .why = "no such value, or a method that is not built"},
     {"B1", AT_VALUE, .class = GATE_STATE,
      .why = "a memory backend that is not mapped into the guest is not migratable"},
-    {"R2", AT_VALUE, .class = GATE_CONFLICT, .why = "said twice, and not alike; say it once",
+    {"R2", AT_VALUE, .class = GATE_CONFLICT, .why = "set twice, to different values; set it once",
      .ours = "in one command the order of settings does not matter"},
 
     /* --- setting: not now --- */
@@ -159,11 +159,11 @@ const struct rule rules[] = {
      .why = "postcopy-preempt cannot send compressed pages; switch compress off", .until = "9.0"},
     {"C11", AT_CAPABILITIES, .when = C(ZERO_COPY_SEND),
      .clashes = C(XBZRLE) | C(COMPRESS) | F(COMPRESSED) | F(TLS), .class = GATE_CONFLICT,
-     .why = "zero-copy-send hands pages to the kernel as they lie: no xbzrle, no "
+     .why = "zero-copy-send hands pages to the kernel as they are: no xbzrle, no "
             "multifd-compression, no TLS; switch it off, or them"},
     {"P2", AT_PARAMETERS, .when = C(ZERO_COPY_SEND), .clashes = F(COMPRESSED) | F(TLS),
      .class = GATE_CONFLICT,
-     .why = "zero-copy-send is on, which hands pages to the kernel as they lie: neither "
+     .why = "zero-copy-send is on, which hands pages to the kernel as they are: neither "
             "multifd-compression nor TLS goes with it; switch it off first"},
     {"C14", AT_CAPABILITIES, .when = C(DIRTY_LIMIT), .clashes = C(AUTO_CONVERGE),
      .class = GATE_CONFLICT,
@@ -217,7 +217,7 @@ const struct rule rules[] = {
      .why = "set at the destination", .ours = "QEMU takes it at a source, without effect"},
 
     {"R9", AT_CAPABILITIES, .when = F(SOURCE) | C(PAUSE_BEFORE_SWITCHOVER), .class = GATE_STATE,
-     .why = "pause-before-switchover: this program has no monitor that would be told to "
+     .why = "pause-before-switchover: this program has no monitor for "
             "migrate-continue; use a VM that has one",
      .ours = "every QEMU has a monitor"},
     {"R9", AT_CAPABILITIES, .when = F(SOURCE) | C(EVENTS), .class = GATE_STATE,
@@ -247,7 +247,7 @@ const struct rule rules[] = {
     {"M17", AT_MIGRATE, .when = F(RESUME), .class = GATE_STATE,
      .why = "only a paused postcopy can be resumed"},
     {"I2", AT_INCOMING, .when = F(LISTENING), .class = GATE_STATE,
-     .why = "this VM listens already; migrate-incoming is for once"},
+     .why = "this VM listens already; use migrate-incoming only once"},
     {"I1", AT_INCOMING, .needs = F(WAITING), .class = GATE_STATE,
      .why = "this VM was not started to wait for a migration; start it with -incoming defer"},
 
@@ -297,7 +297,7 @@ const struct rule rules[] = {
      .why = "mode cpr-exec needs cpr-exec-command", .since = "10.2"},
     {"R7", AT_START, .when = F(COMPRESSED), .needs = C(MULTIFD), .class = GATE_REQUIRES,
      .why = "multifd-compression packs what multifd sends; use at least one channel",
-     .remedy = REMEDY_OR_NO_COMPRESSION, .ours = "QEMU sends uncompressed without a word"},
+     .remedy = REMEDY_OR_NO_COMPRESSION, .ours = "QEMU sends uncompressed, without an error"},
     {"R8", AT_START, .when = F(TLS_AUTHZ), .needs = F(TLS_CREDS), .class = GATE_REQUIRES,
      .why = "tls-authz is about names in certificates; give tls-creds too",
      .ours = "QEMU takes it without effect"},
@@ -305,11 +305,11 @@ const struct rule rules[] = {
      .why = "tls-hostname is a name in a certificate; give tls-creds too",
      .ours = "QEMU takes it without effect"},
     {"R8", AT_START, .when = F(TLS_USERNAME), .needs = F(TLS), .class = GATE_REQUIRES,
-     .why = "a user has a key in a file of PSKs", .remedy = REMEDY_TLS_PSK,
+     .why = "a user name selects a key in a file of PSKs", .remedy = REMEDY_TLS_PSK,
      .ours = "QEMU takes it without effect"},
     {"R10", AT_START, .when = F(TLS) | F(FILE_ADDRESS), .class = GATE_CONFLICT,
      .why = "a file has no other end that speaks TLS: switch TLS off",
-     .ours = "QEMU would shake hands with the file"},
+     .ours = "QEMU would start a TLS handshake with the file"},
     {"R11", AT_MIGRATE, .when = F(DIRECT_IO) | F(FILE_ADDRESS), .needs = C(MAPPED_RAM),
      .class = GATE_REQUIRES,
      .why = "direct-io is for pages with places of their own in a file; switch mapped-ram on too",
@@ -331,7 +331,7 @@ const struct rule rules[] = {
      .why = "a Unix socket cannot send without copying; use tcp, or leave zero-copy-send off",
      .ours = "QEMU finds out when it has connected"},
     {"M18", AT_MIGRATE, .when = C(ZERO_COPY_SEND) | F(FILE_ADDRESS), .class = GATE_IO,
-     .why = "a file has no zero-copy; leave zero-copy-send off; direct-io is what spares copies",
+     .why = "a file has no zero-copy; leave zero-copy-send off; direct-io avoids copies",
      .ours = "QEMU finds out when it has opened it"},
     {"M18", AT_CONNECTING, .class = GATE_IO,
      .why = "the socket has no zero-copy; use another address, or leave zero-copy-send off",
@@ -342,11 +342,11 @@ const struct rule rules[] = {
 
     /* --- a RAM block is to be migratable, or no longer --- */
     {"B9", AT_RAM_SET, .when = F(OUTGOING), .class = GATE_BUSY,
-     .why = "which RAM blocks a migration is about does not change until it has ended, cancelling "
-            "and failing included; wait for its end"},
+     .why = "the RAM blocks of a migration do not change until it has ended, also while it is "
+            "cancelled or fails; wait for its end"},
     {"B9", AT_RAM_SET, .when = F(LISTENING), .class = GATE_BUSY,
-     .why = "which RAM blocks a migration is about does not change from migrate-incoming on; wait "
-            "for its end"},
+     .why = "the RAM blocks of a migration do not change from migrate-incoming on; wait for its "
+            "end"},
     {"B10", AT_RAM_SET, .when = F(WAITING), .class = GATE_BUSY,
      .why = "this VM waits for a migration: its RAM blocks stay as they were made, like the "
             "source's; start both with the same migratable="},

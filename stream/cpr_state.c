@@ -176,9 +176,9 @@ static int expect_end(struct reader *r, struct error *err)
     size_t left = reader_left(r);
 
     if (left && get_u8(r) == STREAM_SUBSECTION)
-        return err_set(err, ERR_PEER, "state of devices behind the list, expected memory only");
+        return err_set(err, ERR_PEER, "state of devices after the list, expected memory only");
     if (left)
-        return err_set(err, ERR_PEER, "%zu bytes behind the list, expected none", left);
+        return err_set(err, ERR_PEER, "%zu bytes after the list, expected none", left);
     return 1;
 }
 

@@ -104,8 +104,8 @@ static int cut_section(struct reader *r, const json_t *device, struct section *r
         return err_set(err, ERR_PEER, "description: an entry without a name or with absurd sizes");
     if (s.type != STREAM_SECTION_FULL || !found || strlen(name) != name_len ||
         memcmp(found, name, name_len) != 0)
-        return err_set(err, ERR_PEER, "description: lists device '%.64s', another section is there",
-                       name);
+        return err_set(err, ERR_PEER,
+                       "description: lists device '%.64s', but another section is there", name);
     memcpy(s.name, name, name_len);
     s.instance = get_u32(r);
     s.version = get_u32(r);
@@ -117,7 +117,7 @@ static int cut_section(struct reader *r, const json_t *device, struct section *r
     uint32_t id = get_u32(r);
     if (r->short_of || footer != STREAM_FOOTER || id != s.id)
         return err_set(err, ERR_PEER,
-                       "device '%.64s': no footer behind the %" PRIu64
+                       "device '%.64s': no footer after the %" PRIu64
                        " bytes that the description gives it",
                        name, len);
     *ret = s;

@@ -53,8 +53,8 @@ int return_path_recv(struct stream_in *in, struct return_path_message *ret, stru
 {
     if (!stream_in_wait(in))
         stream_in_fail(
-            in, "the destination closed the connection without a verdict (SHUT): see what it says "
-                "itself");
+            in, "the destination closed the connection without a verdict (SHUT): see its own "
+                "message");
     bool first = in->offset == 0;
     size_t head_len = 0;
     const uint8_t *head = stream_in_peek(in, HEAD_LEN, &head_len);

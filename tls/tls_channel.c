@@ -114,7 +114,7 @@ static int perhaps_refused(const struct tls_channel *t, struct error *err)
 
     return err_set(err, ERR_PEER,
                    "the peer closed the connection right after the TLS handshake: it may have "
-                   "refused %.200s: see what it says itself",
+                   "refused %.200s: see its own message",
                    c->config.psk_file ? c->config.psk_file : c->cert_path);
 }
 

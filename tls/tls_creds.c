@@ -123,7 +123,7 @@ static int take_authority(struct tls_creds *c, X509 *cert, size_t *ret_sound, st
         refuse_cert(c, c->ca_path, cert, flaw, &why);
         if (c->n_notices == 0)
             *first = why;
-        err_add(&why, "; whatever it has signed is refused");
+        err_add(&why, "; certificates that it has signed are refused");
         if (note(c, &why, err) < 0)
             return -1;
     }
@@ -332,7 +332,7 @@ static int refuse_key(const struct tls_creds *c, bool encrypted, struct error *e
         err_set(err, ERR_USAGE, "%s: is not the key of %s", c->key_path, c->cert_path);
     else if (encrypted)
         err_set(err, ERR_USAGE,
-                "%s: the key is encrypted, and nobody is asked for its passphrase: store it "
+                "%s: the key is encrypted, and ramjet cannot ask for its passphrase: store it "
                 "decrypted (openssl pkey -in FILE -out FILE), readable to its owner only",
                 c->key_path);
     else
@@ -469,8 +469,8 @@ static int check_config(const struct tls_config *config, struct error *err)
                        "PSKs");
     if (config->dir && !config->server && (!config->hostname || !config->hostname[0]))
         return err_set(err, ERR_USAGE,
-                       "tls-hostname: needed where the address names no host: it is what the "
-                       "peer's certificate has to be for");
+                       "tls-hostname: needed where the address names no host: the name in the "
+                       "peer's certificate");
     return 0;
 }
 

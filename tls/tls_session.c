@@ -199,19 +199,21 @@ static const struct reason {
     {SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, KEYS,
      "a record was damaged, or the peer has another key than", .and_file = true},
     {SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, X509S,
-     "a record was damaged on its way, or made by somebody else", .and_file = false},
+     "a record was damaged on its way, or not sent by the peer", .and_file = false},
     {SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, 0,
-     "the peer offers no way that this side has" NO_COMMON_WAY, .and_file = false},
-    {SSL_R_NO_SHARED_CIPHER, 0, "the peer offers no way that this side has" NO_COMMON_WAY,
+     "the peer offers no method that this side has" NO_COMMON_WAY, .and_file = false},
+    {SSL_R_NO_SHARED_CIPHER, 0, "the peer offers no method that this side has" NO_COMMON_WAY,
      .and_file = false},
     {SSL_R_UNSUPPORTED_PROTOCOL, 0, "the peer speaks no TLS from 1.2 on", .and_file = false},
     {SSL_R_VERSION_TOO_LOW, 0, "the peer speaks no TLS from 1.2 on", .and_file = false},
-    {SSL_R_WRONG_VERSION_NUMBER, 0, "the peer sent what is no record of TLS", .and_file = false},
+    {SSL_R_WRONG_VERSION_NUMBER, 0, "the peer sent something that is not a TLS record",
+     .and_file = false},
     {SSL_R_PACKET_LENGTH_TOO_LONG, 0, "the peer sent a record that is too long", .and_file = false},
     {SSL_R_ENCRYPTED_LENGTH_TOO_LONG, 0, "the peer sent a record that is too long",
      .and_file = false},
     {SSL_R_DATA_LENGTH_TOO_LONG, 0, "the peer sent a record that is too long", .and_file = false},
-    {SSL_R_BAD_RECORD_TYPE, 0, "the peer sent what is no record of TLS", .and_file = false},
+    {SSL_R_BAD_RECORD_TYPE, 0, "the peer sent something that is not a TLS record",
+     .and_file = false},
     {ALERT(SSL_AD_CERTIFICATE_REQUIRED), 0, "the peer refused: it demands a certificate, as in",
      .and_file = true},
     {ALERT(SSL_AD_UNKNOWN_CA), 0, "the peer refused: it knows no authority of", .and_file = true},
@@ -220,7 +222,7 @@ static const struct reason {
     {ALERT(SSL_AD_BAD_CERTIFICATE), CLIENT, "the peer refused, perhaps for the name in it", true,
      REMEDY_TLS_AUTHZ_THERE},
     {ALERT(SSL_AD_UNSUPPORTED_CERTIFICATE), 0, "the peer refused: it cannot use", .and_file = true},
-    {ALERT(SSL_AD_CERTIFICATE_REVOKED), 0, "the peer refused: it knows as revoked",
+    {ALERT(SSL_AD_CERTIFICATE_REVOKED), 0, "the peer refused: by its list revoked is",
      .and_file = true},
     {ALERT(SSL_AD_CERTIFICATE_EXPIRED), 0, "the peer refused: by its clock expired is",
      .and_file = true},
@@ -238,7 +240,7 @@ static const struct reason {
     {ALERT(SSL_AD_HANDSHAKE_FAILURE), KEYS,
      "the peer refused: it does not have this user, or uses certificates", .and_file = false},
     {ALERT(SSL_AD_HANDSHAKE_FAILURE), X509S,
-     "the peer refused: it demands a certificate, or offers no way that this side "
+     "the peer refused: it demands a certificate, or offers no method that this side "
      "has" NO_COMMON_WAY,
      .and_file = false},
     {ALERT(SSL_AD_PROTOCOL_VERSION), 0, "the peer refused: it speaks neither TLS 1.3 nor 1.2",
@@ -281,7 +283,7 @@ static int explain_code(const struct tls_creds *c, const struct reason *r, unsig
         return err_set(err, ERR_PEER, "%s", r->text);
     return err_set(err, ERR_PEER, "%s%s",
                    ERR_GET_REASON(code) > SSL_AD_REASON_OFFSET ? "the peer refused: " : "",
-                   text ? text : "TLS failed and says no reason");
+                   text ? text : "TLS failed without a reason");
 }
 
 /* Explains the first error in OpenSSL's queue that has a row: errors before it are details. If none

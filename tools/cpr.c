@@ -89,7 +89,7 @@ static int read_state(int fd, struct cpr_state *ret, struct error *err)
         return -1;
     int complete = cpr_state_decode(bytes, len, CPR_NUMBERED, ret, err);
     if (complete == 0)
-        return err_set(err, ERR_PEER, "the list ends behind %zu bytes, in its middle", len);
+        return err_set(err, ERR_PEER, "the list is cut off after %zu bytes", len);
     return complete < 0 ? -1 : adopt(ret, fd, err);
 }
 

@@ -40,7 +40,7 @@ static int digest(void *arg, const json_t *arguments, json_t **ret, struct error
 
     (void)arguments;
     if (vm_run_status(c->vm, &running) == RUN_INMIGRATE)
-        return err_set(err, ERR_USAGE, "the guest is not here yet: wait until it has come");
+        return err_set(err, ERR_USAGE, "the guest is not here yet: wait until it has arrived");
     if (running)
         return err_set(err, ERR_USAGE, "the guest runs, and writes: stop it first");
     for (size_t i = 0; i < ram->n; i++) {

@@ -27,7 +27,8 @@ static const struct verb {
      "the first line on standard output: listening tcp:HOST:PORT.\n"
      "TARGET: file:PATH, a mapped-ram snapshot that QEMU loads; raw:DIR, a file per RAM block;\n"
      "null:, memory that is checked and dropped.\n"
-     "Channels, method and machine type are read off the connections; an option pins one.\n",
+     "Channels, method and machine type are read from the connections; an option allows one "
+     "only.\n",
      VERB_RECV, verb_recv},
     {"send", "[options] SOURCE DEST", "send one: into ramjet recv or a QEMU started with -incoming",
      "SOURCE: file:PATH[,offset=N], a mapped-ram snapshot; raw:DIR; image:[NAME=]PATH, any\n"

@@ -51,7 +51,7 @@ int output_is_apart(const struct address *at, struct error *err)
     if (!what)
         return 0;
     return err_set(err, ERR_USAGE,
-                   "%s: %s goes there too, and would stand in the stream: redirect it", at->text,
+                   "%s: %s goes there too, and would get into the stream: redirect it", at->text,
                    what);
 }
 

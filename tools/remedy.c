@@ -32,7 +32,7 @@ static const char *const words[] = {
     [REMEDY_LISTEN] = " (--listen HOST)",
     [REMEDY_NO_LISTEN] = "; leave out --listen",
     [REMEDY_URI] = " (--uri)",
-    [REMEDY_SET_BOTH] = "; --set NAME=VALUE tells both",
+    [REMEDY_SET_BOTH] = "; --set NAME=VALUE sets both",
     [REMEDY_TIME_LIMIT] = " (--timeout)",
     [REMEDY_FORCE] = "; --force replaces it",
     [REMEDY_PROGRESS] = "; use --progress",

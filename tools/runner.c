@@ -181,7 +181,7 @@ static void on_signal(void *arg)
 static void print_running(const struct runner *r)
 {
     const struct options *o = r->options;
-    const char *what = o->guest ? o->guest : o->payload ? o->payload : "what has come";
+    const char *what = o->guest ? o->guest : o->payload ? o->payload : "a guest that was migrated";
 
     line_print(stdout, "running %s, %" PRIu64 " MiB, %u vCPU%s", what,
                r->machine->ram.blocks[0].used_bytes >> 20, o->cpus, o->cpus == 1 ? "" : "s");
@@ -262,7 +262,7 @@ static int verdict(struct runner *r, bool running, struct error *err)
     if (printed)
         return 0;
     *err = print_err;
-    return output_lost(err, "the guest was right");
+    return output_lost(err, "the guest has found no error");
 }
 
 static void tell_refused(void *arg, const struct error *why)
@@ -323,12 +323,12 @@ static int check(const struct options *o, struct error *err)
 {
     if (!o->guest + !o->payload + !o->incoming != 2)
         return err_set(err, ERR_USAGE,
-                       "expected --guest NAME, --payload FILE or --incoming, one of them; with the "
-                       "last the guest is what comes; see ramjet help vm");
+                       "expected one of --guest NAME, --payload FILE and --incoming; with the last "
+                       "the guest comes by a migration; see ramjet help vm");
     if (o->cpr && (!o->incoming || strcmp(o->incoming, "defer") == 0 ||
                    strncmp(o->incoming, "file:", strlen("file:")) == 0))
         return err_set(err, ERR_USAGE,
-                       "--cpr: expected --incoming with an address to listen at beside it");
+                       "--cpr: expected also --incoming with an address to listen at");
     if (o->machine && strncmp(o->machine, "ramjet-", strlen("ramjet-")) != 0)
         return err_set(err, ERR_USAGE, "--machine %.40s: expected ramjet-1.0", o->machine);
     return 0;

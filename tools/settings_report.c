@@ -73,7 +73,7 @@ static void print_parameter(enum parameter id, FILE *to)
 
 static void print_built(FILE *to)
 {
-    fprintf(to, "Capabilities, off unless said:\n");
+    fprintf(to, "Capabilities, off by default:\n");
     for (size_t i = 0; i < CAP_N; i++) {
         if (!capabilities[i].unsupported)
             print_capability(&capabilities[i], to);
@@ -104,11 +104,11 @@ void settings_print(FILE *to)
     fprintf(to, "Settings by QEMU's names: --set NAME=VALUE with ramjet send and ramjet recv.\n"
                 "They are checked as a whole: their order does not matter.\n\n");
     print_built(to);
-    fprintf(to, "\nWhat ramjet does where nothing is said, and a QEMU would not:\n");
+    fprintf(to, "\nDefaults of ramjet that differ from QEMU's:\n");
     for (size_t i = 0; i < n_own_defaults; i++)
         fprintf(to, "  %-*s %s; %s\n", NAME_WIDTH, own_defaults[i].name, own_defaults[i].value,
                 own_defaults[i].why);
-    fprintf(to, "\nKnown, and refused unless they ask for QEMU's default:\n");
+    fprintf(to, "\nKnown, but only QEMU's default is accepted:\n");
     print_refused(to);
     fprintf(to, "\nramjet help settings NAME shows one of them and the rules about it,\n"
                 "ramjet probe --rules all rules.\n");

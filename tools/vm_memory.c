@@ -31,11 +31,11 @@ static int set_main(const struct options *o, const struct memory_backend_config 
                        "'%s': at address 0 is the guest's main memory, id=%s, addr=0", c->id,
                        MEMORY_MAIN);
     if (!c->migratable)
-        return err_set(err, ERR_USAGE,
-                       "'%s': the guest cannot go on without it: leave migratable on", c->id);
+        return err_set(err, ERR_USAGE, "'%s': the guest cannot run without it: leave migratable on",
+                       c->id);
     if (o->memory_said || ret->main.said)
         return err_set(err, ERR_USAGE,
-                       "'%s': said twice; leave out --memory, --backend and --numa beside it",
+                       "'%s': given twice; leave out --memory, --backend and --numa with it",
                        c->id);
     ret->main = *c;
     return 0;

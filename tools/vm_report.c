@@ -41,7 +41,7 @@ void vm_report_print(struct guest_report *report)
 int vm_report_judge(struct guest_report *report, struct error *err)
 {
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
-    char first[GUEST_WRONG_TEXT] = "told before it came here";
+    char first[GUEST_WRONG_TEXT] = "reported before it came here";
     struct guest_verdict v;
     uint64_t code;
 
@@ -56,6 +56,6 @@ int vm_report_judge(struct guest_report *report, struct error *err)
     if (guest_report_ended(report, &code))
         return code ? err_set(err, ERR_PEER, "the guest has ended itself with %" PRIu64, code) : 0;
     if (v.heartbeats == 0 && !v.shared)
-        return err_set(err, ERR_PEER, "the guest was ended before it said anything");
+        return err_set(err, ERR_PEER, "the guest was ended before it reported anything");
     return 0;
 }

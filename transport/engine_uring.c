@@ -298,7 +298,7 @@ static int open_rings(struct uring_channel *u, bool zero_copy, const char **ret_
 
     if (rc == 0)
         rc = uring_init(&u->in, NULL);
-    *ret_why = "io_uring cannot be had";
+    *ret_why = "io_uring is not available";
     if (rc < 0 || !zero_copy || uring_can_lend())
         return rc;
     *ret_why = "io_uring cannot send without copying";

@@ -145,7 +145,7 @@ static struct uring_memory *pin(struct uring_memory *m)
     for (size_t i = 0; i < m->n; i++) {
         if (!is_resident(&m->pieces[i])) {
             memory_free(m);
-            return refuse("parts of the memory were never touched: pinning would make them");
+            return refuse("parts of the memory were never touched: pinning would allocate them");
         }
     }
     int rc = uring_init(&m->source, NULL);

@@ -163,8 +163,9 @@ static int note(struct dirty_ring *r, struct ring *ring, const struct kvm_dirty_
     const struct kvm_slot *slot = find_slot(r, entry);
 
     if (!slot)
-        return err_set(err, ERR_SYSTEM, "KVM: dirty ring: page %llu of slot %u, which is none",
-                       entry->offset, entry->slot);
+        return err_set(err, ERR_SYSTEM,
+                       "KVM: dirty ring: page %llu of slot %u, which does not exist", entry->offset,
+                       entry->slot);
     uint64_t page = slot->block_page + entry->offset;
     if (dirty_bitmap_merge(&r->log[slot->block], page / 64, UINT64_C(1) << page % 64)) {
         ring->pages++;

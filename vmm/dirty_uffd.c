@@ -79,8 +79,7 @@ static int check_features(uint64_t *ret_wanted, struct error *err)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(features); i++) {
         if (!(there & features[i].bit))
-            return err_set(err, ERR_SYSTEM, "userfaultfd: this kernel has not got %s",
-                           features[i].name);
+            return err_set(err, ERR_SYSTEM, "userfaultfd: this kernel lacks %s", features[i].name);
         wanted |= features[i].bit;
     }
     *ret_wanted = wanted;

@@ -95,7 +95,7 @@ static int check_free(const struct range *taken, uint64_t address, uint64_t end,
     if (address >= taken->end || end <= taken->start)
         return 0;
     return err_set(err, ERR_USAGE,
-                   "at 0x%" PRIx64 " to 0x%" PRIx64 " it lies over %s, 0x%" PRIx64 " to 0x%" PRIx64,
+                   "at 0x%" PRIx64 " to 0x%" PRIx64 " it overlaps %s, 0x%" PRIx64 " to 0x%" PRIx64,
                    address, end, taken->what, taken->start, taken->end);
 }
 

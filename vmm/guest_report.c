@@ -80,8 +80,8 @@ static int take_tsc(struct guest_report *r, struct guest_voice *v, uint64_t tsc,
     };
 
     if (tsc < v->said.tsc && !v->moved)
-        return err_set(err, ERR_PEER, "heartbeat at TSC %" PRIu64 ", behind one at %" PRIu64, tsc,
-                       v->said.tsc);
+        return err_set(err, ERR_PEER, "heartbeat at TSC %" PRIu64 ", earlier than one at %" PRIu64,
+                       tsc, v->said.tsc);
     if (tsc < v->said.tsc)
         note_error(r, &set_back);
     else if (v->said.heartbeats)
@@ -125,7 +125,7 @@ static int take_wrong_page(struct guest_report *r, struct guest_voice *v, const 
 
     if (page < v->first_page || page - v->first_page >= v->n_pages)
         return err_set(err, ERR_PEER,
-                       "tells of page %" PRIu64 ", expected %" PRIu64 " pages from %" PRIu64, page,
+                       "reports page %" PRIu64 ", expected %" PRIu64 " pages from %" PRIu64, page,
                        v->n_pages, v->first_page);
     note_error(r, &wrong);
     return 0;
@@ -144,7 +144,7 @@ static int take_wrong_state(struct guest_report *r, struct guest_voice *v, const
     };
 
     if (kind == 0 || kind >= GUEST_STATE_COUNT || GUEST_STATE_OF(kind, index) != which)
-        return err_set(err, ERR_PEER, "tells of state 0x%" PRIx64 ", which there is not", which);
+        return err_set(err, ERR_PEER, "reports state 0x%" PRIx64 ", which does not exist", which);
     note_error(r, &wrong);
     return 0;
 }
@@ -167,7 +167,7 @@ static int take_fact(struct guest_report *r, struct guest_voice *v, const uint64
 {
     (void)v;
     if (words[0] >= GUEST_FACT_COUNT)
-        return err_set(err, ERR_PEER, "tells of fact %" PRIu64 ", which there is not", words[0]);
+        return err_set(err, ERR_PEER, "reports fact %" PRIu64 ", which does not exist", words[0]);
     r->facts[words[0]] = words[1];
     return 0;
 }
@@ -204,7 +204,7 @@ static int take(struct guest_report *r, struct guest_voice *v, uint16_t port, co
         if (messages[i].port == port)
             return messages[i].take(r, v, words, err);
     }
-    return err_set(err, ERR_PEER, "writes to port 0x%x, which is nobody's", port);
+    return err_set(err, ERR_PEER, "writes to port 0x%x, which has no device", port);
 }
 
 int guest_report_take(struct guest_report *r, unsigned vcpu, uint16_t port,
@@ -417,7 +417,7 @@ int guest_report_set_state(struct guest_report *r, const struct guest_report_sta
                            struct error *err)
 {
     if (check_state(r, state, err) < 0)
-        return err_in(err, "what the guest has said");
+        return err_in(err, "the guest's report");
     pthread_mutex_lock(&r->lock);
     if (state->shared)
         guest_report_share(r);

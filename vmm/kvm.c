@@ -63,7 +63,7 @@ static int check_system(int system, struct error *err)
                        KVM_API_VERSION);
     for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
         if (ioctl(system, KVM_CHECK_EXTENSION, needed[i].capability) <= 0)
-            return err_set(err, ERR_SYSTEM, DEVICE ": this KVM has not got %s", needed[i].name);
+            return err_set(err, ERR_SYSTEM, DEVICE ": this KVM lacks %s", needed[i].name);
     }
     return 0;
 }

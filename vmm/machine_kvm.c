@@ -29,7 +29,7 @@ static int on_byte(void *arg, uint16_t port, bool is_out, uint8_t *byte, struct 
     struct machine_kvm *m = arg;
 
     if (port < GUEST_PORT_SERIAL || port - GUEST_PORT_SERIAL >= SERIAL_PORTS)
-        return err_set(err, ERR_PEER, "%s of a byte at port 0x%x, which is nobody's",
+        return err_set(err, ERR_PEER, "%s of a byte at port 0x%x, which has no device",
                        is_out ? "OUT" : "IN", port);
     if (is_out)
         serial_write(&m->guest.serial, port - GUEST_PORT_SERIAL, *byte);

@@ -295,7 +295,7 @@ static int check_state(const struct machine_synth_guest *m, const struct machine
     if (s->synth.program >= ARRAY_LEN(programs) || s->synth.ticks > TICKS_MAX)
         return err_set(err, ERR_PEER,
                        "device '" DEVICE_SYNTH "' 0: program %" PRIu64 " at %" PRIu64
-                       " ticks, which there is not",
+                       " ticks, which does not exist",
                        s->synth.program, s->synth.ticks);
     for (unsigned i = 0; i < m->n_cpus; i++) {
         if (check_params(m, i, &s->cpus[i].params, err) < 0)

@@ -165,7 +165,7 @@ int memory_backend_say(struct memory_backend_config *c, enum memory_words words,
         if (!p->names[words] || strcmp(p->names[words], name) != 0)
             continue;
         if (was_said(c, i))
-            return err_set(err, ERR_USAGE, "%s: said twice", name);
+            return err_set(err, ERR_USAGE, "%s: given twice", name);
         c->said |= 1UL << i;
         return p->set(c, value, err) < 0 ? err_in(err, "%s", name) : 0;
     }

@@ -73,7 +73,8 @@ int memory_backends_add(struct memory_backends *all, const struct memory_backend
         return err_set(err, ERR_USAGE, "memory backend '%s': there is one of this id already",
                        config->id);
     if (all->n == MEMORY_BACKENDS_MAX)
-        return err_set(err, ERR_USAGE, "memory backend '%s': there are %d already, as many as go",
+        return err_set(err, ERR_USAGE,
+                       "memory backend '%s': there are %d already, the most that there can be",
                        config->id, MEMORY_BACKENDS_MAX);
     struct backend *b = calloc(1, sizeof(*b));
     if (!b)

@@ -45,8 +45,8 @@ int numa_nodes_parse(const char *text, struct numa_nodes *ret, struct error *err
     bool taken = parse_list(text, ULONG_MAX, add_node, &r);
     numa_bitmask_free(allowed);
     if (r.refused)
-        return err_set(err, ERR_USAGE, "NUMA node %lu is not there, or not for this process",
-                       r.node);
+        return err_set(err, ERR_USAGE,
+                       "NUMA node %lu does not exist, or this process may not use it", r.node);
     if (!taken)
         return err_set(err, ERR_USAGE, "NUMA nodes '%s', expected a list as in 0,2-3", text);
     *ret = r.nodes;

@@ -2,7 +2,7 @@
 
 int numa_usable(struct error *err)
 {
-    return err_set(err, ERR_SYSTEM, "NUMA: this build has not got libnuma");
+    return err_set(err, ERR_SYSTEM, "NUMA: this build lacks libnuma");
 }
 
 int numa_nodes_parse(const char *text, struct numa_nodes *ret, struct error *err)

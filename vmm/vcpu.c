@@ -176,7 +176,7 @@ static int take_exit(struct vcpu *v, struct error *err)
     case KVM_EXIT_FAIL_ENTRY:
         return crashed(v, "cannot be entered", run->fail_entry.hardware_entry_failure_reason, err);
     default:
-        return crashed(v, "left for a reason that is not ours", run->exit_reason, err);
+        return crashed(v, "stopped for an unknown reason", run->exit_reason, err);
     }
 }
 

@@ -109,7 +109,7 @@ static void refuses(void **state)
         check_refused(bad[i], cpu_places_parse(bad[i], &places, &err), &err, ERR_USAGE,
                       "expected auto, numa, or a list");
     check_refused("a CPU that is not there", cpu_places_parse("1023", &places, &err), &err,
-                  ERR_USAGE, "CPU 1023 is not there");
+                  ERR_USAGE, "CPU 1023 does not exist");
 }
 
 int main(void)

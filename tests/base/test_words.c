@@ -56,7 +56,7 @@ static void refuses(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(open_quotes); i++)
         check_refused(open_quotes[i], words_split(open_quotes[i], &words, &err), &err, ERR_USAGE,
-                      "does not end");
+                      "is not closed");
     for (size_t i = 0; i <= WORDS_MAX; i++)
         memcpy(many + 2 * i, "x ", 2);
     check_refused("many", words_split(many, &words, &err), &err, ERR_USAGE, "more than 256 words");

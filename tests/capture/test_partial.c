@@ -123,7 +123,7 @@ static const struct exists_case {
     {"directory", true, false, "exists already"},
     {"directory", true, true, NULL},
     {"directory of a capture", true, true, NULL},
-    {"directory of others", true, true, "holds 'precious', which is not of a capture"},
+    {"directory of others", true, true, "holds 'precious', which is no part of a capture"},
 };
 
 /* Whether the filesystem can swap two names. */
@@ -353,7 +353,7 @@ static void a_name_that_is_taken_back(void **state)
     fail_at = 1;
     OK(partial_new(&p, path, false, true, &fd, &err), err, "new");
     p.sync = true;
-    check_refused("name", partial_commit(&p, &err), &err, ERR_SYSTEM, "bringing its name to");
+    check_refused("name", partial_commit(&p, &err), &err, ERR_SYSTEM, "syncing its name to");
     close(fd);
     partial_done(&p);
     check_content(path, "old");

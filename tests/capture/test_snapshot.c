@@ -387,8 +387,8 @@ static const struct lie_case {
     {"a page more", LENGTH, 2, 0, 8, 65 * 4096, "RAM block '100%/a': pages offset 0x500000"},
     {"a page less", LENGTH, 2, 0, 8, 63 * 4096, ""},
     {"a second list", RECORD, 2, 0, 8, 4096 | 4, "RAM block list: a second one, expected one"},
-    {"a page record", RECORD, 2, 0, 8, 8, "record 0x008: a mapped-ram file has none but EOS"},
-    {"no record", RECORD, 2, 0, 8, 0x800, "record 0x800: a mapped-ram file has none but EOS"},
+    {"a page record", RECORD, 2, 0, 8, 8, "record 0x008: a mapped-ram file may have only EOS"},
+    {"no record", RECORD, 2, 0, 8, 0x800, "record 0x800: a mapped-ram file may have only EOS"},
     {"no footer", RECORD, 2, 8, 1, 0, ""},
     {"no last section", RECORD, 2, 13, 1, 0, "EOF element, expected RAM's last section"},
 };

@@ -114,12 +114,12 @@ static const struct talk_case {
     {"a capability that is not offered",
      "{\"execute\": \"qmp_capabilities\", \"arguments\": {\"enable\": [\"oob\"]}}{\"execute\": "
      "\"nothing\"}",
-     "GenericError: a capability was asked for, and the greeting offers none\n"
+     "GenericError: a capability was requested, but the greeting offers none\n"
      "CommandNotFound: expected qmp_capabilities before any other command\n"},
     {"before negotiation", "{\"execute\": \"nothing\", \"id\": 1}" NEGOTIATE,
      "CommandNotFound: expected qmp_capabilities before any other command #1\nreturn {}\n"},
     {"twice", NEGOTIATE NEGOTIATE,
-     "return {}\nCommandNotFound: qmp_capabilities is for once: it has been answered\n"},
+     "return {}\nCommandNotFound: qmp_capabilities was answered already: send it only once\n"},
     {"joined, and over lines",
      NEGOTIATE "{\"execute\":\"nothing\"}\r\n\r\n{\n\"execute\"\n:\n\"nothing\"\n}\n",
      "return {}\nreturn {}\nreturn {}\n"},

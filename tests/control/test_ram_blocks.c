@@ -436,7 +436,7 @@ static void not_without_end(void **state)
         if (i + 1 < MEMORY_BACKENDS_MAX)
             monitored_tell(&m, "object-add", text);
         else
-            monitored_refused(&m, "object-add", text, "as many as go");
+            monitored_refused(&m, "object-add", text, "the most that there can be");
     }
     monitored_end(&m);
 }

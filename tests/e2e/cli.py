@@ -185,7 +185,7 @@ def switchover_ack(scene):
     receiver, address = recv(scene, "null:", "--json")
     sender = Ramjet(scene, "send", "--set", "switchover-ack=on", "--machine", "pc-q35-7.2",
                     "--stall-timeout", "500ms", "synth:16M,dirty=10M", address)
-    sender.failed("switchover-ack: for 0.5 s nothing but", seconds=20)
+    sender.failed("switchover-ack: the destination has not sent it for 0.5 s", seconds=20)
     receiver.wait(20)
 
 

@@ -252,12 +252,12 @@ def lies(scene):
     for what, fd in ("a file", plain), ("memory", memory), ("unsealed", memfd(good)):
         yield what, str(fd), [fd, memory], "not a memfd with a list"
     for what, content, words in (
-            ("empty", b"", "ends behind 0 bytes"),
+            ("empty", b"", "cut off after 0 bytes"),
             ("foreign version", listed(version=2), "version 2, expected 1"),
             ("foreign magic", b"QEVM" + good[4:], "magic 0x5145564d"),
-            ("cut", good[:-1], "in its middle"),
-            ("cut in a name", good[:16], "in its middle"),
-            ("more behind", good + b"more", "behind the list"),
+            ("cut", good[:-1], "cut off after"),
+            ("cut in a name", good[:16], "cut off after"),
+            ("more after it", good + b"more", "after the list"),
             ("too long", b"\0" * 40000, "a list of 40000 bytes"),
             ("not open there", listed(("pc.ram", 998)), "descriptor 998: bad file"),
             ("negative", listed(("pc.ram", -1)), "descriptor -1, which is something else"),

@@ -311,7 +311,7 @@ def cancelled_by_another(scene):
     source, target = pair(scene)
     run = begun(scene, source, target)
     source.qmp("migrate_cancel")
-    run.failed("cancelled by somebody else", "running at from", seconds=20)
+    run.failed("cancelled by another user", "running at from", seconds=20)
 
 
 def target_killed(here, there, channels):
@@ -343,7 +343,7 @@ def hangs(scene):
                 asked = json.loads(line)
                 answer = answers.get(asked["execute"], {})
                 print(json.dumps({"return": answer, "id": asked["id"]}), file=lines, flush=True)
-    run.failed("from has not let go of its last migration", seconds=20)
+    run.failed("from has not cleaned up its last migration", seconds=20)
 
 
 def source_killed(scene):
@@ -523,7 +523,7 @@ REFUSALS = {
     "a value that QEMU does not take": refused(
         "from: migrate-set-parameters: genericerror:", words=["--compress", "zstd:-5"]),
     "capability on at one end": refused(
-        "x-ignore-shared is on at to and off at from; --set name=value tells both",
+        "x-ignore-shared is on at to and off at from; --set name=value sets both",
         before=lambda _, target: target.configure(["x-ignore-shared"])),
     "TLS at one end": refused(
         "tls", "one of from and to only",

@@ -362,7 +362,7 @@ def target_forgets(trial, state):
         return
     check(trial.target.state() == "inmigrate", f"the target is {trial.target.state()}")
     trial.target.send_signal(signal.SIGTERM)
-    trial.target.failed("before it said anything")
+    trial.target.failed("before it reported anything")
 
 
 def cancelled(scene, state):

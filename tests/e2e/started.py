@@ -324,7 +324,7 @@ def lost_guest(scene):
         vm.quit()
         vm.wait(30)
         check(vm.wait() == LOST, f"{vm.wait()}: {vm.errors}")
-        check("the guest was right" in vm.errors, vm.errors)
+        check("the guest has found no error" in vm.errors, vm.errors)
 
 
 # ---- signals that are ignored ----

@@ -36,7 +36,7 @@ SHUT = bytes.fromhex("0001000400000000")
 FINAL = ("completed", "failed", "cancelled")
 # Only main is cut: a QEMU 10.0 whose channels are reset as well may wait for ever.
 FAULTS = ("close", "reset", "kill there", "kill here", "stop there")
-NOBODY_KNOWS = "nobody knows whether the destination has it all"
+NOBODY_KNOWS = "nobody knows whether the destination has everything"
 
 
 class Trial:

@@ -227,7 +227,7 @@ ROWS = [
     Row("description with another device", put("description", description(
         [("timer", 8), ("gpu", 100)])), ("main channel", "'gpu'")),
     Row("description with another length", put("description", description(
-        [("timer", 8), ("cpu", 99)])), ("main channel", "'cpu': no footer behind the 99 bytes")),
+        [("timer", 8), ("cpu", 99)])), ("main channel", "'cpu': no footer after the 99 bytes")),
     Row("device footer of another id", put("devices", lambda s: s.devices[:-1] + u8(9)),
         ("main channel", "'cpu': no footer")),
     Row("a second main connection", lambda s: s.channels.append([header()]),

@@ -310,7 +310,7 @@ def echoed(folder):
     finally:
         vm.terminate()
         _, errors = vm.communicate(timeout=STUCK_S)
-    if errors != b"ramjet vm: the guest was ended before it said anything\n":  # on a busy machine
+    if errors != b"ramjet vm: the guest was ended before it reported anything\n":  # on a busy machine
         visible(errors, 0, "vm")
 
 

@@ -44,7 +44,7 @@ def source_leaves():
         channel = peer.open(receiver.address, hello(0))
         main.close()
         channel.close()
-        receiver.fails("no main connection is there")
+        receiver.fails("there is no main connection")
 
 
 LIMITED = ("--connect-timeout", f"{CONNECT_S}s", "--stall-timeout", LONG)

@@ -232,9 +232,9 @@ static void a_machine_that_loads_nothing(void **state)
     (void)state;
     OK(machine_synth(&synth, &machine, &err), err, "machine");
     check_refused("no load", target_machine_new(machine, &usual, &target, &err), &err, ERR_USAGE,
-                  "loads no devices");
+                  "cannot load devices");
     check_refused("no machine", target_machine_new(NULL, &usual, &target, &err), &err, ERR_USAGE,
-                  "loads no devices");
+                  "cannot load devices");
     OK(target_null_new(&target, &err), err, "target");
     check_refused("no configuration", destination_new(NULL, target, &m, &err), &err, ERR_USAGE,
                   "no configuration");

@@ -131,11 +131,11 @@ static const struct hostile_source {
     bool stays; /* it stays connected and says nothing more */
     const char *part;
 } hostile_sources[] = {
-    {"nothing", {{0}}, false, "ends behind 0 bytes"},
+    {"nothing", {{0}}, false, "cut off after 0 bytes"},
     {"silence", {{0}}, true, "gave up waiting"},
     {"another magic", {PIECE("QEVM\0\0\0\3", 0)}, false, "magic 0x5145564d"},
     {"another version", {PIECE("QCPR\0\0\0\2", 0)}, false, "version 2"},
-    {"cut", {PIECE(HEAD ENTRY, 0)}, false, "in its middle"},
+    {"cut", {PIECE(HEAD ENTRY, 0)}, false, "cut off after"},
     {"cut, and silence", {PIECE(HEAD ENTRY, 0)}, true, "gave up waiting"},
     {"no descriptor", {PIECE(HEAD ENTRY " \0", 0)}, false, "0 descriptors for 1 entries"},
     {"one too many", {PIECE(HEAD ENTRY " \0", 2)}, false, "2 descriptors for 1 entries"},
@@ -218,7 +218,7 @@ static const struct hostile_destination {
     const char *part;
     enum err_kind kind;
 } hostile_destinations[] = {
-    {"says something", SAYS_SOMETHING, "says something, expected nothing", ERR_PEER},
+    {"says something", SAYS_SOMETHING, "sent something, expected nothing", ERR_PEER},
     {"stays", STAYS_SILENT, "waiting for the destination to listen", ERR_SYSTEM},
     {"stays, and we are cancelled", IS_CANCELLED, "cancelled", ERR_CANCELLED},
 };

@@ -193,7 +193,7 @@ static void flips_in_the_tail_are_refused(void **state)
     for (from = b.len - 8; memcmp(b.data + from, "\"size\": ", 8) != 0; from--)
         ;
     b.data[from + 8] = b.data[from + 8] == '9' ? '1' : (uint8_t)(b.data[from + 8] + 1);
-    check_refused("a size", load(&l, b.data, b.len, &err), &err, ERR_PEER, "behind the");
+    check_refused("a size", load(&l, b.data, b.len, &err), &err, ERR_PEER, "after the");
     load_done(&l);
     buf_done(&b);
 }

@@ -134,11 +134,12 @@ static const struct wait_case {
     {"silent is not known to be stopped", 1, SAYS(OFFERED), .wait = THE_VERDICT,
      .limits = {.answer_ms = 60, .silence_ms = 30}, .refused = "(--answer-timeout)"},
     {"stopped", 1, SAYS(ACCEPTED), .wait = THE_READY, .limits = {.silence_ms = 30},
-     .refused = "has not said that it is ready, and has said nothing for 0.0 s (--stall-timeout)",
+     .refused =
+         "has not reported that it is ready, and has sent nothing for 0.0 s (--stall-timeout)",
      .confirms = true},
     {"alive, and never ready", 1, SAYS(ACCEPTED), .babbles = true, .wait = THE_READY,
      .limits = {.answer_ms = 100},
-     .refused = "has not said that it is ready for 0.1 s (--answer-timeout)", .confirms = true},
+     .refused = "has not reported that it is ready for 0.1 s (--answer-timeout)", .confirms = true},
     {"alive, and no verdict", 1, SAYS(ACCEPTED READY), .babbles = true, .wait = THE_VERDICT,
      .limits = {.answer_ms = 100}, .refused = "has given no verdict for 0.1 s", .confirms = true},
 };

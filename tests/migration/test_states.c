@@ -465,7 +465,7 @@ static const struct scene scenes[] = {
      .machine = "pc-q35-7.2",
      STALL_MS(500),
      .events = "setup active failed",
-     .says = "switchover-ack: for 0.5 s nothing but"},
+     .says = "switchover-ack: the destination has not sent it for 0.5 s"},
     {.label = "cancel while no ack comes",
      .out.switchover_ack = true,
      .machine = "pc-q35-7.2",
@@ -741,7 +741,7 @@ static void cancelled_too_late(void **state)
         .late_cancel = true,
         .events = "setup active stop device failed",
         .peer_events = "setup active completed",
-        .says = "it may run at the destination: see there: cancelled too late",
+        .says = "it may run at the destination: check there: cancelled too late",
     };
     struct machine *machine = make_machine(&scene);
     struct error err;

@@ -672,7 +672,7 @@ static void ids_have_no_gap(void **state)
     send_packet(1, true, 0, 0, 0, 0);
     flush("a round");
     check_refused("too late", join(2, (struct uuid){0}, &err), &err, ERR_PEER,
-                  "joined behind a round's end");
+                  "joined after a round's end");
     OK(recv_pool_finish(w.pool, &err), err, "finish");
     finish();
 }

@@ -92,7 +92,7 @@ static const struct hostile_case {
     {"no terminator", BYTES(HEAD "\1\0\0\0\2xy\0\0\0\0"), "does not end where it should"},
     {"a terminator inside", BYTES(HEAD "\1\0\0\0\4x\0y\0"), "does not end where it should"},
     {"twice", BYTES(HEAD ENTRY NUMBER ENTRY NUMBER), "'pc.ram': named twice"},
-    {"something behind", BYTES(HEAD END "xy"), "2 bytes behind the list"},
+    {"something after", BYTES(HEAD END "xy"), "2 bytes after the list"},
     {"devices", BYTES(HEAD END "\5\3vfi"), "state of devices"},
 };
 

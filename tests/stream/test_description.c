@@ -120,11 +120,12 @@ static const struct bad_case {
     const char *label, *json, *refused;
 } bad_cases[] = {
     {"not JSON", "{devices}", "not JSON"},
-    {"another name", DEVICES(DEVICE("tamer", FIELD("8"))), "'tamer', another section is there"},
-    {"a longer name", DEVICES(DEVICE("timers", FIELD("8"))), "'timers', another section is there"},
-    {"too short", DEVICES(DEVICE("timer", FIELD("7"))), "no footer behind the 7 bytes"},
-    {"too long", DEVICES(DEVICE("timer", FIELD("9"))), "no footer behind the 9 bytes"},
-    {"far too long", DEVICES(DEVICE("timer", FIELD("100000"))), "no footer behind the 100000"},
+    {"another name", DEVICES(DEVICE("tamer", FIELD("8"))), "'tamer', but another section is there"},
+    {"a longer name", DEVICES(DEVICE("timers", FIELD("8"))),
+     "'timers', but another section is there"},
+    {"too short", DEVICES(DEVICE("timer", FIELD("7"))), "no footer after the 7 bytes"},
+    {"too long", DEVICES(DEVICE("timer", FIELD("9"))), "no footer after the 9 bytes"},
+    {"far too long", DEVICES(DEVICE("timer", FIELD("100000"))), "no footer after the 100000"},
     {"beyond all bounds", DEVICES(DEVICE("timer", FIELD("9223372036854775807"))), "absurd sizes"},
     {"sum overflows",
      DEVICES(DEVICE("timer", FIELD("9223372036854775807") "," FIELD("9223372036854775807"))),
@@ -141,7 +142,7 @@ static const struct bad_case {
      "instance 0, the description says 1"},
     {"one too few", DEVICES(""), "that the description does not list"},
     {"one too many", DEVICES(DEVICE("timer", FIELD("8")) "," DEVICE("cpu", FIELD("8"))),
-     "'cpu', another section is there"},
+     "'cpu', but another section is there"},
     {"no devices member", "{\"page_size\":4096}", "that the description does not list"},
     {"devices is no list", "{\"devices\":7}", "that the description does not list"},
     {"device is no object", "{\"devices\":[7]}", "without a name"},
@@ -190,7 +191,7 @@ static void extra_early_section_is_refused(void **state)
     section(&tail, 2, "timer", 8);
     description(&tail, DEVICES(DEVICE("timer", FIELD("8"))));
     check_refused("early one not listed", description_check(&early, &tail, NULL, NULL, &err), &err,
-                  ERR_PEER, "'timer', another section is there");
+                  ERR_PEER, "'timer', but another section is there");
     buf_done(&early);
     buf_done(&tail);
 }

@@ -395,7 +395,7 @@ static const struct hostile_case {
     {"a forged record",
      "\x17\x03\x03\x00\x20"
      "0123456789abcdef0123456789abcdef",
-     37, "made by somebody else"},
+     37, "not sent by the peer"},
     {"an empty record", "\x17\x03\x03\x00\x00", 5, ""},
     {"a record too long",
      "\x17\x03\x03\xff\xff"

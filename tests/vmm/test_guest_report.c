@@ -30,7 +30,7 @@ static const struct message_case {
     {"another vCPU's clock", 1, BEAT, {1, 0, 0}, NULL},
     {"a clock at its end", 0, BEAT, {UINT64_MAX, 50, 40}, NULL},
     {"as many pages as there can be", 0, BEAT, {1000, UINT64_C(1) << 56, 40}, NULL},
-    {"a clock that goes back", 0, BEAT, {999, 50, 40}, "behind one at 1000"},
+    {"a clock that goes back", 0, BEAT, {999, 50, 40}, "earlier than one at 1000"},
     {"fewer verified", 0, BEAT, {1000, 49, 40}, "49 pages verified"},
     {"fewer written", 0, BEAT, {1000, 50, 39}, "39 written"},
     {"too many verified", 0, BEAT, {1000, (UINT64_C(1) << 56) + 1, 40}, "pages verified"},

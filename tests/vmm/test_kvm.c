@@ -193,7 +193,7 @@ static void finds_the_wrong_page(void **state)
         CHECK(n == 1, "%s: %zu wrong pages", c->label, n);
         CHECK(wrong[0].vcpu == c->vcpu && wrong[0].page == page && wrong[0].expected == expected &&
                   wrong[0].found == (expected ^ c->flip),
-              "%s: vCPU %u tells of page %" PRIu64 ", found %" PRIx64 ", expected %" PRIx64
+              "%s: vCPU %u reports page %" PRIu64 ", found %" PRIx64 ", expected %" PRIx64
               "; it is page %" PRIu64 ", %" PRIx64,
               c->label, wrong[0].vcpu, wrong[0].page, wrong[0].found, wrong[0].expected, page,
               expected);

@@ -537,9 +537,9 @@ static void binds_to_nodes(void **state)
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         check_refused(bad[i], numa_nodes_parse(bad[i], &nodes, &err), &err, ERR_USAGE, "NUMA node");
     check_refused("far", numa_nodes_parse("0,1023", &nodes, &err), &err, ERR_USAGE,
-                  "NUMA node 1023 is not there");
+                  "NUMA node 1023 does not exist");
     check_refused("farther", numa_nodes_parse("99999999999999999999", &nodes, &err), &err,
-                  ERR_USAGE, "is not there");
+                  ERR_USAGE, "does not exist");
     OK(numa_nodes_parse("0,0-0", &nodes, &err), err, "node 0");
     CHECK(numa_nodes_has(&nodes, 0) && !numa_nodes_has(&nodes, 1), "which nodes");
     for (size_t i = 0; i < BACKING_CASES; i++) {

@@ -523,10 +523,10 @@ static void is_not_kvm(void **state)
     kvm_waiting = guest_new("kvm", &waiting);
     OK(kvm->ops->save(kvm, &err), err, "save");
     check_refused("to KVM", kvm_waiting->ops->load(kvm_waiting, &synth->devices, &err), &err,
-                  ERR_PEER, "ran as threads, and cannot go on under KVM");
-    check_refused(
-        "from KVM", synth_waiting->ops->load(synth_waiting, &kvm->devices, &err), &err, ERR_PEER,
-        "ran under KVM, and cannot go on as threads: give both machines the same --accel");
+                  ERR_PEER, "ran as threads, and cannot run under KVM");
+    check_refused("from KVM", synth_waiting->ops->load(synth_waiting, &kvm->devices, &err), &err,
+                  ERR_PEER,
+                  "ran under KVM, and cannot run as threads: give both machines the same --accel");
     machine_free(kvm);
     machine_free(kvm_waiting);
     machine_free(synth);

@@ -9,7 +9,7 @@ from .scene import Process, until
 from .table import Skip, check
 
 NOT_LET_IN = ": not let in: "  # in a line about a connection that is not the source's
-UNUSED = ("; whatever it has signed is refused", "; it revokes nothing")  # ends of lines
+UNUSED = ("; certificates that it has signed are refused", "; it revokes nothing")  # ends of lines
 
 
 def binary():
