@@ -42,8 +42,8 @@ static const struct verb {
     {"vm", "--guest NAME | --payload FILE | --incoming URI [options]",
      "run a guest under KVM that verifies its memory, and can be migrated",
      "NAME: counter walks its memory and increments a number in every page; dirtier writes at a\n"
-     "rate and keeps a ledger of what every page must hold; idle waits. Each verifies what it "
-     "has.\n"
+     "rate and keeps a ledger of what every page must hold; idle waits. Each verifies its "
+     "state.\n"
      "FILE is a program of your own. URI is where a guest comes in, by ramjet migrate or a "
      "monitor.\n"
      "It runs until SIGINT or SIGTERM, a monitor's quit, or for --run-for; the exit code is 0 "
@@ -52,11 +52,10 @@ static const struct verb {
      VERB_VM, verb_vm},
     {"migrate", "[options] FROM TO", "drive two running VMs (QEMUs, too) by their monitors",
      "FROM, TO: unix:PATH or tcp:HOST:PORT, where a VM's monitor speaks QMP. TO was started with\n"
-     "-incoming defer, or listens already. Sets both sides alike, migrates, shows how it goes, "
-     "and\n"
+     "-incoming defer, or listens already. Sets both sides alike, migrates, shows progress, and\n"
      "waits until the guest is at TO. SIGINT cancels: the guest stays at FROM.\n"
-     "By default multifd, return-path and no limit of bandwidth are set; what else is not said\n"
-     "stays as the VMs have it.\n",
+     "By default multifd, return-path and no limit of bandwidth are set; all other settings\n"
+     "stay as the VMs have them.\n",
      VERB_MIGRATE, verb_migrate},
     {"info", "[options] FILE | raw:DIR", "what a snapshot holds",
      "Blocks, page counts, device sections, machine type.\n", VERB_INFO, verb_info},
