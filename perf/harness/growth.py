@@ -90,10 +90,10 @@ def run(found, programs, cache, reps, say):
                 say(f"{rep + 1}/{reps} {sweep.name} {x:g}: {sample.wall_ms:.0f} ms, "
                     f"{sample.cpu_ms:.0f} ms CPU")
                 samples[sweep.name, i].append(asdict(sample))
-    return [_told(s, [samples[s.name, i] for i in range(len(s.points))]) for s in found]
+    return [_report(s, [samples[s.name, i] for i in range(len(s.points))]) for s in found]
 
 
-def _told(sweep, samples):
+def _report(sweep, samples):
     points = [{"x": x, "scenario": fields, "samples": of,
                **{m: spread([s[m] for s in of]) for m in
                   ("wall_ms", "cpu_ms", "send_cpu_ms", "recv_cpu_ms", "wire_bytes",

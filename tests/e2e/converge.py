@@ -141,7 +141,7 @@ def dirty_limit(scene):
 
 CASES = [
     Case("without help it does not converge, and is cancelled", never),
-    Case("auto-converge: it converges, and the guest feels what is said", auto_converge),
+    Case("auto-converge: it converges, and the guest feels what was announced", auto_converge),
     Case("auto-converge, cancelled: full speed again", auto_converge_cancelled),
     Case("dirty-limit: it converges, and the guest keeps to the limit", dirty_limit),
 ]

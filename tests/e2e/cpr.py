@@ -99,7 +99,7 @@ def monitor_at_port(scene):
     vm.quit()
 
 
-@case("exec: who has said quit is obeyed")
+@case("exec: a quit is obeyed")
 def quits_instead(scene):
     demand_kvm(scene)
     vm = memfd_guest(scene)
@@ -445,7 +445,7 @@ def transfer_refused(scene):
         vm.quit()
 
 
-@case("a successor that is told to go before anybody comes")
+@case("a successor that is ended before a source comes")
 def successor_interrupted(scene):
     target = Successor(scene, "waits")
     target.send_signal(signal.SIGTERM)

@@ -236,9 +236,9 @@ class Transfer:
         if kind == "madvise" and left.keys() == self.expected[1].keys():
             left = self.expected[1]  # the same pages, but other pages are known to be zero
         # A complete result may exist although its program failed later; never a partial one.
-        landed = 0 in codes.values() or UNTOLD in codes.values()
-        if landed or left != nothing:
-            check(left == self.expected[1], f"{'wrong' if landed else 'half-made'} files: {left}")
+        complete = 0 in codes.values() or UNTOLD in codes.values()
+        if complete or left != nothing:
+            check(left == self.expected[1], f"{'wrong' if complete else 'half-made'} files: {left}")
 
 
 TRANSFERS = [
@@ -379,7 +379,7 @@ class Move:
             elif here:
                 source.well()
             else:
-                self._judge_held(stage.status, source, target, there)
+                self._judge_paused(stage.status, source, target, there)
         else:
             # A failure at the start may end the source; later that would end its guest, too.
             check(source.program.guestless(), "the source has ended with its guest")
@@ -388,7 +388,7 @@ class Move:
             judge_end(vm.program)
 
     @staticmethod
-    def _judge_held(status, source, target, there):
+    def _judge_paused(status, source, target, there):
         """The source is paused because it cannot know which end has the guest: it says so, and
         `cont` resumes it."""
         why = source.ask("query-migrate").get("error-desc", "")

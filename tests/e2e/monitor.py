@@ -269,7 +269,7 @@ def types(scene):
 
 # --- disturbances --------------------------------------------------------------------------------
 
-def hold_in(source, state, to):
+def stop_in(source, state, to):
     """Starts a migration that stays in this state."""
     source.capability("pause-before-switchover", state == "pre-switchover")
     source.monitor("migrate-set-parameters", FAST if state == "pre-switchover" else SLOWLY)
@@ -290,7 +290,7 @@ for _state in ("active", "pre-switchover"):
     @case(f"cancelled in {_state}, then once more")
     def cancelled(scene, state=_state):
         source, target = source_of(scene), target_of(scene)
-        hold_in(source, state, target.listen(stay=False))
+        stop_in(source, state, target.listen(stay=False))
         source.monitor("migrate_cancel")
         source.monitor.await_status("cancelled")
         runs_on(source, "cancelled")
@@ -301,7 +301,7 @@ for _state in ("active", "pre-switchover"):
     @case(f"the destination is killed in {_state}, then once more")
     def target_killed(scene, state=_state):
         source, target = source_of(scene), target_of(scene)
-        hold_in(source, state, target.listen())
+        stop_in(source, state, target.listen())
         target.run.send_signal(signal.SIGKILL)
         source.monitor.await_status("failed")
         runs_on(source, "failed")
@@ -311,14 +311,14 @@ for _state in ("active", "pre-switchover"):
     @case(f"the source is killed in {_state}")
     def source_killed(scene, state=_state):
         source, target = source_of(scene), target_of(scene)
-        hold_in(source, state, target.listen(stay=False))
+        stop_in(source, state, target.listen(stay=False))
         source.run.send_signal(signal.SIGKILL)
         target.run.failed(seconds=20)
 
     @case(f"quit in {_state}")
     def quits(scene, state=_state):
         source, target = source_of(scene), target_of(scene)
-        hold_in(source, state, target.listen(stay=False))
+        stop_in(source, state, target.listen(stay=False))
         source.end()
         target.run.failed(seconds=20)
 

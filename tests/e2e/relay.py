@@ -154,7 +154,7 @@ def half_closes(scene, scheme):
     check(connection.recv(100) == b"answer", "the other direction ends, too")
 
 
-@both("swallows, and nobody is told")
+@both("swallows, and no end notices")
 def swallows(scene, scheme):
     peer, relay, connection = through(scene, lambda c: c.up.at(4096, c.swallow), scheme)
     # The relay has read all of it, and its end, too.

@@ -437,8 +437,8 @@ def gone_early(scene, words):
     target.failed("no main connection")
 
 
-case("the source has gone behind its hellos", b"")(gone_early)
-case("the source has gone behind its first SYNC", SYNC)(gone_early)
+case("the source has gone after its hellos", b"")(gone_early)
+case("the source has gone after its first SYNC", SYNC)(gone_early)
 
 
 @case("cancelled at any moment: there is always one guest")
@@ -674,7 +674,7 @@ def snapshot_leaves_at_once(scene):
     target.quit()
 
 
-@case("all of a snapshot is read first where somebody says so")
+@case("all of a snapshot is read first where an option demands it")
 def snapshot_eager(scene):
     demand_kvm(scene)
     source = dirtier(scene)
@@ -721,7 +721,7 @@ def snapshot_cut(scene):
 
 # --- ends of programs, and clients -----------------------------------------------------------------
 
-@case("a page that went wrong before the move is told behind it")
+@case("a page that went wrong before the move is reported after it")
 def wrong_page(scene):
     demand_kvm(scene)
     source = dirtier(scene, guest="dirtier,rate=1M,verify=1")

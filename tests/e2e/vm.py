@@ -152,7 +152,7 @@ def hostile_serial(scene):
     check(guest.errors.splitlines() == want, f"{guest.errors!r}")
 
 
-def end_is_told(scene, port, reason, code):
+def end_is_reported(scene, port, reason, code):
     address = f"unix:{scene.folder}/monitor"
     guest = payload(scene, 0, b"", "--paused", "--qmp", address, port=port)
     check(guest.read(lambda out: b"\n" in out), f"it ended before it listened: {guest.errors}")
@@ -164,17 +164,17 @@ def end_is_told(scene, port, reason, code):
     check(guest.wait(20) == code, guest.errors)
 
 
-@case("a guest's own end is told as such")
+@case("a guest's own end is reported as such")
 def own_end(scene):
-    end_is_told(scene, 0x516, "guest-shutdown", 0)
+    end_is_reported(scene, 0x516, "guest-shutdown", 0)
 
 
-@case("a guest's death is told as such")
+@case("a guest's death is reported as such")
 def death(scene):
-    end_is_told(scene, 0x600, "guest-panic", 1)
+    end_is_reported(scene, 0x600, "guest-panic", 1)
 
 
-@case("who reads its serial port no more keeps nobody from ending it")
+@case("a full serial output does not keep the guest from being ended")
 def unread(scene):
     demand_kvm(scene)
     path = scene.folder / "payload"

@@ -155,7 +155,7 @@ def cases():
     for folder in FOLDERS:
         for target in ("null", "file", "raw"):
             for closes in (True, False):
-                yield (f"{folder.name}: whole, {target}, {'closed' if closes else 'held'}",
+                yield (f"{folder.name}: whole, {target}, {'closed' if closes else 'kept open'}",
                        lambda f=folder, t=target, c=closes: whole(f, t, c))
         size = (folder / "c0.fwd").stat().st_size
         for at in (0, 5, 8, 12, 40, 60, size - 1, size - 400):

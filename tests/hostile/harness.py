@@ -64,7 +64,7 @@ class Row:
     styles: tuple = ("word", "section")
     early: bool = False                # noticed before a return path could be opened
     opened: bool = False               # needs a return path
-    held: bool = True                  # also noticed while the peer keeps its connections open
+    kept: bool = True                  # also noticed while the peer keeps its connections open
     closed: bool = True                # also if the peer closes at the end
     channels: int = 2
     hang_up: Optional[int] = None      # closes this channel as soon as its bytes are sent
@@ -78,14 +78,14 @@ class Way:
     target: str = "null"
 
     def __str__(self):
-        return (f"{self.style}, {'closed' if self.closes else 'held'}"
+        return (f"{self.style}, {'closed' if self.closes else 'kept open'}"
                 f"{', return path' if self.return_path else ''}, {self.target}")
 
 
 def ways(row):
     """All ways for null:, and one each for the targets that make files."""
     for style in row.styles:
-        for closes in [way for way in (True, False) if (row.closed if way else row.held)]:
+        for closes in [way for way in (True, False) if (row.closed if way else row.kept)]:
             for return_path in [True] if row.opened else [False] if row.early else [False, True]:
                 yield Way(style, closes, return_path)
     for target in ("file", "raw"):
@@ -208,7 +208,7 @@ def messages(data):
         check(len(data) >= 4 + length, f"return path: cut message {data.hex()}")
         found.append((kind, int.from_bytes(data[4:4 + length], "big")))
         data = data[4 + length:]
-    check(not data, f"return path: {data.hex()} behind the last message")
+    check(not data, f"return path: {data.hex()} after the last message")
     return found
 
 

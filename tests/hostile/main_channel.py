@@ -207,8 +207,8 @@ ROWS = [
     Row("configuration in the middle", put("switch", lambda s: s.configuration),
         ("main channel", "element 0x07, expected")),
     # The end.
-    Row("only EOF behind the configuration", lambda s: (
-        cut(("commands", 99))(s), setattr(s, "behind", u8(0))),
+    Row("only EOF after the configuration", lambda s: (
+        cut(("commands", 99))(s), setattr(s, "after", u8(0))),
         ("main channel", "EOF element, expected RAM's last section")),
     Row("no last RAM section", lambda s: (setattr(s, "end", b""), setattr(s, "last_records", b""),
                                           setattr(s, "end_end", b"")),
@@ -217,9 +217,9 @@ ROWS = [
         ("main channel", r"description \(0x06\)")),
     Row("EOF and description missing", lambda s: (setattr(s, "eof", b""),
                                                   setattr(s, "description", b"")),
-        ("main channel", r"description \(0x06\)"), held=False),
-    Row("bytes behind the description", put("behind", b"\x5a" * 7),
-        ("main channel", r"description \(0x06\)"), held=False),
+        ("main channel", r"description \(0x06\)"), kept=False),
+    Row("bytes after the description", put("after", b"\x5a" * 7),
+        ("main channel", r"description \(0x06\)"), kept=False),
     Row("description is not JSON", put("description", u8(6) + u32(4) + b"{ x}"),
         ("main channel", "description: not JSON")),
     Row("description without a device", put("description", description([("timer", 8)])),
@@ -234,7 +234,7 @@ ROWS = [
         ("a second main connection, expected one",), early=True, closed=False),
 ] + [
     Row(f"cut: {keep} bytes of {name}", cut((name, keep)), ("main channel",), early=True,
-        held=False)
+        kept=False)
     for name, keep in [("header", 7), ("configuration", 3), ("configuration", 99), ("start", 2),
                        ("start", 30), ("start", 99), ("start_end", 4), ("part", 3), ("part", 99),
                        ("records", 12), ("zeros", 9), ("part_end", 99), ("end", 2), ("end", 9),
@@ -242,7 +242,7 @@ ROWS = [
                        ("eof", 1), ("description", 3), ("description", 40)]
 ] + [
     Row(f"cut without channels: {keep} bytes of {name}", cut((name, keep)), ("main channel",),
-        early=True, held=False, channels=0)
+        early=True, kept=False, channels=0)
     for name, keep in [("records", 12), ("records", 4000), ("records", 4107), ("zeros", 3),
                        ("last_records", 99)]
 ]

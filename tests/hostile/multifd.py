@@ -112,7 +112,7 @@ ROWS = [
     Row("a full packet", put(ROUND, packet(0, [(10 + n % 6) * PAGE for n in range(128)]))),
     Row("an empty packet", put(ROUND, packet())),
     Row("SYNC carrying pages", put(SYNC1, packet(SYNC, PAGES, [9 * PAGE]))),
-    Row("SYNC carrying pages, an empty packet behind", both(
+    Row("SYNC carrying pages, an empty packet after", both(
         put(SYNC1, packet(SYNC, PAGES, number=5)), put(LAST, packet(0, number=5)))),
     Row("SYNC of capacity 0", put(SYNC1, packet(SYNC, capacity=0))),
     Row("SYNC of capacity 128", put(SYNC1, packet(SYNC, capacity=128))),
@@ -229,7 +229,7 @@ ROWS = [
         ZSTD, zstd_frame(fill(0) * 3, 31), "by zstd: damaged: Frame requires too much memory")),
     Row("zlib: a payload's byte is missing", both(BY_ZLIB, put(
         ROUND, packed(sync_flushed, ZLIB, PAGES)[:-1])), ("channel 1: multifd packet: ",)),
-    Row("zstd: stray bytes behind a payload", both(BY_ZSTD, put(
+    Row("zstd: stray bytes after a payload", both(BY_ZSTD, put(
         ROUND, packed(zstd_frame, ZSTD, PAGES) + b"xyz")), ("channel 1: multifd packet: magic",)),
     Row("packet: two methods", put(ROUND, packet(0x06, PAGES)),
         ("channel 1: multifd packet: flags 0x6, ",)),

@@ -187,7 +187,7 @@ class Session:
         self.devices = device("timer", b"12345678", 7) + device("cpu", b"}" * 100, 8)
         self.eof = u8(0)
         self.description = description([("timer", 8), ("cpu", 100)])
-        self.behind = b""
+        self.after = b""
         # One list per connection: hello, setup, a round, the last round.
         self.channels = [[hello(i), packet(SYNC), self._round(i), packet(SYNC), self._last(i),
                           packet(SYNC)] for i in range(channels)]
@@ -215,7 +215,7 @@ class Session:
         return b"".join([
             self.header, self.configuration, self.commands, self.early, self.start, self.start_end,
             self.part, self.records, self.zeros, self.part_end, self.switch, self.end,
-            self.last_records, self.end_end, self.devices, self.eof, self.description, self.behind])
+            self.last_records, self.end_end, self.devices, self.eof, self.description, self.after])
 
     def channel(self, i):
         return b"".join(self.channels[i])

@@ -125,7 +125,7 @@ class Statistics(unittest.TestCase):
         self.assertNotIn("wire_bytes", ratios)
         self.assertEqual(ratios["wall_ms"]["median"], 1)
 
-    def test_targets_are_held_against_the_newest_qemu(self):
+    def test_targets_are_compared_with_the_newest_qemu(self):
         found = {t["what"]: (t["against"], t["met"]) for t in RESULT["targets"]}
         self.assertEqual(found, {"wall": ("qemu-11", True), "cpu": ("qemu-11", False),
                                  "rate": ("ceiling", False)})
@@ -141,7 +141,7 @@ class Pages(unittest.TestCase):
                                      "congestion-control", "load-at-start"), "m"),
            "scenarios": [RESULT]}
 
-    def test_both_forms_hold_the_figures(self):
+    def test_both_forms_have_the_figures(self):
         blocks = list(report.blocks(self.RUN, [("p.svg", "Title & co", "")]))
         text = page.markdown(blocks)
         self.assertIn("| wall ms | 60 (55–80) |", text)
@@ -217,7 +217,7 @@ class Figures(unittest.TestCase):
         self.figures.PLOT.write_text("<svg></svg>")
         self.assertEqual(self.run_it("--check"), 1)
 
-    def test_a_missed_target_is_told(self):
+    def test_a_missed_target_is_reported(self):
         self.change("all", **Pages.RUN)
         self.assertIn("cpu is 0.80 of qemu-11's, wanted ≤ 0.7",
                       "\n".join(self.figures.missed(self.figures.newest("all")[0])))
@@ -318,7 +318,7 @@ class Processes(unittest.TestCase):
         process.close()
         process.close()
 
-    def test_how_it_failed_is_said(self):
+    def test_how_it_failed_is_reported(self):
         process = Process(["sh", "-c", "echo why >&2; exit 3"])
         try:
             with self.assertRaisesRegex(PerfError, "exit code 3. It said: why"):
