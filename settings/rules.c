@@ -176,8 +176,8 @@ const struct rule rules[] = {
      .why = "mapped-ram gives every page its own place and size: neither multifd-compression nor "
             "TLS goes with it",
      .since = "9.0",
-     .ours = "said at once, whichever comes second, and what repairs it passes; QEMU says it at "
-             "the next set-parameters, the repairing one included"},
+     .ours = "reported at once, in either order, and a setting that repairs it passes; QEMU "
+             "reports it at the next set-parameters, even at the one that repairs it"},
     {"C20", AT_CAPABILITIES, .when = C(BACKGROUND_SNAPSHOT), .clashes = SNAPSHOT_CLASHES,
      .class = GATE_CONFLICT,
      .why = "background-snapshot goes with events, x-ignore-shared and mapped-ram only; switch the "

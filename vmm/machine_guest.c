@@ -318,6 +318,6 @@ int machine_guest_expect(const struct device_state *from, bool synth, struct err
     if (found == synth)
         return 0;
     return err_set_with(err, ERR_PEER, REMEDY_SAME_ACCELERATOR,
-                        "the guest that has come ran %s, and cannot run %s",
+                        "the guest that has arrived ran %s, and cannot run %s",
                         found ? "as threads" : "under KVM", synth ? "as threads" : "under KVM");
 }
