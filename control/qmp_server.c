@@ -14,36 +14,14 @@
 #include "base/fd.h"
 #include "base/json_memory.h"
 #include "base/thread.h"
-#include "control/qmp_session.h"
+#include "control/qmp_connection.h"
 #include "transport/transport.h"
 
-#define UNREAD_MAX  ((size_t)4 << 20)   /* a client with more unread bytes is dropped */
-#define UNREAD_FULL ((size_t)256 << 10) /* no commands are taken from a client with so many */
-#define FAREWELL_MS 1000
 #define FLUSH_MS    100
 #define MUTE_MS     500 /* without accepts, after one that failed for lack of a resource */
 #define NAP_MS      20  /* after a poll that failed, so that the thread does not spin */
 #define ACCEPTS_MAX 4   /* in a turn: a new client is heard before others can push it out */
 #define SOCKETS_MAX (QMP_ADDRESSES_MAX * LISTENER_MAX)
-
-struct client {
-    struct qmp_server *server;
-    int fd;
-
-    /* For the server's thread only. */
-    struct qmp_session session;
-    uint8_t in[16384]; /* received, and given to the session up to `at` */
-    size_t at, len;
-    uint64_t heard_ns; /* when it last sent something, or connected */
-    bool leaving;      /* nothing more is taken from it: it is closed when it has read all */
-    uint64_t leave_by;
-
-    /* Under the server's lock. */
-    struct buf out; /* sent up to `sent` */
-    size_t sent;
-    bool ready;   /* for events */
-    bool dropped; /* it is closed at once, whatever is unsent */
-};
 
 struct qmp_server {
     /* Set before the thread starts, read-only after. */
@@ -57,92 +35,14 @@ struct qmp_server {
 
     /* Under the lock; only the thread adds and removes clients, and may look without it. */
     pthread_mutex_t lock;
-    struct client *clients[QMP_CLIENTS_MAX];
+    struct qmp_connection *clients[QMP_CLIENTS_MAX];
     size_t n_clients;
     bool stopping;
     uint64_t flush_wanted, flushed; /* numbers of flush requests: the last made, the last served */
     pthread_cond_t turned;
 };
 
-/* --- what goes out --------------------------------------------------------------------------- */
-
-/* Under the lock. */
-static void queue(struct client *c, const char *text, size_t len)
-{
-    struct error ignored;
-
-    if (c->dropped)
-        return;
-    if (c->out.len - c->sent + len > UNREAD_MAX || buf_append(&c->out, text, len, &ignored) < 0 ||
-        buf_append(&c->out, "\r\n", 2, &ignored) < 0)
-        c->dropped = true;
-}
-
-static void on_say(void *arg, const json_t *message)
-{
-    struct client *c = arg;
-    char *text = json_dumps(message, JSON_ENSURE_ASCII);
-
-    pthread_mutex_lock(&c->server->lock);
-    if (text && !json_memory_ran_out())
-        queue(c, text, strlen(text));
-    else
-        c->dropped = true; /* a part of an answer, or none, would mislead it */
-    pthread_mutex_unlock(&c->server->lock);
-    free(text);
-}
-
-static void on_ready(void *arg)
-{
-    struct client *c = arg;
-
-    pthread_mutex_lock(&c->server->lock);
-    c->ready = true;
-    pthread_mutex_unlock(&c->server->lock);
-}
-
-static const struct qmp_session_ops session_ops = {.say = on_say, .ready = on_ready};
-
-/* Sends what the socket takes without a wait. */
-static void send_queued(struct client *c)
-{
-    pthread_mutex_lock(&c->server->lock);
-    while (!c->dropped && c->sent < c->out.len) {
-        ssize_t n =
-            send(c->fd, c->out.data + c->sent, c->out.len - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            c->dropped = errno != EAGAIN;
-            break;
-        }
-        c->sent += (size_t)n;
-    }
-    if (c->sent == c->out.len)
-        c->sent = c->out.len = 0;
-    pthread_mutex_unlock(&c->server->lock);
-}
-
-/* Removes what was sent from the buffer's front, when it is more than half. */
-static void compact(struct client *c)
-{
-    pthread_mutex_lock(&c->server->lock);
-    if (c->sent > c->out.len / 2) {
-        memmove(c->out.data, c->out.data + c->sent, c->out.len - c->sent);
-        c->out.len -= c->sent;
-        c->sent = 0;
-    }
-    pthread_mutex_unlock(&c->server->lock);
-}
-
-static size_t unread(struct client *c)
-{
-    pthread_mutex_lock(&c->server->lock);
-    size_t n = c->out.len - c->sent;
-    pthread_mutex_unlock(&c->server->lock);
-    return n;
-}
+/* --- events ---------------------------------------------------------------------------------- */
 
 static void wake(struct qmp_server *s)
 {
@@ -162,10 +62,10 @@ void qmp_server_event(struct qmp_server *s, const char *name, json_t *data)
 
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < s->n_clients; i++) {
-        struct client *c = s->clients[i];
+        struct qmp_connection *c = s->clients[i];
 
         if (c->ready && whole)
-            queue(c, text, strlen(text));
+            qmp_connection_queue(c, text, strlen(text));
         else if (c->ready)
             c->dropped = true; /* it would wait for the event for ever */
     }
@@ -174,78 +74,24 @@ void qmp_server_event(struct qmp_server *s, const char *name, json_t *data)
     wake(s);
 }
 
-/* --- what comes in --------------------------------------------------------------------------- */
-
-static void leave(struct client *c)
-{
-    if (!c->leaving)
-        c->leave_by = deadline_in_ms(FAREWELL_MS);
-    c->leaving = true;
-}
-
-/* A client that has closed its end leaves; what it sent before is still answered. */
-static void receive(struct client *c)
-{
-    ssize_t n = recv(c->fd, c->in, sizeof(c->in), MSG_DONTWAIT);
-
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-        leave(c);
-    c->at = 0;
-    c->len = n > 0 ? (size_t)n : 0;
-    if (n > 0)
-        c->heard_ns = clock_ns();
-}
-
-/* Runs what has come, until the client has too much to read. */
-static void hear(struct client *c)
-{
-    while (c->at < c->len && !c->session.over && unread(c) < UNREAD_FULL)
-        c->at += qmp_session_feed(&c->session, c->in + c->at, c->len - c->at);
-    if (c->session.over)
-        leave(c);
-}
-
-static void drop(struct client *c)
-{
-    pthread_mutex_lock(&c->server->lock);
-    c->dropped = true;
-    pthread_mutex_unlock(&c->server->lock);
-}
-
 /* --- clients --------------------------------------------------------------------------------- */
-
-static void client_free(struct client *c)
-{
-    fd_close(&c->fd);
-    qmp_session_done(&c->session);
-    buf_done(&c->out);
-    free(c);
-}
-
-static bool is_gone(struct client *c)
-{
-    pthread_mutex_lock(&c->server->lock);
-    bool dropped = c->dropped;
-    pthread_mutex_unlock(&c->server->lock);
-    return dropped || (c->leaving && (unread(c) == 0 || clock_ns() >= c->leave_by));
-}
 
 static void remove_gone(struct qmp_server *s)
 {
     for (size_t i = s->n_clients; i > 0; i--) {
-        struct client *c = s->clients[i - 1];
+        struct qmp_connection *c = s->clients[i - 1];
 
-        if (!is_gone(c))
+        if (!qmp_connection_is_gone(c))
             continue;
         pthread_mutex_lock(&s->lock);
         s->clients[i - 1] = s->clients[--s->n_clients];
         pthread_mutex_unlock(&s->lock);
-        client_free(c);
+        qmp_connection_free(c);
     }
 }
 
 /* Whether `a` should make room rather than `b`. */
-static bool is_idler(const struct client *a, const struct client *b)
+static bool is_idler(const struct qmp_connection *a, const struct qmp_connection *b)
 {
     if (a->leaving != b->leaving)
         return a->leaving;
@@ -260,7 +106,7 @@ static bool is_idler(const struct client *a, const struct client *b)
  */
 static void make_room(struct qmp_server *s)
 {
-    struct client *idlest = s->clients[0];
+    struct qmp_connection *idlest = s->clients[0];
     char text[200];
 
     for (size_t i = 1; i < s->n_clients; i++) {
@@ -272,30 +118,21 @@ static void make_room(struct qmp_server *s)
              "idle for %llu s, makes room for another\"}}",
              (unsigned long long)((clock_ns() - idlest->heard_ns) / NS_PER_S));
     pthread_mutex_lock(&s->lock);
-    queue(idlest, text, strlen(text));
+    qmp_connection_queue(idlest, text, strlen(text));
     pthread_mutex_unlock(&s->lock);
-    send_queued(idlest);
-    drop(idlest);
+    qmp_connection_send(idlest);
+    qmp_connection_drop(idlest);
     remove_gone(s);
 }
 
 static void add_client(struct qmp_server *s, int *fd)
 {
-    struct client *c = calloc(1, sizeof(*c));
+    struct qmp_connection *c = qmp_connection_new(&s->registry, &s->lock, fd);
 
     if (!c)
-        return; /* the caller closes the connection */
+        return; /* the caller closes the descriptor, if it still has it */
     if (s->n_clients == QMP_CLIENTS_MAX)
         make_room(s);
-    c->server = s;
-    c->fd = fd_take(fd);
-    c->heard_ns = clock_ns();
-    qmp_session_init(&c->session, &s->registry, &session_ops, c);
-    qmp_session_greet(&c->session);
-    if (is_gone(c)) { /* no memory for the greeting: the client would wait for it for ever */
-        client_free(c);
-        return;
-    }
     pthread_mutex_lock(&s->lock);
     s->clients[s->n_clients++] = c;
     pthread_mutex_unlock(&s->lock);
@@ -318,17 +155,6 @@ static void accept_clients(struct qmp_server *s, struct listener *l)
             return;
         add_client(s, &fd);
     }
-}
-
-static void serve(struct client *c, short events)
-{
-    if (events & (POLLIN | POLLHUP | POLLERR) && c->at == c->len && !c->leaving)
-        receive(c);
-    do {
-        hear(c);
-        send_queued(c);
-    } while (c->at < c->len && !c->session.over && unread(c) < UNREAD_FULL);
-    compact(c);
 }
 
 /* --- the thread ------------------------------------------------------------------------------ */
@@ -370,14 +196,11 @@ static void prepare(struct qmp_server *s, struct wait *w)
     w->first_client = w->n;
     w->n_clients = s->n_clients;
     for (size_t i = 0; i < s->n_clients; i++) {
-        struct client *c = s->clients[i];
-        short events = unread(c) ? POLLOUT : 0;
+        struct qmp_connection *c = s->clients[i];
 
-        if (!c->leaving && c->at == c->len)
-            events |= POLLIN;
         if (c->leaving)
             w->until = MIN(w->until, c->leave_by);
-        add_wait(w, c->fd, events);
+        add_wait(w, c->fd, qmp_connection_awaits(c));
     }
 }
 
@@ -408,7 +231,7 @@ static void serve_all(struct qmp_server *s, const struct wait *w)
     if (w->fds[0].revents)
         (void)!eventfd_read(s->wake, &ignored);
     for (size_t i = 0; i < w->n_clients; i++)
-        serve(s->clients[i], w->fds[w->first_client + i].revents);
+        qmp_connection_serve(s->clients[i], w->fds[w->first_client + i].revents);
     remove_gone(s);
     for (size_t i = 0; i < s->n_listeners && clock_ns() >= s->muted_until; i++)
         accept_clients(s, &s->listeners[i]);
@@ -418,12 +241,12 @@ static void serve_all(struct qmp_server *s, const struct wait *w)
 static void take_leave(struct qmp_server *s)
 {
     struct wait w;
-    uint64_t deadline = deadline_in_ms(FAREWELL_MS);
+    uint64_t deadline = deadline_in_ms(QMP_FAREWELL_MS);
 
     for (;;) {
         for (size_t i = 0; i < s->n_clients; i++) {
-            leave(s->clients[i]);
-            send_queued(s->clients[i]);
+            qmp_connection_leave(s->clients[i]);
+            qmp_connection_send(s->clients[i]);
         }
         remove_gone(s);
         if (s->n_clients == 0 || clock_ns() >= deadline)
@@ -432,7 +255,7 @@ static void take_leave(struct qmp_server *s)
         wait_for_some(w.fds + w.first_client, w.n_clients, deadline);
     }
     for (size_t i = 0; i < s->n_clients; i++)
-        drop(s->clients[i]);
+        qmp_connection_drop(s->clients[i]);
     remove_gone(s);
 }
 
