@@ -274,7 +274,7 @@ static void tell_refused(void *arg, const struct error *why)
     line_print(stderr, "ramjet vm: not let in: %s", line);
 }
 
-static int run(struct runner *r, struct error *err)
+static int make_vm(struct runner *r, struct error *err)
 {
     const struct options *o = r->options;
     const struct vm_config config = {
@@ -296,12 +296,20 @@ static int run(struct runner *r, struct error *err)
         .refused = tell_refused,
         .arg = r,
     };
-    struct error ignored;
 
     if (vm_new(&config, &r->vm, err) < 0)
         return -1;
     r->commands = (struct guest_commands){.vm = r->vm, .report = r->report};
     r->memory.vm = r->vm;
+    return 0;
+}
+
+static int run(struct runner *r, struct error *err)
+{
+    struct error ignored;
+
+    if (make_vm(r, err) < 0)
+        return -1;
     int rc = live(r, err);
     bool running = guest_report_failure(r->report, &ignored) == 0;
     qmp_server_stop(r->server);
