@@ -65,9 +65,12 @@ open_apt() {
     quietly private_apt apt-get update || die "the mirror lacks one of: $*"
 }
 
-# private_apt PROGRAM ARGUMENTS…: an apt-get or apt-cache that knows only those suites.
+# private_apt PROGRAM ARGUMENTS…: an apt-get or apt-cache that knows only those suites, of
+# $apt_architecture where that is set.
 private_apt() {
-    "$1" -q -o Dir::Etc::sourcelist="$apt_folder/sources.list" -o Dir::Etc::sourceparts=- \
+    "$1" -q ${apt_architecture:+-o APT::Architecture="$apt_architecture"} \
+        ${apt_architecture:+-o APT::Architectures="$apt_architecture"} \
+        -o Dir::Etc::sourcelist="$apt_folder/sources.list" -o Dir::Etc::sourceparts=- \
         -o Dir::State::lists="$apt_folder/lists" -o Dir::Cache="$apt_folder/cache" \
         -o APT::Sandbox::User=root -o Acquire::Languages=none "${@:2}"
 }
