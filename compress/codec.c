@@ -15,7 +15,7 @@ static const struct {
 } methods[] = {
     [CODEC_NONE] = {"none", NULL},
     [CODEC_ZLIB] = {"zlib", NULL},
-    [CODEC_ZSTD] = {"zstd", "this build has not got libzstd"},
+    [CODEC_ZSTD] = {"zstd", "this build lacks libzstd"},
     [CODEC_QPL] = {"qpl", NO_HARDWARE},
     [CODEC_UADK] = {"uadk", NO_HARDWARE},
     [CODEC_QATZIP] = {"qatzip", NO_HARDWARE},

@@ -2,7 +2,7 @@
 
 int uring_probe_ring(struct error *err)
 {
-    return err_set(err, ERR_SYSTEM, "this build has not got liburing");
+    return err_set(err, ERR_SYSTEM, "this build lacks liburing");
 }
 
 int uring_probe_lending(struct error *err)

@@ -314,7 +314,7 @@ def probed(what):
 
 
 def without_zstd(named, text):
-    """Those of `named` that do not speak of zstd, where this build has not got it; else all of them.
+    """Those of `named` that do not speak of zstd, where this build lacks it; else all of them.
     text(x) is what tells that."""
     answer = probed("compress-zstd")
     left = [x for x in named if not answer.startswith("no") or "zstd" not in text(x)]

@@ -342,8 +342,7 @@ static const struct bad_case {
      "offset 0xfffffffffffff000"},
 };
 
-static const char without_zstd[] =
-    "method zstd, expected none or zlib: this build has not got libzstd";
+static const char without_zstd[] = "method zstd, expected none or zlib: this build lacks libzstd";
 
 static void bad_packets(void **state)
 {

@@ -31,7 +31,7 @@ def ramjet(*arguments):
 
 def check_answers(library, is_built, answers):
     for question in library.questions:
-        missing = answers[question].endswith(f"this build has not got {library.file}")
+        missing = answers[question].endswith(f"this build lacks {library.file}")
         check(missing != is_built, f"probe: {question}: {answers[question]}")
 
 
