@@ -121,9 +121,9 @@ def amounts(point):
 FITTED = ("channels", "memory", "zeros", "untouched", "data")
 
 
-def fitted(told):
+def fitted(result):
     """The model of each end, its error, and how busy cores are kept at best."""
-    points = [p for sweep in told if sweep["name"] in FITTED for p in sweep["points"]]
+    points = [p for sweep in result if sweep["name"] in FITTED for p in sweep["points"]]
     ends = {}
     for end in ("send", "recv"):
         of = [model.Point(amounts(p), p[f"{end}_cpu_ms"]["median"]) for p in points]

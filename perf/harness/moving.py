@@ -33,12 +33,12 @@ def move(scene, host, source, memory_mib, **parameters):
     source.parameters(multifd_channels=CHANNELS, **parameters)
     before = source.guest()["pages-written"]
     moved(source, target, target.listen())
-    told = source.qmp("query-migrate")
+    report = source.qmp("query-migrate")
     written = (source.guest()["pages-written"] - before) * PAGE
     source.quit()
     guest = target.swept()
     check(guest["last-move-gap-us"] > 0, f"the guest has noticed nothing: {guest}")
-    return target, {"guest-ms": guest["last-move-gap-us"] / 1000, "told-ms": told["downtime"],
-                    "total-ms": told["total-time"], "rounds": told["ram"]["dirty-sync-count"],
-                    "wire-bytes": told["ram"]["transferred"],
+    return target, {"guest-ms": guest["last-move-gap-us"] / 1000, "told-ms": report["downtime"],
+                    "total-ms": report["total-time"], "rounds": report["ram"]["dirty-sync-count"],
+                    "wire-bytes": report["ram"]["transferred"],
                     "written-bytes": written}

@@ -102,9 +102,9 @@ class _Machine:
         try:
             self._qmp.start()
         except PerfError as e:
-            said = self._process.last_words()
+            output = self._process.last_words()
             self.close()
-            raise PerfError(f"{e}. {said}") from None
+            raise PerfError(f"{e}. {output}") from None
 
     def ask(self, command, **arguments):
         return self._qmp(command, **arguments)
@@ -126,10 +126,10 @@ class _Machine:
     def completed(self):
         """Waits for the end of a migration, in either role; returns its own report."""
         status = self._qmp.event("MIGRATION", lambda data: data.get("status") in FINAL)["status"]
-        told = self.ask("query_migrate")
+        report = self.ask("query_migrate")
         if status != "completed":
-            raise PerfError(f"QEMU's migration {status}: {told.get('error-desc')}")
-        return told
+            raise PerfError(f"QEMU's migration {status}: {report.get('error-desc')}")
+        return report
 
     def close(self):
         self._qmp.close()
@@ -206,12 +206,12 @@ class _Trial:
         cpu = [cpu_clock_ms(end.pid) for end in ends]
         begin = time.monotonic()
         self.source.ask("migrate", uri=address)
-        told = self.source.completed()
+        report = self.source.completed()
         self.destination.completed()
         process_wall_ms = (time.monotonic() - begin) * 1000
         used = [cpu_clock_ms(end.pid) - before for end, before in zip(ends, cpu)]
         return Sample(
-            wall_ms=max(1, told["total-time"] - told["setup-time"]),
+            wall_ms=max(1, report["total-time"] - report["setup-time"]),
             cpu_ms=sum(used),
             send_cpu_ms=used[0],
             recv_cpu_ms=used[1],
@@ -219,9 +219,9 @@ class _Trial:
             process_cpu_ms=sum(used),
             send_maxrss_mib=peak_rss_mib(self.source.pid),
             recv_maxrss_mib=peak_rss_mib(self.destination.pid),
-            wire_bytes=told["ram"]["transferred"],
-            downtime_ms=told["downtime"],
-            rounds=told["ram"]["dirty-sync-count"],
+            wire_bytes=report["ram"]["transferred"],
+            downtime_ms=report["downtime"],
+            rounds=report["ram"]["dirty-sync-count"],
         )
 
 

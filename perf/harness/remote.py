@@ -44,8 +44,8 @@ def _ask(argv, where):
     except (OSError, subprocess.TimeoutExpired) as e:
         raise PerfError(f"{where}: {e}") from None
     if run.returncode != 0:
-        said = run.stderr.strip().splitlines()
-        raise PerfError(f"{where}: {' '.join(map(str, argv))}: {said[-1] if said else 'failed'}")
+        output = run.stderr.strip().splitlines()
+        raise PerfError(f"{where}: {' '.join(map(str, argv))}: {output[-1] if output else 'failed'}")
     return run.stdout
 
 
@@ -156,13 +156,13 @@ def path_of(row, round_s):
 
 def recommend(rows, vm_bytes, dirty_bytes_per_s, round_s):
     """The row to choose, and the forecast for that VM."""
-    told = {name_of(r): (r, advise.forecast(path_of(r, round_s), vm_bytes, dirty_bytes_per_s))
-            for r in rows}
-    good = {k: v for k, v in told.items() if v[1].converges}
+    forecasts = {name_of(r): (r, advise.forecast(path_of(r, round_s), vm_bytes, dirty_bytes_per_s))
+                 for r in rows}
+    good = {k: v for k, v in forecasts.items() if v[1].converges}
     if not good:
         # None is fast enough; the nearest one needs the least help.
         row = max(rows, key=lambda r: r["data-bytes-per-s"])
-        return told[name_of(row)]
+        return forecasts[name_of(row)]
     name = advise.best([(k, f.total_s) for k, (_, f) in good.items()],
                        lambda k: good[k][0]["send-cpu-ms"] + good[k][0]["recv-cpu-ms"])
     return good[name]
@@ -209,7 +209,7 @@ def whole(setting, here_ramjet, there_ramjet, vm, reps, say):
     """Everything that is measured about a path. `vm`: size and dirty-rate, as texts."""
     far = setting.destination
     probes, versions = probe(far, here_ramjet, there_ramjet)
-    for line in (told := advise.differences(*probes)):
+    for line in (differences := advise.differences(*probes)):
         say(f"the hosts differ: {line}")
     trials = Trials(setting, there_ramjet, reps, say)
     round_s = round_trip_s(trials)
@@ -222,7 +222,7 @@ def whole(setting, here_ramjet, there_ramjet, vm, reps, say):
     return {
         "versions": versions,
         "probes": probes,
-        "differences": told,
+        "differences": differences,
         "image": {"size": setting.scenario.image["size"], "mix": "of a file" if "path" in setting.scenario.image else setting.scenario.mix},
         "repetitions": reps,
         "round-ms": round_s * 1000,

@@ -85,8 +85,8 @@ class Scenario:
     def as_json(self):
         """Without the path of a user's image: a reader does not have it."""
         image = {key: value for key, value in self.image.items() if key != "path"}
-        told = asdict(self) | {"image": image, "title": self.label}
-        return {key.replace("_", "-"): value for key, value in told.items()}
+        report = asdict(self) | {"image": image, "title": self.label}
+        return {key.replace("_", "-"): value for key, value in report.items()}
 
 
 def with_image(scenario, path):

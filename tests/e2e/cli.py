@@ -126,18 +126,18 @@ def helps(scene):
 
 @case("every setting and rule as JSON")
 def rules_json(scene):
-    told = Ramjet(scene, "probe", "--rules", "--json").done()
-    counts = {name: len(told[name]) for name in ("capabilities", "parameters")}
+    report = Ramjet(scene, "probe", "--rules", "--json").done()
+    counts = {name: len(report[name]) for name in ("capabilities", "parameters")}
     check(counts == {"capabilities": 24, "parameters": 36}, f"{counts}")
     for name, columns in (("capabilities", ["name", "since", "side", "built", "unbuilt"]),
                           ("parameters", ["name", "range", "default", "built", "live"]),
                           ("rules", ["id", "class", "moments", "when", "needs", "clashes", "why"])):
-        for row in told[name]:
+        for row in report[name]:
             missing = [column for column in columns if column not in row]
             check(not missing, f"{name}: {row} has not {missing}")
     listed = Ramjet(scene, "help", "settings")
     check(listed.wait(5) == 0, listed.errors)
-    for row in told["capabilities"] + told["parameters"]:
+    for row in report["capabilities"] + report["parameters"]:
         check(f"  {row['name']} ".encode() in listed.output, f"{row['name']}: not in the help")
 
 
@@ -192,16 +192,16 @@ def switchover_ack(scene):
 @case("validate-uuid decides what the stream says of the UUID")
 def validate_uuid(scene):
     uuid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
-    for setting, said in ((["--set", "validate-uuid=off"], False),
-                          (["--set", "validate-uuid=on"], True), ([], True)):
-        target = scene.folder / f"{len(setting)}{said}.snap"
+    for setting, shown in ((["--set", "validate-uuid=off"], False),
+                           (["--set", "validate-uuid=on"], True), ([], True)):
+        target = scene.folder / f"{len(setting)}{shown}.snap"
         receiver, address = recv(scene, f"file:{target}")
         Ramjet(scene, "send", "--channels", 0, "--uuid", uuid, *setting, "synth:1M",
                address).done()
         receiver.done()
-        told = Ramjet(scene, "info", target)
-        check(told.wait(5) == 0 and (uuid.encode() in told.output) == said,
-              f"{setting}: {told.output}")
+        report = Ramjet(scene, "info", target)
+        check(report.wait(5) == 0 and (uuid.encode() in report.output) == shown,
+              f"{setting}: {report.output}")
 
 
 @case("one connection carries no multifd")
@@ -258,8 +258,8 @@ def info(scene):
     receiver, address = recv(scene, f"file:{scene.folder}/vm.snap")
     Ramjet(scene, "send", "synth:16M", address).done()
     receiver.done()
-    told = Ramjet(scene, "info", scene.folder / "vm.snap")
-    check(told.wait(5) == 0 and b"pc.ram" in told.output, f"{told.output} {told.errors}")
+    report = Ramjet(scene, "info", scene.folder / "vm.snap")
+    check(report.wait(5) == 0 and b"pc.ram" in report.output, f"{report.output} {report.errors}")
     (scene.folder / "text").write_text("this is no snapshot\n")
     Ramjet(scene, "info", scene.folder / "text").failed("text")
     Ramjet(scene, "info", scene.folder / "absent").failed("absent", "no such file")
@@ -274,8 +274,8 @@ def pipe(scene):
     sender.done()
     receiver.done()
     for run in (sender, receiver):
-        said = run.output + run.errors.encode()
-        check(b"\x1b" not in said and b"\r" not in said, f"{run.name}: {said}")
+        output = run.output + run.errors.encode()
+        check(b"\x1b" not in output and b"\r" not in output, f"{run.name}: {output}")
 
 
 @case("a live line on a terminal")

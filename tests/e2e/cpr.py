@@ -176,8 +176,8 @@ def exec_fails(scene, which):
             program.replace("FOLDER", str(scene.folder)), "vm"])
         vm.qmp("migrate", uri=f"file:{state}")
         vm.qmp.status("failed")
-        told = vm.qmp("query-migrate")["error-desc"]
-        check("cpr-exec-command" in told and why in told, told)
+        report = vm.qmp("query-migrate")["error-desc"]
+        check("cpr-exec-command" in report and why in report, report)
         check(vm.state() == "running", f"the guest is {vm.state()}")
         check(not state.exists(), "the state is still there")
         lives(vm)
@@ -404,8 +404,8 @@ def transfer_fails(scene, how, words):
             taken.close()
     source.qmp.status("failed" if words else "cancelled")
     if words:
-        told = source.qmp("query-migrate")["error-desc"]
-        check(words in told, told)
+        report = source.qmp("query-migrate")["error-desc"]
+        check(words in report, report)
     if how == "length":
         target.failed("give both the same --memory", seconds=10)
     check(source.state() == "running", f"the source is {source.state()}")
@@ -474,8 +474,8 @@ def reboot(scene):
     names = [name if name != "MIGRATION" else data["status"]
              for name, data in source.qmp.events if name != "MIGRATION_PASS"]
     check(names == ["setup", "active", "STOP", "device", "completed"], f"{names}")
-    told = source.qmp("query-migrate")["ram"]
-    check(told["normal"] > 0, f"no page was written: {told}")
+    report = source.qmp("query-migrate")["ram"]
+    check(report["normal"] > 0, f"no page was written: {report}")
     digest = source.digest()
     source.quit()
     target = Vm(scene, "--incoming", f"file:{scene.folder}/state", "--paused")

@@ -148,14 +148,14 @@ def verdict(scene, source, target, kvm):
     return last
 
 
-def summary(told, guest):
+def summary(report, guest):
     title("In short")
-    moved = told["ram"]
-    print(f"  moved        {moved['total'] / (1 << 30):.2f} GiB in {told['total-time'] / 1000:.2f} s"
-          f", {moved['dirty-sync-count']} rounds\n"
-          f"  on the wire  {moved['transferred'] / 1e6:.0f} MB, {len(told['channels'])} channels, "
-          "zstd, TLS\n"
-          f"  stood still  {told['downtime']} ms as the source tells it, "
+    moved = report["ram"]
+    print(f"  moved        {moved['total'] / (1 << 30):.2f} GiB in "
+          f"{report['total-time'] / 1000:.2f} s, {moved['dirty-sync-count']} rounds\n"
+          f"  on the wire  {moved['transferred'] / 1e6:.0f} MB, {len(report['channels'])} "
+          "channels, zstd, TLS\n"
+          f"  stood still  {report['downtime']} ms as the source tells it, "
           f"{guest['last-move-gap-us'] / 1000:.1f} ms by the guest's own clock\n"
           f"  wrong pages  {guest['errors']}", flush=True)
 
@@ -163,8 +163,8 @@ def summary(told, guest):
 def live_guest(scene, path, there, here, kvm):
     source, target = start_guest(scene, path)
     migrate(scene, path, source, target, there, here)
-    told = source.ask("query-migrate")
-    summary(told, verdict(scene, source, target, kvm))
+    report = source.ask("query-migrate")
+    summary(report, verdict(scene, source, target, kvm))
 
 
 def live(scene):
@@ -201,9 +201,9 @@ def capture(scene):
 def info(scene):
     title("What the snapshot holds")
     command("ramjet info vm.snap")
-    told = Ramjet(scene, "info", scene.folder / "vm.snap")
-    told.done()
-    quote(told.output)
+    report = Ramjet(scene, "info", scene.folder / "vm.snap")
+    report.done()
+    quote(report.output)
 
 
 def replay(scene, source):

@@ -257,9 +257,9 @@ def captured(scene):
         check("digest" not in receiver.done(), "a digest of what is not there")
         block, = Ramjet(scene, "info", "--json", capture).done()["blocks"]
         check(block["elsewhere"] and block["pages-present"] == 0, f"{block}")
-        said = Ramjet(scene, "info", capture)
-        said.done()
-        check(b"shared, elsewhere" in said.output, said.output)
+        text = Ramjet(scene, "info", capture)
+        text.done()
+        check(b"shared, elsewhere" in text.output, text.output)
         Ramjet(scene, "send", capture, "tcp:127.0.0.1:9").failed("'pc.ram'", "x-ignore-shared",
                                                                  code=2)
         target = target_of(scene, "--paused")

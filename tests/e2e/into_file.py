@@ -233,13 +233,13 @@ def longer(scene, device):
     size = path.stat().st_size
     os.truncate(path, (size // MIB + 3) * MIB)  # as `dd bs=1M conv=sync` leaves it
     address = f"file:{loop_device(scene, path) if device else path}"
-    told = Ramjet(scene, "info", "--json", address).done()
-    check(told["devices"], f"no devices: {told}")
+    report = Ramjet(scene, "info", "--json", address).done()
+    check(report["devices"], f"no devices: {report}")
     receiver, at = ramjet.recv(scene, f"file:{scene.folder}/again", "--json")
     journey.completed(Ramjet(scene, "send", "--json", address, at).done())
     journey.completed(receiver.done())
     again = Ramjet(scene, "info", "--json", f"file:{scene.folder}/again").done()
-    check(again["devices"] == told["devices"], f"{again} is not {told}")
+    check(again["devices"] == report["devices"], f"{again} is not {report}")
     for incoming in (address, f"file:{scene.folder}/again"):
         resumed = Vm(scene, "--incoming", incoming, "--paused")
         check(resumed.digest() == digest, f"{incoming}: memory differs")

@@ -33,9 +33,9 @@ def command(scene):
                     cwd=scene.folder.parent, env={**os.environ, "WORD": "a 'word'"})
     if code == CANNOT:
         raise Skip(run.errors.strip().splitlines()[-1])
-    said = run.output.decode()
-    check(code == 7, f"exit status {code}, want 7: {said}{run.errors}")
-    check(said == f"{scene.folder.parent}, a 'word', two words\n", said)
+    text = run.output.decode()
+    check(code == 7, f"exit status {code}, want 7: {text}{run.errors}")
+    check(text == f"{scene.folder.parent}, a 'word', two words\n", text)
     check((kept / "file").read_text() == "kept\n", "what was written to OUT")
     check(not lost.exists(), f"{lost} is not to be written")
 

@@ -50,9 +50,9 @@ def saved(scene, case, source):
 
 
 def info(scene, case, address, source):
-    told = Ramjet(scene, "info", "--json", address).done()
-    check(told["machine"] == source.shape["machine"], f"machine is {told['machine']}")
-    block = {b["name"]: b for b in told["blocks"]}[MAIN_BLOCK]
+    report = Ramjet(scene, "info", "--json", address).done()
+    check(report["machine"] == source.shape["machine"], f"machine is {report['machine']}")
+    block = {b["name"]: b for b in report["blocks"]}[MAIN_BLOCK]
     size = os.path.getsize(source.memory)
     check(block["length"] == size, f"{block}, want {size} bytes")
     written = sum(any(piece[at:at + PAGE]) for piece in ram.pieces(source.memory)

@@ -35,8 +35,8 @@ class Vm(Qemu):
         self.address = self._port() if port else f"unix:{path}"
 
     def _port(self):
-        told = {c["label"]: c["filename"] for c in self.qmp("query_chardev")}["second"]
-        return told.removeprefix("disconnected:").partition(",")[0]
+        report = {c["label"]: c["filename"] for c in self.qmp("query_chardev")}["second"]
+        return report.removeprefix("disconnected:").partition(",")[0]
 
     def has(self, **wanted):
         found = self.qmp("query_migrate_parameters")
@@ -367,13 +367,13 @@ def refused_by_the_stream(scene):
 
 # --- migrations that do not begin ----------------------------------------------------------------
 
-def refused(*said, words=(), before=None, code=1, **options):
+def refused(*text, words=(), before=None, code=1, **options):
     """It has not begun: the guest noticed nothing."""
     def run(scene):
         source, target = pair(scene, **options)
         if before:
             before(source, target)
-        migrate(scene, source, target, *words).failed(*said, seconds=20, code=code)
+        migrate(scene, source, target, *words).failed(*text, seconds=20, code=code)
         check(source.status() is None, f"a migration has begun: {source.status()}")
         source.runs_on()
     return run
@@ -382,7 +382,7 @@ def refused(*said, words=(), before=None, code=1, **options):
 def addresses(scene):
     """No VM is at the address."""
     target = f"unix:{scene.folder}/none"
-    for words, code, said in (
+    for words, code, text in (
             ((target, "unix:/x"), 1, ("from: connect to unix:", "no such file")),
             (("tcp:127.0.0.1:1", "unix:/x"), 1, ("from: connect to 127.0.0.1:1", "refused")),
             (("here", "unix:/x"), 2, ("from", "'here'")),
@@ -396,13 +396,13 @@ def addresses(scene):
             (("--set", "multifd=off", "--zero-copy", "unix:/x", "unix:/y"), 2, ("multifd",)),
             (("--tls-psk", "file", "unix:/x", "unix:/y"), 2, ("unknown option",)),
     ):
-        Ramjet(scene, "migrate", *words).failed(*said, code=code)
+        Ramjet(scene, "migrate", *words).failed(*text, code=code)
 
 
 def no_monitor(scene):
     """Another program is there, and sends something else, nothing, or nonsense."""
     target = Vm(scene, "target", "10.0", incoming="defer")
-    for says, said in ((b"220 mail.example ESMTP\r\n", "is not qmp"), (b"", "gave up waiting"),
+    for says, text in ((b"220 mail.example ESMTP\r\n", "is not qmp"), (b"", "gave up waiting"),
                        (b'{"QMP": {}}\n{"return": {}, "id": 1}\n{"return": 7, "id": 2}\n',
                         "query-status: the answer is no object")):
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -410,7 +410,7 @@ def no_monitor(scene):
                          f"tcp:127.0.0.1:{server.getsockname()[1]}", target.address)
             with server.accept()[0] as peer:
                 peer.sendall(says)
-                run.failed("from: ", said, seconds=20)
+                run.failed("from: ", text, seconds=20)
     check(target.status() in (None, "none"), f"{target.status()}")
 
 

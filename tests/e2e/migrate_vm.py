@@ -282,10 +282,10 @@ class Scripted:
     def _answer(self, command):
         name = command["execute"]
         answers = self.script.get(name, ["there is no such command"])
-        said = answers[min(self.heard.count(name), len(answers) - 1)]
+        text = answers[min(self.heard.count(name), len(answers) - 1)]
         self.heard.append(name)
-        kind = {"error": {"class": "GenericError", "desc": said}} if isinstance(said, str) else {
-            "return": said}
+        kind = {"error": {"class": "GenericError", "desc": text}} if isinstance(text, str) else {
+            "return": text}
         return {**kind, "id": command["id"]}
 
 

@@ -188,11 +188,11 @@ def lines(scene):
     version = monitor.greeting["QMP"]["version"]
     check(monitor.greeting["QMP"]["capabilities"] == [] and
           {type(n) for n in version["qemu"].values()} == {int}, f"{monitor.greeting}")
-    for said, expected in LINES:
-        monitor.say(said)
+    for text, expected in LINES:
+        monitor.say(text)
         if expected:
             heard = json.dumps(monitor.answer())
-            check(expected in heard, f"{said}: {heard}, want {expected}")
+            check(expected in heard, f"{text}: {heard}, want {expected}")
     vm.monitor("stop")
     check(vm.state() == "paused", "not paused")
     monitor("query-status")

@@ -142,8 +142,8 @@ def migrate_limit(scene):
     vm = Vm(scene, "--connect-timeout", LIMIT, "--guest", "idle")
     vm.qmp("migrate", uri=NAME)
     until(lambda: vm.migration()["status"] == "failed", "the limit", SOON)
-    said = vm.migration()["error-desc"]
-    check("look up" in said and "timed out" in said, said)
+    text = vm.migration()["error-desc"]
+    check("look up" in text and "timed out" in text, text)
     check(vm.qmp("query-status")["running"], "the guest stands still")
     vm.qmp("quit")
     vm.ends()
@@ -167,8 +167,8 @@ def incoming_limit(scene):
     vm.qmp("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
     vm.qmp("migrate-incoming", uri=NAME, exit_on_error=False)
     until(lambda: vm.migration().get("status") == "failed", "the limit", SOON)
-    said = vm.migration()["error-desc"]
-    check("look up" in said and "timed out" in said, said)
+    text = vm.migration()["error-desc"]
+    check("look up" in text and "timed out" in text, text)
     vm.qmp("migrate-incoming", uri="tcp:127.0.0.1:0", exit_on_error=False)
     check(vm.migration()["socket-address"][0]["port"] != "0", f"{vm.migration()}")
     vm.qmp("quit")

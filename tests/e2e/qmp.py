@@ -39,12 +39,12 @@ class Monitor:
               f"{words}: {run.output} {run.errors}")
         return json.loads(run.output)
 
-    def refuses(self, *words, said):
+    def refuses(self, *words, text):
         """QEMU refuses the command; the one line contains this."""
         run = self.run(*words)
         check(run.wait(25) == 1 and not run.output, f"{words}: {run.wait()} {run.output}")
-        check(run.errors.count("\n") == 1 and run.errors.startswith(f"ramjet qmp: {said}"),
-              f"{words}: want {said!r} in: {run.errors}")
+        check(run.errors.count("\n") == 1 and run.errors.startswith(f"ramjet qmp: {text}"),
+              f"{words}: want {text!r} in: {run.errors}")
 
 
 def queries(monitor):
@@ -87,19 +87,19 @@ def objects(monitor):
 
 
 def refusals(monitor):
-    monitor.refuses("no-such-command", said="no-such-command: CommandNotFound: ")
+    monitor.refuses("no-such-command", text="no-such-command: CommandNotFound: ")
     monitor.refuses("migrate-set-parameters", "multifd-channels=0",
-                    said="migrate-set-parameters: GenericError: ")
+                    text="migrate-set-parameters: GenericError: ")
     monitor.refuses("migrate-set-parameters", 'max-bandwidth="fast"',
-                    said="migrate-set-parameters: GenericError: ")
+                    text="migrate-set-parameters: GenericError: ")
     monitor.refuses("object-add", "qom-type=no-such-type", "id=x",
-                    said="object-add: GenericError: ")
+                    text="object-add: GenericError: ")
 
 
 def quits(monitor):
     check(monitor.ask("quit") == {}, "want an empty object")
     check(monitor.qemu.wait(20) == 0, "QEMU did not end")
-    monitor.refuses("query-status", said="connect to unix:")
+    monitor.refuses("query-status", text="connect to unix:")
 
 
 def path(run, **options):
@@ -109,9 +109,9 @@ def path(run, **options):
 def port(scene, version):
     """Over TCP, at the port that QEMU has chosen."""
     monitor = Monitor(scene, version, chardev="host=127.0.0.1,port=0")
-    told = {c["label"]: c["filename"] for c in monitor.qemu.qmp("query_chardev")}["second"]
+    report = {c["label"]: c["filename"] for c in monitor.qemu.qmp("query_chardev")}["second"]
     # "disconnected:tcp:127.0.0.1:34567,server=on"
-    monitor.address = told.removeprefix("disconnected:").partition(",")[0]
+    monitor.address = report.removeprefix("disconnected:").partition(",")[0]
     queries(monitor)
 
 

@@ -332,12 +332,12 @@ class Trial:
         heard = names(source.qmp.events)
         check(heard.count("STOP") == heard.count("RESUME"), f"heard {heard}")
         check(source.state() == "running", f"the source is {source.state()}")
-        told = documented(source.qmp("query-migrate"))
-        check(("error-desc" in told) == (status == "failed"), f"{told}")
+        report = documented(source.qmp("query-migrate"))
+        check(("error-desc" in report) == (status == "failed"), f"{report}")
         source.full_speed(self.rate)
         source.swept(source.guest()["sweeps"] + 1)
         self.again()
-        return told.get("error-desc", "")
+        return report.get("error-desc", "")
 
     def again(self):
         """A second migration, to a new destination."""
@@ -563,7 +563,7 @@ for _state in ("active", "pre-switchover", "device"):
 @case("VMs that do not fit each other say why, and the guest stays where it is")
 def misfits(scene):
     demand_kvm(scene)
-    for options, shape, said in (
+    for options, shape, text in (
             ([], {"memory": "16M"}, "same memory"),
             ([], {"cpus": 1}, "vcpu"),
             (["--machine", "ramjet-9.9"], {}, "machine type"),
@@ -574,7 +574,7 @@ def misfits(scene):
         target = Vm(scene, *options, **shape)
         source.qmp("migrate", uri=target.listen())
         source.qmp.status("failed")
-        target.failed(said)
+        target.failed(text)
         check(source.state() == "running", f"the source is {source.state()}")
         source.swept(source.guest()["sweeps"] + 1)
         source.quit()
@@ -750,8 +750,8 @@ def ends(scene):
         second = Monitor(vm.address)
         end(vm)
         for client in (vm.qmp, second):
-            told = client.event("SHUTDOWN")
-            check(told["guest"] is False and isinstance(told["reason"], str), f"{told}")
+            report = client.event("SHUTDOWN")
+            check(report["guest"] is False and isinstance(report["reason"], str), f"{report}")
             try:
                 check(False, f"after SHUTDOWN: {client.receive()}")
             except Closed:
@@ -768,8 +768,8 @@ def cannot_come(scene):
     (at,) = target.qmp("query-migrate")["socket-address"]
     with socket.create_connection((at["host"], int(at["port"]))) as stranger:
         stranger.sendall(b"QEVM\0\0\0\3\7\0\0\0\5wrong" + bytes(64))
-        told = target.qmp.event("SHUTDOWN")
-    check(told == {"guest": False, "reason": "host-error"}, f"{told}")
+        report = target.qmp.event("SHUTDOWN")
+    check(report == {"guest": False, "reason": "host-error"}, f"{report}")
     target.failed("machine type: found 'wrong'")
 
 

@@ -36,11 +36,11 @@ def ended(process, code, *words):
     """Checks the exit code, and that the errors contain all `words`; none: that
     there are no errors."""
     found = process.wait(30)
-    said = process.errors
-    check(found == code, f"{process.name}: exit code {found}, want {code}: {said}")
+    text = process.errors
+    check(found == code, f"{process.name}: exit code {found}, want {code}: {text}")
     for word in words:
-        check(word in said, f"{process.name}: want {word!r} in: {said}")
-    check(words or not said, f"{process.name}: {said}")
+        check(word in text, f"{process.name}: want {word!r} in: {text}")
+    check(words or not text, f"{process.name}: {text}")
 
 
 def is_listening(path):
@@ -246,8 +246,8 @@ def same_place(scene):
                 check(run.wait(30) == 2, f"{words}: exit code {run.wait()}")
                 check(number == 2 or f"{name} goes there too" in run.errors, run.errors)
         ours.setblocking(False)
-        said = ours.recv(4096).decode()  # the bytes on standard error
-        check("standard error goes there too" in said and "listening" not in said, said)
+        text = ours.recv(4096).decode()  # the bytes on standard error
+        check("standard error goes there too" in text and "listening" not in text, text)
     target = scene.folder / "target"
     ended(Ramjet(scene, "send", "synth:1M", f"file:{target}", output=target), 2,
           "standard output goes there too")
@@ -441,9 +441,9 @@ def limit_guest(scene):
 
 @case("file limit: output into a file")
 def limit_output(scene):
-    said = scene.folder / "said"
-    ended(Ramjet(scene, "help", "settings", output=said, file_limit=1000), LOST, "File too large")
-    check(said.stat().st_size == 1000, f"{said.stat().st_size} bytes")
+    text = scene.folder / "said"
+    ended(Ramjet(scene, "help", "settings", output=text, file_limit=1000), LOST, "File too large")
+    check(text.stat().st_size == 1000, f"{text.stat().st_size} bytes")
 
 
 def run(scene, chosen):

@@ -253,26 +253,26 @@ def idle(scene, case):
     revoked, leaf = authority.client("revoked"), other.server("leaf")
     for made in (server, client):
         append(made, leaf, "server-cert.pem")
-    authority.revoke(revoked, told=server)
-    other.revoke(other.client("foreign"), told=leaf)
+    authority.revoke(revoked, folder=server)
+    other.revoke(other.client("foreign"), folder=leaf)
     append(server, leaf, "ca-crl.pem")
 
     receiver, address = ramjet.recv(scene, "null:", "--json", *server.ramjet())
     sender = ramjet.Ramjet(scene, "send", "--json", "--channels", case.channels, *client.ramjet(),
                            "synth:16M", address)
     check(sender.done()["status"] == receiver.done()["status"] == "completed", "it fails")
-    told = receiver.errors.splitlines()
-    check(len(told) == 2 and told[0].startswith("ramjet recv: ") and "is no authority" in told[0]
-          and "the list is of no authority in" in told[1], f"{told}")
-    told = sender.errors.splitlines()
-    check(len(told) == 1 and told[0].startswith("ramjet send: ") and "is no authority" in told[0],
-          f"{told}")
+    lines = receiver.errors.splitlines()
+    check(len(lines) == 2 and lines[0].startswith("ramjet recv: ") and "is no authority" in lines[0]
+          and "the list is of no authority in" in lines[1], f"{lines}")
+    lines = sender.errors.splitlines()
+    check(len(lines) == 1 and lines[0].startswith("ramjet send: ") and "is no authority" in lines[0],
+          f"{lines}")
 
     waiting = ramjet.Ramjet(scene, "vm", "--accel", "synth", "--memory", "16M", "--incoming",
                             "tcp:127.0.0.1:0", "--set", f"tls-creds={server.folder}")
     waiting.listening()
-    told = waiting.errors.splitlines()
-    check(len(told) == 2 and all(line.startswith("ramjet vm: ") for line in told), f"{told}")
+    lines = waiting.errors.splitlines()
+    check(len(lines) == 2 and all(line.startswith("ramjet vm: ") for line in lines), f"{lines}")
 
     receiver, address = ramjet.recv(scene, "null:", *server.ramjet())
     ramjet.Ramjet(scene, "send", *revoked.ramjet(), "synth:16M", address).failed("revoked")

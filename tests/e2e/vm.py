@@ -123,10 +123,10 @@ def writes(scene, accel):
     check(guest.output.startswith(b"running dirtier,rate=20M"), f"{guest.output}")
 
 
-def payload(scene, code, said, *options, port=0x516):
+def payload(scene, code, message, *options, port=0x516):
     """A program that writes this to its serial port and exits with this code."""
     demand_kvm(scene)
-    text = b"".join(b"\xb0" + bytes([letter]) + b"\xee" for letter in said)  # mov al; out dx, al
+    text = b"".join(b"\xb0" + bytes([letter]) + b"\xee" for letter in message)  # mov al; out dx, al
     path = scene.folder / "payload"
     path.write_bytes(b"\xba\xf8\x03\0\0" + text +                 # mov edx, 0x3f8
                      b"\xbf" + code.to_bytes(4, "little") +         # mov edi
@@ -158,9 +158,9 @@ def end_is_reported(scene, port, reason, code):
     check(guest.read(lambda out: b"\n" in out), f"it ended before it listened: {guest.errors}")
     monitor = Monitor(address)
     monitor("cont")
-    told = monitor.event("SHUTDOWN")
+    report = monitor.event("SHUTDOWN")
     monitor.close()
-    check(told == {"guest": True, "reason": reason}, f"{told}")
+    check(report == {"guest": True, "reason": reason}, f"{report}")
     check(guest.wait(20) == code, guest.errors)
 
 

@@ -160,7 +160,7 @@ def snapshots():
 def sessions():
     """A byte for the size of the pieces, then what a monitor's client sends."""
     start = b'{"execute": "qmp_capabilities"}'
-    for name, said in {
+    for name, output in {
         "joined": b'\xff' + start + b'{"execute":"echo","arguments":{"a":[1,{"b":null}]},"id":"x"}'
                   b'{"execute":"typed","arguments":{"n":3}}',
         "split": b'\x02' + start + b'\n{\n"execute":\n"typed", "arguments": {"n": -1}, "id": 7}\r\n',
@@ -189,7 +189,7 @@ def sessions():
                     b'"channel-type":"main","addr":{"transport":"socket","type":"vsock",'
                     b'"cid":"2","port":"1"}}]}}',
     }.items():
-        put("qmp_session", name, said)
+        put("qmp_session", name, output)
 
 
 def cpr_states():

@@ -104,14 +104,14 @@ def listen_to(data, name):
         address = receiver.stdout.readline().decode().strip().removeprefix("listening ")
         with connect(address) as s:
             send(s, data)
-            told = receiver.stderr.readline()  # and it still waits for its source
+            report = receiver.stderr.readline()  # and it still waits for its source
         receiver.terminate()
         out, errors = receiver.communicate(timeout=STUCK_S)
     finally:
         receiver.kill()
         receiver.wait()
     check(b"cancelled; refused meanwhile: " in errors, f"ends with {errors!r}")
-    refused(subprocess.CompletedProcess([], receiver.returncode, out, told), "connection: ", name)
+    refused(subprocess.CompletedProcess([], receiver.returncode, out, report), "connection: ", name)
 
 
 def dial_to(data, name):

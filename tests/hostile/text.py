@@ -143,11 +143,11 @@ def info(folder):
 # ---- text from a monitor ---- ----
 
 class FakeMonitor:
-    """Listens, and sends `said` to its client: a piece for each line that it receives."""
+    """Listens, and sends `sent` to its client: a piece for each line that it receives."""
 
-    def __init__(self, folder, *said):
+    def __init__(self, folder, *sent):
         self.address = f"unix:{folder}/monitor"
-        self._said = said
+        self._sent = sent
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(f"{folder}/monitor")
         self._listener.listen()
@@ -157,7 +157,7 @@ class FakeMonitor:
     def _serve(self):
         s, _ = self._listener.accept()
         with s, s.makefile("rb") as lines:
-            for piece in self._said:
+            for piece in self._sent:
                 s.sendall(piece)
                 if not lines.readline():
                     return
@@ -168,10 +168,10 @@ class FakeMonitor:
         os.unlink(self.address.removeprefix("unix:"))
 
 
-def asked(folder, *said):
+def asked(folder, *sent):
     greeting = b'{"QMP": {"version": {}, "capabilities": []}}\n'
-    monitor = FakeMonitor(folder, *said) if said[0] is not None else FakeMonitor(
-        folder, greeting, b'{"return": {}, "id": 1}\n', *said[1:])
+    monitor = FakeMonitor(folder, *sent) if sent[0] is not None else FakeMonitor(
+        folder, greeting, b'{"return": {}, "id": 1}\n', *sent[1:])
     done = run("qmp", "--timeout", f"{STUCK_S:.0f}s", monitor.address, "query-status")
     monitor.close()
     return done
@@ -179,8 +179,8 @@ def asked(folder, *said):
 
 @case("a monitor that speaks something else")
 def no_monitor(folder):
-    for said in (EVIL.encode(), RAW, b'{"QMP' + EVIL.encode()):
-        done = asked(folder, said + b"\n")
+    for sent in (EVIL.encode(), RAW, b'{"QMP' + EVIL.encode()):
+        done = asked(folder, sent + b"\n")
         check(done.returncode == 1 and not done.stdout, f"{done}")
         visible(done.stderr, 1, "qmp")
 
@@ -195,8 +195,8 @@ def refusal(folder):
 
 @case("a monitor's answer")
 def answer(folder):
-    said = json.dumps({"return": {EVIL: EVIL}, "id": 2}, ensure_ascii=False)
-    done = asked(folder, None, said.encode() + b"\n")
+    sent = json.dumps({"return": {EVIL: EVIL}, "id": 2}, ensure_ascii=False)
+    done = asked(folder, None, sent.encode() + b"\n")
     check(done.returncode == 0, f"{done}")
     visible(done.stdout, 1, "qmp")
     check(json.loads(done.stdout) == {EVIL: EVIL}, f"{done.stdout!r}")
@@ -225,11 +225,11 @@ def migrated(folder):
                     s.sendall(b'{"QMP": {"version": {}, "capabilities": []}}\n')
                     for line in lines:
                         asked_for = json.loads(line)
-                        said = json.loads(text)
+                        sent = json.loads(text)
                         if asked_for["execute"] == "qmp_capabilities":
-                            said = {"return": {}}
-                        said["id"] = asked_for["id"]
-                        s.sendall(json.dumps(said, ensure_ascii=False).encode() + b"\n")
+                            sent = {"return": {}}
+                        sent["id"] = asked_for["id"]
+                        s.sendall(json.dumps(sent, ensure_ascii=False).encode() + b"\n")
 
         threading.Thread(target=serve, daemon=True).start()
         for words in ([], ["--json"]):
@@ -294,7 +294,7 @@ def echoed(folder):
             lines.readline()
             half = "\u00e4" * 31  # the quoted part ends in the middle of a character
             bare = EVIL.replace("[", "").replace("\n", "")  # one message: no other one begins
-            for said in (json.dumps({"execute": EVIL}, ensure_ascii=False).encode(),
+            for sent in (json.dumps({"execute": EVIL}, ensure_ascii=False).encode(),
                          b"\xfe\xc0\x8a\x1b2J\x9b", b"{" + bare.encode() + b"}",
                          b'{"execute": "qmp_capabilities"}',
                          json.dumps({"execute": "x" + half}, ensure_ascii=False).encode(),
@@ -302,9 +302,9 @@ def echoed(folder):
                                     ensure_ascii=False).encode(),
                          json.dumps({"execute": "stop", "arguments": {EVIL: half}},
                                     ensure_ascii=False).encode()):
-                s.sendall(said + b"\n")
+                s.sendall(sent + b"\n")
                 line = lines.readline()
-                visible(line.replace(b"\r\n", b"\n"), 1, f"the answer to {said!r}")
+                visible(line.replace(b"\r\n", b"\n"), 1, f"the answer to {sent!r}")
                 check(line.isascii(), f"not ASCII: {line!r}")
                 json.loads(line)
     finally:

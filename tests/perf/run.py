@@ -55,11 +55,11 @@ class Runs(unittest.TestCase):
         self.assertEqual(os.listdir(self.folder / "cache"), [])
 
     def test_mistakes_are_one_line(self):
-        for words, said in ((["--scenario", "no-such"], "no scenario"),
-                            (["--peers", "ceiling", "--scenario", "zstd-2ch"], "none of its peers"),
-                            (["--qemu", "/nonexistent"], "does not say what version")):
+        for words, output in ((["--scenario", "no-such"], "no scenario"),
+                              (["--peers", "ceiling", "--scenario", "zstd-2ch"], "none of its peers"),
+                              (["--qemu", "/nonexistent"], "does not say what version")):
             done = run(PERF / "run", *self.common, *words, code=1)
-            self.assertIn(said, done.stderr)
+            self.assertIn(output, done.stderr)
             self.assertNotIn("Traceback", done.stderr)
 
     def test_a_path(self):

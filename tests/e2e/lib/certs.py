@@ -164,18 +164,18 @@ class Authority:
                  *_dates(dates))
         return made
 
-    def revoke(self, revoked, told):
+    def revoke(self, revoked, folder):
         """Revokes the certificate in a folder, and gives the list to another folder."""
         cert, = set(revoked.folder.glob("*-cert.pem")) - {revoked.folder / "ca-cert.pem"}
         _openssl("ca", "-config", self._config, "-revoke", cert)
-        self.list_revoked(told)
+        self.list_revoked(folder)
 
     def list_revoked(self, *folders):
         """Adds the revocation list to those that they have already."""
         made = self._folder / "crl.pem"
         _openssl("ca", "-config", self._config, "-gencrl", "-out", made)
-        for told in folders:
-            with (told.folder / "ca-crl.pem").open("ab") as file:
+        for folder in folders:
+            with (folder.folder / "ca-crl.pem").open("ab") as file:
                 file.write(made.read_bytes())
 
 

@@ -25,9 +25,9 @@ class Netns:
         lines = [self._script.stdout.readline().strip() for _ in range(4)]
         if lines[0].startswith("skipped: "):
             raise Skip(lines[0].removeprefix("skipped: "))
-        said = dict(line.split("=") for line in lines)
-        self.a, self.b = said["NETNS_A"], said["NETNS_B"]
-        self.ip_a, self.ip_b = said["NETNS_IP_A"], said["NETNS_IP_B"]
+        output = dict(line.split("=") for line in lines)
+        self.a, self.b = output["NETNS_A"], output["NETNS_B"]
+        self.ip_a, self.ip_b = output["NETNS_IP_A"], output["NETNS_IP_B"]
 
     def _end(self):
         for nft in self._guards.values():
@@ -76,9 +76,9 @@ class Netns:
     def sent(self):
         """Bytes sent by a, and how many TCP segments were sent again."""
         stats = f"/sys/class/net/{INTERFACE}/statistics/tx_bytes"
-        said = self._ip("netns", "exec", self.a, "cat", stats, "/proc/net/snmp").splitlines()
-        names, values = [line.split() for line in said if line.startswith("Tcp:")]
-        return int(said[0]), int(values[names.index("RetransSegs")])
+        output = self._ip("netns", "exec", self.a, "cat", stats, "/proc/net/snmp").splitlines()
+        names, values = [line.split() for line in output if line.startswith("Tcp:")]
+        return int(output[0]), int(values[names.index("RetransSegs")])
 
     @staticmethod
     def _ip(*words):

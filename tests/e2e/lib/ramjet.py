@@ -45,12 +45,12 @@ class Ramjet(Process):
         """Waits for a failure, with patience(seconds): the code, and one line that
         contains all `words`."""
         found = self.wait(seconds)
-        said = "\n".join(line for line in self.errors.strip().splitlines()
-                         if NOT_LET_IN not in line and not line.endswith(UNUSED))
-        check(found == code, f"{self.name}: exit code {found}, want {code}: {said}")
-        check(len(said.splitlines()) == 1, f"{self.name}: want one line of error: {said!r}")
+        heard = "\n".join(line for line in self.errors.strip().splitlines()
+                          if NOT_LET_IN not in line and not line.endswith(UNUSED))
+        check(found == code, f"{self.name}: exit code {found}, want {code}: {heard}")
+        check(len(heard.splitlines()) == 1, f"{self.name}: want one line of error: {heard!r}")
         for word in words:
-            check(word in said.lower(), f"{self.name}: want {word!r} in: {said}")
+            check(word in heard.lower(), f"{self.name}: want {word!r} in: {heard}")
 
     def turns_away(self, *words):
         """Waits until it has refused a connection, for a reason that contains all `words`. It still

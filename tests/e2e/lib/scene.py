@@ -152,8 +152,8 @@ class Process:
         """What a person needs to understand a failure."""
         code = self._child.poll()
         state = "still running" if code is None else f"exit code {code}"
-        said = self.output[-2000:].decode(errors="replace")
-        return f"--- {self.name}: {' '.join(self.argv)}\n{state}\n{said}\n{self.errors[-2000:]}\n"
+        text = self.output[-2000:].decode(errors="replace")
+        return f"--- {self.name}: {' '.join(self.argv)}\n{state}\n{text}\n{self.errors[-2000:]}\n"
 
 
 class Timeout(Exception):
