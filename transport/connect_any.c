@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "transport/scheme.h"
+#include "transport/sockaddr.h"
 
 #define AT_ONCE_MAX 16   /* attempts under way; further addresses wait until one has failed */
 #define NEXT_MS     1000 /* how long a silent address delays the next one */
@@ -35,7 +35,7 @@ struct race {
 /* Sets *err from errno. */
 static void failed(const struct addrinfo *ai, struct error *err)
 {
-    address_failed("connect to", ai->ai_addr, ai->ai_addrlen, err);
+    sockaddr_failed("connect to", ai->ai_addr, ai->ai_addrlen, err);
 }
 
 /* The delay between two attempts: short enough that every address is tried before the deadline. */
@@ -157,7 +157,7 @@ int connect_any(const struct addrinfo *list, const char *text,
     if (list->ai_next)
         snprintf(r.text, sizeof(r.text), "%s", text);
     else
-        numeric_address(list->ai_addr, list->ai_addrlen, r.text);
+        sockaddr_text(list->ai_addr, list->ai_addrlen, r.text);
     AUTO_FD int fd = run(&r, deadline, cancel, err);
     while (r.n > 0)
         drop(&r, r.n - 1);

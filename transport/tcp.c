@@ -12,6 +12,7 @@
 #include "transport/path.h"
 #include "transport/resolve.h"
 #include "transport/scheme.h"
+#include "transport/sockaddr.h"
 
 /* Since Linux 6.15; older headers do not have it. */
 #ifndef TCP_RTO_MAX_MS
@@ -84,10 +85,10 @@ static int listen_on(const struct addrinfo *ai, bool six_only, int *ret_fd, stru
         socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, ai->ai_protocol);
 
     if (fd < 0)
-        return address_failed("socket for", ai->ai_addr, ai->ai_addrlen, err);
+        return sockaddr_failed("socket for", ai->ai_addr, ai->ai_addrlen, err);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-    if (bind_to(fd, ai, six_only) < 0 || listen(fd, TRANSPORT_BACKLOG) < 0)
-        return address_failed("listen on", ai->ai_addr, ai->ai_addrlen, err);
+    if (bind_to(fd, ai, six_only) < 0 || listen(fd, LISTENER_BACKLOG) < 0)
+        return sockaddr_failed("listen on", ai->ai_addr, ai->ai_addrlen, err);
     *ret_fd = fd_take(&fd);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "transport/scheme.h"
+#include "transport/sockaddr.h"
 
 static struct sockaddr_un sockaddr_of(const struct address *a)
 {
@@ -21,8 +22,9 @@ static int unix_dial(const struct address *to, const struct transport_config *co
 {
     struct sockaddr_un sa = sockaddr_of(to);
 
-    return socket_connect((struct sockaddr *)&sa, sizeof(sa), to->text,
-                          deadline_in_ms(config->connect_timeout_ms), config->cancel, ret_fd, err);
+    return sockaddr_connect((struct sockaddr *)&sa, sizeof(sa), to->text,
+                            deadline_in_ms(config->connect_timeout_ms), config->cancel, ret_fd,
+                            err);
 }
 
 /* Removes a socket that no process listens on: a killed process has left it. */
@@ -75,7 +77,7 @@ static int unix_listen(const struct address *at, const struct transport_config *
     if (bind_private(fd, &sa) < 0)
         return err_sys(err, "listen on %s", at->text);
     strcpy(l->unlink, at->path);
-    if (listen(fd, TRANSPORT_BACKLOG) < 0)
+    if (listen(fd, LISTENER_BACKLOG) < 0)
         return err_sys(err, "listen on %s", at->text);
     l->fds[l->n++] = fd_take(&fd);
     return 0;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "transport/scheme.h"
+#include "transport/sockaddr.h"
 
 static struct sockaddr_vm sockaddr_of(const struct address *a)
 {
@@ -18,8 +19,9 @@ static int vsock_dial(const struct address *to, const struct transport_config *c
 {
     struct sockaddr_vm sa = sockaddr_of(to);
 
-    return socket_connect((struct sockaddr *)&sa, sizeof(sa), to->text,
-                          deadline_in_ms(config->connect_timeout_ms), config->cancel, ret_fd, err);
+    return sockaddr_connect((struct sockaddr *)&sa, sizeof(sa), to->text,
+                            deadline_in_ms(config->connect_timeout_ms), config->cancel, ret_fd,
+                            err);
 }
 
 static int vsock_listen(const struct address *at, const struct transport_config *config,
@@ -34,7 +36,7 @@ static int vsock_listen(const struct address *at, const struct transport_config 
         return err_sys(err, "listen on %s: socket", at->text);
     if (at->vsock_port == 0) /* as for tcp: 0 = any port */
         sa.svm_port = VMADDR_PORT_ANY;
-    if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, TRANSPORT_BACKLOG) < 0 ||
+    if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, LISTENER_BACKLOG) < 0 ||
         getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
         return err_sys(err, "listen on %s", at->text);
     snprintf(l->text, sizeof(l->text), "vsock:%u:%u", at->cid, sa.svm_port);
