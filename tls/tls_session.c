@@ -49,11 +49,6 @@ static bool is_allowed(const char *authz, X509 *cert)
     return strcmp(authz, dn) == 0 || fnmatch(authz, plain, FNM_NOESCAPE) == 0;
 }
 
-struct tls_trust tls_trust_of(const struct tls_creds *c)
-{
-    return (struct tls_trust){c->ca_path, c->crl_path, c->config.hostname, c->others};
-}
-
 static void note_cert(struct tls_session *s, X509_STORE_CTX *store, int code)
 {
     /* If the authority is missing, it does not matter for which certificate of the chain. */

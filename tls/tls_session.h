@@ -4,27 +4,9 @@
  */
 #pragma once
 
-#include <limits.h>
 #include <openssl/ssl.h>
 
-#include "tls/psk_keys.h"
-#include "tls/tls_cert.h"
-#include "tls/tls_creds.h"
-
-/* Read-only once made. */
-struct tls_creds {
-    SSL_CTX *ctx;
-    struct tls_config config; /* its texts are ours */
-    struct psk_keys psk;
-    char ca_path[PATH_MAX], crl_path[PATH_MAX], cert_path[PATH_MAX], key_path[PATH_MAX];
-    bool has_cert;
-    STACK_OF(X509) * others; /* certificates in ca-cert.pem that are no authorities; NULL: none */
-    struct error *notices;
-    size_t n_notices;
-};
-
-/* What certificates are checked against. */
-struct tls_trust tls_trust_of(const struct tls_creds *c);
+#include "tls/tls_creds_state.h"
 
 struct tls_session {
     const struct tls_creds *creds;
