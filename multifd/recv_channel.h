@@ -3,7 +3,10 @@
  */
 #pragma once
 
-#include "multifd/recv_pool.h"
+#include "multifd/packet.h"
+#include "ram/channel_stats.h"
+#include "ram/populate.h"
+#include "transport/channel.h"
 
 struct recv_channel {
     /* Set before the thread starts, read-only after. */

@@ -3,10 +3,10 @@
  */
 #pragma once
 
-#include <pthread.h>
-
-#include "multifd/send_pool.h"
+#include "multifd/packet.h"
+#include "ram/channel_stats.h"
 #include "ram/page_walk.h"
+#include "transport/channel.h"
 
 struct send_channel {
     /* Set before the thread starts, read-only after. */
