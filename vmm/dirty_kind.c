@@ -5,13 +5,13 @@
 
 #include "vmm/dirty_ring.h"
 #include "vmm/dirty_uffd.h"
-#include "vmm/machine_kvm.h"
+#include "vmm/kvm.h"
 
 static const struct {
     const char *name;
     int (*usable)(struct error *err);
 } kinds[] = {
-    [DIRTY_LOG] = {"log", machine_kvm_usable}, /* every KVM has it */
+    [DIRTY_LOG] = {"log", kvm_usable}, /* every KVM has it */
     [DIRTY_RING] = {"ring", dirty_ring_usable},
     [DIRTY_UFFD] = {"uffd", dirty_uffd_usable},
 };

@@ -139,6 +139,16 @@ int kvm_init(struct kvm *k, struct error *err)
     return 0;
 }
 
+int kvm_usable(struct error *err)
+{
+    struct kvm kvm;
+
+    if (kvm_init(&kvm, err) < 0)
+        return -1;
+    kvm_done(&kvm);
+    return 0;
+}
+
 bool kvm_present(void)
 {
     return access(DEVICE, R_OK | W_OK) == 0;

@@ -20,6 +20,8 @@ struct kvm {
 
 /* Opens /dev/kvm and makes a VM without memory or vCPUs, with its interrupt controllers in KVM. */
 MUST_USE int kvm_init(struct kvm *k, struct error *err);
+/* 0 where this process can have a VM; otherwise ERR_SYSTEM says why not. */
+MUST_USE int kvm_usable(struct error *err);
 /* Whether this process may open the device /dev/kvm. */
 bool kvm_present(void);
 /* Zeroed is fine. */

@@ -1,3 +1,5 @@
+#include "vmm/machine_kvm.h"
+
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -225,12 +227,7 @@ int machine_kvm_new(const struct machine_guest_config *config, struct machine **
 
 int machine_kvm_usable(struct error *err)
 {
-    struct kvm kvm;
-
-    if (kvm_init(&kvm, err) < 0)
-        return -1;
-    kvm_done(&kvm);
-    return 0;
+    return kvm_usable(err);
 }
 
 bool machine_kvm_present(void)

@@ -5,7 +5,8 @@
  */
 #pragma once
 
-#include "vmm/machine_kvm.h"
+#include "vmm/kvm.h"
+#include "vmm/machine_guest.h"
 #include "vmm/vcpu.h"
 
 #define SLOTS_MAX (2 + MEMORY_MAPPED_MAX)
