@@ -278,15 +278,23 @@ static const struct {
     {SSL_R_CA_MD_TOO_WEAK, X509_V_ERR_CA_MD_TOO_WEAK},
 };
 
-/* The first certificate in the file, or, if not `first`, the last one. */
-static X509 *find_weak(const char *path, bool first)
+/*
+ * The certificate of our file that OpenSSL has refused to load, or NULL. It loads them in their
+ * order, so it is the one after those that it has taken.
+ */
+static X509 *find_weak(const struct tls_creds *c)
 {
-    BIO *bio = BIO_new_file(path, "re");
-    X509 *weak = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL, *next;
+    STACK_OF(X509) *chain = NULL;
+    int taken = SSL_CTX_get0_certificate(c->ctx) ? 1 : 0;
+    BIO *bio = BIO_new_file(c->cert_path, "re");
+    X509 *weak = NULL;
 
-    while (weak && !first && (next = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+    SSL_CTX_get0_chain_certs(c->ctx, &chain);
+    if (chain)
+        taken += sk_X509_num(chain);
+    for (int i = 0; bio && i <= taken; i++) {
         X509_free(weak);
-        weak = next;
+        weak = PEM_read_bio_X509(bio, NULL, NULL, NULL);
     }
     BIO_free(bio);
     return weak;
@@ -299,7 +307,7 @@ static int refuse_own(const struct tls_creds *c, struct error *err)
     for (size_t i = 0; ERR_GET_LIB(number) == ERR_LIB_SSL && i < ARRAY_LEN(too_weak); i++) {
         if (ERR_GET_REASON(number) != too_weak[i].reason)
             continue;
-        X509 *weak = find_weak(c->cert_path, too_weak[i].reason == SSL_R_EE_KEY_TOO_SMALL);
+        X509 *weak = find_weak(c);
         int rc = weak ? refuse_cert(c, c->cert_path, weak, too_weak[i].code, err)
                       : tls_library_error(err, c->cert_path);
 

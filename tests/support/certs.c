@@ -120,6 +120,11 @@ void authority_add(const struct authority *a, const char *dir)
     write_cert(a->cert, dir, "ca", "ae");
 }
 
+void cert_chain_add(const struct authority *a, const char *dir, const char *role)
+{
+    write_cert(a->cert, dir, role, "ae");
+}
+
 static void write_key(EVP_PKEY *key, bool encrypted, const char *dir, const char *role)
 {
     const EVP_CIPHER *cipher = encrypted ? EVP_aes_128_cbc() : NULL;

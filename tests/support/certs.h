@@ -38,6 +38,8 @@ void authority_add(const struct authority *a, const char *dir);
 /* Writes DIR/ROLE-cert.pem and DIR/ROLE-key.pem, signed by `a`. */
 void cert_install(const struct authority *a, const struct cert_spec *spec, const char *dir,
                   const char *role);
+/* Appends the authority's certificate to DIR/ROLE-cert.pem: the next one of the chain. */
+void cert_chain_add(const struct authority *a, const char *dir, const char *role);
 /* Writes DIR/ca-crl.pem, which revokes this serial number. */
 void revocation_install(const struct authority *a, unsigned long serial, const char *dir);
 /* Appends to that file. */

@@ -243,6 +243,21 @@ static void small_key(const char *dir)
     cert_install(ours, &(struct cert_spec){.dn = "CN=small", .rsa_bits = 512}, dir, "server");
 }
 
+/* The next certificate of the chain is weak, the one after it is not. */
+static void weak_in_chain(const char *dir)
+{
+    cert_chain_add(
+        authority_make(&(struct authority_spec){.common_name = "weak one", .rsa_bits = 512}), dir,
+        "server");
+    cert_chain_add(other, dir, "server");
+}
+
+static void weak_later_in_chain(const char *dir)
+{
+    cert_chain_add(other, dir, "server");
+    weak_in_chain(dir);
+}
+
 static void encrypted_key(const char *dir)
 {
     cert_install(ours, &(struct cert_spec){.dn = "CN=good", .encrypted = true}, dir, "server");
@@ -290,6 +305,17 @@ static const struct load_case {
      true,
      ERR_USAGE,
      {"server-cert.pem: the certificate (CN=small) has a key that is too small", "RSA, 512 bits"}},
+    {"a weak certificate second in the chain",
+     weak_in_chain,
+     true,
+     ERR_USAGE,
+     {"server-cert.pem: the certificate (CN=weak one) has a key that is too small",
+      "RSA, 512 bits"}},
+    {"a weak certificate third in the chain",
+     weak_later_in_chain,
+     true,
+     ERR_USAGE,
+     {"server-cert.pem: the certificate (CN=weak one) has a key that is too small"}},
     {"an encrypted key",
      encrypted_key,
      true,
