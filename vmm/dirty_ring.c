@@ -2,15 +2,12 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/shared.h"
 #include "base/thread.h"
+#include "vmm/kvm_ring.h"
 
 /* How often rings are harvested while there is a limit. Short, because a vCPU sleeps in one piece
  * for what it has written too much in a tick. */
@@ -23,11 +20,8 @@
 #define SLEEP_MAX_S 3600.0
 
 struct ring {
-    /* Set before the guest runs, read-only after. */
-    struct kvm_dirty_gfn *entries;
-
     /* Under the source's lock. */
-    uint32_t next;
+    struct kvm_ring entries;
     uint64_t pages;
     uint64_t held_ns;
     uint64_t sleeps_since; /* 0: it does not sleep */
@@ -62,30 +56,7 @@ static struct dirty_ring *ring_of(struct dirty_source *s)
     return CONTAINER_OF(s, struct dirty_ring, base);
 }
 
-static size_t ring_bytes(unsigned entries)
-{
-    return entries * sizeof(struct kvm_dirty_gfn);
-}
-
 /* --- the capability -------------------------------------------------------------------------- */
-
-/* Two capabilities for the same ring. The first one requires acquire and release when entries are
- * accessed; we use them with both. */
-static const uint32_t capabilities[] = {KVM_CAP_DIRTY_LOG_RING_ACQ_REL, KVM_CAP_DIRTY_LOG_RING};
-
-/* The capability that there is, and how many bytes its ring may have; 0: none. */
-static uint32_t find_capability(int fd, unsigned *ret_bytes)
-{
-    for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
-        int bytes = ioctl(fd, KVM_CHECK_EXTENSION, capabilities[i]);
-
-        if (bytes > 0) {
-            *ret_bytes = (unsigned)bytes;
-            return capabilities[i];
-        }
-    }
-    return 0;
-}
 
 static int no_ring(struct error *err)
 {
@@ -95,30 +66,28 @@ static int no_ring(struct error *err)
 int dirty_ring_usable(struct error *err)
 {
     AUTO_FD int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    unsigned bytes;
+    unsigned most;
 
     if (fd < 0)
         return err_sys(err, "/dev/kvm");
-    if (!find_capability(fd, &bytes))
-        return no_ring(err);
-    return (int)(bytes / sizeof(struct kvm_dirty_gfn));
+    return kvm_ring_capability(fd, &most) ? (int)most : no_ring(err);
 }
 
 int dirty_ring_enable(const struct kvm *kvm, unsigned entries, struct error *err)
 {
-    unsigned bytes;
+    unsigned most;
 
     if (entries < DIRTY_RING_MIN || entries > DIRTY_RING_MAX || (entries & (entries - 1)))
         return err_set(err, ERR_USAGE,
                        "dirty ring of %u entries, expected a power of two, %d to %d", entries,
                        DIRTY_RING_MIN, DIRTY_RING_MAX);
-    uint32_t capability = find_capability(kvm->vm, &bytes);
+    uint32_t capability = kvm_ring_capability(kvm->vm, &most);
     if (!capability)
         return no_ring(err);
-    if (ring_bytes(entries) > bytes)
-        return err_set(err, ERR_USAGE, "dirty ring of %u entries, this host has at most %zu",
-                       entries, bytes / sizeof(struct kvm_dirty_gfn));
-    return kvm_enable(kvm, capability, ring_bytes(entries), "dirty ring", err);
+    if (entries > most)
+        return err_set(err, ERR_USAGE, "dirty ring of %u entries, this host has at most %u",
+                       entries, most);
+    return kvm_enable(kvm, capability, kvm_ring_bytes(entries), "dirty ring", err);
 }
 
 /* --- the limit: a bucket of bytes for each vCPU ---------------------------------------------- */
@@ -174,39 +143,26 @@ static int note(struct dirty_ring *r, struct ring *ring, const struct kvm_dirty_
     return 0;
 }
 
-/*
- * KVM fills an entry before it sets `flags`: acquire. It does not touch the entry again before we
- * set them: release.
- */
 static int harvest(struct dirty_ring *r, struct ring *ring, struct error *err)
 {
-    for (;; ring->next++, r->reset_due = true) {
-        struct kvm_dirty_gfn *entry = &ring->entries[ring->next & (r->config.entries - 1)];
+    const struct kvm_dirty_gfn *entry;
 
-        if (!(shared_load_32(&entry->flags, memory_order_acquire) & KVM_DIRTY_GFN_F_DIRTY))
-            return 0;
+    while ((entry = kvm_ring_next(&ring->entries))) {
         if (note(r, ring, entry, err) < 0)
             return -1;
-        shared_store_32(&entry->flags, KVM_DIRTY_GFN_F_RESET, memory_order_release);
+        kvm_ring_give_back(&ring->entries);
+        r->reset_due = true;
     }
+    return 0;
 }
 
-/*
- * Protects the harvested pages again, in all rings. Only after this may those pages be read. KVM,
- * from Linux 6.16 on, stops halfway if the calling thread has a pending signal, and does not report
- * it: pages would be neither protected nor in a ring. vCPU threads get signals, so all are blocked
- * here.
- */
+/* Only after this may the harvested pages be read. */
 static int reset(struct dirty_ring *r, struct error *err)
 {
-    sigset_t all, before;
+    int rc = kvm_ring_reset_all(r->config.kvm, err);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int n = kvm_ioctl(r->config.kvm->vm, KVM_RESET_DIRTY_RINGS, NULL, "resetting dirty rings", err);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    r->reset_due = r->reset_due && n < 0;
-    return n < 0 ? -1 : 0;
+    r->reset_due = r->reset_due && rc < 0;
+    return rc;
 }
 
 static int harvest_all(struct dirty_ring *r, struct error *err)
@@ -449,15 +405,11 @@ static const struct dirty_source_ops ring_ops = {
 
 static int map_rings(struct dirty_ring *r, const int *vcpus, struct error *err)
 {
-    off_t at = (off_t)KVM_DIRTY_LOG_PAGE_OFFSET * (off_t)RAM_PAGE_SIZE;
-
     for (; r->n_rings < r->config.n_vcpus; r->n_rings++) {
-        void *entries = mmap(NULL, ring_bytes(r->config.entries), PROT_READ | PROT_WRITE,
-                             MAP_SHARED, vcpus[r->n_rings], at);
+        struct kvm_ring *entries = &r->rings[r->n_rings].entries;
 
-        if (entries == MAP_FAILED)
-            return err_sys(err, "KVM: a vCPU's dirty ring");
-        r->rings[r->n_rings].entries = entries;
+        if (kvm_ring_map(entries, vcpus[r->n_rings], r->config.entries, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -516,7 +468,7 @@ void dirty_ring_free(struct dirty_source *s)
 
     end_thread(r);
     for (unsigned i = 0; i < r->n_rings; i++)
-        munmap(r->rings[i].entries, ring_bytes(r->config.entries));
+        kvm_ring_unmap(&r->rings[i].entries);
     for (size_t i = 0; r->log && i < r->config.map->n; i++)
         dirty_bitmap_done(&r->log[i]);
     free(r->log);
