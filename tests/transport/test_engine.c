@@ -931,7 +931,11 @@ static int send_unprivileged(const struct way *way, int fd, rlim_t may_lock)
     struct rlimit limit = {may_lock, may_lock};
     struct rounds r = {.pages = malloc(4 * PAGES_LEN)};
 
-    if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0 || setgid(65534) < 0 || setuid(65534) < 0)
+    /* The limit counts everything that a user's processes have locked, rings too, and a process's
+     * rings are freed some time after its end: this user has no other process. */
+    uid_t user = 1000000 + (uid_t)getpid();
+
+    if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0 || setgid(user) < 0 || setuid(user) < 0)
         return 1;
     r.channel = open_way(way, fd, 0);
     send_rounds_main(&r);
