@@ -199,24 +199,10 @@ static int on_configured(struct main_stream *ms, struct error *err)
     return 0;
 }
 
-static int on_listed(struct ram_load *load, struct error *err)
-{
-    return ram_map_anonymous(load->map, err);
-}
-
-static int on_barrier(struct ram_load *load, bool word, struct error *err)
-{
-    (void)load;
-    (void)word;
-    (void)err;
-    return 0;
-}
-
 /* Parses a stream that a QEMU wrote: pages, zero pages, devices. */
 static void parse(const struct piece *p)
 {
     static const struct main_stream_ops stream_ops = {.configured = on_configured};
-    static const struct ram_load_ops ram_ops = {.listed = on_listed, .barrier = on_barrier};
     struct buf bytes = golden("v11-main/c0.fwd");
     struct stream_in in;
     struct ram_map map = {0};
@@ -224,7 +210,7 @@ static void parse(const struct piece *p)
 
     bytes_stream_in(&in, bytes.data, bytes.len);
     struct main_stream ms = {.ops = &stream_ops, .in = &in};
-    ms.ram = (struct ram_load){.ops = &ram_ops, .in = &in, .map = &map};
+    ms.ram = (struct ram_load){.ops = &memory_load_ops, .in = &in, .map = &map};
     OK(main_stream_read(&ms, &err), err, p->name);
     main_stream_done(&ms);
     ram_map_done(&map);
