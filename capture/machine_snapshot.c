@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/macros.h"
 #include "capture/raw_names.h"
 #include "migration/main_stream.h"
 #include "ram/mapped_file.h"
+#include "ram/ram_load.h"
 #include "transport/file.h"
 #include "transport/file_channel.h"
 
@@ -60,10 +62,18 @@ static int keep_fd(struct snapshot *s, int fd, struct error *err)
 
 /* --- reading the stream in the file ---------------------------------------------------------- */
 
+/* The stream of a snapshot, while it is read. */
+struct reading {
+    struct main_stream stream;
+    struct ram_load load;
+};
+
 static int any_configuration(struct main_stream *ms, struct error *err)
 {
-    (void)ms;
+    struct reading *r = CONTAINER_OF(ms, struct reading, stream);
+
     (void)err;
+    r->load.addresses = ms->config.capabilities & STREAM_CAP_X_IGNORE_SHARED;
     return 0;
 }
 
@@ -73,7 +83,7 @@ static int only_mapped(struct main_stream *ms, struct error *err)
         return err_set_with(err, ERR_PEER, REMEDY_WAITING_VM,
                             "not a mapped-ram snapshot, but a stream: its pages have no places in "
                             "the file");
-    return 0;
+    return any_configuration(ms, err);
 }
 
 static int list_as_it_is(struct ram_load *load, struct error *err)
@@ -95,6 +105,20 @@ static const struct main_stream_ops mapped_ops = {.configured = only_mapped};
 static const struct main_stream_ops plain_ops = {.configured = any_configuration};
 static const struct ram_load_ops list_ops = {.listed = list_as_it_is, .barrier = no_barrier};
 
+/* The list goes to the machine. */
+static void reading_init(struct reading *r, const struct main_stream_ops *ops, struct machine *m)
+{
+    *r = (struct reading){.stream = {.ops = ops, .padded = true}};
+    ram_load_init(&r->load, &list_ops, &m->ram);
+    section_loaders_add(&r->stream.loaders, &r->load.base);
+}
+
+static void reading_done(struct reading *r)
+{
+    main_stream_done(&r->stream);
+    ram_load_done(&r->load);
+}
+
 /* Moves what was read into the machine. */
 static void adopt(struct machine *m, struct main_stream *ms)
 {
@@ -104,9 +128,8 @@ static void adopt(struct machine *m, struct main_stream *ms)
     ms->devices = (struct device_state){0};
 }
 
-/* Reads the stream from byte `offset` on. *ms keeps the mapped-ram list; the RAM map goes to the
- * machine. */
-static int read_stream(struct machine *m, int fd, uint64_t offset, struct main_stream *ms,
+/* Reads the stream from byte `offset` on. */
+static int read_stream(struct machine *m, int fd, uint64_t offset, struct reading *r,
                        struct error *err)
 {
     struct stream_in in;
@@ -117,16 +140,13 @@ static int read_stream(struct machine *m, int fd, uint64_t offset, struct main_s
     int rc = stream_in_init(&in, c, err);
     if (rc == 0) {
         stream_in_seek(&in, offset);
-        ms->in = ms->ram.in = &in;
-        ms->ram.map = &m->ram;
-        ms->ram.ops = &list_ops;
-        ms->padded = true;
-        rc = main_stream_read(ms, err);
+        r->stream.in = &in;
+        rc = main_stream_read(&r->stream, err);
     }
     stream_in_done(&in);
     channel_free(c);
     if (rc == 0)
-        adopt(m, ms);
+        adopt(m, &r->stream);
     return rc;
 }
 
@@ -187,18 +207,20 @@ static int open_regular(int dir, const char *path, int *ret_fd, uint64_t *ret_by
 
 static int load_file(struct snapshot *s, const struct address *from, struct error *err)
 {
-    struct main_stream ms = {.ops = &mapped_ops, .ram.from_file = true};
+    struct reading r;
     int fd;
 
-    if (file_source_open(from, &fd, &ms.ram.file_bytes, err) < 0 || keep_fd(s, fd, err) < 0)
+    reading_init(&r, &mapped_ops, &s->base);
+    r.load.from_file = true;
+    if (file_source_open(from, &fd, &r.load.file_bytes, err) < 0 || keep_fd(s, fd, err) < 0)
         return -1;
-    int rc = read_stream(&s->base, fd, from->offset, &ms, err);
+    int rc = read_stream(&s->base, fd, from->offset, &r, err);
     if (rc == 0) {
-        const struct mapped_file file = {.fd = fd, .direct_fd = -1, .blocks = ms.ram.mapped};
+        const struct mapped_file file = {.fd = fd, .direct_fd = -1, .blocks = r.load.mapped};
 
         rc = map_file(&s->base, &file, err);
     }
-    main_stream_done(&ms);
+    reading_done(&r);
     return rc < 0 ? err_in(err, "%s", from->file) : 0;
 }
 
@@ -240,7 +262,7 @@ static int map_raw_block(struct snapshot *s, int dir, bool may_lack, struct ram_
 
 static int load_raw(struct snapshot *s, const char *path, struct error *err)
 {
-    struct main_stream ms = {.ops = &plain_ops};
+    struct reading r;
     AUTO_FD int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), stream = -1;
     uint64_t bytes;
 
@@ -248,9 +270,10 @@ static int load_raw(struct snapshot *s, const char *path, struct error *err)
         return err_sys(err, "open");
     if (open_regular(dir, RAW_STREAM, &stream, &bytes, err) < 0)
         return -1;
-    int rc = read_stream(&s->base, stream, 0, &ms, err);
-    bool may_lack = ms.config.capabilities & STREAM_CAP_X_IGNORE_SHARED;
-    main_stream_done(&ms);
+    reading_init(&r, &plain_ops, &s->base);
+    int rc = read_stream(&s->base, stream, 0, &r, err);
+    bool may_lack = r.load.addresses;
+    reading_done(&r);
     for (size_t i = 0; rc == 0 && i < s->base.ram.n; i++)
         rc = map_raw_block(s, dir, may_lack, &s->base.ram.blocks[i], err);
     return rc;

@@ -27,6 +27,7 @@ struct destination {
     /* Used only by the thread that runs the migration. */
     bool listens; /* or has opened its file */
     struct main_stream stream;
+    struct ram_load load; /* the stream's loader of RAM */
     struct stream_in in;
     const struct dialect *dialect; /* set when the configuration has been read */
     struct ram_map ram;
@@ -144,8 +145,9 @@ static int on_configured(struct main_stream *ms, struct error *err)
                        c->machine);
     if (configuration_expect(c, m->config.capabilities, m->config.open_capabilities, err) < 0)
         return -1;
-    m->stream.ram.from_file = c->capabilities & STREAM_CAP_MAPPED_RAM;
-    if (m->stream.ram.from_file && !m->origin->ops->load_pages)
+    m->load.addresses = c->capabilities & STREAM_CAP_X_IGNORE_SHARED;
+    m->load.from_file = c->capabilities & STREAM_CAP_MAPPED_RAM;
+    if (m->load.from_file && !m->origin->ops->load_pages)
         return err_set(err, ERR_PEER, "mapped-ram: it is for files, expected file:PATH");
     if (m->config.uuid && c->has_uuid &&
         uuid_expect(&c->uuid, m->config.uuid, "configuration/uuid", err) < 0)
@@ -168,7 +170,7 @@ static int check_places(const struct ram_map *map, struct error *err)
 
 static int on_listed(struct ram_load *load, struct error *err)
 {
-    struct destination *m = CONTAINER_OF(load, struct destination, stream.ram);
+    struct destination *m = CONTAINER_OF(load, struct destination, load);
 
     if (m->target->ops->listed(m->target, &m->stream.config, &m->stream.devices, load->map, err) <
         0)
@@ -205,7 +207,7 @@ static bool is_barrier(const struct destination *m, const struct ram_load *load,
 
 static int on_barrier(struct ram_load *load, bool word, struct error *err)
 {
-    struct destination *m = CONTAINER_OF(load, struct destination, stream.ram);
+    struct destination *m = CONTAINER_OF(load, struct destination, load);
     bool setup = load->section == STREAM_SECTION_START;
     struct uuid uuid;
 
@@ -254,7 +256,7 @@ static void settle_ignored(struct destination *m)
 {
     bool may_ignore = m->stream.config.capabilities & STREAM_CAP_X_IGNORE_SHARED;
 
-    for (size_t i = 0; may_ignore && !m->stream.ram.from_file && i < m->ram.n; i++) {
+    for (size_t i = 0; may_ignore && !m->load.from_file && i < m->ram.n; i++) {
         struct ram_block *b = &m->ram.blocks[i];
 
         if (b->travel == RAM_TRAVELS && !ram_block_came(b))
@@ -266,7 +268,7 @@ static void settle_ignored(struct destination *m)
  * for their channels, or it had no page. */
 static bool pages_elsewhere(const struct destination *m)
 {
-    return !m->per_section || m->stream.ram.normal == 0;
+    return !m->per_section || m->load.normal == 0;
 }
 
 static int name_main(const struct destination *m, struct error *err)
@@ -283,8 +285,9 @@ static int load(struct destination *m, struct error *err)
     recv_pool_set_main(m->pool, m->main);
     m->stream.ops = &stream_ops;
     m->stream.in = &m->in;
-    m->stream.ram = (struct ram_load){.ops = &ram_ops, .in = &m->in, .map = &m->ram};
-    m->origin->ops->begin(m->origin, &m->stream);
+    ram_load_init(&m->load, &ram_ops, &m->ram);
+    section_loaders_add(&m->stream.loaders, &m->load.base);
+    m->origin->ops->begin(m->origin, &m->stream, &m->load);
     if (main_stream_read(&m->stream, err) < 0)
         return name_main(m, err);
     if (check_uuid(m, err) < 0)
@@ -580,6 +583,7 @@ void destination_free(struct destination *m)
     file_mapping_done(&m->mapping);
     populate_free(m->populate);
     main_stream_done(&m->stream);
+    ram_load_done(&m->load);
     stream_in_done(&m->in);
     ram_map_done(&m->ram);
     return_writer_done(&m->return_writer);

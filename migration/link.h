@@ -11,7 +11,7 @@
 #include "migration/return_reader.h"
 #include "migration/stats.h"
 #include "ram/page_sink.h"
-#include "ram/ram_save.h"
+#include "ram/ram_list.h"
 #include "stream/stream_out.h"
 #include "transport/channel_group.h"
 #include "transport/file.h"
@@ -36,7 +36,6 @@ struct link {
     struct mapped_ram *mapped;
     struct dirty_bitmap *written;
     struct stream_out out;
-    struct ram_save save;
 
     struct return_reader return_reader;
 

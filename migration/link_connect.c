@@ -7,8 +7,6 @@
 #include "multifd/send_pool.h"
 #include "ram/page_inline.h"
 
-#define RAM_SECTION_ID 1
-
 /* --- main ------------------------------------------------------------------------------------ */
 
 static int reach_main(struct link *l, struct channel **ret, struct error *err)
@@ -150,18 +148,7 @@ static int make_sink(struct link *l, struct error *err)
 
 int link_connect(struct link *l, struct error *err)
 {
-    if (dial_main(l, err) < 0 || stream_out_init(&l->out, l->main, err) < 0 ||
-        make_sink(l, err) < 0)
+    if (dial_main(l, err) < 0 || stream_out_init(&l->out, l->main, err) < 0)
         return -1;
-    l->save = (struct ram_save){
-        .out = &l->out,
-        .map = l->config.ram,
-        .sink = l->sink,
-        .flush = l->config.plan->flush,
-        .addresses = l->config.plan->marks_blocks,
-        .mapped = l->mapped,
-        .written = l->written,
-        .section_id = RAM_SECTION_ID,
-    };
-    return 0;
+    return make_sink(l, err);
 }

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "ram/ram_format.h"
 #include "stream/description.h"
 
 /*
@@ -23,19 +22,17 @@ static int early_section(struct main_stream *ms, struct error *err)
     return 0;
 }
 
-static int ram_section(struct main_stream *ms, enum stream_element type, struct error *err)
+static int loaded_section(struct main_stream *ms, enum stream_element type, struct error *err)
 {
     struct section s;
 
+    if (type == STREAM_SECTION_END && !ms->on_channels)
+        atomic_store(&ms->in->channel->may_rest, false);
     in_u8(ms->in);
     section_in_begin(ms->in, type, &s);
     if (stream_in_check(ms->in, err) < 0)
         return -1;
-    if (type == STREAM_SECTION_START && strcmp(s.name, RAM_SECTION_NAME) != 0)
-        return err_set(err, ERR_PEER,
-                       "section '%s' iterates, expected only '%s': nothing here takes it", s.name,
-                       RAM_SECTION_NAME);
-    return ram_load_section(&ms->ram, &s, err);
+    return section_loaders_in(&ms->loaders, &s, ms->in, err);
 }
 
 static int command(struct main_stream *ms, struct error *err)
@@ -54,8 +51,8 @@ void main_stream_may_rest(struct main_stream *ms)
     atomic_store(&ms->in->channel->may_rest, true);
 }
 
-/* Reads one element before the device tail. Sets *ret_end at RAM's last section. */
-static int element(struct main_stream *ms, bool *ret_end, struct error *err)
+/* Reads one element before the device tail. */
+static int element(struct main_stream *ms, struct error *err)
 {
     size_t len;
 
@@ -70,10 +67,7 @@ static int element(struct main_stream *ms, bool *ret_end, struct error *err)
     case STREAM_SECTION_START:
     case STREAM_SECTION_PART:
     case STREAM_SECTION_END:
-        *ret_end = *type == STREAM_SECTION_END;
-        if (*ret_end && !ms->on_channels)
-            atomic_store(&ms->in->channel->may_rest, false);
-        return ram_section(ms, (enum stream_element) * type, err);
+        return loaded_section(ms, (enum stream_element) * type, err);
     case STREAM_COMMAND:
         return command(ms, err);
     case STREAM_EOF:
@@ -186,16 +180,13 @@ static int device_tail(struct main_stream *ms, struct error *err)
 
 int main_stream_read(struct main_stream *ms, struct error *err)
 {
-    bool end = false;
-
     ms->devices.early.limit = STREAM_DEVICES_MAX;
     ms->devices.tail.limit = STREAM_DEVICES_MAX;
     configuration_in(ms->in, &ms->config);
     if (stream_in_check(ms->in, err) < 0 || ms->ops->configured(ms, err) < 0)
         return -1;
-    ms->ram.addresses = ms->config.capabilities & STREAM_CAP_X_IGNORE_SHARED;
-    while (!end) {
-        if (element(ms, &end, err) < 0)
+    while (!section_loaders_ended(&ms->loaders)) {
+        if (element(ms, err) < 0)
             return -1;
     }
     return device_tail(ms, err);
@@ -203,6 +194,5 @@ int main_stream_read(struct main_stream *ms, struct error *err)
 
 void main_stream_done(struct main_stream *ms)
 {
-    ram_load_done(&ms->ram);
     device_state_done(&ms->devices);
 }

@@ -1,13 +1,12 @@
 /*
  * migration/main_stream.h: the whole main stream as a destination, or a reader of a snapshot file,
- * reads it: configuration, early devices, RAM, the device tail.
+ * reads it: configuration, early devices, the sections that iterate, the device tail.
  */
 #pragma once
 
 #include "migration/machine.h"
-#include "ram/ram_load.h"
 #include "stream/command.h"
-#include "stream/stream_in.h"
+#include "stream/section_handler.h"
 
 struct main_stream;
 
@@ -23,8 +22,8 @@ struct main_stream {
     /* Set by the owner. */
     const struct main_stream_ops *ops;
     struct stream_in *in;
-    bool on_channels;    /* pages travel on channels: main may rest until they are all there */
-    struct ram_load ram; /* its owner sets ops, in, map and whatever else it needs */
+    struct section_loaders loaders; /* of the sections that iterate; each must come */
+    bool on_channels; /* pages travel on channels: main may rest until they are all there */
     /* The switch-over is confirmed: the source is asked first, and may send DROP before that. */
     bool confirmed;
     bool padded; /* a file: what follows the description is not looked at */

@@ -9,6 +9,7 @@
 #include "migration/acceptor.h"
 #include "migration/main_stream.h"
 #include "ram/file_mapping.h"
+#include "ram/ram_load.h"
 
 struct origin;
 
@@ -22,9 +23,9 @@ struct origin_ops {
     const char *(*address)(const struct origin *o);
     /* Waits for the main stream's channel, which becomes the caller's. */
     int (*await_main)(struct origin *o, struct channel **ret, struct error *err);
-    /* `ms` has main's reader: puts it before the stream's first byte, and sets in `ms` what the
-     * origin knows of the stream. */
-    void (*begin)(struct origin *o, struct main_stream *ms);
+    /* `ms` has main's reader: puts it before the stream's first byte, and sets in `ms` and in RAM's
+     * loader what the origin knows of the stream. */
+    void (*begin)(struct origin *o, struct main_stream *ms, struct ram_load *load);
     /* Waits until all channels are there that main relies on. NULL: there are no channels. */
     int (*settle)(struct origin *o, struct error *err);
     /* Main has shown that it is a migration. NULL: it need not. */

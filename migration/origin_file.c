@@ -38,13 +38,13 @@ static int origin_file_await_main(struct origin *o, struct channel **ret, struct
     return connect_file(f->config.connect, f->fd, f->config.group, ret, err);
 }
 
-static void origin_file_begin(struct origin *o, struct main_stream *ms)
+static void origin_file_begin(struct origin *o, struct main_stream *ms, struct ram_load *load)
 {
     struct origin_file *f = CONTAINER_OF(o, struct origin_file, base);
 
     stream_in_seek(ms->in, f->config.connect->address.offset);
     ms->padded = true;
-    ms->ram.file_bytes = f->bytes;
+    load->file_bytes = f->bytes;
 }
 
 static int origin_file_load_pages(struct origin *o, const struct mapped_ram *list,

@@ -34,12 +34,13 @@ static int listener_await_main(struct origin *o, struct channel **ret, struct er
 }
 
 /* The magic by which main was recognised is the stream's first field: puts it back. */
-static void listener_begin(struct origin *o, struct main_stream *ms)
+static void listener_begin(struct origin *o, struct main_stream *ms, struct ram_load *load)
 {
     uint8_t bytes[sizeof(uint32_t)];
     struct writer w = writer_of(bytes, sizeof(bytes));
 
     (void)o;
+    (void)load;
     put_u32(&w, STREAM_MAGIC);
     stream_in_unread(ms->in, bytes, sizeof(bytes));
 }

@@ -56,7 +56,8 @@ int source_round(struct source *m, bool last, struct error *err)
     uint64_t start = clock_ns();
 
     begin_round(m, &before);
-    if (ram_save_round(&m->link->save, &m->round, last, err) < 0)
+    if (section_savers_out(&m->savers, last ? STREAM_SECTION_END : STREAM_SECTION_PART,
+                           &m->link->out, err) < 0)
         return -1;
     if (last)
         return 0;
@@ -84,7 +85,7 @@ int source_sync(struct source *m, struct error *err)
                                                              (double)(now - m->pace.synced_ns)));
     m->pace.synced_ns = now;
     m->pace.written_bytes = pages * RAM_PAGE_SIZE;
-    m->pace.rest_bytes = ram_round_dirty_pages(&m->round) * RAM_PAGE_SIZE;
+    m->pace.rest_bytes = section_savers_pending(&m->savers);
     downtime_estimate_update(&m->estimate, &live);
     atomic_store(&m->stats.expected_downtime_ms,
                  downtime_estimate_ms(&m->estimate, m->pace.rest_bytes));

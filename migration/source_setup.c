@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "migration/cpr_channel.h"
 
+#define RAM_SECTION_ID 1
+
 /* --- memory that is handed over -------------------------------------------------------------- */
 
 /* Lists the descriptors of the blocks that are listed and do not travel. */
@@ -45,6 +47,22 @@ static void say_configuration(struct source *m)
     configuration_out(&m->link->out, &config);
 }
 
+/* Lists what writes the sections that iterate, in the order of the stream. */
+static void list_savers(struct source *m)
+{
+    m->save = (struct ram_save){
+        .base = {.ops = &ram_saver_ops, .kind = &ram_section, .id = RAM_SECTION_ID},
+        .map = &m->ram,
+        .round = &m->round,
+        .sink = m->link->sink,
+        .flush = m->plan.flush,
+        .addresses = m->plan.marks_blocks,
+        .mapped = m->link->mapped,
+        .written = m->link->written,
+    };
+    section_savers_add(&m->savers, &m->save.base);
+}
+
 int source_setup(struct source *m, struct error *err)
 {
     if (ram_round_init(&m->round, &m->ram, m->plan.zeros_on_main, m->dirty, err) < 0 ||
@@ -54,11 +72,12 @@ int source_setup(struct source *m, struct error *err)
         return err_in(err, "cpr channel");
     if (link_connect(m->link, err) < 0)
         return -1;
+    list_savers(m);
     say_configuration(m);
     if (m->plan.verdict && link_open_return_path(m->link, err) < 0)
         return -1;
     out_bytes(&m->link->out, m->machine->devices.early.data, m->machine->devices.early.len);
-    if (ram_save_start(&m->link->save, err) < 0)
+    if (section_savers_out(&m->savers, STREAM_SECTION_START, &m->link->out, err) < 0)
         return -1;
     atomic_store(&m->stats.setup_done_ns, clock_ns());
     return 0;

@@ -12,6 +12,7 @@
 #include "migration/plan.h"
 #include "migration/pre_switchover.h"
 #include "migration/stats.h"
+#include "ram/ram_save.h"
 #include "ram/stripe.h"
 
 /* The description says where the stream ends and what is in it: a destination reads no stream
@@ -39,6 +40,8 @@ struct source {
     struct pre_switchover pre_switchover;
 
     /* Used only by the thread that runs the migration. */
+    struct section_savers savers; /* of the sections that iterate; RAM's is `save` */
+    struct ram_save save;
     struct ram_round round; /* the pages that are still to be sent */
     struct source_pace pace;
     struct downtime_estimate estimate;

@@ -210,9 +210,12 @@ static void parse(const struct piece *p)
 
     bytes_stream_in(&in, bytes.data, bytes.len);
     struct main_stream ms = {.ops = &stream_ops, .in = &in};
-    ms.ram = (struct ram_load){.ops = &memory_load_ops, .in = &in, .map = &map};
+    struct ram_load load;
+    ram_load_init(&load, &memory_load_ops, &map);
+    section_loaders_add(&ms.loaders, &load.base);
     OK(main_stream_read(&ms, &err), err, p->name);
     main_stream_done(&ms);
+    ram_load_done(&load);
     ram_map_done(&map);
     bytes_stream_in_done(&in);
     buf_done(&bytes);

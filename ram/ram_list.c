@@ -6,6 +6,12 @@
 
 #include "ram/ram_format.h"
 
+const struct section_kind ram_section = {
+    .name = RAM_SECTION_NAME,
+    .version = RAM_SECTION_VERSION,
+    .title = "RAM section",
+};
+
 /* --- where a mapped-ram file has its pages -----------------------------------------------------
  */
 

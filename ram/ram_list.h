@@ -12,8 +12,10 @@
 #include "base/error.h"
 #include "ram/block.h"
 #include "ram/dirty_bitmap.h"
-#include "stream/stream_in.h"
-#include "stream/stream_out.h"
+#include "stream/section_handler.h"
+
+/* The section that begins with the list. */
+extern const struct section_kind ram_section;
 
 /* One block of a mapped-ram file's list: where its bitmap and pages are, in bytes of the file. */
 struct mapped_ram {

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/macros.h"
 #include "ram/page_place.h"
 #include "ram/ram_format.h"
 
@@ -131,31 +132,13 @@ static int record_in(struct ram_load *load, const struct section *s, bool *ret_e
     }
 }
 
-static int check_header(struct ram_load *load, const struct section *s, struct error *err)
+static int ram_load_section(struct section_loader *l, struct stream_in *in, const struct section *s,
+                            struct error *err)
 {
-    if (s->type != STREAM_SECTION_START) {
-        if (!load->started || s->id != load->section_id)
-            return err_set(err, ERR_PEER, "section id %u: never started", s->id);
-        return 0;
-    }
-    if (load->started)
-        return err_set(err, ERR_PEER, "a second RAM section start, expected one");
-    if (s->version != RAM_SECTION_VERSION)
-        return err_set(err, ERR_PEER, "RAM section: version %u, expected %u", s->version,
-                       RAM_SECTION_VERSION);
-    if (s->instance != 0)
-        return err_set(err, ERR_PEER, "RAM section: instance %u, expected 0", s->instance);
-    load->started = true;
-    load->section_id = s->id;
-    return 0;
-}
-
-int ram_load_section(struct ram_load *load, const struct section *s, struct error *err)
-{
+    struct ram_load *load = CONTAINER_OF(l, struct ram_load, base);
     bool end = false;
 
-    if (check_header(load, s, err) < 0)
-        return -1;
+    load->in = in;
     load->section = s->type;
     load->flush_words = 0;
     while (!end) {
@@ -164,8 +147,16 @@ int ram_load_section(struct ram_load *load, const struct section *s, struct erro
     }
     if (load->map->n == 0)
         return err_set(err, ERR_PEER, "RAM section: starts without its block list");
-    section_in_end(load->in, s);
-    return stream_in_check(load->in, err);
+    return 0;
+}
+
+void ram_load_init(struct ram_load *load, const struct ram_load_ops *ops, struct ram_map *map)
+{
+    *load = (struct ram_load){
+        .base = {.kind = &ram_section, .load = ram_load_section},
+        .ops = ops,
+        .map = map,
+    };
 }
 
 void ram_load_done(struct ram_load *load)

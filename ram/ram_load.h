@@ -8,8 +8,7 @@
 
 #include "ram/block.h"
 #include "ram/ram_list.h"
-#include "stream/section.h"
-#include "stream/stream_in.h"
+#include "stream/section_handler.h"
 
 struct ram_load;
 
@@ -24,22 +23,22 @@ struct ram_load_ops {
     int (*barrier)(struct ram_load *load, bool word, struct error *err);
 };
 
+/* RAM's loader. */
 struct ram_load {
+    struct section_loader base;
     const struct ram_load_ops *ops;
-    struct stream_in *in;
+    struct stream_in *in;        /* set while a section is read */
     struct ram_map *map;         /* filled from the list */
     bool addresses;              /* x-ignore-shared: the list has each block's address */
     bool from_file;              /* mapped-ram: the list says where pages are; no page records */
     uint64_t file_bytes;         /* mapped-ram: the file's size, which offsets must not leave */
     struct mapped_ram *mapped;   /* mapped-ram: one per block; ram_load_done() frees it */
-    uint32_t section_id;         /* the source chose it */
-    bool started;                /* a start section came */
     enum stream_element section; /* the present section: START, PART or END */
     unsigned flush_words;        /* how many the present section has had so far */
     struct ram_block *last;      /* the block that CONTINUE means; survives sections */
     uint64_t normal, zero;       /* pages that came in records */
 };
 
+/* The map is filled from the list, and stays the caller's. */
+void ram_load_init(struct ram_load *load, const struct ram_load_ops *ops, struct ram_map *map);
 void ram_load_done(struct ram_load *load);
-/* Reads the body and the footer of a RAM section; the caller has read its header. */
-MUST_USE int ram_load_section(struct ram_load *load, const struct section *s, struct error *err);

@@ -1,51 +1,74 @@
 #include "ram/ram_save.h"
 
+#include "base/macros.h"
 #include "ram/page_inline.h"
 #include "ram/ram_format.h"
-#include "stream/section.h"
 
-static struct section section_of(const struct ram_save *rs, enum stream_element type)
+static struct ram_save *save_of(struct section_saver *s)
 {
-    return (struct section){
-        .type = type,
-        .id = rs->section_id,
-        .name = RAM_SECTION_NAME,
-        .version = RAM_SECTION_VERSION,
-    };
+    return CONTAINER_OF(s, struct ram_save, base);
 }
 
-/* Writes FLUSH if needed, EOS and the footer. Sends them at once: the destination waits for it. */
-static int end_section(struct ram_save *rs, const struct section *s, struct error *err)
+static void body_end_out(const struct ram_save *rs, struct stream_out *out)
 {
     if (rs->flush == RAM_FLUSH_WORD)
-        out_u64(rs->out, RAM_RECORD_FLUSH);
-    out_u64(rs->out, RAM_RECORD_EOS);
-    section_out_end(rs->out, s);
-    return stream_out_flush(rs->out, err);
+        out_u64(out, RAM_RECORD_FLUSH);
+    out_u64(out, RAM_RECORD_EOS);
 }
 
-int ram_save_start(struct ram_save *rs, struct error *err)
+static int ram_start(struct section_saver *s, struct stream_out *out, struct error *err)
 {
-    struct section s = section_of(rs, STREAM_SECTION_START);
+    struct ram_save *rs = save_of(s);
 
-    section_out_begin(rs->out, &s);
-    ram_list_out(rs->out, rs->map, rs->addresses, rs->mapped);
+    ram_list_out(out, rs->map, rs->addresses, rs->mapped);
     if (rs->sink->ops->round(rs->sink, NULL, rs->flush != RAM_FLUSH_NONE, err) < 0)
         return err_in(err, "RAM setup");
-    return end_section(rs, &s, err);
+    body_end_out(rs, out);
+    return 0;
 }
 
-int ram_save_round(struct ram_save *rs, struct ram_round *round, bool last, struct error *err)
+static int pages_out(struct ram_save *rs, struct stream_out *out, struct error *err)
 {
-    struct section s = section_of(rs, last ? STREAM_SECTION_END : STREAM_SECTION_PART);
-
-    section_out_begin(rs->out, &s);
-    ram_round_restart(round);
-    if (rs->sink->ops->round(rs->sink, round, rs->flush != RAM_FLUSH_NONE, err) < 0)
+    ram_round_restart(rs->round);
+    if (rs->sink->ops->round(rs->sink, rs->round, rs->flush != RAM_FLUSH_NONE, err) < 0)
         return -1;
-    if (round->zeros)
-        page_inline_zeros(rs->out, rs->map, round->zeros);
-    if (last && rs->mapped)
-        ram_list_bitmaps_out(rs->out, rs->map, rs->mapped, rs->written);
-    return end_section(rs, &s, err);
+    if (rs->round->zeros)
+        page_inline_zeros(out, rs->map, rs->round->zeros);
+    return 0;
 }
+
+static int ram_part(struct section_saver *s, struct stream_out *out, struct error *err)
+{
+    struct ram_save *rs = save_of(s);
+
+    if (pages_out(rs, out, err) < 0)
+        return -1;
+    body_end_out(rs, out);
+    return 0;
+}
+
+static int ram_end(struct section_saver *s, struct stream_out *out, struct error *err)
+{
+    struct ram_save *rs = save_of(s);
+
+    if (pages_out(rs, out, err) < 0)
+        return -1;
+    if (rs->mapped)
+        ram_list_bitmaps_out(out, rs->map, rs->mapped, rs->written);
+    body_end_out(rs, out);
+    return 0;
+}
+
+static uint64_t ram_pending(const struct section_saver *s)
+{
+    const struct ram_save *rs = CONTAINER_OF(s, const struct ram_save, base);
+
+    return ram_round_dirty_pages(rs->round) * RAM_PAGE_SIZE;
+}
+
+const struct section_saver_ops ram_saver_ops = {
+    .start = ram_start,
+    .part = ram_part,
+    .end = ram_end,
+    .pending = ram_pending,
+};

@@ -8,7 +8,7 @@
 
 #include "ram/page_sink.h"
 #include "ram/ram_list.h"
-#include "stream/stream_out.h"
+#include "stream/section_handler.h"
 
 /* How the main stream says that all pages before this point must be in place. */
 enum ram_flush {
@@ -17,9 +17,14 @@ enum ram_flush {
     RAM_FLUSH_SECTION, /* the end of each section says it: machine types ≤ 8.0 */
 };
 
+/*
+ * RAM's saver. Its start is the block list and the first barrier; each part is a round; its end is
+ * the round that has the pages that the paused guest left dirty.
+ */
 struct ram_save {
-    struct stream_out *out;
+    struct section_saver base; /* with ram_saver_ops and ram_section */
     const struct ram_map *map;
+    struct ram_round *round;
     struct page_sink *sink;
     enum ram_flush flush;
     bool addresses; /* x-ignore-shared: the list has each block's address */
@@ -27,14 +32,6 @@ struct ram_save {
      * written. NULL: not a mapped-ram file. */
     const struct mapped_ram *mapped;
     const struct dirty_bitmap *written;
-    uint32_t section_id;
 };
 
-/* Writes the start section: the block list and the first barrier. */
-MUST_USE int ram_save_start(struct ram_save *rs, struct error *err);
-/*
- * Writes one section with one round: a part section, or with `last` the end section, which has the
- * pages that the paused guest left dirty.
- */
-MUST_USE int ram_save_round(struct ram_save *rs, struct ram_round *round, bool last,
-                            struct error *err);
+extern const struct section_saver_ops ram_saver_ops;

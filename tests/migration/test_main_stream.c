@@ -20,6 +20,7 @@ static const struct main_stream_ops stream_ops = {.configured = on_configured};
 
 struct loaded {
     struct main_stream ms;
+    struct ram_load ram;
     struct ram_map map;
     uint64_t end; /* where reading stopped */
 };
@@ -30,7 +31,8 @@ static int load(struct loaded *l, const void *bytes, size_t len, struct error *e
 
     bytes_stream_in(&in, bytes, len);
     *l = (struct loaded){.ms = {.ops = &stream_ops, .in = &in}};
-    l->ms.ram = (struct ram_load){.ops = &memory_load_ops, .in = &in, .map = &l->map};
+    ram_load_init(&l->ram, &memory_load_ops, &l->map);
+    section_loaders_add(&l->ms.loaders, &l->ram.base);
     int rc = main_stream_read(&l->ms, err);
     l->end = in.offset;
     bytes_stream_in_done(&in);
@@ -40,6 +42,7 @@ static int load(struct loaded *l, const void *bytes, size_t len, struct error *e
 static void load_done(struct loaded *l)
 {
     main_stream_done(&l->ms);
+    ram_load_done(&l->ram);
     ram_map_done(&l->map);
 }
 
@@ -77,8 +80,8 @@ static void every_capture_parses(void **state)
         CHECK(l.map.n == 6 && strcmp(l.map.blocks[0].name, "m") == 0 &&
                   l.map.blocks[0].used_bytes == 16 << 20,
               "%s: %zu blocks", c->name, l.map.n);
-        CHECK(l.ms.ram.normal == c->normal && l.ms.ram.zero == c->zero, "%s: %llu pages, %llu zero",
-              c->name, (unsigned long long)l.ms.ram.normal, (unsigned long long)l.ms.ram.zero);
+        CHECK(l.ram.normal == c->normal && l.ram.zero == c->zero, "%s: %llu pages, %llu zero",
+              c->name, (unsigned long long)l.ram.normal, (unsigned long long)l.ram.zero);
         load_done(&l);
         buf_done(&b);
     }

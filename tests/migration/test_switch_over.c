@@ -91,6 +91,7 @@ static struct {
     struct channel *channel;
     struct stream_in in;
     struct main_stream stream;
+    struct ram_load load;
     struct ram_map ram;
     unsigned pings;
     enum stream_command word;
@@ -170,12 +171,14 @@ static void open_destination(const struct play *p, const struct engine *engine, 
     OK(stream_in_init(&d.in, d.channel, &err), err, p->label);
     d.stream.ops = &stream_ops;
     d.stream.in = &d.in;
-    d.stream.ram = (struct ram_load){.ops = &memory_load_ops, .in = &d.in, .map = &d.ram};
+    ram_load_init(&d.load, &memory_load_ops, &d.ram);
+    section_loaders_add(&d.stream.loaders, &d.load.base);
 }
 
 static void close_destination(void)
 {
     main_stream_done(&d.stream);
+    ram_load_done(&d.load);
     ram_map_done(&d.ram);
     stream_in_done(&d.in);
     channel_free(d.channel);

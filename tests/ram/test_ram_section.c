@@ -17,6 +17,7 @@
 
 struct load {
     struct ram_load base;
+    struct section_loaders loaders; /* it alone */
     struct ram_map map;
     unsigned listed, words, ends;
 };
@@ -51,6 +52,13 @@ static int on_list_alone(struct ram_load *load, struct error *err)
 
 static const struct ram_load_ops list_ops = {.listed = on_list_alone, .barrier = on_barrier};
 
+static void load_init(struct load *l, const struct ram_load_ops *ops)
+{
+    *l = (struct load){0};
+    ram_load_init(&l->base, ops, &l->map);
+    section_loaders_add(&l->loaders, &l->base.base);
+}
+
 /* Reads sections until the bytes end, or one is refused. */
 static int load_with(struct load *l, const struct ram_load_ops *ops, const void *wire, size_t len,
                      struct error *err)
@@ -59,8 +67,7 @@ static int load_with(struct load *l, const struct ram_load_ops *ops, const void 
     int rc = 0;
 
     bytes_stream_in(&in, wire, len);
-    *l = (struct load){.base = {.ops = ops, .in = &in}};
-    l->base.map = &l->map;
+    load_init(l, ops);
     while (rc == 0 && stream_in_wait(&in)) {
         struct section s;
         enum stream_element type = (enum stream_element)in_u8(&in);
@@ -68,7 +75,7 @@ static int load_with(struct load *l, const struct ram_load_ops *ops, const void 
         section_in_begin(&in, type, &s);
         rc = stream_in_check(&in, err);
         if (rc == 0)
-            rc = ram_load_section(&l->base, &s, err);
+            rc = section_loaders_in(&l->loaders, &s, &in, err);
     }
     bytes_stream_in_done(&in);
     return rc;
@@ -119,10 +126,19 @@ static void save_and_load(void **state)
         OK(page_inline_new(&o.out, &sink, &err), err, c->label);
         OK(ram_round_init(&round, &map, true, NULL, &err), err, c->label);
         struct ram_save save = {
-            .out = &o.out, .map = &map, .sink = sink, .flush = c->flush, .section_id = 9};
-        OK(ram_save_start(&save, &err), err, c->label);
+            .base = {.ops = &ram_saver_ops, .kind = &ram_section, .id = 9},
+            .map = &map,
+            .round = &round,
+            .sink = sink,
+            .flush = c->flush,
+        };
+        const struct section_savers savers = {&save.base};
+        OK(section_savers_out(&savers, STREAM_SECTION_START, &o.out, &err), err, c->label);
         round_set_all(&round);
-        OK(ram_save_round(&save, &round, false, &err), err, c->label);
+        CHECK(section_savers_pending(&savers) == (1500 + 32) * RAM_PAGE_SIZE, "%s: pending",
+              c->label);
+        OK(section_savers_out(&savers, STREAM_SECTION_PART, &o.out, &err), err, c->label);
+        CHECK(section_savers_pending(&savers) == 0, "%s: something is left", c->label);
         /* Meanwhile one page has become zero, one has got contents, and one is announced as
          * zero. */
         memset(map.blocks[0].host, 0, RAM_PAGE_SIZE);
@@ -131,7 +147,7 @@ static void save_and_load(void **state)
         dirty_bitmap_set(&round.dirty[0], 0);
         dirty_bitmap_set(&round.dirty[1], 1);
         dirty_bitmap_set(&round.zeros[1], 3);
-        OK(ram_save_round(&save, &round, true, &err), err, c->label);
+        OK(section_savers_out(&savers, STREAM_SECTION_END, &o.out, &err), err, c->label);
         stats = sink->ops->stats(sink, 0, &beside);
         CHECK(stats->normal == 1000 + 21 + 1 && stats->zero == 500 + 11 + 1,
               "%s: %" PRIu64 " pages and %" PRIu64 " zero", c->label, (uint64_t)stats->normal,
@@ -147,7 +163,7 @@ static void save_and_load(void **state)
               (unsigned)l.base.flush_words);
         CHECK(l.base.normal == stats->normal && l.base.zero == stats->zero + 1,
               "%s: counted otherwise", c->label);
-        CHECK(l.base.section_id == 9, "%s: section id", c->label);
+        CHECK(l.base.base.id == 9, "%s: section id", c->label);
         load_done(&l);
         sink->ops->free(sink);
         ram_round_done(&round);
@@ -173,8 +189,13 @@ static void start_as_qemu_writes_it(void **state)
     bytes_out_init(&o);
     OK(page_inline_new(&o.out, &sink, &err), err, "sink");
     struct ram_save save = {
-        .out = &o.out, .map = &map, .sink = sink, .flush = RAM_FLUSH_WORD, .section_id = 2};
-    OK(ram_save_start(&save, &err), err, "start");
+        .base = {.ops = &ram_saver_ops, .kind = &ram_section, .id = 2},
+        .map = &map,
+        .sink = sink,
+        .flush = RAM_FLUSH_WORD,
+    };
+    const struct section_savers savers = {&save.base};
+    OK(section_savers_out(&savers, STREAM_SECTION_START, &o.out, &err), err, "start");
     struct buf wire = bytes_out_take(&o);
     CHECK(wire.len == sizeof(want) - 1 && memcmp(wire.data, want, wire.len) == 0, "otherwise");
     buf_done(&wire);
@@ -326,10 +347,9 @@ static void lists_of_qemus(void **state)
         const char *label = golden_lists[i].name;
         struct buf wire = golden(label);
         struct configuration config;
-        struct ram_map map = {0};
-        struct load l = {.base.ops = &list_ops};
         struct stream_in in;
         struct section s;
+        struct load l;
         struct error err;
 
         bytes_stream_in(&in, wire.data, wire.len);
@@ -339,19 +359,18 @@ static void lists_of_qemus(void **state)
         CHECK(strcmp(config.machine, golden_lists[i].machine) == 0 &&
                   config.capabilities == STREAM_CAP_X_IGNORE_SHARED,
               "%s: another configuration", label);
-        l.base.in = &in;
-        l.base.map = &map;
+        load_init(&l, &list_ops);
         l.base.addresses = true;
-        OK(ram_load_section(&l.base, &s, &err), err, label);
-        CHECK(map.n == ARRAY_LEN(golden_blocks), "%s: %zu blocks", label, map.n);
-        for (size_t b = 0; b < map.n; b++)
-            CHECK(strcmp(map.blocks[b].name, golden_blocks[b].name) == 0 &&
-                      map.blocks[b].used_bytes == golden_blocks[b].bytes &&
-                      map.blocks[b].address == golden_blocks[b].address,
-                  "%s: block %s", label, map.blocks[b].name);
-        write_again(label, &config, &s, &map, &wire);
+        OK(section_loaders_in(&l.loaders, &s, &in, &err), err, label);
+        CHECK(l.map.n == ARRAY_LEN(golden_blocks), "%s: %zu blocks", label, l.map.n);
+        for (size_t b = 0; b < l.map.n; b++)
+            CHECK(strcmp(l.map.blocks[b].name, golden_blocks[b].name) == 0 &&
+                      l.map.blocks[b].used_bytes == golden_blocks[b].bytes &&
+                      l.map.blocks[b].address == golden_blocks[b].address,
+                  "%s: block %s", label, l.map.blocks[b].name);
+        write_again(label, &config, &s, &l.map, &wire);
         bytes_stream_in_done(&in);
-        ram_map_done(&map);
+        load_done(&l);
         buf_done(&wire);
     }
 }
