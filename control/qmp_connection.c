@@ -125,7 +125,9 @@ short qmp_connection_awaits(struct qmp_connection *c)
 {
     short events = qmp_connection_unread(c) ? POLLOUT : 0;
 
-    return !c->leaving && c->at == c->len ? events | POLLIN : events;
+    if (!c->leaving && c->at == c->len)
+        events |= POLLIN;
+    return events;
 }
 
 void qmp_connection_serve(struct qmp_connection *c, short events)
