@@ -398,7 +398,8 @@ static void notice_lost_state(void **state)
     for (size_t i = 0; i < ARRAY_LEN(state_cases) * 2; i++) {
         const struct state_case *c = &state_cases[i / 2];
         struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
-        struct machine *m = start(i % 2 ? "dirtier" : "idle", 1);
+        /* At this rate it waits often, even where it gets little of a CPU: change_general(). */
+        struct machine *m = start(i % 2 ? "dirtier,rate=1M" : "idle", 1);
 
         await(m, 5, 0);
         if (c->change == change_upper_half && verdict_of(m).facts[GUEST_FACT_VECTOR] < 32) {
