@@ -62,7 +62,7 @@ struct machine_ops {
     void (*free)(struct machine *m);
 };
 
-/* A source. */
+/* What can be migrated, or waits for a guest. */
 struct machine {
     const struct machine_ops *ops;
     struct configuration config;

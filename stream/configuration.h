@@ -23,7 +23,8 @@ enum {
 #define STREAM_HEAD_MAX 1024
 
 struct configuration {
-    char machine[MACHINE_NAME_MAX + 1]; /* the versioned name: "pc-q35-10.0" */
+    char machine[MACHINE_NAME_MAX + 1]; /* the versioned name: "pc-q35-10.0"; its version decides
+                                         * the dialect (migration/dialect.h) */
     uint32_t capabilities;              /* STREAM_CAP_… */
     uint32_t page_bits;                 /* 0: not in the stream; the architecture's default */
     bool has_uuid;

@@ -22,7 +22,7 @@ static const struct verb {
     int (*run)(int argc, char **argv, struct error *err);
 } verbs[] = {
     {"recv", "[options] LISTEN TARGET",
-     "take a migration: from ramjet send or a QEMU (7.2 to 11.1)",
+     "take a migration: from ramjet send or a QEMU, 7.2 or later",
      "LISTEN: tcp:HOST:PORT (0: any port), unix:PATH, vsock:CID:PORT, fd:N. The real address is\n"
      "the first line on standard output: listening tcp:HOST:PORT.\n"
      "TARGET: file:PATH, a mapped-ram snapshot that QEMU loads; raw:DIR, a file per RAM block;\n"
@@ -32,8 +32,7 @@ static const struct verb {
      VERB_RECV, verb_recv},
     {"send", "[options] SOURCE DEST", "send one: into ramjet recv or a QEMU started with -incoming",
      "SOURCE: file:PATH[,offset=N], a mapped-ram snapshot; raw:DIR; image:[NAME=]PATH, any\n"
-     "file as one RAM block; memory:[NAME=]PATH, the same read into memory first, as a guest has\n"
-     "it;\n"
+     "file as one RAM block; memory:[NAME=]PATH, the same, read into memory first;\n"
      "synth:SIZE[,zero=PCT][,random=PCT][,seed=N][,dirty=RATE], generated memory that is written\n"
      "at RATE while it is sent.\n"
      "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N; or file:PATH[,offset=N], with\n"

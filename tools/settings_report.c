@@ -101,7 +101,7 @@ static void print_refused(FILE *to)
 
 void settings_print(FILE *to)
 {
-    fprintf(to, "Settings by QEMU's names: --set NAME=VALUE with ramjet send and ramjet recv.\n"
+    fprintf(to, "Settings by QEMU's names: --set NAME=VALUE, of each verb that migrates.\n"
                 "They are checked as a whole: their order does not matter.\n\n");
     print_built(to);
     fprintf(to, "\nDefaults of ramjet that differ from QEMU's:\n");
