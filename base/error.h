@@ -64,6 +64,8 @@ enum remedy {
     REMEDY_TIME_LIMIT, /* after which the migration is cancelled */
     /* the rest */
     REMEDY_FORCE, /* replace what is there */
+    REMEDY_GUEST, /* a program that runs a guest */
+    REMEDY_SETTING_NAMES,
     REMEDY_PROGRESS,
     REMEDY_N,
 };

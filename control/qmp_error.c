@@ -36,6 +36,8 @@ static const char *const words[] = {
     [REMEDY_SET_BOTH] = "",
     [REMEDY_TIME_LIMIT] = "",
     [REMEDY_FORCE] = "",
+    [REMEDY_GUEST] = "",
+    [REMEDY_SETTING_NAMES] = "",
     [REMEDY_PROGRESS] = "",
 };
 _Static_assert(ARRAY_LEN(words) == REMEDY_N, "words for each remedy");

@@ -112,7 +112,8 @@ const char *moment_name(enum moment moment)
  */
 const struct rule rules[] = {
     /* --- while a name or value is read --- */
-    {"R1", AT_VALUE, .class = GATE_UNKNOWN, .why = "no such setting; see ramjet help settings"},
+    {"R1", AT_VALUE, .class = GATE_UNKNOWN, .why = "no such setting",
+     .remedy = REMEDY_SETTING_NAMES},
     {"P1", AT_VALUE, .class = GATE_RANGE, .why = "a value outside its range, or of another type",
      .ours = "multifd-zstd-level also takes zstd's negative levels"},
     {"P6", AT_VALUE, .class = GATE_UNKNOWN, .why = "no such value, or a method that is not built"},
@@ -229,13 +230,13 @@ const struct rule rules[] = {
     {"R12", AT_PARAMETERS, .when = F(SOURCE), .clashes = F(CPR_TRANSFER) | F(CPR_EXEC),
      .class = GATE_STATE,
      .why = "modes cpr-transfer and cpr-exec keep a running guest's memory where it is, and this "
-            "program has no guest; use ramjet vm",
-     .ours = "every QEMU has a guest"},
+            "program has no guest",
+     .remedy = REMEDY_GUEST, .ours = "every QEMU has a guest"},
     {"R12", AT_PARAMETERS, .when = F(DESTINATION), .clashes = F(CPR_TRANSFER) | F(CPR_EXEC),
      .class = GATE_STATE,
      .why = "modes cpr-transfer and cpr-exec keep a running guest's memory where it is, and this "
-            "program has no guest; use ramjet vm",
-     .ours = "every QEMU has a guest"},
+            "program has no guest",
+     .remedy = REMEDY_GUEST, .ours = "every QEMU has a guest"},
 
     /* --- migrate and migrate-incoming: not now --- */
     {"M8", AT_MIGRATE, .when = F(OUTGOING), .class = GATE_BUSY,

@@ -35,6 +35,8 @@ static const char *const words[] = {
     [REMEDY_SET_BOTH] = "; --set NAME=VALUE sets both",
     [REMEDY_TIME_LIMIT] = " (--timeout)",
     [REMEDY_FORCE] = "; --force replaces it",
+    [REMEDY_GUEST] = "; use ramjet vm",
+    [REMEDY_SETTING_NAMES] = "; see ramjet help settings",
     [REMEDY_PROGRESS] = "; use --progress",
 };
 _Static_assert(ARRAY_LEN(words) == REMEDY_N, "words for each remedy");
