@@ -6,6 +6,7 @@
 
 #include "base/json_memory.h"
 #include "tools/line.h"
+#include "tools/nearest.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/remedy.h"
@@ -79,6 +80,18 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
+/* The end of a line about a verb that does not exist. */
+static const char *similar_verb(const char *name, char ret[static NEAREST_TEXT_LEN])
+{
+    struct nearest near;
+
+    nearest_begin(&near, name, strlen(name));
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        nearest_offer(&near, verbs[i].name);
+    nearest_offer(&near, "help");
+    return nearest_text(&near, ret);
+}
+
 static void help(FILE *to)
 {
     fprintf(to, "ramjet moves the memory of a running VM over many connections at once.\n\n");
@@ -98,24 +111,29 @@ static void help_verb(const struct verb *v, FILE *to)
 /* The table of settings is long and belongs to no single verb. */
 static int help_settings(int argc, char **argv)
 {
+    char hint[NEAREST_TEXT_LEN];
+
     if (argc == 0) {
         settings_print(stdout);
         return 0;
     }
     if (settings_print_one(argv[0], stdout) == 0)
         return 0;
-    line_print(stderr, "ramjet help settings: no setting '%s'", argv[0]);
+    line_print(stderr, "ramjet help settings: no setting '%s'%s", argv[0],
+               nearest_setting(argv[0], hint));
     return EXIT_USAGE;
 }
 
 static int run_help(int argc, char **argv)
 {
+    char hint[NEAREST_TEXT_LEN];
+
     if (argc > 0 && strcmp(argv[0], "settings") == 0)
         return help_settings(argc - 1, argv + 1);
     const struct verb *v = argc > 0 ? find_verb(argv[0]) : NULL;
 
     if (argc > 0 && !v) {
-        line_print(stderr, "ramjet help: no verb '%s'", argv[0]);
+        line_print(stderr, "ramjet help: no verb '%s'%s", argv[0], similar_verb(argv[0], hint));
         return EXIT_USAGE;
     }
     if (v)
@@ -180,6 +198,8 @@ static void ignore_deadly_signals(void)
 
 static int run(int argc, char **argv)
 {
+    char hint[NEAREST_TEXT_LEN];
+
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;
@@ -192,7 +212,8 @@ static int run(int argc, char **argv)
     }
     const struct verb *v = find_verb(argv[1]);
     if (!v) {
-        line_print(stderr, "ramjet: no verb '%s'; see ramjet help", argv[1]);
+        similar_verb(argv[1], hint);
+        line_print(stderr, "ramjet: no verb '%s'%s", argv[1], hint[0] ? hint : "; see ramjet help");
         return EXIT_USAGE;
     }
     return run_verb(v, argc - 2, argv + 2);

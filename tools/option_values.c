@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "base/uuid.h"
 #include "settings/settings.h"
+#include "tools/nearest.h"
 #include "tools/own_settings.h"
 #include "transport/address.h"
 #include "transport/engine.h"
@@ -68,13 +69,16 @@ int option_method(void *member, const char *value, struct error *err)
 int option_setting(void *member, const char *value, struct error *err)
 {
     const char *equals = strchr(value, '=');
-    char name[64];
+    char name[64], hint[NEAREST_TEXT_LEN];
 
     if (!equals || equals == value || (size_t)(equals - value) >= sizeof(name))
         return err_set(err, ERR_USAGE, "'%.60s': expected NAME=VALUE; see ramjet help settings",
                        value);
     snprintf(name, sizeof(name), "%.*s", (int)(equals - value), value);
-    return say(member, name, equals + 1, err);
+    if (say(member, name, equals + 1, err) == 0)
+        return 0;
+    bool known = capability_find(name) >= 0 || parameter_find(name) >= 0;
+    return known ? -1 : err_add(err, "%s", nearest_setting(name, hint));
 }
 
 /* --- texts that are checked ------------------------------------------------------------------ */

@@ -4,6 +4,7 @@
 
 #include "migration/connect.h"
 #include "settings/gate.h"
+#include "tools/nearest.h"
 #include "tools/option_kind.h"
 #include "tools/option_values.h"
 
@@ -212,6 +213,20 @@ static const struct option *find_option(enum verb_bit verb, const char *word, si
     return NULL;
 }
 
+static int unknown_option(enum verb_bit verb, const char *word, size_t len, struct error *err)
+{
+    char hint[NEAREST_TEXT_LEN];
+    struct nearest near;
+
+    nearest_begin(&near, word, len);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        if (table[i].verbs & verb && table[i].target.kind != OPTION_REFUSED)
+            nearest_offer(&near, table[i].name);
+    }
+    return err_set(err, ERR_USAGE, "unknown option '%.*s'%s", (int)MIN(len, (size_t)60), word,
+                   nearest_text(&near, hint));
+}
+
 /* One option at argv[*at]; its value is after '=' or in the next word. */
 static int parse_option(enum verb_bit verb, int argc, char **argv, int *at, struct options *o,
                         struct error *err)
@@ -222,7 +237,7 @@ static int parse_option(enum verb_bit verb, int argc, char **argv, int *at, stru
     const char *value = equals ? equals + 1 : NULL;
 
     if (!option)
-        return err_set(err, ERR_USAGE, "unknown option '%.*s'", (int)MIN(len, (size_t)60), word);
+        return unknown_option(verb, word, len, err);
     if (option->target.kind == OPTION_REFUSED)
         return err_set(err, ERR_USAGE, "%s: %s", option->name, option->help);
     if (!option->value && equals)

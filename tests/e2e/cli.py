@@ -79,6 +79,8 @@ USAGE = [
     ["send", "--set", "validate-uuid=on", "synth:1M", "tcp:127.0.0.1:1"],
     ["recv", "--set", "tls-hostname=x", "tcp:127.0.0.1:0", "null:"],
     ["help", "settings", "no-such-setting"],
+    ["sned"],
+    ["help", "sned"],
     ["info"],
     ["qmp"],
     ["qmp", "unix:/nonexistent/monitor"],
