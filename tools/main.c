@@ -117,7 +117,7 @@ static int help_settings(int argc, char **argv)
         settings_print(stdout);
         return 0;
     }
-    if (settings_print_one(argv[0], stdout) == 0)
+    if (settings_print_one(argv[0], stdout) == 0 || settings_print_like(argv[0], stdout) > 0)
         return 0;
     line_print(stderr, "ramjet help settings: no setting '%s'%s", argv[0],
                nearest_setting(argv[0], hint));

@@ -110,8 +110,10 @@ void settings_print(FILE *to)
                 own_defaults[i].why);
     fprintf(to, "\nKnown, but only QEMU's default is accepted:\n");
     print_refused(to);
-    fprintf(to, "\nramjet help settings NAME shows one of them and the rules about it,\n"
-                "ramjet probe --rules all rules.\n");
+    fprintf(to,
+            "\nramjet help settings NAME shows one of them and the rules about it, or all whose\n"
+            "names have that part;\n"
+            "ramjet probe --rules all rules.\n");
 }
 
 static void print_rule(const struct rule *r, FILE *to)
@@ -174,6 +176,25 @@ int settings_print_one(const char *name, FILE *to)
     print_rules_about(
         capability >= 0 ? IN_SET(capability) : facts_of_parameter((enum parameter)parameter), to);
     return 0;
+}
+
+size_t settings_print_like(const char *part, FILE *to)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < CAP_N; i++) {
+        if (strstr(capabilities[i].name, part)) {
+            print_capability(&capabilities[i], to);
+            n++;
+        }
+    }
+    for (size_t i = 0; i < PARAM_N; i++) {
+        if (strstr(parameters[i].name, part)) {
+            print_parameter((enum parameter)i, to);
+            n++;
+        }
+    }
+    return n;
 }
 
 /* --- for programs ---------------------------------------------------------------------------- */

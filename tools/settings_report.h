@@ -9,6 +9,8 @@
 
 /* Every capability and parameter. */
 void settings_print(FILE *to);
+/* All whose names have this part, without rules. Returns how many. */
+size_t settings_print_like(const char *part, FILE *to);
 /* One of them, with the rules about it. -1: no setting has that name. */
 int settings_print_one(const char *name, FILE *to);
 /* Every rule, a line each. */

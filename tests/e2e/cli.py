@@ -121,7 +121,7 @@ def usage(scene):
 def helps(scene):
     for words in (["help"], ["help", "recv"], ["help", "send"], ["help", "info"], ["probe"],
                   ["help", "qmp"], ["qmp", "--help"], ["help", "vm"],
-                  ["help", "settings"], ["help", "settings", "multifd"], ["probe", "--rules"]):
+                  ["help", "settings"], ["help", "settings", "multifd"], ["help", "settings", "zlib"], ["probe", "--rules"]):
         run = Ramjet(scene, *words)
         check(run.wait(5) == 0 and run.output, f"{words}: exit code {run.wait()}: {run.errors}")
 
