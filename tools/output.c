@@ -13,12 +13,15 @@ static int report_error(struct error *err)
 
 int output_flush(struct error *err)
 {
-    if (fflush(stdout) != 0)
-        err_sys(err, "standard output");
-    else if (ferror(stdout)) /* stdio does not keep the reason */
-        err_set(err, ERR_REPORT, "standard output: not all of it was written");
-    else
+    bool failed = fflush(stdout) != 0;
+
+    if (!failed && !ferror(stdout))
         return 0;
+    /* An earlier write has failed, and stdio does not keep the reason: one more tells it. */
+    if (failed || write(STDOUT_FILENO, "\n", 1) < 0)
+        err_sys(err, "standard output");
+    else
+        err_set(err, ERR_REPORT, "standard output: not all of it was written");
     return report_error(err);
 }
 
