@@ -12,6 +12,7 @@
 #include "tools/remedy.h"
 #include "tools/settings_report.h"
 #include "tools/verbs.h"
+#include "tools/wrap.h"
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
@@ -24,38 +25,36 @@ static const struct verb {
 } verbs[] = {
     {"recv", "[options] LISTEN TARGET",
      "take a migration: from ramjet send or a QEMU, 7.2 or later",
-     "LISTEN: tcp:HOST:PORT (0: any port), unix:PATH, vsock:CID:PORT, fd:N. The real address is\n"
+     "LISTEN: tcp:HOST:PORT (0: any port), unix:PATH, vsock:CID:PORT, fd:N. The real address is "
      "the first line on standard output: listening tcp:HOST:PORT.\n"
-     "TARGET: file:PATH, a mapped-ram snapshot that QEMU loads; raw:DIR, a file per RAM block;\n"
+     "TARGET: file:PATH, a mapped-ram snapshot that QEMU loads; raw:DIR, a file per RAM block; "
      "null:, memory that is checked and dropped.\n"
      "Channels, method and machine type are read from the connections; an option allows one "
      "only.\n",
      VERB_RECV, verb_recv},
     {"send", "[options] SOURCE DEST", "send one: into ramjet recv or a QEMU started with -incoming",
-     "SOURCE: file:PATH[,offset=N], a mapped-ram snapshot; raw:DIR; image:[NAME=]PATH, any\n"
-     "file as one RAM block; memory:[NAME=]PATH, the same, read into memory first;\n"
-     "synth:SIZE[,zero=PCT][,random=PCT][,seed=N][,dirty=RATE], generated memory that is written\n"
+     "SOURCE: file:PATH[,offset=N], a mapped-ram snapshot; raw:DIR; image:[NAME=]PATH, any file as "
+     "one RAM block; memory:[NAME=]PATH, the same, read into memory first; "
+     "synth:SIZE[,zero=PCT][,random=PCT][,seed=N][,dirty=RATE], generated memory that is written "
      "at RATE while it is sent.\n"
-     "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N; or file:PATH[,offset=N], with\n"
-     "--set mapped-ram=on every page at its own place there.\n",
+     "DEST: tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:N; or file:PATH[,offset=N], with --set "
+     "mapped-ram=on every page at its own place there.\n",
      VERB_SEND, verb_send},
     {"vm", "--guest NAME | --payload FILE | --incoming URI [options]",
      "run a guest under KVM that verifies its memory, and can be migrated",
-     "NAME: counter walks its memory and increments a number in every page; dirtier writes at a\n"
-     "rate and keeps a ledger of what every page must hold; idle waits. Each verifies its "
-     "state.\n"
+     "NAME: counter walks its memory and increments a number in every page; dirtier writes at a "
+     "rate and keeps a ledger of what every page must hold; idle waits. Each verifies its state.\n"
      "FILE is a program of your own. URI is where a guest comes in, by ramjet migrate or a "
      "monitor.\n"
-     "It runs until SIGINT or SIGTERM, a monitor's quit, or for --run-for; the exit code is 0 "
-     "when\n"
+     "It runs until SIGINT or SIGTERM, a monitor's quit, or for --run-for; the exit code is 0 when "
      "everything was right. Where there is no KVM its vCPUs are threads (--accel synth).\n",
      VERB_VM, verb_vm},
     {"migrate", "[options] FROM TO", "drive two running VMs (QEMUs, too) by their monitors",
-     "FROM, TO: unix:PATH or tcp:HOST:PORT, where a VM's monitor speaks QMP. TO was started with\n"
-     "-incoming defer, or listens already. Sets both sides alike, migrates, shows progress, and\n"
+     "FROM, TO: unix:PATH or tcp:HOST:PORT, where a VM's monitor speaks QMP. TO was started with "
+     "-incoming defer, or listens already. Sets both sides alike, migrates, shows progress, and "
      "waits until the guest is at TO. SIGINT cancels: the guest stays at FROM.\n"
-     "By default multifd, return-path and no limit of bandwidth are set; all other settings\n"
-     "stay as the VMs have them.\n",
+     "By default multifd, return-path and no limit of bandwidth are set; all other settings stay "
+     "as the VMs have them.\n",
      VERB_MIGRATE, verb_migrate},
     {"info", "[options] FILE | raw:DIR", "what a snapshot holds",
      "Blocks, page counts, device sections, machine type.\n", VERB_INFO, verb_info},
@@ -63,10 +62,9 @@ static const struct verb {
      "With --rules: the settings by QEMU's names, and the rules between them.\n", VERB_PROBE,
      verb_probe},
     {"qmp", "SOCKET COMMAND [KEY=VALUE...]", "ask a monitor (QEMU's, too), once",
-     "SOCKET: unix:PATH or tcp:HOST:PORT, where a monitor speaks QMP. The answer is printed as a\n"
+     "SOCKET: unix:PATH or tcp:HOST:PORT, where a monitor speaks QMP. The answer is printed as a "
      "line of JSON; a refusal goes to standard error: COMMAND: CLASS: description.\n"
-     "VALUE: JSON (a number, true, false, null, \"text\", [...], {...}), or else a string. Dots "
-     "in\n"
+     "VALUE: JSON (a number, true, false, null, \"text\", [...], {...}), or else a string. Dots in "
      "KEY go into objects: props.share=true. One word {...} is all arguments together.\n",
      VERB_QMP, verb_qmp},
 };
@@ -96,9 +94,11 @@ static void help(FILE *to)
 {
     fprintf(to, "ramjet moves the memory of a running VM over many connections at once.\n\n");
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-        fprintf(to, "  ramjet %-7s %-30s %s\n", verbs[i].name, verbs[i].synopsis, verbs[i].summary);
-    fprintf(to, "  ramjet help VERB | settings [NAME]\n\nExit codes: 0 done, 1 failed, 2 usage, "
-                "4 done, but the report is lost.\n");
+        fprintf(to, "  ramjet %-10s %s\n", verbs[i].name, verbs[i].summary);
+    fprintf(to,
+            "  ramjet %-10s %s\n\nExit codes: 0 done, 1 failed, 2 usage, 4 done, but the report "
+            "is lost.\n",
+            "help", "a verb's options: help VERB; settings by QEMU's names: help settings [NAME]");
 }
 
 static void help_verb(const struct verb *v, FILE *to)
@@ -109,27 +109,27 @@ static void help_verb(const struct verb *v, FILE *to)
 }
 
 /* The table of settings is long and belongs to no single verb. */
-static int help_settings(int argc, char **argv)
+static int help_settings(int argc, char **argv, FILE *to)
 {
     char hint[NEAREST_TEXT_LEN];
 
     if (argc == 0) {
-        settings_print(stdout);
+        settings_print(to);
         return 0;
     }
-    if (settings_print_one(argv[0], stdout) == 0 || settings_print_like(argv[0], stdout) > 0)
+    if (settings_print_one(argv[0], to) == 0 || settings_print_like(argv[0], to) > 0)
         return 0;
     line_print(stderr, "ramjet help settings: no setting '%s'%s", argv[0],
                nearest_setting(argv[0], hint));
     return EXIT_USAGE;
 }
 
-static int run_help(int argc, char **argv)
+static int show_help(int argc, char **argv, FILE *to)
 {
     char hint[NEAREST_TEXT_LEN];
 
     if (argc > 0 && strcmp(argv[0], "settings") == 0)
-        return help_settings(argc - 1, argv + 1);
+        return help_settings(argc - 1, argv + 1, to);
     const struct verb *v = argc > 0 ? find_verb(argv[0]) : NULL;
 
     if (argc > 0 && !v) {
@@ -137,10 +137,24 @@ static int run_help(int argc, char **argv)
         return EXIT_USAGE;
     }
     if (v)
-        help_verb(v, stdout);
+        help_verb(v, to);
     else
-        help(stdout);
+        help(to);
     return 0;
+}
+
+static int run_help(int argc, char **argv)
+{
+    struct wrap wrap;
+    int code = show_help(argc, argv, wrap_begin(&wrap, stdout));
+
+    wrap_end(&wrap);
+    return code;
+}
+
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
 static void print_error(const char *verb, const struct error *err)
@@ -158,15 +172,14 @@ static int exit_code(const struct error *err)
     return err->kind == ERR_REPORT ? EXIT_REPORT : EXIT_FAILED;
 }
 
+/* argv[-1] is the verb. */
 static int run_verb(const struct verb *v, int argc, char **argv)
 {
     struct error err;
 
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
-            help_verb(v, stdout);
-            return 0;
-        }
+        if (asks_for_help(argv[i]))
+            return run_help(1, argv - 1);
     }
     if (v->run(argc, argv, &err) == 0)
         return 0;
@@ -204,7 +217,7 @@ static int run(int argc, char **argv)
         help(stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)
+    if (strcmp(argv[1], "help") == 0 || asks_for_help(argv[1]))
         return run_help(argc - 2, argv + 2);
     if (strcmp(argv[1], "--version") == 0) {
         puts("ramjet " RAMJET_VERSION RAMJET_BUILD);

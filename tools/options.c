@@ -313,6 +313,8 @@ int options_start(struct options *o, enum moment moment, uint64_t address_facts,
     return own_settings_start(&o->settings, moment, world_of(verb, o) | address_facts, err);
 }
 
+#define HEAD_WIDTH 23
+
 void options_help(enum verb_bit verb, FILE *to)
 {
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
@@ -323,6 +325,9 @@ void options_help(enum verb_bit verb, FILE *to)
             continue;
         snprintf(head, sizeof(head), "%s%s%s", o->name, o->value ? " " : "",
                  o->value ? o->value : "");
-        fprintf(to, "  %-24s %s\n", head, o->help);
+        if (strlen(head) > HEAD_WIDTH) /* then the text begins in a line of its own */
+            fprintf(to, "  %s\n  %-*s  %s\n", head, HEAD_WIDTH, "", o->help);
+        else
+            fprintf(to, "  %-*s  %s\n", HEAD_WIDTH, head, o->help);
     }
 }

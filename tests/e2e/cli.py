@@ -119,9 +119,15 @@ def usage(scene):
 
 @case("help and probe")
 def helps(scene):
-    for words in (["help"], ["help", "recv"], ["help", "send"], ["help", "info"], ["probe"],
-                  ["help", "qmp"], ["qmp", "--help"], ["help", "vm"],
-                  ["help", "settings"], ["help", "settings", "multifd"], ["help", "settings", "zlib"], ["probe", "--rules"]):
+    for words in (["help"], ["-h"], ["help", "recv"], ["help", "send"], ["help", "info"],
+                  ["help", "migrate"], ["help", "probe"], ["help", "qmp"], ["qmp", "--help"],
+                  ["send", "x", "-h"], ["help", "vm"], ["help", "settings"],
+                  ["help", "settings", "multifd"], ["help", "settings", "zlib"]):
+        run = Ramjet(scene, *words)
+        check(run.wait(5) == 0 and run.output, f"{words}: exit code {run.wait()}: {run.errors}")
+        wide = [line for line in run.output.decode().splitlines() if len(line) > 80]
+        check(not wide, f"{words}: wider than 80 columns: {wide}")
+    for words in (["probe"], ["probe", "--rules"]):
         run = Ramjet(scene, *words)
         check(run.wait(5) == 0 and run.output, f"{words}: exit code {run.wait()}: {run.errors}")
 
