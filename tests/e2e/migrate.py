@@ -515,7 +515,7 @@ REFUSALS = {
         "to (qemu 7.2.", "has no capability switchover-ack: qemu has it since 8.1",
         words=["--set", "switchover-ack=on"], there="7.2"),
     "capability unknown at the source": refused(
-        "from (qemu 10.0.", "has no capability compress:", "no more since 9.1",
+        "from (qemu 10.0.", "has no capability compress:", "removed in 9.1",
         words=["--set", "compress=on", "--channels", 0], there="7.2"),
     "parameter unknown": refused(
         "from (qemu 7.2.", "has no parameter avail-switchover-bandwidth",
