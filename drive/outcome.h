@@ -10,7 +10,7 @@
 
 enum outcome { OUTCOME_UNDER_WAY, OUTCOME_COMPLETED, OUTCOME_FAILED, OUTCOME_CANCELLED };
 
-/* A status that is none of the three ends, postcopy's included, is under way. */
+/* Every status but completed, failed and cancelled is under way; so is each status of postcopy. */
 enum outcome outcome_of(const json_t *migration);
 bool outcome_is_status(const json_t *migration, const char *status);
 /* What failed, in the VM's own words, made printable; "" if it does not say. Returns `ret`. */

@@ -91,7 +91,8 @@ static void no_loader(const struct section_loaders *list, const struct section *
             s->name, names);
 }
 
-/* The loader of this name and instance; without one, any of this name. NULL: there is none. */
+/* Finds the loader with this name and instance. If there is none, returns another one with this
+ * name, so that the error can say which instance is expected; or NULL. */
 static struct section_loader *find_named(const struct section_loaders *list,
                                          const struct section *s)
 {

@@ -36,7 +36,7 @@ static bool is_migratable(struct monitored *m, const char *name)
     return migratable;
 }
 
-/* The row of a backend, for the caller to free; NULL if there is none. */
+/* Returns the backend's row of query-memory-backends, or NULL. The caller frees it. */
 static json_t *backend(struct monitored *m, const char *id)
 {
     json_t *list = monitored_ask(m, "query-memory-backends", NULL), *row, *found = NULL;

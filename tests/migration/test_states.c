@@ -1,6 +1,6 @@
 /*
- * Both ends in one process: the states of a migration, who is told of them, and what happens to the
- * guest where the migration is cancelled or fails in one of them.
+ * Both ends in one process. Checks which states a migration goes through, that its observers hear
+ * each of them, and what happens to the guest if the migration is cancelled or fails in a state.
  */
 #include <pthread.h>
 #include <sched.h>
