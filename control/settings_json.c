@@ -164,7 +164,7 @@ static json_t *number_json(uint64_t n)
     return n <= INT64_MAX ? json_integer((json_int_t)n) : json_real((double)n);
 }
 
-json_t *words_json(const char *line)
+static json_t *words_json(const char *line)
 {
     json_t *list = json_array();
     struct error ignored;
@@ -178,10 +178,9 @@ json_t *words_json(const char *line)
     return list;
 }
 
-static json_t *parameter_json(const struct settings *s, enum parameter id)
+json_t *parameter_value_json(enum parameter id, union parameter_value value)
 {
     const struct parameter_info *p = &parameters[id];
-    union parameter_value value = s->parameters[id];
 
     switch (p->kind) {
     case KIND_LEVEL:
@@ -208,7 +207,8 @@ json_t *parameters_json(const struct settings *s)
 
     for (int i = 0; i < PARAM_N; i++) {
         if (!parameters[i].removed && i != PARAM_BLOCK_BITMAP_MAPPING)
-            json_object_set_new(object, parameters[i].name, parameter_json(s, (enum parameter)i));
+            json_object_set_new(object, parameters[i].name,
+                                parameter_value_json((enum parameter)i, s->parameters[i]));
     }
     return object;
 }

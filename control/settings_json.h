@@ -17,5 +17,6 @@ MUST_USE int parameters_of_json(const json_t *object, struct settings *change, c
 /* Those that the present QEMU has; the caller owns the result. */
 json_t *capabilities_json(const struct settings *s);
 json_t *parameters_json(const struct settings *s);
-/* The value of a KIND_WORDS, which has been checked, as a list of texts; the caller owns it. */
-json_t *words_json(const char *line);
+/* A value that has been checked, as QMP writes it; the caller owns it. A number that is too large
+ * for a JSON integer becomes a real. */
+json_t *parameter_value_json(enum parameter id, union parameter_value value);

@@ -78,27 +78,12 @@ static int say_capabilities(const struct settings *s, enum migrate_end end, cons
 /* NULL for a number that is too large for JSON here, and for a list: only "none" could be sent. */
 static json_t *value_json(enum parameter id, union parameter_value value)
 {
-    const struct parameter_info *p = &parameters[id];
+    enum parameter_kind kind = parameters[id].kind;
+    bool is_number = kind == KIND_NUMBER || kind == KIND_SIZE;
 
-    switch (p->kind) {
-    case KIND_NUMBER:
-    case KIND_SIZE:
-        return value.number > INT64_MAX ? NULL : json_integer((json_int_t)value.number);
-    case KIND_LEVEL:
-        return json_integer(value.level);
-    case KIND_BOOL:
-        return json_boolean(value.number);
-    case KIND_ENUM:
-        return json_string(p->names[value.number]);
-    case KIND_TEXT:
-        return json_string(value.text);
-    case KIND_WORDS:
-        return words_json(value.text);
-    case KIND_LIST:
-    case KIND_N:
-        break;
-    }
-    return NULL;
+    if (kind == KIND_LIST || (is_number && value.number > INT64_MAX))
+        return NULL;
+    return parameter_value_json(id, value);
 }
 
 static int add_parameter(json_t **arguments, const char *name, json_t *value, struct error *err)
