@@ -54,6 +54,7 @@ struct acceptor {
     bool main_over;         /* the source will write nothing more on it */
     bool left;              /* main_over, and all connections that may be its channels are known */
     bool begun;             /* a multifd channel has come, so there is a source */
+    bool enough;            /* the next connections are for another migration */
     bool settling;          /* acceptor_settle() runs: main is not read meanwhile */
     size_t living;          /* connections whose threads run */
     bool crowded;           /* the next connection is accepted only when one of them has ended */
@@ -178,10 +179,14 @@ static void refuse(struct acceptor *a, const struct arrival *arrival, struct err
         a->config.refused(a->config.arg, err);
 }
 
+/* What a connection turned out to be. */
+enum kind { KIND_MAIN, KIND_MULTIFD, KIND_STRANGER };
+
 /* --- what they say --------------------------------------------------------------------------- */
 
+/* *ret_kind becomes a stranger's if the connection is of another source, which may come again. */
 static int greet_main(struct acceptor *a, struct arrival *arrival, struct channel *c,
-                      struct error *err)
+                      enum kind *ret_kind, struct error *err)
 {
     int rc = 0;
 
@@ -190,6 +195,8 @@ static int greet_main(struct acceptor *a, struct arrival *arrival, struct channe
         rc = -1;
     } else if (a->main) {
         rc = err_set(err, ERR_PEER, "a second main connection, expected one");
+        if (a->config.connect->listening)
+            *ret_kind = KIND_STRANGER;
     } else {
         a->main = c;
         a->main_number = arrival->number;
@@ -259,9 +266,6 @@ static int unknown_magic(struct channel *c, const uint8_t magic[MAGIC_LEN], uint
                    STREAM_MAGIC, MULTIFD_MAGIC);
 }
 
-/* What a connection turned out to be. */
-enum kind { KIND_MAIN, KIND_MULTIFD, KIND_STRANGER };
-
 /*
  * Does the handshake, and reads the first bytes. A failure is taken for a stranger's and is no
  * error, unless this listener has a single connection. The same goes for an unknown magic, unless
@@ -285,6 +289,22 @@ static int first_word(struct acceptor *a, struct channel **c, uint8_t magic[MAGI
     }
     unknown_magic(*c, magic, value, err);
     return anybody && !a->config.connect->tls ? 0 : -1;
+}
+
+/*
+ * Whether this is a channel of a source that has failed before, and whose main connection an
+ * earlier migration had: nothing came before it that could be main, and its other end is closed.
+ */
+static bool is_left_over(struct acceptor *a, const struct arrival *arrival, const struct channel *c)
+{
+    struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+
+    if (!a->config.connect->listening)
+        return false;
+    pthread_mutex_lock(&a->group->lock);
+    bool first = !a->main && a->oldest == arrival;
+    pthread_mutex_unlock(&a->group->lock);
+    return first && poll(&p, 1, 0) > 0;
 }
 
 /* Drops the channel of a connection that is not let in. One that has sent nothing is not
@@ -316,6 +336,12 @@ static int greet(struct acceptor *a, struct arrival *arrival, struct recv_channe
     int rc = first_word(a, &c, magic, &kind, err);
 
     *ret = NULL;
+    if (rc == 0 && kind == KIND_MULTIFD && is_left_over(a, arrival, c)) {
+        err_set(err, ERR_PEER, "a multifd channel of a source that has gone");
+        kind = KIND_STRANGER;
+    }
+    if (rc == 0 && kind == KIND_MAIN && greet_main(a, arrival, c, &kind, err) < 0)
+        rc = kind == KIND_STRANGER ? 0 : -1;
     if (rc == 0 && kind == KIND_STRANGER) {
         send_away(a, arrival, c, err);
         return 0;
@@ -324,8 +350,6 @@ static int greet(struct acceptor *a, struct arrival *arrival, struct recv_channe
         rc = greet_multifd(a, c, magic, &hello, err);
         if (rc == 0)
             rc = join(a, arrival, &c, &hello, ret, err);
-    } else if (rc == 0) {
-        rc = greet_main(a, arrival, c, err);
     }
     if (rc == 0)
         return 0;
@@ -432,17 +456,27 @@ static int accept_one(struct acceptor *a, struct channel **ret, struct error *er
     return *ret ? spawn(a, *ret, err) : 0;
 }
 
+static bool is_enough(struct acceptor *a)
+{
+    pthread_mutex_lock(&a->group->lock);
+    bool enough = a->enough;
+    pthread_mutex_unlock(&a->group->lock);
+    return enough;
+}
+
 /* Accepts every connection that waits now, but no more than CONNECTIONS_MAX, because more may keep
  * coming. Any thread. */
 static int accept_waiting(struct acceptor *a, struct error *err)
 {
     struct channel *c = NULL;
-    int rc, n = 0;
+    int rc = 0, n = 0;
 
     pthread_mutex_lock(&a->accept_lock);
-    do
+    do {
+        if (is_enough(a))
+            break;
         rc = accept_one(a, &c, err);
-    while (rc == 0 && c && ++n < CONNECTIONS_MAX);
+    } while (rc == 0 && c && ++n < CONNECTIONS_MAX);
     pthread_mutex_unlock(&a->accept_lock);
     return rc;
 }
@@ -473,9 +507,9 @@ static int sleep_a_while(struct acceptor *a, struct error *err)
     eventfd_t ignored;
     int n;
 
-    for (size_t i = 0; i < a->listener.n; i++)
-        p[i + 2] = (struct pollfd){.fd = a->listener.fds[i], .events = POLLIN};
     pthread_mutex_lock(&a->group->lock);
+    for (size_t i = 0; i < a->listener.n; i++)
+        p[i + 2] = (struct pollfd){.fd = a->enough ? -1 : a->listener.fds[i], .events = POLLIN};
     uint64_t deadline = next_deadline(a);
     bool watched = a->settling && !a->main_over;
     *main = (struct pollfd){.fd = watched ? a->main->fd : -1, .events = POLLRDHUP};
@@ -684,6 +718,14 @@ int acceptor_settle(struct acceptor *a, struct error *err)
     int rc = settle(a, err);
     set_settling(a, false);
     return rc;
+}
+
+void acceptor_enough(struct acceptor *a)
+{
+    pthread_mutex_lock(&a->group->lock);
+    a->enough = a->config.connect->listening != NULL;
+    wake_acceptor(a);
+    pthread_mutex_unlock(&a->group->lock);
 }
 
 int acceptor_check_complete(struct acceptor *a, bool expected, struct error *err)

@@ -51,6 +51,11 @@ void acceptor_proven(struct acceptor *a);
  */
 MUST_USE int acceptor_settle(struct acceptor *a, struct error *err);
 /*
+ * All of the source's connections are there. Where the listener is the caller's, who goes on with
+ * another migration, those that come from here on are not accepted: they wait for that one.
+ */
+void acceptor_enough(struct acceptor *a);
+/*
  * Call it when the main stream is complete. Where a connection that was sent away may have been a
  * channel, fails if the packets' numbers say that a channel is missing, or if there is no channel
  * though the main stream says that there are some (`expected`).

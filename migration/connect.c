@@ -230,6 +230,8 @@ int connect_listen(const struct connect_config *config, struct channel_group *gr
 {
     struct transport_config transport = transport_of(config, group);
 
+    if (config->listening)
+        return listener_share(config->listening, ret, err);
     return transport_listen(&config->address, &transport, ret, err);
 }
 

@@ -14,6 +14,9 @@
 
 struct connect_config {
     struct address address;
+    /* A destination's: connections come here instead. It belongs to the caller, who takes one
+     * migration after the other from it; NULL: listen at the address. */
+    const struct listener *listening;
     const struct engine *engine;
     const struct tls_creds *tls; /* NULL: none; must outlive the channels */
     bool zero_copy;              /* send without copying on the channels of connect_dial_many() */

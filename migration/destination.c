@@ -220,6 +220,8 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
     /* Sources up to 8.x connect while they write main's first bytes: by now all must be there. */
     if (setup && origin_settle(m->origin, err) < 0)
         return -1;
+    if (setup)
+        origin_enough(m->origin);
     m->stream.on_channels = recv_pool_channels(m->pool, &uuid) > 0;
     if (!setup && !m->per_section) /* a section is not a round */
         atomic_fetch_add(&m->stats.rounds, 1);

@@ -5,6 +5,12 @@ int origin_settle(struct origin *o, struct error *err)
     return o->ops->settle ? o->ops->settle(o, err) : 0;
 }
 
+void origin_enough(struct origin *o)
+{
+    if (o->ops->enough)
+        o->ops->enough(o);
+}
+
 void origin_proven(struct origin *o)
 {
     if (o->ops->proven)

@@ -28,6 +28,8 @@ struct origin_ops {
     void (*begin)(struct origin *o, struct main_stream *ms, struct ram_load *load);
     /* Waits until all channels are there that main relies on. NULL: there are no channels. */
     int (*settle)(struct origin *o, struct error *err);
+    /* No more channels come. NULL: there are none. */
+    void (*enough)(struct origin *o);
     /* Main has shown that it is a migration. NULL: it need not. */
     void (*proven)(struct origin *o);
     /* Takes the pages that have a place of their own, by main's list, into memory, or maps them
@@ -66,6 +68,7 @@ MUST_USE int origin_file_new(const struct origin_file_config *config, struct ori
 
 /* Each calls the op of its name, if there is one. */
 MUST_USE int origin_settle(struct origin *o, struct error *err);
+void origin_enough(struct origin *o);
 void origin_proven(struct origin *o);
 MUST_USE int origin_check_complete(struct origin *o, bool expected, struct error *err);
 void origin_cancel(struct origin *o);

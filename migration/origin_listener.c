@@ -50,6 +50,11 @@ static int listener_settle(struct origin *o, struct error *err)
     return acceptor_settle(acceptor_of(o), err);
 }
 
+static void listener_enough(struct origin *o)
+{
+    acceptor_enough(acceptor_of(o));
+}
+
 static void listener_proven(struct origin *o)
 {
     acceptor_proven(acceptor_of(o));
@@ -80,6 +85,7 @@ static const struct origin_ops listener_ops = {
     .await_main = listener_await_main,
     .begin = listener_begin,
     .settle = listener_settle,
+    .enough = listener_enough,
     .proven = listener_proven,
     .check_complete = listener_check_complete,
     .end = listener_end,

@@ -1,5 +1,6 @@
 #include "transport/transport.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -79,6 +80,26 @@ void listener_done(struct listener *l)
     if (l->unlink[0])
         unlink(l->unlink);
     l->unlink[0] = 0;
+}
+
+int listener_share(const struct listener *l, struct listener *ret, struct error *err)
+{
+    struct listener copy = {0};
+
+    if (l->single)
+        return err_set(err, ERR_USAGE, "%s: expected a socket that listens, it is connected",
+                       l->text);
+    strcpy(copy.text, l->text);
+    for (; copy.n < l->n; copy.n++) {
+        copy.fds[copy.n] = fcntl(l->fds[copy.n], F_DUPFD_CLOEXEC, 0);
+        if (copy.fds[copy.n] < 0) {
+            err_sys(err, "%s: another descriptor", l->text);
+            listener_done(&copy);
+            return -1;
+        }
+    }
+    *ret = copy;
+    return 0;
 }
 
 /* Whether accept(2) failed for this one connection only, or there was none. */

@@ -26,6 +26,12 @@ MUST_USE int transport_listen(const struct address *at, const struct transport_c
                               struct listener *ret, struct error *err);
 void listener_done(struct listener *l);
 /*
+ * A second listener on the same sockets, for one user after the other: what has connected waits in
+ * the kernel until somebody accepts, and the end of one listener does not end the sockets. It has
+ * no path to remove. ERR_USAGE for a socket that is already connected.
+ */
+MUST_USE int listener_share(const struct listener *l, struct listener *ret, struct error *err);
+/*
  * Accepts one connection that has come, without waiting. *ret_fd is -1 if there is none.
  * Only one thread at a time may call it.
  */
