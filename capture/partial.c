@@ -110,6 +110,13 @@ int partial_new(struct partial *p, const char *path, bool directory, bool force,
     return 0;
 }
 
+int partial_rename(struct partial *p, const char *path, struct error *err)
+{
+    if (snprintf(p->path, sizeof(p->path), "%s", path) >= PATH_MAX - 16)
+        return err_set(err, ERR_USAGE, "target '%.100s': the path is too long", path);
+    return 0;
+}
+
 /* Files that are not of a capture stay, and then the directory stays, too. */
 static void remove_capture(const char *path)
 {

@@ -25,6 +25,8 @@ struct partial {
  */
 MUST_USE int partial_new(struct partial *p, const char *path, bool directory, bool force,
                          int *ret_fd, struct error *err);
+/* Before the commit: another final name, where `force` was not said. */
+MUST_USE int partial_rename(struct partial *p, const char *path, struct error *err);
 /* Before the commit, for each file written and each directory made: reports errors that a network
  * filesystem reports only at a close; with `sync`, brings it to the disk. */
 MUST_USE int partial_settle(const struct partial *p, int fd, struct error *err);

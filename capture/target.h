@@ -12,6 +12,8 @@
 /* A capture: its name, and how it is written. */
 struct target_config {
     const char *path;
+    bool folder; /* file: `path` is a folder; the snapshot's name there says when it was made, and
+                  * of which VM */
     bool force;  /* an existing capture may be replaced */
     bool sync;   /* it is on the disk, with its name, before the source learns that it is there */
     bool direct; /* file: long runs of pages bypass the page cache, by O_DIRECT */
@@ -20,6 +22,10 @@ struct target_config {
 /* A mapped-ram snapshot that QEMU ≥ 9.0 loads: pages go directly to their places in the file. */
 MUST_USE int target_file_new(const struct target_config *config, struct target **ret,
                              struct error *err);
+/* The path of such a snapshot. In a folder: "" before the commit; valid until target_free(). */
+const char *target_file_path(const struct target *l);
+/* Fails where there is no such folder, or no file can be made in it. */
+MUST_USE int target_folder_check(const char *path, struct error *err);
 /* A directory: the main stream without pages, and a file per block (capture/raw_names.h). */
 MUST_USE int target_raw_new(const struct target_config *config, struct target **ret,
                             struct error *err);
