@@ -28,7 +28,8 @@ static const struct verb {
      "LISTEN: tcp:HOST:PORT (0: any port), unix:PATH, vsock:CID:PORT, fd:N. The real address is "
      "the first line on standard output: listening tcp:HOST:PORT.\n"
      "TARGET: file:PATH, a mapped-ram snapshot that QEMU loads; raw:DIR, a file per RAM block; "
-     "null:, memory that is checked and dropped.\n"
+     "folder:DIR, such a snapshot in a folder, named by time and VM; null:, memory that is checked "
+     "and dropped.\n"
      "Channels, method and machine type are read from the connections; an option allows one "
      "only.\n",
      VERB_RECV, verb_recv},

@@ -157,6 +157,19 @@ int option_dirty_source(void *member, const char *value, struct error *err)
     return dirty_kind_find(value, member, err);
 }
 
+int option_repeat(void *member, const char *value, struct error *err)
+{
+    unsigned *most = member;
+    uint64_t n = 0;
+
+    if (value && parse_number(value, UINT32_MAX, &n, err) < 0)
+        return -1;
+    if (value && n == 0)
+        return err_set(err, ERR_USAGE, "'%s', expected a number of migrations, 1 or more", value);
+    *most = (unsigned)n;
+    return 0;
+}
+
 int option_entries(void *member, const char *value, struct error *err)
 {
     unsigned *entries = member;

@@ -28,5 +28,7 @@ int option_uuid(void *member, const char *value, struct error *err);
 int option_backend(void *member, const char *value, struct error *err);
 /* enum dirty_kind */
 int option_dirty_source(void *member, const char *value, struct error *err);
+/* unsigned; a number of migrations, not 0; without a value: 0 */
+int option_repeat(void *member, const char *value, struct error *err);
 /* unsigned; not 0 */
 int option_entries(void *member, const char *value, struct error *err);

@@ -75,7 +75,7 @@ static const char *const accel_names[] = {
 
 static const struct option {
     const char *name;
-    const char *value; /* NULL: the option is a switch */
+    const char *value; /* NULL: the option is a switch; "[=N]": N may be left out */
     unsigned verbs;
     struct option_target target;
     const char *help; /* of one that is refused: what the user is told */
@@ -149,6 +149,8 @@ static const struct option {
     {"--force", NULL, VERB_RECV, FLAG(force), "replace a target that exists"},
     {"--sync", NULL, VERB_RECV, FLAG(sync),
      "sync the target and its name to the disk before success is reported"},
+    {"--repeat", "[=N]", VERB_RECV, OWN(unsigned, repeat_most, option_repeat, EXPLICIT(repeat)),
+     "take one migration after the other, N of them (until a signal), into null: or folder:DIR"},
     {"--digest", NULL, BOTH, FLAG(digest), "XXH64 of every RAM block at the end, for comparing"},
     {"--rules", NULL, VERB_PROBE, FLAG(rules),
      "the settings and the rules between them, instead of the host"},
@@ -227,6 +229,11 @@ static int unknown_option(enum verb_bit verb, const char *word, size_t len, stru
                    nearest_text(&near, hint));
 }
 
+static bool may_lack_value(const struct option *option)
+{
+    return option->value[0] == '[';
+}
+
 /* One option at argv[*at]; its value is after '=' or in the next word. */
 static int parse_option(enum verb_bit verb, int argc, char **argv, int *at, struct options *o,
                         struct error *err)
@@ -242,7 +249,7 @@ static int parse_option(enum verb_bit verb, int argc, char **argv, int *at, stru
         return err_set(err, ERR_USAGE, "%s: %s", option->name, option->help);
     if (!option->value && equals)
         return err_set(err, ERR_USAGE, "%s takes no value", option->name);
-    if (option->value && !equals) {
+    if (option->value && !equals && !may_lack_value(option)) {
         if (*at + 1 >= argc)
             return err_set(err, ERR_USAGE, "%s needs %s", option->name, option->value);
         value = argv[++*at];
@@ -323,7 +330,7 @@ void options_help(enum verb_bit verb, FILE *to)
 
         if (!(o->verbs & verb) || o->target.kind == OPTION_REFUSED)
             continue;
-        snprintf(head, sizeof(head), "%s%s%s", o->name, o->value ? " " : "",
+        snprintf(head, sizeof(head), "%s%s%s", o->name, o->value && !may_lack_value(o) ? " " : "",
                  o->value ? o->value : "");
         if (strlen(head) > HEAD_WIDTH) /* then the text begins in a line of its own */
             fprintf(to, "  %s\n  %-*s  %s\n", head, HEAD_WIDTH, "", o->help);

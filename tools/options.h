@@ -46,10 +46,12 @@ struct options {
     struct uuid uuid;
     bool has_uuid;
     bool json, force, digest;
-    bool sync;           /* recv: the target is on the disk at the end */
-    bool rules;          /* probe: of the gate instead of the host */
-    uint64_t timeout_ms; /* qmp: for the whole exchange; 0: for ever */
-    bool pretty;         /* qmp: the answer over many lines */
+    bool sync;            /* recv: the target is on the disk at the end */
+    bool repeat;          /* recv: one migration after the other … */
+    unsigned repeat_most; /* … as many as these; 0: for ever */
+    bool rules;           /* probe: of the gate instead of the host */
+    uint64_t timeout_ms;  /* qmp: for the whole exchange; 0: for ever */
+    bool pretty;          /* qmp: the answer over many lines */
     /* migrate; NULL: not said */
     const char *listen_host, *uri;
     const char *tls_creds_from, *tls_creds_to; /* for one end; instead of the setting tls-creds */

@@ -132,6 +132,8 @@ int progress_start(enum progress_mode mode, progress_read *read, void *arg, stru
 {
     if (!progress_wanted(mode))
         return 0;
+    progress.stop = false;
+    progress.now = (struct migration_snapshot){0};
     progress.read = read;
     progress.arg = arg;
     return thread_start(&progress.thread, progress_main, NULL, err, "progress");

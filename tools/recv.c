@@ -1,8 +1,10 @@
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/cancel.h"
 #include "capture/target.h"
 #include "migration/destination.h"
 #include "migration/plan.h"
@@ -15,6 +17,9 @@
 #include "tools/security.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
+#include "transport/transport.h"
+
+#define FOLDER "folder:"
 
 /* Helper threads only if cores are left idle by the channels and by a source on the same host. */
 static unsigned populate_threads(void)
@@ -26,14 +31,21 @@ static unsigned populate_threads(void)
     return (unsigned)CPU_COUNT(&cpus) / 4;
 }
 
+static bool is_folder(const char *target)
+{
+    return strncmp(target, FOLDER, strlen(FOLDER)) == 0;
+}
+
 /* Checks that target.h does not make: options that the target does not support. */
 static int check_target(const char *target, const struct target_config *config, struct error *err)
 {
     if (config->sync && strcmp(target, "null:") == 0)
         return err_set(err, ERR_USAGE, "--sync: a target null: has nothing for a disk");
-    if (config->direct && strncmp(target, "file:", 5) != 0)
+    if (config->direct && strncmp(target, "file:", 5) != 0 && !config->folder)
         return err_set(err, ERR_USAGE, "direct-io: expected a target file:PATH, not '%.100s'",
                        target);
+    if (config->force && config->folder)
+        return err_set(err, ERR_USAGE, "--force: nothing is replaced in %.100s", target);
     return 0;
 }
 
@@ -43,6 +55,7 @@ static int open_target(const char *target, const struct options *options, struct
     const char *colon = strchr(target, ':');
     struct target_config config = {
         .path = colon ? colon + 1 : "",
+        .folder = is_folder(target),
         .force = options->force,
         .sync = options->sync,
         .direct = settings_number(&options->settings, PARAM_DIRECT_IO),
@@ -50,37 +63,51 @@ static int open_target(const char *target, const struct options *options, struct
 
     if (check_target(target, &config, err) < 0)
         return -1;
-    if (strncmp(target, "file:", 5) == 0)
+    if (strncmp(target, "file:", 5) == 0 || config.folder)
         return target_file_new(&config, ret, err);
     if (strncmp(target, "raw:", 4) == 0)
         return target_raw_new(&config, ret, err);
     if (strcmp(target, "null:") == 0)
         return target_null_new(ret, err);
-    return err_set(err, ERR_USAGE, "target '%.100s': expected file:PATH, raw:DIR or null:", target);
+    return err_set(err, ERR_USAGE,
+                   "target '%.100s': expected file:PATH, raw:DIR, folder:DIR or null:", target);
 }
 
 /* --- the session ----------------------------------------------------------------------------- */
 
-struct reception {
-    struct destination *incoming;
+/* What all migrations of one run share. */
+struct receiver {
+    const struct options *options;
     const char *target; /* as the user wrote it */
+    struct destination_config config;
+};
+
+/* One migration. */
+struct reception {
+    const struct receiver *receiver;
+    struct target *to;
+    struct destination *incoming;
+    bool begun;             /* a source has come */
+    atomic_bool ends_by_us; /* a signal has come */
 };
 
 static int run(void *arg, struct error *err)
 {
     const struct reception *r = arg;
+    const char *target = r->receiver->target;
 
     if (destination_run(r->incoming, err) == 0)
         return 0;
-    if (strcmp(r->target, "null:") != 0 && !destination_holds_guest(r->incoming))
-        err_add(err, "; %.200s was not written", r->target);
+    if (strcmp(target, "null:") != 0 && !is_folder(target) && !destination_holds_guest(r->incoming))
+        err_add(err, "; %.200s was not written", target);
     return -1;
 }
 
 static void cancel(void *arg)
 {
-    const struct reception *r = arg;
+    struct reception *r = arg;
 
+    atomic_store(&r->ends_by_us, true);
     destination_cancel(r->incoming);
 }
 
@@ -98,6 +125,30 @@ static const struct ram_map *ram(void *arg)
     return destination_ram(r->incoming);
 }
 
+static const char *file(void *arg)
+{
+    const struct reception *r = arg;
+    const char *path = is_folder(r->receiver->target) ? target_file_path(r->to) : "";
+
+    return path[0] ? path : NULL;
+}
+
+/* Without a source there was no migration: a receiver that stays reports nothing then. */
+static bool is_worth_a_report(void *arg)
+{
+    const struct reception *r = arg;
+
+    return r->begun || !r->receiver->options->repeat;
+}
+
+static void note_status(void *arg, enum migration_status status)
+{
+    struct reception *r = arg;
+
+    if (status == MIGRATION_SETUP)
+        r->begun = true;
+}
+
 static void tell_refused(void *arg, const struct error *why)
 {
     char line[ERR_LINE_LEN];
@@ -113,7 +164,14 @@ static const struct session_ops ops = {
     .cancel = cancel,
     .stats = read_stats,
     .ram = ram,
+    .file = file,
+    .is_worth_a_report = is_worth_a_report,
 };
+
+static void tell_address(const char *address)
+{
+    line_print(stdout, "listening %s", address);
+}
 
 /* Looking up a host's name may take long. */
 static int listen_interruptibly(struct reception *r, struct error *err)
@@ -122,24 +180,137 @@ static int listen_interruptibly(struct reception *r, struct error *err)
         return -1;
     int rc = destination_listen(r->incoming, err);
     interrupt_stop();
-    if (rc < 0)
-        return -1;
-    line_print(stdout, "listening %s", destination_address(r->incoming));
-    return 0;
+    if (rc == 0 && !r->receiver->config.connect.listening)
+        tell_address(destination_address(r->incoming));
+    return rc;
 }
 
-static int receive(const struct destination_config *config, struct target *to,
-                   const struct options *options, const char *target, struct error *err)
+static int receive_into(struct reception *r, struct error *err)
 {
-    struct reception r = {.target = target};
+    const struct receiver *receiver = r->receiver;
+    struct destination_config config = receiver->config;
 
-    if (destination_new(config, to, &r.incoming, err) < 0)
+    config.observer = (struct migration_observer){
+        .status = note_status,
+        .refused = tell_refused,
+        .arg = r,
+    };
+    if (destination_new(&config, r->to, &r->incoming, err) < 0)
         return -1;
-    int rc = listen_interruptibly(&r, err);
+    int rc = listen_interruptibly(r, err);
     if (rc == 0)
-        rc = session_run(&ops, &r, options, err);
-    destination_free(r.incoming);
+        rc = session_run(&ops, r, receiver->options, err);
+    destination_free(r->incoming);
     return rc;
+}
+
+static int receive(const struct receiver *receiver, struct reception *ret, struct error *err)
+{
+    *ret = (struct reception){.receiver = receiver};
+    if (open_target(receiver->target, receiver->options, &ret->to, err) < 0)
+        return -1;
+    int rc = receive_into(ret, err);
+    target_free(ret->to);
+    return rc;
+}
+
+/* --- one migration after the other ----------------------------------------------------------- */
+
+/* A failure that another migration would not have: this one is told, and the next one waited for.
+ */
+static bool goes_on_after(const struct reception *r, const struct error *err)
+{
+    if (atomic_load(&r->ends_by_us) || err->kind == ERR_REPORT)
+        return false;
+    return r->begun || err->kind == ERR_PEER;
+}
+
+static void tell_failed(const struct reception *r, const struct error *why)
+{
+    char line[ERR_LINE_LEN];
+
+    if (!r->begun) {
+        tell_refused(NULL, why);
+        return;
+    }
+    error_line(why, line);
+    line_print(stderr, "ramjet recv: %s", line);
+}
+
+/* A signal ends it: between two migrations that is no failure. */
+static int receive_many(const struct receiver *receiver, struct error *err)
+{
+    unsigned most = receiver->options->repeat_most, taken = 0, failed = 0;
+    struct reception r;
+
+    do {
+        int rc = receive(receiver, &r, err);
+
+        if (rc < 0 && !goes_on_after(&r, err))
+            return atomic_load(&r.ends_by_us) && !r.begun ? 0 : -1;
+        if (rc < 0)
+            tell_failed(&r, err);
+        taken += r.begun;
+        failed += r.begun && rc < 0;
+    } while ((most == 0 || taken < most) && !atomic_load(&r.ends_by_us));
+    if (most == 0 || failed == 0)
+        return 0;
+    return err_set(err, ERR_SYSTEM, "%u of %u migrations failed", failed, taken);
+}
+
+static void on_signal(void *arg)
+{
+    cancel_request(arg);
+}
+
+static int open_listener(const struct receiver *receiver, struct listener *ret, struct error *err)
+{
+    struct cancel stop;
+
+    if (cancel_init(&stop, err) < 0)
+        return -1;
+    const struct transport_config config = {
+        .connect_timeout_ms = receiver->options->connect_timeout_ms,
+        .stall_timeout_ms = receiver->options->stall_timeout_ms,
+        .cancel = &stop,
+    };
+    int rc = interrupt_start(on_signal, &stop, err);
+    if (rc == 0) {
+        rc = transport_listen(&receiver->config.connect.address, &config, ret, err);
+        interrupt_stop();
+    }
+    cancel_done(&stop);
+    return rc;
+}
+
+/* The sockets stay open between two migrations, so that no source is refused there. */
+static int stay(struct receiver *receiver, struct error *err)
+{
+    struct listener listener = {0};
+
+    if (open_listener(receiver, &listener, err) < 0)
+        return -1;
+    receiver->config.connect.listening = &listener;
+    receiver->config.main_any_time = true;
+    tell_address(listener.text);
+    int rc = receive_many(receiver, err);
+    listener_done(&listener);
+    return rc;
+}
+
+/* Targets that only one migration can have are not for many. */
+static int check_repeat(const struct receiver *receiver, struct error *err)
+{
+    if (is_folder(receiver->target) &&
+        target_folder_check(receiver->target + strlen(FOLDER), err) < 0)
+        return -1;
+    if (!receiver->options->repeat || is_folder(receiver->target) ||
+        strcmp(receiver->target, "null:") == 0)
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "--repeat: expected a target null: or folder:DIR, not '%.100s', which only one "
+                   "migration can have",
+                   receiver->target);
 }
 
 /* --- the command line ------------------------------------------------------------------------ */
@@ -174,11 +345,21 @@ static int configure(struct options *options, const char *listen, struct destina
     return 0;
 }
 
+static int take(struct receiver *receiver, struct error *err)
+{
+    struct reception r;
+
+    interrupt_block(); /* from here on there is a target that may have to be removed */
+    if (check_repeat(receiver, err) < 0)
+        return -1;
+    return receiver->options->repeat ? stay(receiver, err) : receive(receiver, &r, err);
+}
+
 int verb_recv(int argc, char **argv, struct error *err)
 {
-    struct destination_config config;
+    struct receiver receiver;
+    struct destination_config *config = &receiver.config;
     struct options options;
-    struct target *to = NULL;
     struct tls_creds *tls;
     struct cpu_places *places;
     const char *args[2];
@@ -188,22 +369,18 @@ int verb_recv(int argc, char **argv, struct error *err)
         return -1;
     if (n != 2)
         return err_set(err, ERR_USAGE, "expected LISTEN and TARGET; see ramjet help recv");
-    destination_config_init(&config);
-    config.populate_threads = populate_threads();
-    config.observer.refused = tell_refused;
-    if (configure(&options, args[0], &config, err) < 0)
+    receiver = (struct receiver){.options = &options, .target = args[1]};
+    destination_config_init(config);
+    config->populate_threads = populate_threads();
+    if (configure(&options, args[0], config, err) < 0)
         return -1;
-    if (security_open(VERB_RECV, &options, &config.connect.address, &tls, err) < 0)
+    if (security_open(VERB_RECV, &options, &config->connect.address, &tls, err) < 0)
         return -1;
-    config.connect.tls = tls;
+    config->connect.tls = tls;
     int rc = cpu_places_parse(options.places, &places, err);
-    config.places = places;
-    interrupt_block(); /* from here on there is a target that may have to be removed */
+    config->places = places;
     if (rc == 0)
-        rc = open_target(args[1], &options, &to, err);
-    if (rc == 0)
-        rc = receive(&config, to, &options, args[1], err);
-    target_free(to);
+        rc = take(&receiver, err);
     cpu_places_free(places);
     tls_creds_free(tls);
     return rc;

@@ -1,14 +1,17 @@
 #include "tools/report.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #include <jansson.h>
 
 #include "base/json_memory.h"
 #include "base/json_read.h"
+#include "base/printable.h"
 #include "compress/codec.h"
 #include "ram/digest.h"
 #include "tools/json_print.h"
+#include "tools/line.h"
 #include "tools/output.h"
 #include "tools/remedy.h"
 
@@ -58,6 +61,16 @@ static void path_json(enum verb_bit verb, const struct path_snapshot *p, json_t 
     }
 }
 
+/* A path need not be UTF-8. */
+static json_t *path_text(const char *path)
+{
+    char text[PATH_MAX];
+
+    snprintf(text, sizeof(text), "%s", path);
+    printable(text);
+    return json_string(text);
+}
+
 static json_t *channels_json(const struct migration_snapshot *s)
 {
     json_t *list = json_array();
@@ -98,7 +111,8 @@ static int digest_json(const struct ram_map *ram, const struct cancel *stop, jso
 }
 
 static int print_json(enum verb_bit verb, const struct migration_snapshot *s, uint64_t cpu_ms,
-                      json_t *digests, const struct error *failure, struct error *err)
+                      json_t *digests, const char *file, const struct error *failure,
+                      struct error *err)
 {
     json_t *root = json_object();
     char line[ERR_LINE_LEN];
@@ -120,6 +134,8 @@ static int print_json(enum verb_bit verb, const struct migration_snapshot *s, ui
     json_object_set_new(root, "wire-bytes", number(s->wire_bytes));
     path_json(verb, &s->path, root);
     json_object_set_new(root, "channels", channels_json(s));
+    if (file)
+        json_object_set_new(root, "file", path_text(file));
     if (json_array_size(digests))
         json_object_set(root, "digest", digests);
     int rc = json_print(root, JSON_COMPACT, err);
@@ -140,7 +156,7 @@ static void print_path(const struct path_snapshot *p)
 }
 
 static int print_text(enum verb_bit verb, const struct migration_snapshot *s, const json_t *digests,
-                      struct error *err)
+                      const char *file, struct error *err)
 {
     double seconds = (double)s->total_ms / 1000, gib = 1024.0 * 1024 * 1024;
     char block[RAM_BLOCK_NAME];
@@ -161,6 +177,8 @@ static int print_text(enum verb_bit verb, const struct migration_snapshot *s, co
         printf("; downtime %llu ms", (unsigned long long)s->downtime_ms);
     putchar('\n');
     print_path(&s->path);
+    if (file)
+        line_print(stdout, "  file: %s", file);
     json_array_foreach(digests, i, entry)
     {
         json_word(entry, "block", "", block, sizeof(block));
@@ -170,7 +188,7 @@ static int print_text(enum verb_bit verb, const struct migration_snapshot *s, co
 }
 
 int report(const struct options *options, enum verb_bit verb, const struct migration_snapshot *snap,
-           uint64_t cpu_ms, const struct ram_map *ram, const struct cancel *stop,
+           uint64_t cpu_ms, const struct ram_map *ram, const char *file, const struct cancel *stop,
            const struct error *failure, struct error *err)
 {
     json_t *digests = json_array();
@@ -179,9 +197,9 @@ int report(const struct options *options, enum verb_bit verb, const struct migra
     if (!failure && options->digest && ram)
         rc = digest_json(ram, stop, digests, err);
     if (rc == 0 && options->json)
-        rc = print_json(verb, snap, cpu_ms, digests, failure, err);
+        rc = print_json(verb, snap, cpu_ms, digests, file, failure, err);
     else if (rc == 0 && !failure)
-        rc = print_text(verb, snap, digests, err);
+        rc = print_text(verb, snap, digests, file, err);
     json_decref(digests);
     return rc;
 }

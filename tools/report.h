@@ -11,9 +11,10 @@
 
 /*
  * Prints the result on standard output. `failure` is NULL after success. `ram`, if not NULL, is
- * digested for --digest; `stop` can end that. `cpu_ms` is the process's CPU time for the migration.
+ * digested for --digest; `stop` can end that. `file`, if not NULL, is where the memory is now.
+ * `cpu_ms` is the process's CPU time for the migration.
  */
 MUST_USE int report(const struct options *options, enum verb_bit verb,
                     const struct migration_snapshot *snap, uint64_t cpu_ms,
-                    const struct ram_map *ram, const struct cancel *stop,
+                    const struct ram_map *ram, const char *file, const struct cancel *stop,
                     const struct error *failure, struct error *err);

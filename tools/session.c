@@ -50,8 +50,8 @@ static int print_result(const struct session_ops *ops, void *arg, const struct o
     struct migration_snapshot snap;
 
     ops->stats(arg, &snap);
-    return report(options, ops->verb, &snap, cpu_ms, failure ? NULL : ops->ram(arg), stop, failure,
-                  err);
+    return report(options, ops->verb, &snap, cpu_ms, failure ? NULL : ops->ram(arg),
+                  failure || !ops->file ? NULL : ops->file(arg), stop, failure, err);
 }
 
 static void on_signal(void *arg)
@@ -88,6 +88,8 @@ int session_run(const struct session_ops *ops, void *arg, const struct options *
     int rc = run(ops, arg, options, err);
     uint64_t cpu_ms = process_cpu_ms() - cpu_before_ms;
 
+    if (ops->is_worth_a_report && !ops->is_worth_a_report(arg))
+        return rc;
     bool printed =
         rc == 0 && options->digest
             ? print_digests(ops, arg, options, cpu_ms, &report_err) == 0

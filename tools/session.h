@@ -17,6 +17,11 @@ struct session_ops {
     void (*stats)(void *arg, struct migration_snapshot *ret);
     /* The memory for --digest; called after run() has succeeded. */
     const struct ram_map *(*ram)(void *arg);
+    /* The path of what was written, if its name was chosen here; called after run() has succeeded.
+     * NULL: there is none, as is the answer NULL. */
+    const char *(*file)(void *arg);
+    /* Called after run(). False: nothing is printed. NULL: it is always printed. */
+    bool (*is_worth_a_report)(void *arg);
 };
 
 /* The engine that was asked for, or else one that this host allows, perhaps with a line on standard

@@ -440,13 +440,35 @@ static void help_is_true(void **state)
             struct error err;
             size_t n;
 
-            CHECK(sscanf(line, "  %39s", name) == 1, "line '%s'", line);
+            CHECK(sscanf(line, "  %39[^ []", name) == 1, "line '%s'", line);
             const char *words[] = {name, NULL};
             if (parse(verbs[i], words, &o, NULL, 0, &n, &err) < 0)
                 CHECK(strstr(err.text, " needs "), "%s: %s", name, err.text);
         }
         free(text);
     }
+}
+
+/* The one option whose value may be left out: the next word is never its value. */
+static void repeat(void **state)
+{
+    static const char *const forever[] = {"--repeat", "7", NULL}, *const seven[] = {"--repeat=7",
+                                                                                    NULL};
+    static const char *const none[] = {"--repeat=0", NULL}, *const empty[] = {"--repeat=", NULL};
+    const char *args[2];
+    struct options o;
+    struct error err;
+    size_t n;
+
+    (void)state;
+    OK(parse(VERB_RECV, forever, &o, args, 2, &n, &err), err, "for ever");
+    CHECK(o.repeat && o.repeat_most == 0 && n == 1, "for ever: %u", o.repeat_most);
+    OK(parse(VERB_RECV, seven, &o, args, 2, &n, &err), err, "seven");
+    CHECK(o.repeat && o.repeat_most == 7 && n == 0, "seven: %u", o.repeat_most);
+    check_refused("none", parse(VERB_RECV, none, &o, args, 2, &n, &err), &err, ERR_USAGE,
+                  "1 or more");
+    check_refused("empty", parse(VERB_RECV, empty, &o, args, 2, &n, &err), &err, ERR_USAGE,
+                  "--repeat");
 }
 
 /* For two foreign VMs: only they know what they lack, but a combination that never
@@ -501,6 +523,7 @@ int main(void)
         cmocka_unit_test(vm_memory_options),
         cmocka_unit_test(refuses),
         cmocka_unit_test(help_is_true),
+        cmocka_unit_test(repeat),
         cmocka_unit_test(for_two_vms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,7 +45,7 @@ static int printed(const struct options *o, const struct ram_map *ram, unsigned 
     dup2(file, STDOUT_FILENO);
     calls = 0;
     fail_at = n;
-    int rc = report(o, VERB_RECV, &snap, 1, ram, NULL, NULL, err);
+    int rc = report(o, VERB_RECV, &snap, 1, ram, NULL, NULL, NULL, err);
     fail_at = 0;
     fflush(stdout);
     dup2(before, STDOUT_FILENO);
@@ -165,13 +165,13 @@ static void a_digest_may_fail(void **state)
     struct ram_block *b = memory_add(&ram, "pc.ram", 3, false);
     OK(cancel_init(&stop, &err), err, "cancel");
     cancel_request(&stop);
-    check_refused("stopped", report(&o, VERB_RECV, &snap, 1, &ram, &stop, NULL, &err), &err,
+    check_refused("stopped", report(&o, VERB_RECV, &snap, 1, &ram, NULL, &stop, NULL, &err), &err,
                   ERR_CANCELLED, "'pc.ram': its digest was interrupted");
     cancel_done(&stop);
     uint8_t *host = b->host;
     b->host = NULL;
     b->store = &store;
-    check_refused("unreadable", report(&o, VERB_RECV, &snap, 1, &ram, NULL, NULL, &err), &err,
+    check_refused("unreadable", report(&o, VERB_RECV, &snap, 1, &ram, NULL, NULL, NULL, &err), &err,
                   ERR_SYSTEM, "'pc.ram': read the snapshot: Input/output error");
     b->host = host;
     b->store = NULL;
