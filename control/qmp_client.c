@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -342,6 +343,15 @@ void qmp_client_close(struct qmp_client *c)
         return;
     fd_close(&c->fd);
     free(c);
+}
+
+bool qmp_client_is_ours(const struct qmp_client *c)
+{
+    struct ucred listener = {0};
+    socklen_t len = sizeof(listener);
+
+    return getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &listener, &len) == 0 && listener.pid != 0 &&
+           listener.uid == geteuid();
 }
 
 void qmp_client_set_deadline(struct qmp_client *c, uint64_t deadline)

@@ -12,6 +12,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <jansson.h>
 
 #include "base/cancel.h"
@@ -37,6 +39,9 @@ MUST_USE int qmp_client_open(const struct address *to, uint64_t deadline,
                              struct error *err);
 /* NULL is fine. */
 void qmp_client_close(struct qmp_client *c);
+
+/* Whether the monitor is a UNIX socket at which a process of our own user listens. */
+bool qmp_client_is_ours(const struct qmp_client *c);
 
 /* For all later commands. */
 void qmp_client_set_deadline(struct qmp_client *c, uint64_t deadline);

@@ -73,14 +73,19 @@ bool drive_result(struct drive *d, struct drive_result *ret)
     return true;
 }
 
-void drive_free(struct drive *d)
+void drive_done(struct drive *d)
 {
-    if (!d)
-        return;
     json_decref(d->migration);
     json_decref(d->guest);
     cancel_done(&d->cancel);
     monitor_close(&d->from);
     monitor_close(&d->to);
+}
+
+void drive_free(struct drive *d)
+{
+    if (!d)
+        return;
+    drive_done(d);
     free(d);
 }

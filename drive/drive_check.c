@@ -16,14 +16,13 @@
 static const struct {
     const char *state, *why;
 } not_a_source[] = {
-    {"inmigrate", "waits for a migration itself; perhaps FROM and TO are the wrong way round"},
+    {"inmigrate", "waits for a migration itself; perhaps it is the wrong way round"},
     {"postmigrate", "has been migrated away; the command cont makes it an ordinary VM again"},
     {"finish-migrate", "is being migrated"},
 };
 
-/* Runs a command that not every VM has; *ret is NULL if the VM refuses it. */
-static int ask_perhaps(struct monitor *m, const char *command, json_t *arguments, json_t **ret,
-                       struct error *err)
+int drive_ask_perhaps(struct monitor *m, const char *command, json_t *arguments, json_t **ret,
+                      struct error *err)
 {
     *ret = NULL;
     if (monitor_ask(m, command, arguments, ret, err) == 0)
@@ -38,7 +37,7 @@ static int holds_on(struct monitor *m, bool *ret, struct error *err)
     size_t i;
 
     *ret = false;
-    if (ask_perhaps(m, "query-yank", NULL, &instances, err) < 0)
+    if (drive_ask_perhaps(m, "query-yank", NULL, &instances, err) < 0)
         return -1;
     json_array_foreach(instances, i, instance)
     {
@@ -54,7 +53,7 @@ static int holds_on(struct monitor *m, bool *ret, struct error *err)
  * destination's sudden end its thread may hang in multifd for ever. A migration that is started
  * meanwhile is refused, and leaves the VM in status "setup" for good.
  */
-static int await_tidy(struct monitor *m, struct error *err)
+int drive_await_tidy(struct monitor *m, struct error *err)
 {
     uint64_t deadline = deadline_in_ms(DRIVE_SETTLE_MS);
     bool held;
@@ -71,7 +70,7 @@ static int await_tidy(struct monitor *m, struct error *err)
     return -1;
 }
 
-static int check_from(struct monitor *from, struct error *err)
+int drive_check_source(struct monitor *from, struct error *err)
 {
     char state[MONITOR_WORD_MAX];
     json_auto_t *migration = NULL;
@@ -80,16 +79,15 @@ static int check_from(struct monitor *from, struct error *err)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(not_a_source); i++) {
         if (strcmp(state, not_a_source[i].state) == 0)
-            return err_set(err, ERR_PEER, "FROM %s (%s)", not_a_source[i].why, state);
+            return err_set(err, ERR_PEER, "%s %s (%s)", from->name, not_a_source[i].why, state);
     }
     if (json_object_get(migration, "status") && !outcome_is_status(migration, "none") &&
         outcome_of(migration) == OUTCOME_UNDER_WAY)
-        return err_set(err, ERR_PEER, "FROM is being migrated already");
-    return await_tidy(from, err);
+        return err_set(err, ERR_PEER, "%s is being migrated already", from->name);
+    return drive_await_tidy(from, err);
 }
 
-/* *ret_heard: where TO already listens, or NULL. */
-static int check_to(struct monitor *to, json_t **ret_heard, struct error *err)
+int drive_check_waiting(struct monitor *to, json_t **ret_heard, struct error *err)
 {
     char state[MONITOR_WORD_MAX];
     json_auto_t *migration = NULL;
@@ -98,12 +96,12 @@ static int check_to(struct monitor *to, json_t **ret_heard, struct error *err)
         return -1;
     if (strcmp(state, "inmigrate") != 0)
         return err_set(err, ERR_PEER,
-                       "TO does not wait for a migration (%s); start it with -incoming defer",
-                       state);
+                       "%s does not wait for a migration (%s); start it with -incoming defer",
+                       to->name, state);
     if (outcome_of(migration) != OUTCOME_UNDER_WAY)
-        return err_set(err, ERR_PEER, "TO has had its migration already; start it again");
+        return err_set(err, ERR_PEER, "%s has had its migration already; start it again", to->name);
     if (outcome_is_status(migration, "active"))
-        return err_set(err, ERR_PEER, "TO is taking a migration already");
+        return err_set(err, ERR_PEER, "%s is taking a migration already", to->name);
     *ret_heard = json_incref(json_object_get(migration, "socket-address"));
     return 0;
 }
@@ -113,19 +111,19 @@ static int memory_of(struct monitor *m, uint64_t *ret, struct error *err)
 {
     json_auto_t *size = NULL;
 
-    if (ask_perhaps(m, "query-memory-size-summary", NULL, &size, err) < 0)
+    if (drive_ask_perhaps(m, "query-memory-size-summary", NULL, &size, err) < 0)
         return -1;
     *ret = (json_count(size, "base-memory") + json_count(size, "plugged-memory")) >> 20;
     return 0;
 }
 
-/* Such as "pc-q35-7.2-machine"; "": the VM does not tell. */
-static int machine_of(struct monitor *m, char *ret, size_t size, struct error *err)
+int drive_machine_of(struct monitor *m, char *ret, size_t size, struct error *err)
 {
     json_auto_t *type = NULL;
 
-    if (ask_perhaps(m, "qom-get", json_pack("{s:s, s:s}", "path", "/machine", "property", "type"),
-                    &type, err) < 0)
+    if (drive_ask_perhaps(m, "qom-get",
+                          json_pack("{s:s, s:s}", "path", "/machine", "property", "type"), &type,
+                          err) < 0)
         return -1;
     snprintf(ret, size, "%s", json_is_string(type) ? json_string_value(type) : "");
     printable(ret);
@@ -139,8 +137,8 @@ static int check_same(struct drive *d, struct error *err)
     uint64_t from_mib, to_mib;
 
     if (memory_of(&d->from, &from_mib, err) < 0 || memory_of(&d->to, &to_mib, err) < 0 ||
-        machine_of(&d->from, from_type, sizeof(from_type), err) < 0 ||
-        machine_of(&d->to, to_type, sizeof(to_type), err) < 0)
+        drive_machine_of(&d->from, from_type, sizeof(from_type), err) < 0 ||
+        drive_machine_of(&d->to, to_type, sizeof(to_type), err) < 0)
         return -1;
     if (from_mib && to_mib && from_mib != to_mib)
         return err_set(err, ERR_PEER, "FROM has %llu MiB of memory, TO %llu MiB",
@@ -161,8 +159,7 @@ int drive_check_two(const char *from, const char *to, struct error *err)
     return 0;
 }
 
-/* Where FROM will connect. */
-static int choose_uri(struct drive *d, const json_t *heard, struct error *err)
+int drive_choose_uri(struct drive *d, const json_t *heard, struct error *err)
 {
     const struct drive_config *c = &d->config;
 
@@ -172,14 +169,14 @@ static int choose_uri(struct drive *d, const json_t *heard, struct error *err)
         return 0;
     }
     if (d->heard && c->listen_host)
-        return err_set_with(err, ERR_USAGE, REMEDY_NO_LISTEN, "TO listens already");
+        return err_set_with(err, ERR_USAGE, REMEDY_NO_LISTEN, "%s listens already", d->to.name);
     if (d->heard && migrate_heard_uri(heard, drive_is_local(d), d->uri, err) < 0)
-        return err_in(err, "TO");
+        return err_in(err, "%s", d->to.name);
     if (d->heard)
         return 0;
     if (!c->listen_host && !drive_is_local(d))
         return err_set_with(err, ERR_USAGE, REMEDY_LISTEN,
-                            "a monitor is on another host: say where TO is to listen");
+                            "a monitor is on another host: say where %s is to listen", d->to.name);
     return migrate_listen_uri(c->listen_host ? c->listen_host : "127.0.0.1", d->uri, err);
 }
 
@@ -187,8 +184,8 @@ int drive_check(struct drive *d, struct error *err)
 {
     json_auto_t *heard = NULL;
 
-    if (check_from(&d->from, err) < 0 || check_to(&d->to, &heard, err) < 0 ||
-        check_same(d, err) < 0 || choose_uri(d, heard, err) < 0)
+    if (drive_check_source(&d->from, err) < 0 || drive_check_waiting(&d->to, &heard, err) < 0 ||
+        check_same(d, err) < 0 || drive_choose_uri(d, heard, err) < 0)
         return -1;
     if (monitor_learn(&d->from, err) < 0 || monitor_learn(&d->to, err) < 0)
         return -1;

@@ -6,8 +6,7 @@
 #include "base/json_read.h"
 #include "drive/outcome.h"
 
-/* FROM is done; waits until TO has loaded the rest. */
-static int arrive(struct drive *d, struct error *err)
+int drive_arrive(struct drive *d, struct error *err)
 {
     uint64_t deadline = deadline_in_ms(d->config.stall_timeout_ms);
     char state[MONITOR_WORD_MAX], why[200];
@@ -19,12 +18,12 @@ static int arrive(struct drive *d, struct error *err)
             monitor_run_state(&d->to, state, err) < 0)
             return -1;
         if (outcome_of(migration) == OUTCOME_FAILED)
-            return err_set(err, ERR_PEER, "TO: migration failed: %s",
+            return err_set(err, ERR_PEER, "%s: migration failed: %s", d->to.name,
                            outcome_reason(migration, why, sizeof(why)));
         if (strcmp(state, "inmigrate") != 0)
             return 0;
         if (clock_ns() >= deadline)
-            return err_set(err, ERR_PEER, "TO has not taken over in time");
+            return err_set(err, ERR_PEER, "%s has not taken over in time", d->to.name);
         drive_tick(NULL);
     }
 }
@@ -70,7 +69,7 @@ static int ask_guest(struct drive *d, struct error *err)
 }
 
 /* A destination learns of a failure from its connections: its final state comes a bit later. */
-static void add_to(struct drive *d, struct error *err)
+void drive_add_to(struct drive *d, struct error *err)
 {
     uint64_t deadline = deadline_in_ms(DRIVE_SETTLE_MS);
     char state[MONITOR_WORD_MAX], why[200];
@@ -81,13 +80,13 @@ static void add_to(struct drive *d, struct error *err)
 
         if (monitor_migration(&d->to, &migration, &ignored) < 0 ||
             monitor_run_state(&d->to, state, &ignored) < 0) {
-            err_add(err, "; TO has gone");
+            err_add(err, "; %s has gone", d->to.name);
             return;
         }
         if ((outcome_is_status(migration, "active") || outcome_is_status(migration, "setup")) &&
             clock_ns() < deadline)
             continue;
-        err_add(err, "; TO is %s", state);
+        err_add(err, "; %s is %s", d->to.name, state);
         if (outcome_reason(migration, why, sizeof(why))[0])
             err_add(err, ", its migration failed: %s", why);
         return;
@@ -110,7 +109,7 @@ static void add_from(struct drive *d, struct error *err)
 int drive_with_states(struct drive *d, struct error *err)
 {
     add_from(d, err);
-    add_to(d, err);
+    drive_add_to(d, err);
     return -1;
 }
 
@@ -120,13 +119,13 @@ int drive_conclude(struct drive *d, struct error *err)
 
     switch (outcome_of(d->migration)) {
     case OUTCOME_COMPLETED: /* even if a cancel came too late */
-        return arrive(d, err) < 0 ? drive_with_states(d, err) : ask_guest(d, err);
+        return drive_arrive(d, err) < 0 ? drive_with_states(d, err) : ask_guest(d, err);
     case OUTCOME_CANCELLED:
         err_set_with(err, ERR_CANCELLED, d->stop.remedy, "%s",
                      d->stop.why ? d->stop.why : "cancelled by another user");
         break;
     default:
-        err_set(err, ERR_PEER, "FROM: migration failed: %s",
+        err_set(err, ERR_PEER, "%s: migration failed: %s", d->from.name,
                 outcome_reason(d->migration, why, sizeof(why)));
     }
     return drive_with_states(d, err);

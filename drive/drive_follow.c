@@ -50,7 +50,7 @@ static int act(struct drive *d, uint64_t give_up, struct error *err)
     if (d->stop.why)
         return clock_ns() < d->stop.deadline
                    ? 0
-                   : err_set(err, ERR_PEER, "FROM does not finish cancelling");
+                   : err_set(err, ERR_PEER, "%s does not finish cancelling", d->from.name);
     if (cancel_requested(&d->cancel))
         return cancel(d, "cancelled", REMEDY_NONE, err);
     if (clock_ns() >= give_up)

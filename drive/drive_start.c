@@ -8,7 +8,7 @@
 
 /* --- settings -------------------------------------------------------------------------------- */
 
-static int send_changes(struct monitor *m, const struct migrate_changes *c, struct error *err)
+int drive_send_changes(struct monitor *m, const struct migrate_changes *c, struct error *err)
 {
     const struct {
         const char *command;
@@ -46,8 +46,8 @@ int drive_set(struct drive *d, struct error *err)
 
     if (rc == 0)
         rc = migrate_changes(s, END_TO, tls_creds_of(d, END_TO), &d->to, &to, err);
-    if (rc == 0 && (rc = send_changes(&d->to, &to, err)) == 0)
-        rc = send_changes(&d->from, &from, err);
+    if (rc == 0 && (rc = drive_send_changes(&d->to, &to, err)) == 0)
+        rc = drive_send_changes(&d->from, &from, err);
     migrate_changes_done(&from);
     migrate_changes_done(&to);
     if (rc < 0 || monitor_learn(&d->from, err) < 0 || monitor_learn(&d->to, err) < 0)
@@ -57,8 +57,7 @@ int drive_set(struct drive *d, struct error *err)
 
 /* --- start ----------------------------------------------------------------------------------- */
 
-/* A destination that fails should stay and tell the reason, if it can. */
-static int begin_to_listen(struct drive *d, struct error *err)
+int drive_tell_incoming(struct drive *d, struct error *err)
 {
     json_t *arguments = json_pack("{s:s}", "uri", d->uri);
 
@@ -94,28 +93,27 @@ static int await_listening(struct drive *d, json_t **ret, struct error *err)
     }
 }
 
-/* Makes TO listen if it does not yet, and sets d->uri to where it really listens. */
-static int listen_at(struct drive *d, struct error *err)
+int drive_listen(struct drive *d, struct error *err)
 {
     json_auto_t *migration = NULL;
 
     if (d->heard)
         return 0;
-    if (begin_to_listen(d, err) < 0 || await_listening(d, &migration, err) < 0)
+    if (drive_tell_incoming(d, err) < 0 || await_listening(d, &migration, err) < 0)
         return -1;
     if (cancel_requested(&d->cancel))
         return err_set(err, ERR_CANCELLED, "cancelled");
     if (looks_up(d, migration))
-        return err_set(err, ERR_PEER, "TO: %s: it still looks that name up", d->uri);
+        return err_set(err, ERR_PEER, "%s: %s: it still looks that name up", d->to.name, d->uri);
     json_t *heard = json_object_get(migration, "socket-address");
     if (json_array_size(heard) && migrate_heard_uri(heard, drive_is_local(d), d->uri, err) < 0)
-        return err_in(err, "TO");
+        return err_in(err, "%s", d->to.name);
     return 0;
 }
 
 int drive_start(struct drive *d, struct error *err)
 {
-    if (listen_at(d, err) < 0)
+    if (drive_listen(d, err) < 0)
         return -1;
     if (monitor_ask(&d->from, "migrate", json_pack("{s:s}", "uri", d->uri), NULL, err) < 0) {
         err_add(err, "; TO listens at %s", d->uri);

@@ -4,9 +4,15 @@
 
 #define TICK_MS 50 /* between two looks at a migration: QEMU sends no events unless asked to */
 
+/* An end without a monitor is in this process. */
+static bool is_here(const struct monitor *m)
+{
+    return !m->client || monitor_is_local(m);
+}
+
 bool drive_is_local(const struct drive *d)
 {
-    return migrate_is_local(&d->from.at) && migrate_is_local(&d->to.at);
+    return is_here(&d->from) && is_here(&d->to);
 }
 
 void drive_tick(const struct cancel *cancel)

@@ -28,7 +28,9 @@ struct drive {
     char from_state[MONITOR_WORD_MAX], to_state[MONITOR_WORD_MAX]; /* drive_result() */
 };
 
-/* Whether both monitors are on this host. */
+/* Disconnects; the object stays the caller's. */
+void drive_done(struct drive *d);
+/* Whether both ends are on this host. */
 bool drive_is_local(const struct drive *d);
 /* Waits a moment between two looks at a migration. A request ends it; NULL: none does. */
 void drive_tick(const struct cancel *cancel);

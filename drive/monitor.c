@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json_memory.h"
 #include "base/json_read.h"
+#include "drive/migrate_path.h"
 
 /* Signals are looked at between commands: an answer that is cut off would end the connection. */
 static const struct cancel never = {.fd = -1};
@@ -58,6 +59,16 @@ static int ask_for_object(struct monitor *m, const char *command, json_t **ret, 
     }
     *ret = answer;
     return 0;
+}
+
+bool monitor_is_local(const struct monitor *m)
+{
+    return migrate_is_local(&m->at);
+}
+
+bool monitor_is_ours(const struct monitor *m)
+{
+    return qmp_client_is_ours(m->client);
 }
 
 /* --- questions ------------------------------------------------------------------------------- */

@@ -43,6 +43,9 @@ void monitor_close(struct monitor *m);
 MUST_USE int monitor_ask(struct monitor *m, const char *command, json_t *arguments, json_t **ret,
                          struct error *err);
 bool monitor_refused(const struct monitor *m);
+/* Whether the VM is on this host; and whether it surely runs as the same user as we. */
+bool monitor_is_local(const struct monitor *m);
+bool monitor_is_ours(const struct monitor *m);
 
 /* query-status: "running", "inmigrate", … */
 MUST_USE int monitor_run_state(struct monitor *m, char ret[static MONITOR_WORD_MAX],

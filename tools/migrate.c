@@ -1,63 +1,11 @@
-#include "base/clock.h"
 #include "drive/drive.h"
 #include "tools/interrupt.h"
 #include "tools/migrate_report.h"
+#include "tools/migrate_view.h"
 #include "tools/options.h"
 #include "tools/output.h"
-#include "tools/progress.h"
 #include "tools/remedy.h"
 #include "tools/verbs.h"
-
-/* --- under way ------------------------------------------------------------------------------- */
-
-/* A line per second. */
-struct view {
-    json_t *before;    /* at the last line */
-    uint64_t at, next; /* ns; 0: it has not begun */
-};
-
-static void begin_view(struct view *v)
-{
-    v->at = clock_ns();
-    v->next = v->at + NS_PER_S;
-}
-
-static void end_view(struct view *v)
-{
-    if (v->before)
-        progress_clear();
-    json_decref(v->before);
-    v->before = NULL;
-}
-
-static void show(struct view *v, json_t *now)
-{
-    char line[MIGRATE_LINE_MAX];
-    uint64_t ns = clock_ns();
-
-    if (ns < v->next)
-        return;
-    migrate_line(v->before, now, (double)(ns - v->at) / (double)NS_PER_S, line);
-    progress_show(line);
-    json_decref(v->before);
-    v->before = json_incref(now);
-    v->at = ns;
-    v->next = ns + NS_PER_S;
-}
-
-static void watch(void *arg, json_t *migration)
-{
-    struct view *v = arg;
-
-    if (!migration)
-        end_view(v);
-    else if (!v->next)
-        begin_view(v);
-    else
-        show(v, migration);
-}
-
-/* --- the whole ------------------------------------------------------------------------------- */
 
 static void on_signal(void *arg)
 {
@@ -93,7 +41,7 @@ static int migrate(struct drive *d, bool json, struct error *err)
     return rc;
 }
 
-static void configure(const struct options *o, struct view *view, struct drive_config *ret)
+static void configure(const struct options *o, struct migrate_view *view, struct drive_config *ret)
 {
     drive_config_init(ret);
     ret->settings = o->settings;
@@ -104,17 +52,14 @@ static void configure(const struct options *o, struct view *view, struct drive_c
     ret->connect_timeout_ms = o->connect_timeout_ms;
     ret->stall_timeout_ms = o->stall_timeout_ms;
     ret->cancel_after_ms = o->cancel_after_ms;
-    if (progress_wanted(o->progress)) {
-        ret->watch = watch;
-        ret->arg = view;
-    }
+    migrate_view_watch(view, o->progress, ret);
 }
 
 int verb_migrate(int argc, char **argv, struct error *err)
 {
     struct options options;
     struct drive_config config;
-    struct view view = {0};
+    struct migrate_view view = {0};
     const char *words[2];
     struct drive *d;
     size_t n;
