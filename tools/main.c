@@ -14,9 +14,10 @@
 #include "tools/verbs.h"
 #include "tools/wrap.h"
 
-#define EXIT_FAILED 1
-#define EXIT_USAGE  2
-#define EXIT_REPORT 4 /* it was done, but the report is lost */
+#define EXIT_FAILED    1
+#define EXIT_USAGE     2
+#define EXIT_CANCELLED 3
+#define EXIT_REPORT    4 /* it was done, but the report is lost */
 
 static const struct verb {
     const char *name, *synopsis, *summary, *help;
@@ -97,8 +98,8 @@ static void help(FILE *to)
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         fprintf(to, "  ramjet %-10s %s\n", verbs[i].name, verbs[i].summary);
     fprintf(to,
-            "  ramjet %-10s %s\n\nExit codes: 0 done, 1 failed, 2 usage, 4 done, but the report "
-            "is lost.\n",
+            "  ramjet %-10s %s\n\nExit codes: 0 done, 1 failed, 2 usage, 3 cancelled, 4 done, but the "
+            "report is lost.\n",
             "help", "a verb's options: help VERB; settings by QEMU's names: help settings [NAME]");
 }
 
@@ -168,9 +169,16 @@ static void print_error(const char *verb, const struct error *err)
 
 static int exit_code(const struct error *err)
 {
-    if (err->kind == ERR_USAGE)
+    switch (err->kind) {
+    case ERR_USAGE:
         return EXIT_USAGE;
-    return err->kind == ERR_REPORT ? EXIT_REPORT : EXIT_FAILED;
+    case ERR_CANCELLED:
+        return EXIT_CANCELLED;
+    case ERR_REPORT:
+        return EXIT_REPORT;
+    default:
+        return EXIT_FAILED;
+    }
 }
 
 /* argv[-1] is the verb. */

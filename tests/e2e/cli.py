@@ -340,7 +340,7 @@ def cancel(scene, scheme, number, who):
     first.send_signal(number)
     other = ends.popitem()[1]
     if number == signal.SIGINT:
-        check(first.wait(5) == 1, f"{first.name}: exit code {first.wait()}, want 1")
+        check(first.wait(5) == 3, f"{first.name}: exit code {first.wait()}, want 3")
         check("cancelled" in first.errors.lower(), f"{first.name}: {first.errors}")
     check(other.wait(5) == 1, f"{other.name}: exit code {other.wait()}, want 1")
     check(other.errors.strip(), f"{other.name} does not say why it failed")
@@ -359,7 +359,7 @@ def cancel_waiting(scene):
     place = folder(scene)
     receiver, _ = recv(scene, f"file:{place}/vm.snap")
     receiver.send_signal(signal.SIGINT)
-    receiver.failed("cancelled")
+    receiver.failed("cancelled", code=3)
     check_empty(place)
 
 

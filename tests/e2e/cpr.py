@@ -449,7 +449,7 @@ def transfer_refused(scene):
 def successor_interrupted(scene):
     target = Successor(scene, "waits")
     target.send_signal(signal.SIGTERM)
-    target.failed("cancelled")
+    target.failed("cancelled", code=3)
     check(not target.cpr.exists(), "the socket is still there")
 
 

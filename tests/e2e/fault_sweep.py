@@ -35,7 +35,8 @@ from lib.table import check
 HANG_SECONDS = 300  # also on a very busy machine
 # An end whose peer is gone must end soon. Ending too early is only one more failure.
 IMPATIENT = ["--connect-timeout", "1s", "--stall-timeout", "1s", "--answer-timeout", "1s"]
-FAILED, WRONG, UNTOLD = 1, 2, 4  # exit codes; the last: success, but the report is lost
+# Exit codes; the last: success, but the report is lost.
+FAILED, WRONG, CANCELLED, UNTOLD = 1, 2, 3, 4
 OLD = b"what was here before\n"
 
 Job = collections.namedtuple("Job", "pair end kind result call always")
@@ -138,7 +139,7 @@ def judge_end(program):
     if program.terminated and program.code == -signal.SIGTERM:
         return
     check(program.code >= 0, f"{program.end_name} dies by signal {-program.code}")
-    check(program.code in (0, FAILED, WRONG, UNTOLD), f"{program.end_name}: exit code {program.code}")
+    check(program.code in (0, FAILED, WRONG, CANCELLED, UNTOLD), f"{program.end_name}: exit code {program.code}")
     lines = [line for line in program.errors.strip().splitlines() if "not let in: " not in line]
     if program.code:
         check(len(lines) == 1, f"{program.end_name} fails with {len(lines)} lines of error")

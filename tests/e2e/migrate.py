@@ -289,7 +289,7 @@ def interrupted(number, here, there):
         source, target = pair(scene, here, there)
         run = begun(scene, source, target)
         run.send_signal(number)
-        run.failed("ramjet migrate: cancelled; the guest is running at from; to ", seconds=20)
+        run.failed("ramjet migrate: cancelled; the guest is running at from; to ", seconds=20, code=3)
         check(source.status() == "cancelled", f"{source.status()}")
         source.runs_on()
         again(scene, source, there)
@@ -299,7 +299,8 @@ def interrupted(number, here, there):
 def too_long(scene):
     source, target = pair(scene)
     run = begun(scene, source, target, "--timeout", "1s", "--json")
-    run.failed("took too long (--timeout)", "running at from", "to is inmigrate", seconds=20)
+    run.failed("took too long (--timeout)", "running at from", "to is inmigrate", seconds=20,
+               code=3)
     found = json.loads(run.output)
     check(found["status"] == "cancelled" and found["error-desc"].startswith("cancelled: it took")
           and found["from"]["run-state"] == "running", f"{found}")
@@ -311,7 +312,7 @@ def cancelled_by_another(scene):
     source, target = pair(scene)
     run = begun(scene, source, target)
     source.qmp("migrate_cancel")
-    run.failed("cancelled by another user", "running at from", seconds=20)
+    run.failed("cancelled by another user", "running at from", seconds=20, code=3)
 
 
 def target_killed(here, there, channels):

@@ -178,7 +178,7 @@ def interrupted(scene):
     source, target = pair(scene)
     run = begun(scene, source, target)
     run.send_signal(signal.SIGINT)
-    run.failed("cancelled; the guest is running at from; to is inmigrate", seconds=20)
+    run.failed("cancelled; the guest is running at from; to is inmigrate", seconds=20, code=3)
     check(source.ask("query-migrate")["status"] == "cancelled", "want cancelled")
     again(scene, source)
 
@@ -187,7 +187,7 @@ def interrupted(scene):
 def too_long(scene):
     source, target = pair(scene)
     run = begun(scene, source, target, "--timeout", "2s", "--json")
-    run.failed("took too long (--timeout)", "running at from", seconds=20)
+    run.failed("took too long (--timeout)", "running at from", seconds=20, code=3)
     found = json.loads(run.output)
     check(found["status"] == "cancelled" and len(found["channels"]) == 2, f"{found}")
     again(scene, source)

@@ -64,7 +64,7 @@ def limited(label, *arguments, words=("look up", "timed out")):
         deaf(scene, *arguments).failed(*words, seconds=SOON)
 
 
-def interrupted(label, *arguments, code=1, words=("cancelled",)):
+def interrupted(label, *arguments, code=3, words=("cancelled",)):
     """The same verb without a limit, ended by a signal."""
     @case(f"{label}: a signal")
     def run(scene):

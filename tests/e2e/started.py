@@ -341,7 +341,7 @@ def ignored(scene):
             if other != number:
                 receiver.send_signal(other)
                 break
-        receiver.failed("cancelled")
+        receiver.failed("cancelled", code=3)
 
 
 @case("ignored: by a guest and by who drives two")

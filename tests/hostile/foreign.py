@@ -62,9 +62,9 @@ SERVERS = [
 ]
 
 
-def refused(done, *words):
+def refused(done, *words, code=1):
     errors = done.stderr.decode()
-    check(done.returncode == 1, f"exit code {done.returncode}: {errors}")
+    check(done.returncode == code, f"exit code {done.returncode}, want {code}: {errors}")
     check(len(errors.splitlines()) == 1, f"want one line: {errors!r}")
     for word in words:
         check(word in errors, f"no {word!r} in: {errors}")
@@ -111,7 +111,8 @@ def listen_to(data, name):
         receiver.kill()
         receiver.wait()
     check(b"cancelled; refused meanwhile: " in errors, f"ends with {errors!r}")
-    refused(subprocess.CompletedProcess([], receiver.returncode, out, report), "connection: ", name)
+    refused(subprocess.CompletedProcess([], receiver.returncode, out, report), "connection: ", name,
+            code=3)
 
 
 def dial_to(data, name):
