@@ -2,9 +2,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "base/macros.h"
 
 #define KI UINT64_C(1024)
 
@@ -171,4 +175,101 @@ bool parse_list(const char *list, unsigned long max, bool (*take)(void *arg, uns
             return *list == 0;
         list++;
     }
+}
+
+/* --- for people ------------------------------------------------------------------------------ */
+
+static const char *const decimal_units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+static const char *const binary_units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+
+/* Three digits that count; a limit is where the text with one decimal more would be rounded up. */
+static void three_digits(double value, const char *unit, char ret[static UNIT_TEXT_LEN])
+{
+    snprintf(ret, UNIT_TEXT_LEN, "%.*f %s", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, unit);
+}
+
+static void decimal_text(uint64_t number, const char *suffix, char ret[static UNIT_TEXT_LEN])
+{
+    double value = (double)number;
+    size_t i = 0;
+
+    while (value >= 999.5) {
+        value /= 1000;
+        i++;
+    }
+    if (i == 0)
+        snprintf(ret, UNIT_TEXT_LEN, "%" PRIu64 " %s", number, decimal_units[0]);
+    else
+        three_digits(value, decimal_units[i], ret);
+    strcat(ret, suffix);
+}
+
+const char *size_text(uint64_t bytes, char ret[static UNIT_TEXT_LEN])
+{
+    decimal_text(bytes, "", ret);
+    return ret;
+}
+
+const char *rate_text(uint64_t bytes_per_s, char ret[static UNIT_TEXT_LEN])
+{
+    decimal_text(bytes_per_s, "/s", ret);
+    return ret;
+}
+
+const char *rate_over_text(uint64_t bytes, uint64_t ms, char ret[static UNIT_TEXT_LEN])
+{
+    double rate = (double)bytes * 1000 / (double)MAX(ms, UINT64_C(1));
+
+    return rate_text(rate < 1.8e19 ? (uint64_t)(rate + 0.5) : UINT64_MAX, ret);
+}
+
+/* Most memories are whole numbers of some unit, and read best without decimals. */
+const char *memory_text(uint64_t bytes, char ret[static UNIT_TEXT_LEN])
+{
+    double value = (double)bytes;
+    uint64_t unit = 1;
+    size_t i = 0;
+
+    while (value >= 1024) {
+        value /= 1024;
+        unit *= 1024;
+        i++;
+    }
+    if (bytes % unit == 0)
+        snprintf(ret, UNIT_TEXT_LEN, "%" PRIu64 " %s", bytes / unit, binary_units[i]);
+    else
+        three_digits(value, binary_units[i], ret);
+    return ret;
+}
+
+const char *time_text(uint64_t ms, char ret[static UNIT_TEXT_LEN])
+{
+    uint64_t s = ms / 1000 + (ms % 1000 >= 500);
+
+    if (ms < 1000)
+        snprintf(ret, UNIT_TEXT_LEN, "%" PRIu64 " ms", ms);
+    else if (ms < 59950)
+        three_digits((double)ms / 1000, "s", ret);
+    else if (s % 60 == 0)
+        snprintf(ret, UNIT_TEXT_LEN, "%" PRIu64 " min", s / 60);
+    else
+        snprintf(ret, UNIT_TEXT_LEN, "%" PRIu64 " min %u s", s / 60, (unsigned)(s % 60));
+    return ret;
+}
+
+const char *short_time_text(uint64_t us, char ret[static UNIT_TEXT_LEN])
+{
+    if (us == 0 || us >= 999500)
+        return time_text(us / 1000 + (us % 1000 >= 500), ret);
+    if (us < 1000)
+        snprintf(ret, UNIT_TEXT_LEN, "0.%03u ms", (unsigned)us);
+    else
+        three_digits((double)us / 1000, "ms", ret);
+    return ret;
+}
+
+const char *count_text(uint64_t n, const char *noun, char ret[static COUNT_TEXT_LEN])
+{
+    snprintf(ret, COUNT_TEXT_LEN, "%" PRIu64 " %.40s%s", n, noun, n == 1 ? "" : "s");
+    return ret;
 }

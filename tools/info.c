@@ -6,6 +6,7 @@
 
 #include "base/json_memory.h"
 #include "base/json_read.h"
+#include "base/units.h"
 #include "ram/resident.h"
 #include "stream/description.h"
 #include "tools/json_print.h"
@@ -56,23 +57,21 @@ static void add_device(void *arg, const struct section *s, const uint8_t *body, 
 
 static void print_block(const json_t *b)
 {
-    char name[NAME_ROOM];
+    char name[NAME_ROOM], size[UNIT_TEXT_LEN], pages[COUNT_TEXT_LEN];
 
     json_word(b, "name", "", name, sizeof(name));
-    printf("  %-36s %12lld bytes, ", name,
-           (long long)json_integer_value(json_object_get(b, "length")));
+    printf("  %-36s %8s, ", name, memory_text(json_count(b, "length"), size));
     if (json_is_true(json_object_get(b, "elsewhere")))
         printf("shared, elsewhere\n");
     else
-        printf("%lld of %lld pages present\n",
-               (long long)json_integer_value(json_object_get(b, "pages-present")),
-               (long long)json_integer_value(json_object_get(b, "pages")));
+        printf("%" PRIu64 " of %s present\n", json_count(b, "pages-present"),
+               count_text(json_count(b, "pages"), "page", pages));
 }
 
 static int print_text(const struct machine *m, const char *uuid, const json_t *blocks,
                       const json_t *devices, struct error *err)
 {
-    char name[NAME_ROOM];
+    char name[NAME_ROOM], size[UNIT_TEXT_LEN], count[COUNT_TEXT_LEN];
     size_t i;
     json_t *e;
 
@@ -81,19 +80,19 @@ static int print_text(const struct machine *m, const char *uuid, const json_t *b
     printf("machine  %s\n", m->config.machine);
     if (uuid)
         printf("uuid     %s\n", uuid);
-    printf("ram      %.2f GiB in %zu blocks\n", (double)m->ram.total_bytes / (1 << 30), m->ram.n);
+    printf("ram      %s in %s\n", memory_text(m->ram.total_bytes, size),
+           count_text(m->ram.n, "block", count));
     json_array_foreach(blocks, i, e)
     {
         print_block(e);
     }
-    printf("devices  %zu sections\n", json_array_size(devices));
+    printf("devices  %s\n", count_text(json_array_size(devices), "section", count));
     json_array_foreach(devices, i, e)
     {
         json_word(e, "name", "", name, sizeof(name));
-        printf("  %-36s instance %lld, version %lld, %lld bytes\n", name,
-               (long long)json_integer_value(json_object_get(e, "instance")),
-               (long long)json_integer_value(json_object_get(e, "version")),
-               (long long)json_integer_value(json_object_get(e, "length")));
+        printf("  %-36s instance %" PRIu64 ", version %" PRIu64 ", %s\n", name,
+               json_count(e, "instance"), json_count(e, "version"),
+               size_text(json_count(e, "length"), size));
     }
     return output_flush(err);
 }

@@ -7,6 +7,7 @@
 
 #include "base/json_read.h"
 #include "base/macros.h"
+#include "base/units.h"
 #include "drive/monitor.h"
 #include "tools/json_print.h"
 #include "tools/output.h"
@@ -24,11 +25,6 @@ static void PRINTF(2, 3) more(char line[static MIGRATE_LINE_MAX], const char *fo
     va_end(args);
 }
 
-static double megabytes(uint64_t bytes)
-{
-    return (double)bytes / 1e6;
-}
-
 static uint64_t page_size(const json_t *ram)
 {
     uint64_t size = json_count(ram, "page-size");
@@ -36,12 +32,13 @@ static uint64_t page_size(const json_t *ram)
     return size ? size : 4096;
 }
 
-static double gb_per_s(const json_t *before, const json_t *now, double seconds)
+static const char *rate_since(const json_t *before, const json_t *now, double seconds,
+                              char ret[static UNIT_TEXT_LEN])
 {
     uint64_t was = json_count(json_object_get(before, "ram"), "transferred");
     uint64_t is = json_count(json_object_get(now, "ram"), "transferred");
 
-    return seconds > 0 && is > was ? (double)(is - was) / seconds / 1e9 : 0;
+    return rate_over_text(is > was ? is - was : 0, (uint64_t)(seconds * 1000), ret);
 }
 
 void migrate_line(const json_t *before, const json_t *now, double seconds,
@@ -50,17 +47,20 @@ void migrate_line(const json_t *before, const json_t *now, double seconds,
     const json_t *ram = json_object_get(now, "ram");
     uint64_t expected = json_count(now, "expected-downtime");
     uint64_t throttle = json_count(now, "cpu-throttle-percentage");
-    char status[MONITOR_WORD_MAX];
+    uint64_t rounds = json_count(ram, "dirty-sync-count");
+    uint64_t written = json_count(ram, "dirty-pages-rate");
+    char status[MONITOR_WORD_MAX], rate[UNIT_TEXT_LEN], text[UNIT_TEXT_LEN];
 
     json_word(now, "status", "starting", status, sizeof(status));
     snprintf(ret, MIGRATE_LINE_MAX, "%s", status);
     if (!ram)
         return;
-    more(ret, " round %" PRIu64 ", %.2f GB/s, %.0f MB left", json_count(ram, "dirty-sync-count"),
-         gb_per_s(before, now, seconds), megabytes(json_count(ram, "remaining")));
-    more(ret, ", dirty %.0f MB/s", megabytes(json_count(ram, "dirty-pages-rate") * page_size(ram)));
+    more(ret, " round %" PRIu64 ", %s, %s left", rounds, rate_since(before, now, seconds, rate),
+         size_text(json_count(ram, "remaining"), text));
+    if (rounds > 1 || written) /* in the first round nobody has counted what is written */
+        more(ret, ", dirty %s", rate_text(written * page_size(ram), text));
     if (expected)
-        more(ret, ", downtime would be %" PRIu64 " ms", expected);
+        more(ret, ", downtime would be %s", time_text(expected, text));
     if (throttle)
         more(ret, ", vCPUs slowed by %" PRIu64 " %%", throttle);
 }
@@ -93,55 +93,62 @@ static int print_json(const struct drive_result *r, const char *failure, struct 
 
 static void print_pages(const json_t *migration, const json_t *ram)
 {
-    printf("  pages: %" PRIu64 " with data, %" PRIu64 " zero; rounds: %" PRIu64 "; setup %" PRIu64
-           " ms\n",
+    char setup[UNIT_TEXT_LEN];
+
+    printf("  pages: %" PRIu64 " with data, %" PRIu64 " zero; rounds: %" PRIu64 "; setup %s\n",
            json_count(ram, "normal"), json_count(ram, "duplicate"),
-           json_count(ram, "dirty-sync-count"), json_count(migration, "setup-time"));
+           json_count(ram, "dirty-sync-count"),
+           time_text(json_count(migration, "setup-time"), setup));
 }
 
 static void print_downtime(const json_t *migration, const json_t *guest)
 {
     uint64_t own_us = json_count(guest, "last-move-gap-us");
+    char text[UNIT_TEXT_LEN];
 
-    printf("  downtime: %" PRIu64 " ms", json_count(migration, "downtime"));
+    printf("  downtime: %s", time_text(json_count(migration, "downtime"), text));
     if (own_us)
-        printf("; by the guest's own clock %.1f ms", (double)own_us / 1000);
+        printf("; by the guest's own clock %s", short_time_text(own_us, text));
     putchar('\n');
 }
 
 static void print_guest(const json_t *guest)
 {
+    char pages[COUNT_TEXT_LEN];
+
     if (guest)
-        printf("  guest: %" PRIu64 " pages verified, %" PRIu64 " wrong\n",
-               json_count(guest, "pages-verified"), json_count(guest, "errors"));
+        printf("  guest: %s verified, %" PRIu64 " wrong\n",
+               count_text(json_count(guest, "pages-verified"), "page", pages),
+               json_count(guest, "errors"));
 }
 
 static void print_channels(const json_t *channels)
 {
+    char size[UNIT_TEXT_LEN];
     size_t i;
     json_t *c;
 
     if (json_array_size(channels))
-        printf("  channel        MB    packets  with data       zero  wait ms  codec ms\n");
+        printf("  channel      size    packets  with data       zero  wait ms  codec ms\n");
     json_array_foreach(channels, i, c)
     {
-        printf("  %7" PRIu64 " %9.1f %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %8" PRIu64
-               " %9" PRIu64 "\n",
-               json_count(c, "id"), megabytes(json_count(c, "bytes")), json_count(c, "packets"),
-               json_count(c, "normal"), json_count(c, "zero"), json_count(c, "wait-ms"),
-               json_count(c, "codec-ms"));
+        printf("  %7" PRIu64 " %9s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %8" PRIu64 " %9" PRIu64
+               "\n",
+               json_count(c, "id"), size_text(json_count(c, "bytes"), size),
+               json_count(c, "packets"), json_count(c, "normal"), json_count(c, "zero"),
+               json_count(c, "wait-ms"), json_count(c, "codec-ms"));
     }
 }
 
 static void print_text(const struct drive_result *r)
 {
     const json_t *ram = json_object_get(r->migration, "ram");
-    double seconds = (double)json_count(r->migration, "total-time") / 1000;
-    uint64_t bytes = json_count(ram, "transferred");
+    uint64_t ms = json_count(r->migration, "total-time"), bytes = json_count(ram, "transferred");
+    char total[UNIT_TEXT_LEN], time[UNIT_TEXT_LEN], wire[UNIT_TEXT_LEN], rate[UNIT_TEXT_LEN];
 
-    printf("migrate: completed: %.2f GiB of RAM in %.2f s, %.1f MB on the wire, %.2f GB/s\n",
-           (double)json_count(ram, "total") / (double)(1 << 30), seconds, megabytes(bytes),
-           seconds > 0 ? (double)bytes / seconds / 1e9 : 0);
+    printf("migrate: completed: %s of RAM in %s, %s on the wire, %s\n",
+           memory_text(json_count(ram, "total"), total), time_text(ms, time),
+           size_text(bytes, wire), rate_over_text(bytes, ms, rate));
     print_pages(r->migration, ram);
     print_downtime(r->migration, r->guest);
     print_channels(json_object_get(r->migration, "channels"));

@@ -1,15 +1,18 @@
 #include "tools/progress.h"
 
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "base/units.h"
 #include "ram/block.h"
 
-#define RATES_SHOWN 4 /* channels whose own rate fits on the line */
+#define LINE_MAX_LEN 200
+#define RATES_SHOWN  4 /* channels whose own rate fits on the line */
 
 /* One per process: there is one terminal. */
 static struct {
@@ -44,61 +47,73 @@ void progress_clear(void)
 
 /* --- of a migration in this process ---------------------------------------------------------- */
 
-static double gb_per_s(uint64_t bytes, double seconds)
+/* Appends to a line; what does not fit is cut. */
+static void PRINTF(2, 3) more(char line[static LINE_MAX_LEN], const char *format, ...)
 {
-    return seconds > 0 ? (double)bytes / seconds / 1e9 : 0;
+    size_t len = strlen(line);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line + len, LINE_MAX_LEN - len, format, args);
+    va_end(args);
 }
 
-static void channel_rates(char *line, size_t size, double seconds)
+static void channel_rates(char line[static LINE_MAX_LEN], uint64_t ms)
 {
-    size_t len = strlen(line), n = MIN(progress.now.n_channels, (size_t)RATES_SHOWN);
+    size_t n = MIN(progress.now.n_channels, (size_t)RATES_SHOWN);
+    char rate[UNIT_TEXT_LEN];
 
     for (size_t i = 0; i < n && i < progress.before.n_channels; i++) {
         uint64_t bytes = progress.now.channels[i].bytes - progress.before.channels[i].bytes;
-        int more =
-            snprintf(line + len, size - len, "%s%.2f", i ? "+" : " [", gb_per_s(bytes, seconds));
 
-        if (more < 0 || (size_t)more >= size - len)
-            return;
-        len += (size_t)more;
+        more(line, "%s%s", i ? " + " : " [", rate_over_text(bytes, ms, rate));
         if (i + 1 == n)
-            snprintf(line + len, size - len, n < progress.now.n_channels ? "+…]" : "]");
+            more(line, n < progress.now.n_channels ? " + …]" : "]");
     }
 }
 
-static void format_line(char *line, size_t size, double seconds)
+static void what_is_left(char line[static LINE_MAX_LEN], uint64_t ms)
+{
+    const struct migration_snapshot *now = &progress.now;
+    uint64_t pages = now->normal + now->zero - progress.before.normal - progress.before.zero;
+    uint64_t left = now->remaining_bytes / RAM_PAGE_SIZE;
+    char text[UNIT_TEXT_LEN];
+
+    if (!now->remaining_bytes)
+        return;
+    more(line, ", %s left", size_text(now->remaining_bytes, text));
+    if (now->rounds > 1) /* in the first round nobody has counted what is written */
+        more(line, ", dirty %s", rate_text(now->dirty_pages_per_s * RAM_PAGE_SIZE, text));
+    if (now->throttle_percent)
+        more(line, ", guest slowed by %u %%", now->throttle_percent);
+    if (pages)
+        more(line, ", round ends in %s",
+             time_text((uint64_t)((double)left * (double)ms / (double)pages), text));
+}
+
+static void format_line(char line[static LINE_MAX_LEN], uint64_t ms)
 {
     const struct migration_snapshot *now = &progress.now;
     uint64_t wire = now->wire_bytes - progress.before.wire_bytes;
-    uint64_t pages = now->normal + now->zero - progress.before.normal - progress.before.zero;
     uint64_t done = (now->normal + now->zero) * RAM_PAGE_SIZE;
     double percent = now->total_bytes ? 100.0 * (double)done / (double)now->total_bytes : 0;
-    int len = snprintf(line, size, "%s round %llu, %.0f %%, %.2f GB/s",
-                       migration_status_name(now->status), (unsigned long long)now->rounds,
-                       MIN(percent, 100.0), gb_per_s(wire, seconds));
+    char rate[UNIT_TEXT_LEN];
 
-    if (now->remaining_bytes && len > 0 && (size_t)len < size)
-        len += snprintf(line + len, size - (size_t)len, ", %.0f MB left, dirty %.0f MB/s",
-                        (double)now->remaining_bytes / 1e6,
-                        (double)now->dirty_pages_per_s * RAM_PAGE_SIZE / 1e6);
-    if (now->throttle_percent && len > 0 && (size_t)len < size)
-        len += snprintf(line + len, size - (size_t)len, ", guest slowed by %u %%",
-                        now->throttle_percent);
-    if (now->remaining_bytes && pages && len > 0 && (size_t)len < size)
-        snprintf(line + len, size - (size_t)len, ", round ends in %.0f s",
-                 (double)now->remaining_bytes / RAM_PAGE_SIZE * seconds / (double)pages);
-    channel_rates(line, size, seconds);
+    snprintf(line, LINE_MAX_LEN, "%s round %llu, %.0f %%, %s", migration_status_name(now->status),
+             (unsigned long long)now->rounds, MIN(percent, 100.0), rate_over_text(wire, ms, rate));
+    what_is_left(line, ms);
+    channel_rates(line, ms);
 }
 
-static void show(double seconds)
+static void show(uint64_t ms)
 {
-    char line[200];
+    char line[LINE_MAX_LEN];
 
     progress.before = progress.now;
     progress.read(progress.arg, &progress.now);
     if (progress.now.status == MIGRATION_NONE)
         return;
-    format_line(line, sizeof(line), seconds);
+    format_line(line, ms);
     progress_show(line);
 }
 
@@ -122,7 +137,7 @@ static void *progress_main(void *arg)
     for (uint64_t at = last + NS_PER_S; next_second(at); at += NS_PER_S) {
         uint64_t now = clock_ns();
 
-        show((double)(now - last) / (double)NS_PER_S);
+        show((now - last) / NS_PER_MS);
         last = now;
     }
     return NULL;

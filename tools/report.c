@@ -8,6 +8,7 @@
 #include "base/json_memory.h"
 #include "base/json_read.h"
 #include "base/printable.h"
+#include "base/units.h"
 #include "compress/codec.h"
 #include "ram/digest.h"
 #include "tools/json_print.h"
@@ -155,26 +156,34 @@ static void print_path(const struct path_snapshot *p)
     putchar('\n');
 }
 
+static void print_head(enum verb_bit verb, const struct migration_snapshot *s)
+{
+    char ram[UNIT_TEXT_LEN], time[UNIT_TEXT_LEN], wire[UNIT_TEXT_LEN], rate[UNIT_TEXT_LEN];
+    char channels[COUNT_TEXT_LEN];
+
+    printf("%s: %s: %s of RAM in %s, %s on the wire, %s, %s\n", verb == VERB_SEND ? "send" : "recv",
+           migration_status_name(s->status), memory_text(s->total_bytes, ram),
+           time_text(s->total_ms, time), size_text(s->wire_bytes, wire),
+           rate_over_text(s->wire_bytes, s->total_ms, rate),
+           count_text(s->n_channels, "channel", channels));
+}
+
 static int print_text(enum verb_bit verb, const struct migration_snapshot *s, const json_t *digests,
                       const char *file, struct error *err)
 {
-    double seconds = (double)s->total_ms / 1000, gib = 1024.0 * 1024 * 1024;
-    char block[RAM_BLOCK_NAME];
+    char block[RAM_BLOCK_NAME], downtime[UNIT_TEXT_LEN];
     size_t i;
     json_t *entry;
 
     if (json_memory_check(err) < 0)
         return -1;
-    printf("%s: %s: %.2f GiB of RAM in %.2f s, %.2f GB/s on the wire, %zu channels\n",
-           verb == VERB_SEND ? "send" : "recv", migration_status_name(s->status),
-           (double)s->total_bytes / gib, seconds,
-           seconds > 0 ? (double)s->wire_bytes / seconds / 1e9 : 0, s->n_channels);
+    print_head(verb, s);
     printf("  pages: %llu with data, %llu zero", (unsigned long long)s->normal,
            (unsigned long long)s->zero);
     if (s->rounds)
         printf("; rounds: %llu", (unsigned long long)s->rounds);
     if (s->downtime_ms)
-        printf("; downtime %llu ms", (unsigned long long)s->downtime_ms);
+        printf("; downtime %s", time_text(s->downtime_ms, downtime));
     putchar('\n');
     print_path(&s->path);
     if (file)

@@ -1,10 +1,10 @@
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/units.h"
 #include "capture/target.h"
 #include "control/migrate_commands.h"
 #include "control/qmp_event.h"
@@ -183,8 +183,11 @@ static void print_running(const struct runner *r)
     const struct options *o = r->options;
     const char *what = o->guest ? o->guest : o->payload ? o->payload : "a guest that was migrated";
 
-    line_print(stdout, "running %s, %" PRIu64 " MiB, %u vCPU%s", what,
-               r->machine->ram.blocks[0].used_bytes >> 20, o->cpus, o->cpus == 1 ? "" : "s");
+    char memory[UNIT_TEXT_LEN], cpus[COUNT_TEXT_LEN];
+
+    line_print(stdout, "running %s, %s, %s", what,
+               memory_text(r->machine->ram.blocks[0].used_bytes, memory),
+               count_text(o->cpus, "vCPU", cpus));
 }
 
 /* A quit or a signal has given its own reason before, and the first one counts. */

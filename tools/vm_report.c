@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/units.h"
+
 json_t *vm_report_json(struct guest_report *report, bool running)
 {
     struct guest_verdict v;
@@ -20,15 +22,15 @@ void vm_report_print(struct guest_report *report)
 {
     struct guest_wrong_page wrong[GUEST_WRONG_KEPT];
     size_t n = guest_report_wrong(report, wrong);
-    char text[GUEST_WRONG_TEXT];
+    char text[GUEST_WRONG_TEXT], gap[UNIT_TEXT_LEN];
     struct guest_verdict v;
 
     guest_report_verdict(report, &v);
     printf("heartbeats      %" PRIu64 "\n", v.heartbeats);
-    printf("longest gap     %.3f ms, by the guest's clock\n", (double)v.longest_gap_us / 1000);
+    printf("longest gap     %s, by the guest's clock\n", short_time_text(v.longest_gap_us, gap));
     if (v.moves)
-        printf("last move       %.3f ms, the %" PRIu64 ". of them\n",
-               (double)v.last_move_gap_us / 1000, v.moves);
+        printf("last move       %s; moves: %" PRIu64 "\n", short_time_text(v.last_move_gap_us, gap),
+               v.moves);
     printf("pages verified  %" PRIu64 "\n", v.pages_verified);
     printf("pages written   %" PRIu64 "\n", v.pages_written);
     printf("errors          %" PRIu64 "\n", v.errors);

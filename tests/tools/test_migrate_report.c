@@ -12,18 +12,22 @@ static const struct line_case {
     {"nothing yet", "{}", "{}", "starting"},
     {"no figures yet", "{}", "{\"status\": \"setup\"}", "setup"},
     {"the first look", "{}", "{\"status\": \"active\", " RAM "}",
-     "active round 3, 2.50 GB/s, 2 MB left, dirty 4 MB/s"},
+     "active round 3, 2.50 GB/s, 2.50 MB left, dirty 4.10 MB/s"},
     {"since the last", "{\"ram\": {\"transferred\": 3000000000}}",
      "{\"status\": \"active\", \"expected-downtime\": 310, \"cpu-throttle-percentage\": 20, " RAM
      "}",
-     "active round 3, 1.00 GB/s, 2 MB left, dirty 4 MB/s, downtime would be 310 ms, "
+     "active round 3, 1.00 GB/s, 2.50 MB left, dirty 4.10 MB/s, downtime would be 310 ms, "
      "vCPUs slowed by 20 %"},
     {"fewer bytes than before", "{\"ram\": {\"transferred\": 9000000000}}",
-     "{\"status\": \"active\", " RAM "}", "active round 3, 0.00 GB/s, 2 MB left, dirty 4 MB/s"},
+     "{\"status\": \"active\", " RAM "}", "active round 3, 0 B/s, 2.50 MB left, dirty 4.10 MB/s"},
     {"nonsense", "{\"ram\": 7}",
      "{\"status\": \"a\\u0007b\", \"ram\": {\"transferred\": -1, \"remaining\": \"x\", "
      "\"dirty-pages-rate\": 1e300}}",
-     "a?b round 0, 0.00 GB/s, 0 MB left, dirty 0 MB/s"},
+     "a?b round 0, 0 B/s, 0 B left"},
+    {"the first round", "{}",
+     "{\"status\": \"active\", \"ram\": {\"remaining\": 70000, \"dirty-pages-rate\": 0, "
+     "\"dirty-sync-count\": 1}}",
+     "active round 1, 0 B/s, 70.0 kB left"},
     {"a status without end", "{}",
      "{\"status\": \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"},
