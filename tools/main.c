@@ -26,8 +26,10 @@ static const struct verb {
 } verbs[] = {
     {"recv", "[options] LISTEN TARGET",
      "take a migration: from ramjet send or a QEMU, 7.2 or later",
-     "LISTEN: tcp:HOST:PORT (0: any port), unix:PATH, vsock:CID:PORT, fd:N. The real address is "
-     "the first line on standard output: listening tcp:HOST:PORT.\n"
+     "LISTEN: tcp:HOST:PORT (0: any port), unix:PATH, vsock:CID:PORT, fd:N; systemd:[NAME], "
+     "sockets "
+     "that a systemd unit hands over. The real address is the first line on standard output: "
+     "listening tcp:HOST:PORT.\n"
      "TARGET: file:PATH, a mapped-ram snapshot that QEMU loads; raw:DIR, a file per RAM block; "
      "folder:DIR, such a snapshot in a folder, named by time and VM; null:, memory that is checked "
      "and dropped.\n"

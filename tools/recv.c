@@ -9,8 +9,10 @@
 #include "migration/destination.h"
 #include "migration/plan.h"
 #include "settings/gate.h"
+#include "tools/activation.h"
 #include "tools/interrupt.h"
 #include "tools/line.h"
+#include "tools/notify.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/remedy.h"
@@ -78,7 +80,8 @@ static int open_target(const char *target, const struct options *options, struct
 /* What all migrations of one run share. */
 struct receiver {
     const struct options *options;
-    const char *target; /* as the user wrote it */
+    const char *listen, *target; /* as the user wrote them */
+    struct listener listener;    /* sockets that are used again, or that were handed to us */
     struct destination_config config;
 };
 
@@ -108,6 +111,7 @@ static void cancel(void *arg)
     struct reception *r = arg;
 
     atomic_store(&r->ends_by_us, true);
+    notify("STOPPING=1");
     destination_cancel(r->incoming);
 }
 
@@ -171,6 +175,7 @@ static const struct session_ops ops = {
 static void tell_address(const char *address)
 {
     line_print(stdout, "listening %s", address);
+    notify("READY=1\nSTATUS=listening %s", address);
 }
 
 /* Looking up a host's name may take long. */
@@ -252,6 +257,7 @@ static int receive_many(const struct receiver *receiver, struct error *err)
             tell_failed(&r, err);
         taken += r.begun;
         failed += r.begun && rc < 0;
+        notify("STATUS=listening; migrations: %u completed, %u failed", taken - failed, failed);
     } while ((most == 0 || taken < most) && !atomic_load(&r.ends_by_us));
     if (most == 0 || failed == 0)
         return 0;
@@ -263,7 +269,7 @@ static void on_signal(void *arg)
     cancel_request(arg);
 }
 
-static int open_listener(const struct receiver *receiver, struct listener *ret, struct error *err)
+static int open_listener(struct receiver *receiver, struct error *err)
 {
     struct cancel stop;
 
@@ -276,26 +282,24 @@ static int open_listener(const struct receiver *receiver, struct listener *ret, 
     };
     int rc = interrupt_start(on_signal, &stop, err);
     if (rc == 0) {
-        rc = transport_listen(&receiver->config.connect.address, &config, ret, err);
+        rc = transport_listen(&receiver->config.connect.address, &config, &receiver->listener, err);
         interrupt_stop();
     }
     cancel_done(&stop);
     return rc;
 }
 
-/* The sockets stay open between two migrations, so that no source is refused there. */
-static int stay(struct receiver *receiver, struct error *err)
+/* On sockets that this program has opened for more than one migration, or that it was handed. */
+static int receive_there(struct receiver *receiver, struct error *err)
 {
-    struct listener listener = {0};
+    struct reception r;
 
-    if (open_listener(receiver, &listener, err) < 0)
-        return -1;
-    receiver->config.connect.listening = &listener;
+    receiver->config.connect.listening = &receiver->listener;
+    tell_address(receiver->listener.text);
+    if (!receiver->options->repeat)
+        return receive(receiver, &r, err);
     receiver->config.main_any_time = true;
-    tell_address(listener.text);
-    int rc = receive_many(receiver, err);
-    listener_done(&listener);
-    return rc;
+    return receive_many(receiver, err);
 }
 
 /* Targets that only one migration can have are not for many. */
@@ -326,15 +330,29 @@ static uint64_t address_facts(const struct address *at)
     return gate_address_facts(at);
 }
 
-/* Fills the engine's config from the options. */
-static int configure(struct options *options, const char *listen, struct destination_config *ret,
-                     struct error *err)
+/* Sockets that were handed over are open from the start. */
+static int find_address(struct receiver *r, struct error *err)
 {
-    if (address_parse(listen, &ret->connect.address, err) < 0 ||
-        output_is_apart(&ret->connect.address, err) < 0)
+    struct address *at = &r->config.connect.address;
+
+    if (!activation_is_address(r->listen))
+        return address_parse(r->listen, at, err);
+    if (activation_listen(r->listen, &r->listener, err) < 0)
+        return -1;
+    *at = (struct address){.scheme = ADDRESS_FD, .fd = r->listener.fds[0]};
+    snprintf(at->text, sizeof(at->text), "%.*s", (int)sizeof(at->text) - 1, r->listener.text);
+    return 0;
+}
+
+/* Fills the engine's config from the options. */
+static int configure(struct options *options, struct receiver *r, struct error *err)
+{
+    struct destination_config *ret = &r->config;
+
+    if (find_address(r, err) < 0 || output_is_apart(&ret->connect.address, err) < 0)
         return -1;
     if (options_start(options, AT_INCOMING, address_facts(&ret->connect.address), err) < 0)
-        return err_in(err, "%s", listen);
+        return err_in(err, "%s", r->listen);
     ret->connect.engine = session_engine(&ops, options, false);
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;
     ret->connect.stall_timeout_ms = options->stall_timeout_ms;
@@ -352,7 +370,12 @@ static int take(struct receiver *receiver, struct error *err)
     interrupt_block(); /* from here on there is a target that may have to be removed */
     if (check_repeat(receiver, err) < 0)
         return -1;
-    return receiver->options->repeat ? stay(receiver, err) : receive(receiver, &r, err);
+    bool handed = activation_is_address(receiver->listen);
+    if (!handed && !receiver->options->repeat)
+        return receive(receiver, &r, err);
+    /* The sockets stay open between two migrations, so that no source is refused there. */
+    int rc = handed ? 0 : open_listener(receiver, err);
+    return rc == 0 ? receive_there(receiver, err) : -1;
 }
 
 int verb_recv(int argc, char **argv, struct error *err)
@@ -360,8 +383,8 @@ int verb_recv(int argc, char **argv, struct error *err)
     struct receiver receiver;
     struct destination_config *config = &receiver.config;
     struct options options;
-    struct tls_creds *tls;
-    struct cpu_places *places;
+    struct tls_creds *tls = NULL;
+    struct cpu_places *places = NULL;
     const char *args[2];
     size_t n;
 
@@ -369,18 +392,19 @@ int verb_recv(int argc, char **argv, struct error *err)
         return -1;
     if (n != 2)
         return err_set(err, ERR_USAGE, "expected LISTEN and TARGET; see ramjet help recv");
-    receiver = (struct receiver){.options = &options, .target = args[1]};
+    receiver = (struct receiver){.options = &options, .listen = args[0], .target = args[1]};
     destination_config_init(config);
     config->populate_threads = populate_threads();
-    if (configure(&options, args[0], config, err) < 0)
-        return -1;
-    if (security_open(VERB_RECV, &options, &config->connect.address, &tls, err) < 0)
-        return -1;
+    int rc = configure(&options, &receiver, err);
+    if (rc == 0)
+        rc = security_open(VERB_RECV, &options, &config->connect.address, &tls, err);
     config->connect.tls = tls;
-    int rc = cpu_places_parse(options.places, &places, err);
+    if (rc == 0)
+        rc = cpu_places_parse(options.places, &places, err);
     config->places = places;
     if (rc == 0)
         rc = take(&receiver, err);
+    listener_done(&receiver.listener);
     cpu_places_free(places);
     tls_creds_free(tls);
     return rc;

@@ -16,4 +16,11 @@ struct scheme_ops {
     int (*tune)(int fd, const struct transport_config *config, struct error *err);
 };
 
+/*
+ * A duplicate of a stream socket, so that the caller may close its descriptor at any time: blocking
+ * if it is connected, non-blocking if it listens. ERR_USAGE for another kind of descriptor.
+ */
+MUST_USE int socket_copy(int fd, const char *text, bool *ret_listening, int *ret_fd,
+                         struct error *err);
+
 extern const struct scheme_ops scheme_tcp, scheme_unix, scheme_vsock, scheme_fd, scheme_file;

@@ -1,8 +1,10 @@
 #include "transport/transport.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/fd.h"
 #include "transport/scheme.h"
@@ -80,6 +82,54 @@ void listener_done(struct listener *l)
     if (l->unlink[0])
         unlink(l->unlink);
     l->unlink[0] = 0;
+}
+
+/* Where a socket listens, as address.h writes it; nothing if that has no such form. */
+static void listening_text(int fd, char *ret, size_t size)
+{
+    char where[SOCKADDR_TEXT_LEN];
+    struct sockaddr_storage sa = {0};
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&sa;
+    socklen_t len = sizeof(sa);
+
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+        return;
+    if (sa.ss_family == AF_INET || sa.ss_family == AF_INET6) {
+        sockaddr_text((struct sockaddr *)&sa, len, where);
+        snprintf(ret, size, "tcp:%s", where);
+    } else if (sa.ss_family == AF_UNIX && un->sun_path[0]) {
+        snprintf(ret, size, "unix:%.*s", (int)sizeof(un->sun_path), un->sun_path);
+    }
+}
+
+static int add_socket(struct listener *l, int fd, const char *text, struct error *err)
+{
+    bool listening;
+
+    if (socket_copy(fd, text, &listening, &l->fds[l->n], err) < 0)
+        return -1;
+    l->n++;
+    return listening
+               ? 0
+               : err_set(err, ERR_USAGE,
+                         "%s: expected a socket that listens, descriptor %d does not", text, fd);
+}
+
+int transport_listen_on(const int *fds, size_t n, const char *text, struct listener *ret,
+                        struct error *err)
+{
+    struct listener l = {0};
+
+    snprintf(l.text, sizeof(l.text), "%s", text);
+    for (size_t i = 0; i < n; i++) {
+        if (add_socket(&l, fds[i], text, err) < 0) {
+            listener_done(&l);
+            return -1;
+        }
+    }
+    listening_text(l.fds[0], l.text, sizeof(l.text));
+    *ret = l;
+    return 0;
 }
 
 int listener_share(const struct listener *l, struct listener *ret, struct error *err)

@@ -24,6 +24,13 @@ void transport_pin(struct address *a, int fd);
  */
 MUST_USE int transport_listen(const struct address *at, const struct transport_config *config,
                               struct listener *ret, struct error *err);
+/*
+ * A listener on sockets that listen already, for any number of them up to LISTENER_MAX; the
+ * descriptors stay the caller's. `text` is for errors; the listener's own is the first one's
+ * address.
+ */
+MUST_USE int transport_listen_on(const int *fds, size_t n, const char *text, struct listener *ret,
+                                 struct error *err);
 void listener_done(struct listener *l);
 /*
  * A second listener on the same sockets, for one user after the other: what has connected waits in
