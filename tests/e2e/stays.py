@@ -21,7 +21,7 @@ UUID = "12345678-90ab-cdef-1234-567890abcdef"
 SYNTH = "synth:8M"
 MAIN = struct.pack(">II", 0x5145564D, 3)  # how a main connection begins
 NAME = re.compile(r"\d{8}T\d{6}\.\d{3}Z_(.+)\.snap")
-CANCELLED = (1, 3)
+CANCELLED = (3,)
 
 
 def stay(scene, *options, target="null:", repeat="--repeat"):
