@@ -99,10 +99,11 @@ static void help(FILE *to)
     fprintf(to, "ramjet moves the memory of a running VM over many connections at once.\n\n");
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         fprintf(to, "  ramjet %-10s %s\n", verbs[i].name, verbs[i].summary);
-    fprintf(to,
-            "  ramjet %-10s %s\n\nExit codes: 0 done, 1 failed, 2 usage, 3 cancelled, 4 done, but the "
-            "report is lost.\n",
-            "help", "a verb's options: help VERB; settings by QEMU's names: help settings [NAME]");
+    fprintf(
+        to,
+        "  ramjet %-10s %s\n\nExit codes: 0 done, 1 failed, 2 usage, 3 cancelled, 4 done, but the "
+        "report is lost.\n",
+        "help", "a verb's options: help VERB; settings by QEMU's names: help settings [NAME]");
 }
 
 static void help_verb(const struct verb *v, FILE *to)
