@@ -1,6 +1,5 @@
 #include "base/cpus.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -8,9 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/fd.h"
+#include "base/kernel_file.h"
 #include "base/units.h"
 
 #define NODES_MAX 1024
@@ -21,15 +19,6 @@ struct cpu_places {
     size_t n;
     cpu_set_t sets[];
 };
-
-/* The text of a small kernel file; "" if the file does not exist. */
-static void read_text(const char *path, char *ret, size_t room)
-{
-    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? 0 : read(fd, ret, room - 1);
-
-    ret[MAX(len, (ssize_t)0)] = 0;
-}
 
 /* --- how many -------------------------------------------------------------------------------- */
 
@@ -55,7 +44,7 @@ static unsigned quota_of_cgroup(char *path)
     while (end > path) {
         *end = 0;
         snprintf(name, sizeof(name), CGROUPS "%s/cpu.max", path);
-        read_text(name, text, sizeof(text));
+        kernel_file_read(name, text, sizeof(text));
         least = MIN(least, cpus_of_quota(text));
         do
             end--;
@@ -68,7 +57,7 @@ static unsigned quota(void)
 {
     char text[PATH_MAX] = "", *line;
 
-    read_text("/proc/self/cgroup", text, sizeof(text));
+    kernel_file_read("/proc/self/cgroup", text, sizeof(text));
     line = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
     if (!line)
         return UINT_MAX;
@@ -148,7 +137,7 @@ static int make_nodes(struct making *m, struct error *err)
 
     for (unsigned node = 0; node < NODES_MAX; node++) {
         snprintf(path, sizeof(path), NODE_CPUS, node);
-        read_text(path, list, sizeof(list));
+        kernel_file_read(path, list, sizeof(list));
         list[strcspn(list, "\n")] = 0;
         (void)!parse_list(list, CPU_SETSIZE - 1, of_node, m);
         if (CPU_COUNT(&m->places->sets[m->places->n]) > 0 && !keep_place(m))

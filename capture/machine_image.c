@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/memory_room.h"
 #include "stream/description.h"
 
 #define DEFAULT_BLOCK "pc.ram"
@@ -77,6 +78,8 @@ static int load_image(struct image *image, const char *path, struct error *err)
 {
     struct ram_block *b = &image->base.ram.blocks[0];
 
+    if (memory_room_check(b->used_bytes, b->used_bytes, err) < 0)
+        return err_in(err, "memory:%s", path);
     if (ram_block_map_anonymous(b, err) < 0)
         return -1;
     for (uint64_t at = 0; at < b->used_bytes;) {

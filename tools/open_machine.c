@@ -72,7 +72,7 @@ static int open_synth(const char *spec, struct machine **ret, struct error *err)
 
     if (parse_synth(spec, &config, err) < 0)
         return err_in(err, "synth:%.80s", spec);
-    return machine_synth(&config, ret, err);
+    return machine_synth(&config, ret, err) < 0 ? err_in(err, "synth:%.80s", spec) : 0;
 }
 
 static int open_file(const char *rest, struct machine **ret, struct error *err)

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/memory_room.h"
+
 /* Main memory, from the short options. */
 static int short_form(const struct options *o, struct memory_backend_config *ret, struct error *err)
 {
@@ -61,6 +63,14 @@ static int take_backend(const struct options *o, const char *text, struct vm_mem
     return 0;
 }
 
+/* Whether the guest will touch all of its memory, and no file or pool of huge pages has room for
+ * it. An idle guest, one that comes and a program of the user's may touch little. */
+static bool fills(const struct options *o, const struct memory_backend_config *c)
+{
+    return o->guest && strncmp(o->guest, "idle", strlen("idle")) != 0 &&
+           (c->kind == MEMORY_ANON || c->kind == MEMORY_MEMFD);
+}
+
 int vm_memory_read(const struct options *o, struct memory_backends *all, struct vm_memory *ret,
                    struct error *err)
 {
@@ -71,5 +81,7 @@ int vm_memory_read(const struct options *o, struct memory_backends *all, struct 
     }
     if (!ret->main.said && short_form(o, &ret->main, err) < 0)
         return -1;
+    if (fills(o, &ret->main) && memory_room_check(ret->main.bytes, ret->main.bytes, err) < 0)
+        return err_in(err, "--memory");
     return memory_backends_add(all, &ret->main, err);
 }

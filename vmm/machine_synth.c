@@ -5,12 +5,17 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cpus.h"
+#include "base/memory_room.h"
 #include "base/thread.h"
 #include "stream/description.h"
 #include "vmm/dirty_software.h"
 
 #define BLOCK_NAME "pc.ram"
 #define TICK_NS    NS_PER_MS
+
+#define FILL_PAGES  UINT64_C(512) /* what a thread claims at once: 2 MiB */
+#define FILLERS_MAX 64
 
 /* Of the pages that the writer touches, one in so many is made all zeros. */
 #define ZERO_EVERY 16
@@ -80,22 +85,53 @@ static void fill_text(char *page, uint64_t state)
     }
 }
 
-static void fill(struct synth *s)
+static void fill_page(const struct synth *s, uint64_t page)
 {
-    struct ram_block *b = &s->base.ram.blocks[0];
+    uint64_t state = seed_of(s->config.seed, page);
+    unsigned kind = (unsigned)(next_random(&state) >> 16) % 100;
+    uint8_t *at = s->base.ram.blocks[0].host + (page << RAM_PAGE_BITS);
 
-    for (uint64_t page = 0; page < ram_block_pages(b); page++) {
-        uint64_t state = seed_of(s->config.seed, page);
-        unsigned kind = (unsigned)(next_random(&state) >> 16) % 100;
-        uint8_t *at = b->host + (page << RAM_PAGE_BITS);
+    if (kind < s->config.zero_percent)
+        return; /* fresh memory is zero, and stays untouched */
+    if (kind < s->config.zero_percent + s->config.random_percent)
+        fill_random((uint64_t *)at, state);
+    else
+        fill_text((char *)at, state);
+}
 
-        if (kind < s->config.zero_percent)
-            continue; /* fresh memory is zero, and stays untouched */
-        if (kind < s->config.zero_percent + s->config.random_percent)
-            fill_random((uint64_t *)at, state);
-        else
-            fill_text((char *)at, state);
+/* Each of its threads claims pieces until none is left. */
+struct filling {
+    const struct synth *s;
+    _Atomic uint64_t next; /* page */
+    struct thread thread[FILLERS_MAX];
+};
+
+static void *fill_main(void *arg)
+{
+    struct filling *f = arg;
+    uint64_t pages = ram_block_pages(&f->s->base.ram.blocks[0]), at;
+
+    while ((at = atomic_fetch_add(&f->next, FILL_PAGES)) < pages) {
+        for (uint64_t page = at; page < MIN(at + FILL_PAGES, pages); page++)
+            fill_page(f->s, page);
     }
+    return NULL;
+}
+
+/* This thread fills, too: so it does no harm if no other can be started. */
+static void fill(const struct synth *s)
+{
+    struct filling f = {.s = s};
+    uint64_t pieces = ram_block_pages(&s->base.ram.blocks[0]) / FILL_PAGES;
+    uint64_t n = MIN(MIN(pieces, (uint64_t)cpus_usable()), (uint64_t)FILLERS_MAX);
+    struct error ignored;
+
+    for (uint64_t i = 1; i < n; i++)
+        (void)!thread_start(&f.thread[i], fill_main, &f, &ignored, "fill-%llu",
+                            (unsigned long long)i);
+    fill_main(&f);
+    for (uint64_t i = 1; i < n; i++)
+        thread_join(&f.thread[i]);
 }
 
 /* --- the guest ------------------------------------------------------------------------------- */
@@ -254,10 +290,17 @@ static const struct machine_ops synth_ops = {
     .free = synth_free,
 };
 
+/* What will be filled: a writer writes all pages in time, and else zero pages stay untouched. */
+static uint64_t bytes_filled(const struct synth_config *c)
+{
+    return c->dirty_bytes_per_s ? c->bytes : c->bytes / 100 * (100 - c->zero_percent);
+}
+
 /* No present bits: the kernel knows which pages the guest has written (ram/resident.h). */
 static int make_memory(struct synth *s, struct error *err)
 {
-    if (ram_map_add(&s->base.ram, BLOCK_NAME, s->config.bytes, err) < 0 ||
+    if (memory_room_check(s->config.bytes, bytes_filled(&s->config), err) < 0 ||
+        ram_map_add(&s->base.ram, BLOCK_NAME, s->config.bytes, err) < 0 ||
         ram_block_map_anonymous(&s->base.ram.blocks[0], err) < 0)
         return -1;
     return dirty_software_init(&s->dirty, ram_block_pages(&s->base.ram.blocks[0]), err);

@@ -369,6 +369,18 @@ def resident(run):
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+@case("more memory than there is")
+def too_much(scene):
+    room = "gib are available"
+    Ramjet(scene, "send", "synth:100T", "tcp:127.0.0.1:1").failed("synth:100t", room, code=2)
+    huge = scene.folder / "huge"
+    with open(huge, "wb") as file:
+        file.truncate(1 << 43)
+    Ramjet(scene, "send", f"memory:{huge}", "tcp:127.0.0.1:1").failed("memory:", room, code=2)
+    little = f"ulimit -d $((1 << 20)) && exec {ramjet.binary()} send synth:2G tcp:127.0.0.1:1"
+    Ramjet(scene, "-c", little, program="/bin/sh").failed("2.0 gib of memory", "rlimit_data", code=2)
+
+
 @case("SIGINT while a source is filled")
 def cancel_filling(scene):
     sender = Ramjet(scene, "send", "synth:4G", "tcp:127.0.0.1:1")
