@@ -139,6 +139,7 @@ static void file_free(struct target *l)
 }
 
 static const struct target_ops file_ops = {
+    .bears_postcopy = true,
     .listed = file_listed,
     .prepare = file_prepare,
     .commit = file_commit,

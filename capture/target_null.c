@@ -17,6 +17,7 @@ static void null_free(struct target *l)
 }
 
 static const struct target_ops null_ops = {
+    .bears_postcopy = true,
     .listed = null_listed,
     .free = null_free,
 };

@@ -117,6 +117,7 @@ static void raw_free(struct target *l)
 }
 
 static const struct target_ops raw_ops = {
+    .bears_postcopy = true,
     .listed = raw_listed,
     .prepare = raw_prepare,
     .commit = raw_commit,

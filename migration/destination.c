@@ -8,6 +8,7 @@
 #include "migration/dialect.h"
 #include "migration/main_stream.h"
 #include "migration/origin.h"
+#include "migration/postcopy_in.h"
 #include "migration/return_writer.h"
 #include "multifd/recv_pool.h"
 
@@ -34,6 +35,7 @@ struct destination {
     struct populate *populate;
     struct file_mapping mapping; /* memory that is still mapped from the file */
     bool per_section;            /* the end of each section is a barrier */
+    struct postcopy_in postcopy;
 
     bool holds_guest; /* the source was lost before it confirmed: the guest is here, and paused */
 
@@ -92,6 +94,16 @@ static int answer_ping(struct destination *m, uint32_t value, struct error *err)
     return return_writer_keep_alive(&m->return_writer, err);
 }
 
+/* The source counts on us from the package's end on. */
+static int on_postcopy(struct destination *m, const struct command *c, struct error *err)
+{
+    if (postcopy_in_command(&m->postcopy, &m->load, c, err) < 0)
+        return -1;
+    if (c->id == COMMAND_POSTCOPY_RUN)
+        arrive_at(m, MIGRATION_POSTCOPY_ACTIVE);
+    return 0;
+}
+
 static int on_command(struct main_stream *ms, const struct command *c, struct error *err)
 {
     struct destination *m = CONTAINER_OF(ms, struct destination, stream);
@@ -102,16 +114,22 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
         return open_reply(m, err);
     case COMMAND_PING:
         return answer_ping(m, get_u32(&r), err);
-    case COMMAND_POSTCOPY_ADVISE: /* it is only possible; a later command would start it */
     case COMMAND_SWITCHOVER_START:
         return 0;
+    case COMMAND_POSTCOPY_ADVISE:
+    case COMMAND_POSTCOPY_RAM_DISCARD:
+    case COMMAND_PACKAGED:
+    case COMMAND_POSTCOPY_LISTEN:
+    case COMMAND_POSTCOPY_RUN:
+        return on_postcopy(m, c, err);
     case COMMAND_SWITCHOVER_RUN:
     case COMMAND_SWITCHOVER_DROP:
         return err_set(err, ERR_PEER, "command %s: the stream is not complete",
                        command_name(c->id));
     default:
         return err_set(err, ERR_PEER,
-                       "command %s: postcopy and COLO are not supported here; migrate by precopy",
+                       "command %s: expected no recovery, as this is the first connection, and no "
+                       "COLO",
                        command_name(c->id));
     }
 }
@@ -200,6 +218,8 @@ static int on_listed(struct ram_load *load, struct error *err)
  */
 static bool is_barrier(const struct destination *m, const struct ram_load *load, bool word)
 {
+    if (m->postcopy.running) /* the channels are silent from the switch on */
+        return false;
     if (m->per_section)
         return !word;
     return word || (load->section == STREAM_SECTION_END && load->flush_words == 0);
@@ -291,6 +311,8 @@ static int load(struct destination *m, struct error *err)
     section_loaders_add(&m->stream.loaders, &m->load.base);
     m->origin->ops->begin(m->origin, &m->stream, &m->load);
     if (main_stream_read(&m->stream, err) < 0)
+        return name_main(m, err);
+    if (ram_missing_check(&m->load.missing, err) < 0)
         return name_main(m, err);
     if (check_uuid(m, err) < 0)
         return -1;
@@ -440,6 +462,8 @@ int destination_run(struct destination *m, struct error *err)
 {
     int rc = run(m, err);
 
+    if (rc < 0 && m->postcopy.running)
+        err_add(err, "; the source has switched to postcopy: its guest stays paused there");
     if (rc < 0 && m->origin->name)
         err_in(err, "%s", m->origin->name);
     if (rc < 0) {
@@ -507,6 +531,7 @@ int destination_new(const struct destination_config *config, struct target *targ
         return err_sys(err, "memory for a migration");
     m->config = *config;
     m->target = target;
+    m->postcopy.allowed = target->ops->bears_postcopy;
     if (channel_group_init(&m->group, 0, err) < 0) {
         free(m);
         return -1;

@@ -83,8 +83,11 @@ void machine_free(struct machine *m);
 
 struct target;
 
-/* Called by the thread in destination_run(), in this order. */
 struct target_ops {
+    /* It runs no guest, so it needs no page before the last one: the source may switch to
+     * postcopy. */
+    bool bears_postcopy;
+    /* The others are called by the thread in destination_run(), in this order. */
     /* The block list is complete: gives every block its memory or its store. `config` and the early
      * devices are known; a UUID may still be added to `config`. */
     int (*listed)(struct target *l, const struct configuration *config,

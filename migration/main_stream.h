@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <jansson.h>
+
 #include "migration/machine.h"
 #include "stream/command.h"
 #include "stream/section_handler.h"
@@ -14,7 +16,8 @@ struct main_stream;
 struct main_stream_ops {
     /* The configuration was read: the first chance to refuse. */
     int (*configured)(struct main_stream *ms, struct error *err);
-    /* A command about the connection. NULL: a file, where commands mean nothing. */
+    /* A command. NULL: a file, where commands mean nothing. After PACKAGED the package is read:
+     * from there come POSTCOPY_LISTEN, before the devices, and POSTCOPY_RUN, after them. */
     int (*command)(struct main_stream *ms, const struct command *c, struct error *err);
 };
 
@@ -30,6 +33,8 @@ struct main_stream {
     /* Filled while reading. */
     struct configuration config;
     struct device_state devices;
+    bool packaged;  /* the source has switched to postcopy: the devices have come */
+    json_t *listed; /* the sections so far, as description_list() made it */
 };
 
 #define MAIN_STREAM_DROPPED "the source has given up, and keeps its guest"

@@ -7,10 +7,15 @@
 #include "ram/block.h"
 
 static const char *const names[] = {
-    [MIGRATION_NONE] = "none",           [MIGRATION_SETUP] = "setup",
-    [MIGRATION_ACTIVE] = "active",       [MIGRATION_PRE_SWITCHOVER] = "pre-switchover",
-    [MIGRATION_DEVICE] = "device",       [MIGRATION_COMPLETED] = "completed",
-    [MIGRATION_FAILED] = "failed",       [MIGRATION_CANCELLING] = "cancelling",
+    [MIGRATION_NONE] = "none",
+    [MIGRATION_SETUP] = "setup",
+    [MIGRATION_ACTIVE] = "active",
+    [MIGRATION_PRE_SWITCHOVER] = "pre-switchover",
+    [MIGRATION_DEVICE] = "device",
+    [MIGRATION_POSTCOPY_ACTIVE] = "postcopy-active",
+    [MIGRATION_COMPLETED] = "completed",
+    [MIGRATION_FAILED] = "failed",
+    [MIGRATION_CANCELLING] = "cancelling",
     [MIGRATION_CANCELLED] = "cancelled",
 };
 _Static_assert(ARRAY_LEN(names) == MIGRATION_STATUS_N, "a name for each status");

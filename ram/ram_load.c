@@ -46,6 +46,7 @@ static int zero_in(struct ram_load *load, uint64_t offset, bool same, struct err
     if (stream_in_check(load->in, err) < 0)
         return -1;
     load->zero++;
+    ram_missing_came(&load->missing, load->last, offset);
     return page_place_zero(load->last, offset, err);
 }
 
@@ -60,6 +61,7 @@ static int page_in(struct ram_load *load, uint64_t offset, bool same, struct err
     if (stream_in_check(load->in, err) < 0)
         return -1;
     load->normal++;
+    ram_missing_came(&load->missing, load->last, offset);
     return page_place_settle(load->last, offset, room, RAM_PAGE_SIZE, err);
 }
 
@@ -77,7 +79,8 @@ static int barrier(struct ram_load *load, bool word, struct error *err)
  */
 static bool wait_for_record(struct ram_load *load)
 {
-    bool live = load->section != STREAM_SECTION_END || atomic_load(&load->in->channel->may_rest);
+    bool live = !load->steady &&
+                (load->section != STREAM_SECTION_END || atomic_load(&load->in->channel->may_rest));
     size_t len;
 
     if (live)
@@ -161,6 +164,7 @@ void ram_load_init(struct ram_load *load, const struct ram_load_ops *ops, struct
 
 void ram_load_done(struct ram_load *load)
 {
+    ram_missing_done(&load->missing);
     free(load->mapped);
     load->mapped = NULL;
 }

@@ -8,6 +8,7 @@
 
 #include "ram/block.h"
 #include "ram/ram_list.h"
+#include "ram/ram_missing.h"
 #include "stream/section_handler.h"
 
 struct ram_load;
@@ -36,6 +37,8 @@ struct ram_load {
     enum stream_element section; /* the present section: START, PART or END */
     unsigned flush_words;        /* how many the present section has had so far */
     struct ram_block *last;      /* the block that CONTINUE means; survives sections */
+    struct ram_missing missing;  /* what the source owes after a switch to postcopy */
+    bool steady;                 /* it sends that without a pause: silence has a time limit */
     uint64_t normal, zero;       /* pages that came in records */
 };
 

@@ -9,8 +9,8 @@
 #include "stream/stream_in.h"
 #include "stream/stream_out.h"
 
-#define COMMAND_HEAD_LEN 5  /* type byte, number, length: a whole command without a payload */
-#define COMMAND_LEN_MAX  32 /* bytes of payload that we read; a longer command is refused */
+#define COMMAND_HEAD_LEN 5   /* type byte, number, length: a whole command without a payload */
+#define COMMAND_LEN_MAX  512 /* bytes of payload that we read; a longer command is refused */
 
 struct command {
     enum stream_command id;

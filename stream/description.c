@@ -211,6 +211,20 @@ bool description_find(const struct buf *early, const struct buf *tail, size_t *r
     return false;
 }
 
+int description_list(json_t **list, const struct section *s, uint64_t body_len, struct error *err)
+{
+    json_t *entry =
+        json_pack("{s:s, s:I, s:I, s:[{s:s, s:s, s:I}]}", "name", s->name, "instance_id",
+                  (json_int_t)s->instance, "version", (json_int_t)s->version, "fields", "name",
+                  "body", "type", "buffer", "size", (json_int_t)body_len);
+
+    if (!*list)
+        *list = json_array();
+    if (json_array_append_new(*list, entry) < 0)
+        return err_set(err, ERR_SYSTEM, "memory for a description");
+    return 0;
+}
+
 static int append(struct buf *tail, const char *json, struct error *err)
 {
     uint8_t lead[LEAD_LEN];

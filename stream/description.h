@@ -43,5 +43,11 @@ MUST_USE int description_check(const struct buf *early, const struct buf *tail,
  */
 bool description_find(const struct buf *early, const struct buf *tail, size_t *ret_end);
 
+/*
+ * Adds a section whose body has `body_len` bytes to an array of entries for description_append().
+ * *list: NULL before the first.
+ */
+MUST_USE int description_list(json_t **list, const struct section *s, uint64_t body_len,
+                              struct error *err);
 /* Appends the EOF byte and a description. `devices` is its array of entries; NULL: no entries. */
 MUST_USE int description_append(struct buf *tail, json_t *devices, struct error *err);

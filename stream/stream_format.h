@@ -66,6 +66,8 @@ enum return_message {
     RETURN_SWITCHOVER_ALIVE = 65, /* the destination is still working */
 };
 
-/* The most bytes of device sections, and of a description, that we accept; more is refused. */
+/* The most bytes of device sections, of a description, and of a package that we accept; more is
+ * refused. */
 #define STREAM_DEVICES_MAX     (UINT64_C(128) << 20)
 #define STREAM_DESCRIPTION_MAX (UINT64_C(16) << 20)
+#define STREAM_PACKAGE_MAX     (16U << 20)

@@ -21,6 +21,7 @@ class Case:
     devices: bool = False
     uuid: str = None
     rounds: int = 3
+    postcopy: bool = False  # it switches to that in the end
     options: tuple = ()  # for the source's command line
 
 
@@ -55,6 +56,11 @@ CASES = [
     Case("10.0 devices, 4 channels", "10.0", "pc-q35-10.0", 4, devices=True),
     Case("10.0 switchover-ack", "10.0", "pc-q35-10.0", 2, (*RETURN, "switchover-ack")),
     Case("10.0 postcopy advised, unused", "10.0", "pc-q35-10.0", 0, (*RETURN, "postcopy-ram")),
+    *[Case(f"{version} switches to postcopy{', devices' if devices else ''}", version,
+           f"pc-q35-{version}", 0, ("postcopy-ram",), devices, postcopy=True)
+      for version in ("7.2", "10.0") for devices in (False, True)],
+    *[Case(f"{version} switches to postcopy, preempt", version, f"pc-q35-{version}", 0,
+           ("postcopy-ram", "postcopy-preempt"), postcopy=True) for version in ("7.2", "10.0")],
 ]
 
 
@@ -63,7 +69,8 @@ def run(scene, case):
     source = Qemu(scene, "source", case.version, machine=case.machine, devices=case.devices,
                   uuid=case.uuid, options=case.options)
     source.configure(case.capabilities, case.channels)
-    result = journey.capture(scene, source, f"file:{snapshot}", rounds=case.rounds)
+    result = journey.capture(scene, source, f"file:{snapshot}", rounds=case.rounds,
+                             postcopy=case.postcopy)
     check(len(result["channels"]) >= case.channels, f"{len(result['channels'])} channels")
     journey.compare(snapshot, source)
     journey.load(scene, snapshot, source, case.channels)

@@ -10,6 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "hostile"))
 
+import postcopy  # noqa: E402
 import wire  # noqa: E402
 
 GOLDEN = HERE.parent / "golden"
@@ -51,6 +52,9 @@ def main_streams():
         wire.subsection("configuration/uuid", wire.UUID))
     early.description = wire.description([("early", 9), ("timer", 8), ("cpu", 100)])
     put("main_stream", "made-early", early.main())
+    switched = wire.Session("word", 0)
+    postcopy.switch()(switched)
+    put("main_stream", "made-postcopy", switched.main())
     put("main_stream", "v11-multifd-none", (GOLDEN / "v11-multifd-none" / "c0.fwd").read_bytes())
 
 

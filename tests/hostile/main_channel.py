@@ -141,8 +141,8 @@ ROWS = [
     Row("endless command", put("switch", command(6, b"", 65535)),
         ("main channel", "POSTCOPY_RAM_DISCARD: length 65535, expected")),
     Row("postcopy starts", put("switch", command(4)),
-        ("main channel", "POSTCOPY_LISTEN: postcopy")),
-    Row("a package", put("switch", command(7, u32(100))), ("main channel", "PACKAGED")),
+        ("main channel", "POSTCOPY_LISTEN: expected in a package")),
+    Row("a package", put("switch", command(7, u32(100))), ("main channel", "PACKAGED: expected POSTCOPY_ADVISE")),
     # The RAM section's header and list.
     Row("RAM version 3", start(version=3), ("main channel", "RAM section: version 3, expected 4")),
     Row("RAM version 5", start(version=5), ("main channel", "RAM section: version 5, expected 4")),

@@ -53,7 +53,7 @@ static void times_are_between_points(void **state)
 static void names_are_qemus(void **state)
 {
     static const char *const want[MIGRATION_STATUS_N] = {
-        "none",      "setup",  "active",     "pre-switchover", "device",
+        "none",      "setup",  "active",     "pre-switchover", "device", "postcopy-active",
         "completed", "failed", "cancelling", "cancelled"};
 
     (void)state;

@@ -12,11 +12,12 @@ def completed(result):
     return result
 
 
-def capture(scene, source, target, *options, rounds=1):
-    """Migrates the running guest of `source` into `ramjet recv TARGET`; returns recv's result."""
+def capture(scene, source, target, *options, rounds=1, postcopy=False):
+    """Migrates the running guest of `source` into `ramjet recv TARGET`; returns recv's result.
+    postcopy: QEMU switches to it when it would else converge."""
     receiver, address = ramjet.recv(scene, target, "--json", *options)
     source.passes(2)
-    source.migrate(address, rounds)
+    source.migrate(address, rounds, postcopy)
     return completed(receiver.done())
 
 

@@ -94,8 +94,9 @@ class Qemu(Process):
               f"{self.name}: QEMU ended while its guest was expected to run")
         check(b"X" not in self.output, f"{self.name}: the guest found a wrong byte in its memory")
 
-    def migrate(self, uri, rounds=3):
-        """Migrates the running guest; sends about `rounds` rounds of dirty pages."""
+    def migrate(self, uri, rounds=3, postcopy=False):
+        """Migrates the running guest; sends about `rounds` rounds of dirty pages. Then it lets
+        QEMU converge, or switch to postcopy."""
         # QEMU sends in bursts, ten a second. 6 MiB in each is less than what the guest dirties
         # meanwhile: it does not converge too early, unless this machine starves the guest.
         self.qmp("migrate_set_parameters", downtime_limit=1, max_bandwidth=64 << 20)
@@ -103,7 +104,10 @@ class Qemu(Process):
         _, data = self.qmp.event(lambda _, data: data.get("status") in _FINAL
                                  or data.get("pass", 0) > rounds)
         if "pass" in data:
-            self.qmp("migrate_set_parameters", downtime_limit=60000, max_bandwidth=64 << 30)
+            limit = 1 if postcopy else 60000
+            self.qmp("migrate_set_parameters", downtime_limit=limit, max_bandwidth=64 << 30)
+            if postcopy:
+                self.qmp("migrate_start_postcopy")
             self.migrated()
         else:
             self._demand_completed(data["status"])
