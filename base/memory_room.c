@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "base/kernel_file.h"
+#include "base/units.h"
 
 #define TEXT_MAX 8192 /* of a kernel's file */
 
@@ -174,20 +175,18 @@ void memory_room_find(const char *root, struct memory_room *ret)
     look_at_limits(root, ret);
 }
 
-static double gib(uint64_t bytes)
-{
-    return (double)bytes / (double)(1 << 30);
-}
-
 int memory_room_judge(const struct memory_room *room, uint64_t map_bytes, uint64_t fill_bytes,
                       struct error *err)
 {
+    char want[UNIT_TEXT_LEN], have[UNIT_TEXT_LEN];
+
     if (map_bytes > room->map_bytes)
-        return err_set(err, ERR_USAGE, "%.1f GiB of memory: %.1f GiB are left %s", gib(map_bytes),
-                       gib(room->map_bytes), room->map_limit);
+        return err_set(err, ERR_USAGE, "%s of memory: %s are left %s", memory_text(map_bytes, want),
+                       memory_text(room->map_bytes, have), room->map_limit);
     if (fill_bytes > room->fill_bytes)
-        return err_set(err, ERR_USAGE, "%.1f GiB of memory to fill: %.1f GiB are available %.200s",
-                       gib(fill_bytes), gib(room->fill_bytes), room->fill_limit);
+        return err_set(err, ERR_USAGE, "%s of memory to fill: %s are available %.200s",
+                       memory_text(fill_bytes, want), memory_text(room->fill_bytes, have),
+                       room->fill_limit);
     return 0;
 }
 

@@ -91,10 +91,11 @@ static int open_file(const char *rest, struct machine **ret, struct error *err)
 static const struct {
     const char *prefix;
     int (*open)(const char *spec, struct machine **ret, struct error *err);
+    bool fills; /* memory of its own */
 } sources[] = {
-    {"file:", open_file}, /* snapshots first: open_machine_snapshot() */
-    {"raw:", machine_snapshot_raw}, {"image:", machine_image},
-    {"memory:", machine_memory},    {"synth:", open_synth},
+    {"file:", open_file, false}, /* snapshots first: open_machine_snapshot() */
+    {"raw:", machine_snapshot_raw, false}, {"image:", machine_image, false},
+    {"memory:", machine_memory, true},     {"synth:", open_synth, true},
 };
 #define N_SNAPSHOTS 2
 
@@ -123,6 +124,14 @@ int open_machine(const char *spec, struct machine **ret, struct error *err)
             "memory:[NAME=]PATH or synth:SIZE[,…]",
             spec);
     return sources[i].open(rest, ret, err);
+}
+
+bool open_machine_fills(const char *spec)
+{
+    const char *rest;
+    int i = find_source(spec, ARRAY_LEN(sources), &rest);
+
+    return i >= 0 && sources[i].fills;
 }
 
 int open_machine_snapshot(const char *spec, struct machine **ret, struct error *err)

@@ -3,8 +3,13 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "migration/machine.h"
 
 MUST_USE int open_machine(const char *spec, struct machine **ret, struct error *err);
-/* The same for a snapshot only: a mapped-ram file, with or without "file:" in front, or "raw:". */
+/* Whether opening it fills memory, which may take long. */
+bool open_machine_fills(const char *spec);
+/* The same as open_machine() for a snapshot only: a mapped-ram file, with or without "file:" in
+ * front, or "raw:". */
 MUST_USE int open_machine_snapshot(const char *spec, struct machine **ret, struct error *err);

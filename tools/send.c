@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cancel.h"
 #include "migration/plan.h"
 #include "migration/source.h"
 #include "settings/gate.h"
@@ -13,6 +14,7 @@
 #include "tools/security.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
+#include "transport/transport.h"
 
 /* Another program has cut the mapped source file while it is sent: we cannot continue. */
 static void on_sigbus(int number)
@@ -101,6 +103,41 @@ static int override(struct machine *machine, const struct options *options, stru
     return 0;
 }
 
+static void on_early_signal(void *arg)
+{
+    cancel_request(arg);
+}
+
+/* Nobody should wait until memory is filled, only to learn then that nothing listens. */
+static int probe(const struct source_config *source, struct error *err)
+{
+    struct cancel stop;
+    const struct transport_config config = {
+        .connect_timeout_ms = source->connect.connect_timeout_ms,
+        .cancel = &stop,
+    };
+
+    if (cancel_init(&stop, err) < 0)
+        return -1;
+    interrupt_block();
+    int rc = interrupt_start(on_early_signal, &stop, err);
+    if (rc == 0) {
+        rc = transport_probe(&source->connect.address, &config, err);
+        interrupt_stop();
+        interrupt_unblock();
+    }
+    cancel_done(&stop);
+    return rc;
+}
+
+static int make_machine(const char *spec, const struct source_config *config, struct machine **ret,
+                        struct error *err)
+{
+    if (open_machine_fills(spec) && probe(config, err) < 0)
+        return -1;
+    return open_machine(spec, ret, err);
+}
+
 /* Fills the engine's config from the options. */
 static int configure(struct options *options, const char *dest, struct source_config *ret,
                      struct error *err)
@@ -124,7 +161,7 @@ int verb_send(int argc, char **argv, struct error *err)
     struct options options;
     struct tls_creds *tls = NULL;
     struct cpu_places *places = NULL;
-    struct machine *machine;
+    struct machine *machine = NULL;
     const char *args[2];
     size_t n;
 
@@ -136,13 +173,13 @@ int verb_send(int argc, char **argv, struct error *err)
     if (configure(&options, args[1], &config, err) < 0)
         return -1;
     signal(SIGBUS, on_sigbus);
-    if (open_machine(args[0], &machine, err) < 0)
-        return -1;
-    int rc = override(machine, &options, err);
-    if (rc == 0)
-        rc = security_open(VERB_SEND, &options, &config.connect.address, &tls, err);
+    int rc = security_open(VERB_SEND, &options, &config.connect.address, &tls, err);
     if (rc == 0)
         rc = cpu_places_parse(options.places, &places, err);
+    if (rc == 0)
+        rc = make_machine(args[0], &config, &machine, err);
+    if (rc == 0)
+        rc = override(machine, &options, err);
     if (rc == 0) {
         config.places = places;
         config.uuid = machine->config.uuid;

@@ -12,6 +12,9 @@ struct scheme_ops {
                 struct error *err);
     int (*listen)(const struct address *at, const struct transport_config *config,
                   struct listener *l, struct error *err);
+    /* transport_probe(). NULL: it cannot be known. */
+    int (*probe)(const struct address *to, const struct transport_config *config,
+                 struct error *err);
     /* Sets the options of a socket that was dialled or accepted. NULL: nothing to do. */
     int (*tune)(int fd, const struct transport_config *config, struct error *err);
 };

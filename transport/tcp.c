@@ -13,6 +13,7 @@
 #include "transport/resolve.h"
 #include "transport/scheme.h"
 #include "transport/sockaddr.h"
+#include "transport/tcp_probe.h"
 
 /* Since Linux 6.15; older headers do not have it. */
 #ifndef TCP_RTO_MAX_MS
@@ -41,6 +42,19 @@ static int tcp_dial(const struct address *to, const struct transport_config *con
     if (resolve(to, 0, deadline, config->cancel, &list, err) < 0)
         return -1;
     int rc = connect_any(list, to->text, do_not_pace, deadline, config->cancel, ret_fd, err);
+    freeaddrinfo(list);
+    return rc;
+}
+
+static int tcp_is_there(const struct address *to, const struct transport_config *config,
+                        struct error *err)
+{
+    uint64_t deadline = deadline_in_ms(config->connect_timeout_ms);
+    struct addrinfo *list;
+
+    if (resolve(to, 0, deadline, config->cancel, &list, err) < 0)
+        return -1;
+    int rc = tcp_probe(list, err);
     freeaddrinfo(list);
     return rc;
 }
@@ -178,6 +192,7 @@ static int tcp_tune(int fd, const struct transport_config *config, struct error 
 const struct scheme_ops scheme_tcp = {
     .many = true,
     .dial = tcp_dial,
+    .probe = tcp_is_there,
     .listen = tcp_listen,
     .tune = tcp_tune,
 };

@@ -55,6 +55,14 @@ int transport_dial(const struct address *to, const struct transport_config *conf
     return 0;
 }
 
+int transport_probe(const struct address *to, const struct transport_config *config,
+                    struct error *err)
+{
+    const struct scheme_ops *scheme = schemes[to->scheme];
+
+    return scheme->probe ? scheme->probe(to, config, err) : 0;
+}
+
 bool transport_many(const struct address *to)
 {
     return schemes[to->scheme]->many;

@@ -13,6 +13,13 @@
 /* Connects to an address of the name that accepts. The socket is blocking. */
 MUST_USE int transport_dial(const struct address *to, const struct transport_config *config,
                             int *ret_fd, struct error *err);
+/*
+ * Fails if it is certain that nothing listens there, as transport_dial() would. The peer's program
+ * notices nothing: it may take only one connection. Waits for a name to be looked up, and then for
+ * a second at most for each of its addresses.
+ */
+MUST_USE int transport_probe(const struct address *to, const struct transport_config *config,
+                             struct error *err);
 /* True if a second transport_dial() to the address reaches the same peer. */
 bool transport_many(const struct address *to);
 /* Replaces a name, which may have several addresses, by the one that `fd` is connected to. */

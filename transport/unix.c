@@ -27,6 +27,22 @@ static int unix_dial(const struct address *to, const struct transport_config *co
                             err);
 }
 
+/*
+ * A datagram cannot be sent to what listens for connections. The kernel says so (EPROTOTYPE) if a
+ * process has the path, and the process notices nothing.
+ */
+static int unix_is_there(const struct address *to, const struct transport_config *config,
+                         struct error *err)
+{
+    struct sockaddr_un sa = sockaddr_of(to);
+    AUTO_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    (void)config;
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EPROTOTYPE)
+        return 0;
+    return err_sys(err, "connect to %s", to->text);
+}
+
 /* Removes a socket that no process listens on: a killed process has left it. */
 static void remove_stale(const struct sockaddr_un *sa)
 {
@@ -83,4 +99,9 @@ static int unix_listen(const struct address *at, const struct transport_config *
     return 0;
 }
 
-const struct scheme_ops scheme_unix = {.many = true, .dial = unix_dial, .listen = unix_listen};
+const struct scheme_ops scheme_unix = {
+    .many = true,
+    .dial = unix_dial,
+    .listen = unix_listen,
+    .probe = unix_is_there,
+};

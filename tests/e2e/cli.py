@@ -369,21 +369,33 @@ def resident(run):
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-@case("more memory than there is")
+@case("nothing listens: told before memory is looked for")
+def nobody(scene):
+    for dest, why in (("tcp:127.0.0.1:1", "refused"), ("tcp:[::1]:1", "connect to"),
+                      (f"unix:{scene.folder}/absent", "no such file")):
+        Ramjet(scene, "send", "synth:100T", dest).failed("connect to", why)
+
+
+@case("more memory than there is, and what listens notices nothing")
 def too_much(scene):
-    room = "gib are available"
-    Ramjet(scene, "send", "synth:100T", "tcp:127.0.0.1:1").failed("synth:100t", room, code=2)
+    receiver, address = recv(scene, "null:")
+    room = "are available"
+    Ramjet(scene, "send", "synth:100T", address).failed("synth:100t", room, code=2)
     huge = scene.folder / "huge"
     with open(huge, "wb") as file:
         file.truncate(1 << 43)
-    Ramjet(scene, "send", f"memory:{huge}", "tcp:127.0.0.1:1").failed("memory:", room, code=2)
-    little = f"ulimit -d $((1 << 20)) && exec {ramjet.binary()} send synth:2G tcp:127.0.0.1:1"
-    Ramjet(scene, "-c", little, program="/bin/sh").failed("2.0 gib of memory", "rlimit_data", code=2)
+    Ramjet(scene, "send", f"memory:{huge}", address).failed("memory:", room, code=2)
+    little = f"ulimit -d $((1 << 20)) && exec {ramjet.binary()} send synth:2G {address}"
+    Ramjet(scene, "-c", little, program="/bin/sh").failed("2 gib of memory", "rlimit_data", code=2)
+    Ramjet(scene, "send", "synth:4M", address).done()
+    receiver.done()
+    check(not receiver.errors, receiver.errors)
 
 
 @case("SIGINT while a source is filled")
 def cancel_filling(scene):
-    sender = Ramjet(scene, "send", "synth:4G", "tcp:127.0.0.1:1")
+    _, address = recv(scene, "null:")
+    sender = Ramjet(scene, "send", "synth:4G", address)
     until(lambda: resident(sender) > 64 << 20, "the first of its pages")
     sender.send_signal(signal.SIGINT)
     found = sender.wait(2)
