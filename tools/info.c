@@ -9,10 +9,10 @@
 #include "base/units.h"
 #include "ram/resident.h"
 #include "stream/description.h"
-#include "tools/json_print.h"
 #include "tools/open_machine.h"
 #include "tools/options.h"
 #include "tools/output.h"
+#include "tools/result.h"
 #include "tools/verbs.h"
 
 #define NAME_ROOM 256 /* a str8 and its terminator */
@@ -105,9 +105,7 @@ static int print_json(const struct machine *m, const char *uuid, json_t *blocks,
 
     if (uuid)
         json_object_set_new(root, "uuid", json_string(uuid));
-    int rc = json_print(root, JSON_COMPACT, err);
-    json_decref(root);
-    return rc;
+    return result_print(root, NULL, err);
 }
 
 static int print_snapshot(const struct machine *m, const struct options *options, struct error *err)

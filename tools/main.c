@@ -10,6 +10,7 @@
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/remedy.h"
+#include "tools/result.h"
 #include "tools/settings_report.h"
 #include "tools/verbs.h"
 #include "tools/wrap.h"
@@ -29,7 +30,7 @@ static const struct verb {
      "LISTEN: tcp:HOST:PORT (0: any port), unix:PATH, vsock:CID:PORT, fd:N; systemd:[NAME], "
      "sockets "
      "that a systemd unit hands over. The real address is the first line on standard output: "
-     "listening tcp:HOST:PORT.\n"
+     "listening tcp:HOST:PORT, or an event with --json.\n"
      "TARGET: file:PATH, a mapped-ram snapshot that QEMU loads; raw:DIR, a file per RAM block; "
      "folder:DIR, such a snapshot in a folder, named by time and VM; null:, memory that is checked "
      "and dropped.\n"
@@ -184,17 +185,21 @@ static int exit_code(const struct error *err)
     }
 }
 
-/* argv[-1] is the verb. */
+/* argv[-1] is the verb. A mistake in the words is a failure, too: so --json is looked for first. */
 static int run_verb(const struct verb *v, int argc, char **argv)
 {
     struct error err;
+    bool json = false;
 
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (asks_for_help(argv[i]))
             return run_help(1, argv - 1);
+        json |= strcmp(argv[i], "--json") == 0;
     }
+    result_begin(v->name, json);
     if (v->run(argc, argv, &err) == 0)
         return 0;
+    result_print_failure(&err);
     print_error(v->name, &err);
     return exit_code(&err);
 }

@@ -4,7 +4,6 @@
 #include "tools/migrate_view.h"
 #include "tools/options.h"
 #include "tools/output.h"
-#include "tools/remedy.h"
 #include "tools/verbs.h"
 
 static void on_signal(void *arg)
@@ -14,14 +13,9 @@ static void on_signal(void *arg)
 
 static int print(struct drive *d, const struct error *failure, bool json, struct error *err)
 {
-    char line[ERR_LINE_LEN];
     struct drive_result result;
 
-    if (!drive_result(d, &result))
-        return 0;
-    if (failure)
-        error_line(failure, line);
-    return migrate_print(&result, failure ? line : NULL, json, err);
+    return drive_result(d, &result) ? migrate_print(&result, failure, json, err) : 0;
 }
 
 /* From here on a signal is an orderly cancel; before this, there is nothing to undo. */

@@ -9,8 +9,8 @@
 #include "base/macros.h"
 #include "base/units.h"
 #include "drive/monitor.h"
-#include "tools/json_print.h"
 #include "tools/output.h"
+#include "tools/result.h"
 
 /* --- while it runs --------------------------------------------------------------------------- */
 
@@ -72,21 +72,21 @@ static json_t *vm_json(const char *address, const char *state)
     return json_pack("{s:s, s:s?}", "address", address, "run-state", state);
 }
 
-/* query-migrate's members as they are, and what this program knows in addition. */
-static int print_json(const struct drive_result *r, const char *failure, struct error *err)
+/*
+ * query-migrate's members as they are, and what this program knows in addition. FROM's own status
+ * may be another than the result's: a VM whose monitor was lost goes on without us.
+ */
+static int print_json(const struct drive_result *r, const struct error *failure, struct error *err)
 {
     json_t *root = json_copy(r->migration);
 
+    json_object_set(root, "migration-status", json_object_get(r->migration, "status"));
     json_object_set_new(root, "uri", json_string(r->uri));
     json_object_set_new(root, "from", vm_json(r->from, r->from_state));
     json_object_set_new(root, "to", vm_json(r->to, r->to_state));
     if (r->guest)
         json_object_set(root, "guest", r->guest);
-    if (failure)
-        json_object_set_new(root, "error-desc", json_string(failure));
-    int rc = json_print(root, JSON_COMPACT, err);
-    json_decref(root);
-    return rc;
+    return result_print(root, failure, err);
 }
 
 /* --- the result for people ------------------------------------------------------------------- */
@@ -157,7 +157,8 @@ static void print_text(const struct drive_result *r)
            r->from_state ? r->from_state : "silent");
 }
 
-int migrate_print(const struct drive_result *r, const char *failure, bool json, struct error *err)
+int migrate_print(const struct drive_result *r, const struct error *failure, bool json,
+                  struct error *err)
 {
     if (json)
         return print_json(r, failure, err);

@@ -20,7 +20,7 @@ void migrate_line(const json_t *before, const json_t *now, double seconds,
 
 /*
  * Prints on standard output: one JSON object, or lines for people, these after a success only.
- * `failure` is the whole line about it; NULL after a success.
+ * `failure` is NULL after a success.
  */
-MUST_USE int migrate_print(const struct drive_result *r, const char *failure, bool json,
+MUST_USE int migrate_print(const struct drive_result *r, const struct error *failure, bool json,
                            struct error *err);

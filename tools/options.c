@@ -40,6 +40,7 @@ static int add_memory_backend(void *options, const char *value, struct error *er
 /* --- the table ------------------------------------------------------------------------------- */
 
 static const char *const progress_names[] = {"auto", "always", "never", option_names_end};
+static const char *const events_names[] = {"json", "text", option_names_end};
 static const char *const accel_names[] = {
     [ACCEL_KVM] = "kvm", [ACCEL_SYNTH] = "synth", option_names_end};
 
@@ -198,6 +199,10 @@ static const struct option {
      "entries of each vCPU's ring, a power of two, 1024 to 65536 (4096); chooses ring"},
     {"--run-for", "TIME", VERB_VM, TIME(run_for_ms), "then end it; 0: at a signal (0)"},
     {"--json", NULL, ALL, FLAG(json), "the result as one JSON object on standard output"},
+    {"--json", NULL, VERB_QMP, FLAG(json), "a failure, too, as a JSON object on standard output"},
+    {"--events", "FORM", VERB_RECV | VERB_VM, CHOICE(enum events_form, events, events_names),
+     "with --json, of the lines before the result: json, or text, which version 0.2 does not have "
+     "any more (json)"},
     {"--progress", "WHEN", BOTH | OUT, CHOICE(enum progress_mode, progress, progress_names),
      "a line per second on standard error: auto (on a terminal), always, never"},
     {"--cpus", "WHERE", BOTH, OWN(const char *, places, option_places),

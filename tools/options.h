@@ -31,6 +31,9 @@ enum verb_bit {
 /* What runs a guest's vCPUs. ACCEL_BEST: KVM, or our own threads where there is no KVM. */
 enum accel { ACCEL_BEST, ACCEL_KVM, ACCEL_SYNTH };
 
+/* With --json, the form of the lines before the result. */
+enum events_form { EVENTS_JSON, EVENTS_TEXT };
+
 enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
 
 struct options {
@@ -46,6 +49,7 @@ struct options {
     struct uuid uuid;
     bool has_uuid;
     bool json, force, digest;
+    enum events_form events;
     bool sync;            /* recv: the target is on the disk at the end */
     bool repeat;          /* recv: one migration after the other … */
     unsigned repeat_most; /* … as many as these; 0: for ever */

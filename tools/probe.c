@@ -13,12 +13,14 @@
 #include <jansson.h>
 
 #include "base/fd.h"
+#include "base/units.h"
 #include "compress/codec.h"
 #include "ram/resident.h"
 #include "ram/zero_page.h"
 #include "tls/tls_creds.h"
-#include "tools/json_print.h"
 #include "tools/options.h"
+#include "tools/output.h"
+#include "tools/result.h"
 #include "tools/settings_report.h"
 #include "tools/verbs.h"
 #include "transport/engine.h"
@@ -30,18 +32,44 @@
 
 #define TCP_ULP_KTLS "tls"
 
-/* Each probe answers with a text: "yes", or what there is, or "no: " and the reason. */
 #define ANSWER_LEN (ERR_REASON_LEN + 8)
 
-static void yes_or_errno(bool ok, char *ret)
+/* For people: "yes", or what there is, or "no: " and the reason. For scripts: a value. */
+struct answer {
+    char text[ANSWER_LEN];
+    json_t *value;
+};
+
+static void no(struct answer *ret, const char *reason)
+{
+    snprintf(ret->text, ANSWER_LEN, "no: %.*s", ANSWER_LEN - 5, reason);
+    ret->value = json_false();
+}
+
+static void yes(struct answer *ret)
+{
+    snprintf(ret->text, ANSWER_LEN, "yes");
+    ret->value = json_true();
+}
+
+static void name(struct answer *ret, const char *text)
+{
+    snprintf(ret->text, ANSWER_LEN, "%s", text);
+    ret->value = json_string(ret->text);
+}
+
+static void yes_or_errno(bool ok, struct answer *ret)
 {
     char reason[ERR_REASON_LEN];
 
     err_reason(errno, reason);
-    snprintf(ret, ANSWER_LEN, ok ? "yes" : "no: %s", reason);
+    if (ok)
+        yes(ret);
+    else
+        no(ret, reason);
 }
 
-static void probe_zero_copy(char *ret)
+static void probe_zero_copy(struct answer *ret)
 {
     AUTO_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -50,81 +78,91 @@ static void probe_zero_copy(char *ret)
 }
 
 /* `rc` is the result of a question, and `err` says why the answer is no. */
-static void yes_or_error(int rc, const struct error *err, char *ret)
+static void yes_or_error(int rc, const struct error *err, struct answer *ret)
 {
     if (rc == 0)
-        snprintf(ret, ANSWER_LEN, "yes");
+        yes(ret);
     else
-        snprintf(ret, ANSWER_LEN, "no: %.*s", ANSWER_LEN - 5, err->text);
+        no(ret, err->text);
 }
 
-static void probe_io_uring(char *ret)
+static void probe_io_uring(struct answer *ret)
 {
     struct error err;
 
     yes_or_error(uring_probe_ring(&err), &err, ret);
 }
 
-static void probe_send_zc(char *ret)
+static void probe_send_zc(struct answer *ret)
 {
     struct error err;
 
     yes_or_error(uring_probe_lending(&err), &err, ret);
 }
 
-static void probe_clone_buffers(char *ret)
+static void probe_clone_buffers(struct answer *ret)
 {
     struct error err;
 
     yes_or_error(uring_probe_sharing(&err), &err, ret);
 }
 
-static void probe_engine_auto(char *ret)
+static void probe_engine_auto(struct answer *ret)
 {
     const struct engine *engine;
     struct error err;
 
-    if (engine_find("auto", &engine, &err) == 0)
-        snprintf(ret, ANSWER_LEN, "%s: %s", engine->name, engine_auto_reason());
+    if (engine_find("auto", &engine, &err) < 0) {
+        no(ret, err.text);
+        return;
+    }
+    snprintf(ret->text, ANSWER_LEN, "%s: %s", engine->name, engine_auto_reason());
+    ret->value = json_pack("{s:s, s:s}", "engine", engine->name, "why", engine_auto_reason());
 }
 
 /* Which implementations pack a method, with their levels, and which one unpacks it. */
-static void probe_method(enum codec_method method, char *ret)
+static void probe_method(enum codec_method method, struct answer *ret)
 {
     size_t n, len = 0;
     const struct codec_ops *const *all = codec_implementations(&n);
 
     if (!codec_built(method)) {
-        snprintf(ret, ANSWER_LEN, "no: %s", codec_absence(method));
+        no(ret, codec_absence(method));
         return;
     }
+    json_t *packing = json_array();
     for (size_t i = 0; i < n; i++) {
         if (all[i]->method != method)
             continue;
         len +=
-            (size_t)snprintf(ret + len, ANSWER_LEN - len, "%s%s (levels %d to %d)", len ? ", " : "",
-                             all[i]->name, all[i]->level_min, all[i]->level_max);
+            (size_t)snprintf(ret->text + len, ANSWER_LEN - len, "%s%s (levels %d to %d)",
+                             len ? ", " : "", all[i]->name, all[i]->level_min, all[i]->level_max);
+        json_array_append_new(packing,
+                              json_pack("{s:s, s:i, s:i}", "name", all[i]->name, "level-min",
+                                        all[i]->level_min, "level-max", all[i]->level_max));
     }
-    snprintf(ret + len, ANSWER_LEN - len, "; unpacking: %s", codec_unpacking(method)->name);
+    snprintf(ret->text + len, ANSWER_LEN - len, "; unpacking: %s", codec_unpacking(method)->name);
+    ret->value =
+        json_pack("{s:o, s:s}", "packing", packing, "unpacking", codec_unpacking(method)->name);
 }
 
-static void probe_zlib(char *ret)
+static void probe_zlib(struct answer *ret)
 {
     probe_method(CODEC_ZLIB, ret);
 }
 
-static void probe_zstd(char *ret)
+static void probe_zstd(struct answer *ret)
 {
     probe_method(CODEC_ZSTD, ret);
 }
 
-static void probe_tls(char *ret)
+static void probe_tls(struct answer *ret)
 {
-    snprintf(ret, ANSWER_LEN, "%s", tls_library());
+    name(ret, tls_library());
 }
 
 /* The protocol can be attached to a connected socket only, so we connect to ourselves. */
-static void probe_ktls(char *ret)
+static void probe_ktls(struct answer *ret)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(sa);
@@ -139,50 +177,53 @@ static void probe_ktls(char *ret)
     yes_or_errno(ok, ret);
 }
 
-static void probe_vsock(char *ret)
+static void probe_vsock(struct answer *ret)
 {
     AUTO_FD int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     yes_or_errno(fd >= 0, ret);
 }
 
-static void probe_kvm(char *ret)
+static void probe_kvm(struct answer *ret)
 {
     AUTO_FD int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
     yes_or_errno(fd >= 0, ret);
 }
 
-static void probe_source(enum dirty_kind kind, char *ret)
+static void probe_source(enum dirty_kind kind, struct answer *ret)
 {
     struct error err;
 
     yes_or_error(dirty_kind_usable(kind, &err), &err, ret);
 }
 
-static void probe_dirty_log(char *ret)
+static void probe_dirty_log(struct answer *ret)
 {
     probe_source(DIRTY_LOG, ret);
 }
 
-static void probe_dirty_ring(char *ret)
+static void probe_dirty_ring(struct answer *ret)
 {
     struct error err;
     int entries = dirty_ring_usable(&err);
 
-    if (entries < 0)
+    if (entries < 0) {
         probe_source(DIRTY_RING, ret);
-    else
-        snprintf(ret, ANSWER_LEN, "yes: up to %d entries", MIN(entries, DIRTY_RING_MAX));
+        return;
+    }
+    entries = MIN(entries, DIRTY_RING_MAX);
+    snprintf(ret->text, ANSWER_LEN, "yes: up to %d entries", entries);
+    ret->value = json_pack("{s:i}", "entries-max", entries);
 }
 
-static void probe_dirty_uffd(char *ret)
+static void probe_dirty_uffd(struct answer *ret)
 {
     probe_source(DIRTY_UFFD, ret);
 }
 
 /* The word in brackets is the active choice. */
-static void probe_thp(char *ret)
+static void probe_thp(struct answer *ret)
 {
     char text[128] = "";
     FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "re");
@@ -192,7 +233,7 @@ static void probe_thp(char *ret)
 
         if (end)
             *end = 0;
-        snprintf(ret, ANSWER_LEN, "%.60s", end ? open + 1 : text);
+        name(ret, end ? open + 1 : text);
     } else {
         yes_or_errno(false, ret);
     }
@@ -200,7 +241,7 @@ static void probe_thp(char *ret)
         fclose(f);
 }
 
-static void probe_hugetlb(char *ret)
+static void probe_hugetlb(struct answer *ret)
 {
     static const struct {
         const char *name;
@@ -208,44 +249,55 @@ static void probe_hugetlb(char *ret)
     } sizes[] = {{"2M", UINT64_C(2) << 20}, {"1G", UINT64_C(1) << 30}};
     size_t len = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
-        len +=
-            (size_t)snprintf(ret + len, ANSWER_LEN - len, "%s%" PRIu64 " of %s free", i ? ", " : "",
-                             memory_backing_huge_free(sizes[i].bytes), sizes[i].name);
+    ret->value = json_array();
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        uint64_t there = memory_backing_huge_free(sizes[i].bytes);
+
+        len += (size_t)snprintf(ret->text + len, ANSWER_LEN - len, "%s%" PRIu64 " of %s free",
+                                i ? ", " : "", there, sizes[i].name);
+        json_array_append_new(ret->value,
+                              json_pack("{s:I, s:I}", "page-size", (json_int_t)sizes[i].bytes,
+                                        "free", (json_int_t)there));
+    }
 }
 
-static void probe_numa(char *ret)
+static void probe_numa(struct answer *ret)
 {
     struct error err;
 
     yes_or_error(numa_usable(&err), &err, ret);
 }
 
-static void probe_memlock(char *ret)
+static void probe_memlock(struct answer *ret)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+    char text[UNIT_TEXT_LEN];
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0) {
         yes_or_errno(false, ret);
-    else if (limit.rlim_cur == RLIM_INFINITY)
-        snprintf(ret, ANSWER_LEN, "unlimited");
-    else
-        snprintf(ret, ANSWER_LEN, "%llu KiB", (unsigned long long)limit.rlim_cur / 1024);
+    } else if (limit.rlim_cur == RLIM_INFINITY) {
+        snprintf(ret->text, ANSWER_LEN, "unlimited");
+        ret->value = json_null();
+    } else {
+        snprintf(ret->text, ANSWER_LEN, "%s", memory_text(limit.rlim_cur, text));
+        ret->value = json_integer((json_int_t)limit.rlim_cur);
+    }
 }
 
-static void probe_zero_page(char *ret)
+static void probe_zero_page(struct answer *ret)
 {
-    snprintf(ret, ANSWER_LEN, "%s", zero_page_method());
+    name(ret, zero_page_method());
 }
 
-static void probe_resident(char *ret)
+static void probe_resident(struct answer *ret)
 {
-    snprintf(ret, ANSWER_LEN, "%s", ram_resident_method());
+    name(ret, ram_resident_method());
 }
 
 static const struct {
     const char *name;
-    void (*probe)(char *ret);
+    void (*probe)(struct answer *ret);
 } probes[] = {
     {"zero-copy", probe_zero_copy},
     {"io-uring", probe_io_uring},
@@ -271,26 +323,29 @@ static const struct {
 
 static int probe_host(bool json, struct error *err)
 {
-    json_auto_t *root = json_object();
+    json_t *root = json_object(), *reasons = json_object();
 
     for (size_t i = 0; i < ARRAY_LEN(probes); i++) {
-        char answer[ANSWER_LEN];
+        struct answer answer = {.value = NULL};
 
-        probes[i].probe(answer);
-        json_object_set_new(root, probes[i].name, json_string(answer));
+        probes[i].probe(&answer);
+        if (json_is_false(answer.value))
+            json_object_set_new(reasons, probes[i].name, json_string(answer.text + strlen("no: ")));
+        json_object_set_new(root, probes[i].name, answer.value);
         if (!json)
-            printf("%-24s %s\n", probes[i].name, answer);
+            printf("%-24s %s\n", probes[i].name, answer.text);
     }
-    return json ? json_print(root, JSON_COMPACT, err) : 0;
+    json_object_set_new(root, "reasons", reasons);
+    if (json)
+        return result_print(root, NULL, err);
+    json_decref(root);
+    return output_flush(err);
 }
 
 static int probe_rules(bool json, struct error *err)
 {
-    if (json) {
-        json_auto_t *list = rules_json();
-
-        return json_print(list, JSON_COMPACT, err);
-    }
+    if (json)
+        return result_print(rules_json(), NULL, err);
     settings_print(stdout);
     printf("\nRules:\n");
     rules_print(stdout);

@@ -16,6 +16,7 @@
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/remedy.h"
+#include "tools/result.h"
 #include "tools/security.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
@@ -172,9 +173,10 @@ static const struct session_ops ops = {
     .is_worth_a_report = is_worth_a_report,
 };
 
-static void tell_address(const char *address)
+static void tell_address(const struct options *o, const char *address)
 {
-    line_print(stdout, "listening %s", address);
+    result_event(o, "listening", json_pack("{s:o}", "address", result_text(address)),
+                 "listening %s", address);
     notify("READY=1\nSTATUS=listening %s", address);
 }
 
@@ -186,7 +188,7 @@ static int listen_interruptibly(struct reception *r, struct error *err)
     int rc = destination_listen(r->incoming, err);
     interrupt_stop();
     if (rc == 0 && !r->receiver->config.connect.listening)
-        tell_address(destination_address(r->incoming));
+        tell_address(r->receiver->options, destination_address(r->incoming));
     return rc;
 }
 
@@ -295,7 +297,7 @@ static int receive_there(struct receiver *receiver, struct error *err)
     struct reception r;
 
     receiver->config.connect.listening = &receiver->listener;
-    tell_address(receiver->listener.text);
+    tell_address(receiver->options, receiver->listener.text);
     if (!receiver->options->repeat)
         return receive(receiver, &r, err);
     receiver->config.main_any_time = true;

@@ -1,20 +1,17 @@
 #include "tools/report.h"
 
-#include <limits.h>
 #include <stdio.h>
 
 #include <jansson.h>
 
 #include "base/json_memory.h"
 #include "base/json_read.h"
-#include "base/printable.h"
 #include "base/units.h"
 #include "compress/codec.h"
 #include "ram/digest.h"
-#include "tools/json_print.h"
 #include "tools/line.h"
 #include "tools/output.h"
-#include "tools/remedy.h"
+#include "tools/result.h"
 
 static json_t *number(uint64_t n)
 {
@@ -62,16 +59,6 @@ static void path_json(enum verb_bit verb, const struct path_snapshot *p, json_t 
     }
 }
 
-/* A path need not be UTF-8. */
-static json_t *path_text(const char *path)
-{
-    char text[PATH_MAX];
-
-    snprintf(text, sizeof(text), "%s", path);
-    printable(text);
-    return json_string(text);
-}
-
 static json_t *channels_json(const struct migration_snapshot *s)
 {
     json_t *list = json_array();
@@ -116,13 +103,8 @@ static int print_json(enum verb_bit verb, const struct migration_snapshot *s, ui
                       struct error *err)
 {
     json_t *root = json_object();
-    char line[ERR_LINE_LEN];
 
     json_object_set_new(root, "status", json_string(migration_status_name(s->status)));
-    if (failure) {
-        error_line(failure, line);
-        json_object_set_new(root, "error-desc", json_string(line));
-    }
     json_object_set_new(root, "total-time", number(s->total_ms));
     json_object_set_new(root, "downtime", number(s->downtime_ms));
     /* Only the source has an estimate, and none while it knows no rate. */
@@ -136,12 +118,10 @@ static int print_json(enum verb_bit verb, const struct migration_snapshot *s, ui
     path_json(verb, &s->path, root);
     json_object_set_new(root, "channels", channels_json(s));
     if (file)
-        json_object_set_new(root, "file", path_text(file));
+        json_object_set_new(root, "file", result_text(file));
     if (json_array_size(digests))
         json_object_set(root, "digest", digests);
-    int rc = json_print(root, JSON_COMPACT, err);
-    json_decref(root);
-    return rc;
+    return result_print(root, failure, err);
 }
 
 static void print_path(const struct path_snapshot *p)
@@ -156,20 +136,20 @@ static void print_path(const struct path_snapshot *p)
     putchar('\n');
 }
 
-static void print_head(enum verb_bit verb, const struct migration_snapshot *s)
+static void print_head(const struct migration_snapshot *s)
 {
     char ram[UNIT_TEXT_LEN], time[UNIT_TEXT_LEN], wire[UNIT_TEXT_LEN], rate[UNIT_TEXT_LEN];
     char channels[COUNT_TEXT_LEN];
 
-    printf("%s: %s: %s of RAM in %s, %s on the wire, %s, %s\n", verb == VERB_SEND ? "send" : "recv",
+    printf("%s: %s: %s of RAM in %s, %s on the wire, %s, %s\n", result_verb(),
            migration_status_name(s->status), memory_text(s->total_bytes, ram),
            time_text(s->total_ms, time), size_text(s->wire_bytes, wire),
            rate_over_text(s->wire_bytes, s->total_ms, rate),
            count_text(s->n_channels, "channel", channels));
 }
 
-static int print_text(enum verb_bit verb, const struct migration_snapshot *s, const json_t *digests,
-                      const char *file, struct error *err)
+static int print_text(const struct migration_snapshot *s, const json_t *digests, const char *file,
+                      struct error *err)
 {
     char block[RAM_BLOCK_NAME], downtime[UNIT_TEXT_LEN];
     size_t i;
@@ -177,7 +157,7 @@ static int print_text(enum verb_bit verb, const struct migration_snapshot *s, co
 
     if (json_memory_check(err) < 0)
         return -1;
-    print_head(verb, s);
+    print_head(s);
     printf("  pages: %llu with data, %llu zero", (unsigned long long)s->normal,
            (unsigned long long)s->zero);
     if (s->rounds)
@@ -208,7 +188,7 @@ int report(const struct options *options, enum verb_bit verb, const struct migra
     if (rc == 0 && options->json)
         rc = print_json(verb, snap, cpu_ms, digests, file, failure, err);
     else if (rc == 0 && !failure)
-        rc = print_text(verb, snap, digests, file, err);
+        rc = print_text(snap, digests, file, err);
     json_decref(digests);
     return rc;
 }

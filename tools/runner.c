@@ -14,12 +14,12 @@
 #include "tools/guest_commands.h"
 #include "tools/guest_lines.h"
 #include "tools/interrupt.h"
-#include "tools/json_print.h"
 #include "tools/line.h"
 #include "tools/memory_commands.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/remedy.h"
+#include "tools/result.h"
 #include "tools/verbs.h"
 #include "tools/vm_memory.h"
 #include "tools/vm_report.h"
@@ -95,7 +95,8 @@ static int listen_for_guest(struct runner *r, const struct address *at, struct e
         return err_in(err, "--incoming");
     cpr_listening(&r->cpr);
     vm_listening(r->vm, address);
-    line_print(stdout, "listening %s", address);
+    result_event(r->options, "listening", json_pack("{s:o}", "address", result_text(address)),
+                 "listening %s", address);
     return 0;
 }
 
@@ -121,7 +122,10 @@ static int serve(struct runner *r, struct error *err)
     for (size_t i = 0; i < o->n_monitors; i++) {
         if (qmp_server_listen(r->server, &o->monitors[i], &transport, err) < 0)
             return err_in(err, "--qmp");
-        line_print(stdout, "monitor %s", qmp_server_address(r->server, i));
+        const char *address = qmp_server_address(r->server, i);
+
+        result_event(o, "monitor", json_pack("{s:o}", "address", result_text(address)),
+                     "monitor %s", address);
     }
     vm_set_events(r->vm, qmp_event_send, r->server);
     return qmp_server_start(r->server, err);
@@ -185,9 +189,13 @@ static void print_running(const struct runner *r)
 
     char memory[UNIT_TEXT_LEN], cpus[COUNT_TEXT_LEN];
 
-    line_print(stdout, "running %s, %s, %s", what,
-               memory_text(r->machine->ram.blocks[0].used_bytes, memory),
-               count_text(o->cpus, "vCPU", cpus));
+    uint64_t bytes = r->machine->ram.blocks[0].used_bytes;
+
+    result_event(o, "running",
+                 json_pack("{s:o, s:I, s:i}", "guest", result_text(what), "memory",
+                           (json_int_t)bytes, "cpus", (int)o->cpus),
+                 "running %s, %s, %s", what, memory_text(bytes, memory),
+                 count_text(o->cpus, "vCPU", cpus));
 }
 
 /* A quit or a signal has given its own reason before, and the first one counts. */
@@ -243,14 +251,11 @@ static int live(struct runner *r, struct error *err)
     return rc;
 }
 
-static int print_report(struct runner *r, bool running, struct error *err)
+static int print_report(struct runner *r, bool running, const struct error *failure,
+                        struct error *err)
 {
-    json_auto_t *root = NULL;
-
-    if (r->options->json) {
-        root = vm_report_json(r->report, running);
-        return json_print(root, JSON_COMPACT, err);
-    }
+    if (r->options->json)
+        return result_print(vm_report_json(r->report, running), failure, err);
     vm_report_print(r->report);
     return output_flush(err);
 }
@@ -258,9 +263,10 @@ static int print_report(struct runner *r, bool running, struct error *err)
 static int verdict(struct runner *r, bool running, struct error *err)
 {
     struct error print_err;
-    bool printed = print_report(r, running, &print_err) == 0;
+    int rc = vm_report_judge(r->report, err);
+    bool printed = print_report(r, running, rc < 0 ? err : NULL, &print_err) == 0;
 
-    if (vm_report_judge(r->report, err) < 0)
+    if (rc < 0)
         return -1;
     if (printed)
         return 0;

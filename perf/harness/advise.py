@@ -1,6 +1,7 @@
 """What a measured path means for a VM: how long a live migration would take, how long the VM would
 be paused, and which setting to choose. Arithmetic only."""
 
+import json
 from dataclasses import dataclass
 
 ROUNDS_MAX = 30
@@ -49,6 +50,16 @@ def best(found, cost):
     return min((name for name, seconds in found if seconds <= fastest * AS_GOOD), key=cost)
 
 
+def _said(answers, key):
+    """One answer for people: yes, no and its reason, or the value."""
+    value = answers.get(key, "unknown")
+    if value is False:
+        return f"no ({answers.get('reasons', {}).get(key, 'no reason given')})"
+    if value is True:
+        return "yes"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def differences(here, there):
     """Lines about answers of `ramjet probe --json` that differ between two hosts, and their
     consequence, if there is one."""
@@ -65,8 +76,8 @@ def differences(here, there):
         "compress-zstd": "another library packs at another rate",
     }
     lines = []
-    for key in sorted(here.keys() | there.keys()):
-        a, b = here.get(key, "unknown"), there.get(key, "unknown")
+    for key in sorted((here.keys() | there.keys()) - {"reasons"}):
+        a, b = _said(here, key), _said(there, key)
         if a != b:
             means = f" ({meaning[key]})" if key in meaning else ""
             lines.append(f"{key}: here {a}; there {b}{means}")

@@ -341,6 +341,17 @@ class _CeilingTrial:
         pass
 
 
+def _address_in(line):
+    """Where a receiver listens: its first line is an event, or, in older builds, a text."""
+    word, _, address = line.partition(" ")
+    if word == "listening":
+        return address
+    try:
+        return json.loads(line)["address"]
+    except (ValueError, KeyError, TypeError):
+        raise PerfError(f"the receiver's first line should name its address: {line!r}") from None
+
+
 class Pair:
     """A receiver that prints its address, and a sender that starts after that."""
 
@@ -349,9 +360,7 @@ class Pair:
         self.send = None
         self.recv = setting.destination.start(recv_argv)
         try:
-            word, _, address = self.recv.first_line(self._deadline).partition(" ")
-            if word != "listening":
-                raise PerfError(f"the receiver's first line should name its address, got {word!r}")
+            address = _address_in(self.recv.first_line(self._deadline))
             self._begin = time.monotonic()
             self.send = setting.source.start([*send_argv, address])
         except BaseException:
@@ -399,10 +408,10 @@ def _is_zombie(pid):
 
 
 def result_of(ended, *needed):
-    """The JSON object that an end prints, after the line with its address if there is one."""
+    """The JSON object that an end prints as its last line."""
     try:
-        found = json.loads(ended.stdout[ended.stdout.index("{") :])
-    except ValueError:
+        found = json.loads(ended.stdout.strip().splitlines()[-1])
+    except (ValueError, IndexError):
         raise PerfError(f"no JSON result in: {ended.stdout[:200]!r}") from None
     for key in needed:
         if key not in found:

@@ -162,7 +162,7 @@ def long_form(scene):
     vm = Ramjet(scene, "vm", "--accel", "synth", "--guest", "counter", "--json", "--run-for",
                 "200ms", *backends("id=pc.ram,size=24M,kind=memfd,addr=0"))
     check(vm.done(20)["errors"] == 0, "errors")
-    check(b"running counter, 24 MiB" in vm.output, f"{vm.output}")
+    check(b'"event":"running","guest":"counter","memory":25165824' in vm.output, f"{vm.output}")
 
 
 # --- what may change at which moment --------------------------------------------------------------

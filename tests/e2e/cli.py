@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What a user sees: exit codes, messages, cancelling, and that a target is complete or absent."""
 
+import json
 import os
 import shutil
 import signal
@@ -90,7 +91,7 @@ USAGE = [
     ["qmp", "unix:/nonexistent/monitor", "stop", "{"],
     ["qmp", "unix:/nonexistent/monitor", "stop", "a=1", "a.b=2"],
     ["qmp", "--timeout", "never", "unix:/nonexistent/monitor", "stop"],
-    ["qmp", "--json", "unix:/nonexistent/monitor", "stop"],
+    ["qmp", "--digest", "unix:/nonexistent/monitor", "stop"],
     ["vm"],
     ["vm", "--guest", "counter", "more"],
     ["vm", "--guest", "no-such-guest"],
@@ -107,6 +108,49 @@ USAGE = [
     ["vm", "--guest", "counter", "--run-for", "long"],
     ["vm", "--guest", "counter", "--channels", "2"],
 ]
+
+
+FAILURES = [  # words, exit code, kind
+    (["recv", "--json"], 2, "usage"),
+    (["recv", "--json", "tcp:127.0.0.1:0", "nowhere"], 2, "usage"),
+    (["recv", "--json", "--connect-timeout", "50ms", "tcp:127.0.0.1:0", "null:"], 1, "peer"),
+    (["send", "--json", "--nonsense"], 2, "usage"),
+    (["send", "synth:4M", "tcp:127.0.0.1:1", "--json"], 1, "system"),
+    (["vm", "--json"], 2, "usage"),
+    (["migrate", "--json", "unix:/nonexistent/a", "unix:/nonexistent/b"], 1, "system"),
+    (["info", "--json", "/nonexistent"], 1, "system"),
+    (["probe", "--json", "word"], 2, "usage"),
+    (["qmp", "--json", "unix:/nonexistent", "stop"], 1, "system"),
+]
+
+
+@case("with --json each failure is one object")
+def failures(scene):
+    for words, code, kind in FAILURES:
+        run = Ramjet(scene, *words)
+        ended = run.wait(20)
+        check(ended == code, f"{words}: exit code {ended}, want {code}")
+        objects = [json.loads(line) for line in run.output.decode().splitlines()]
+        results = [members for members in objects if "event" not in members]
+        check(len(results) == 1, f"{words}: {objects}")
+        found = results[0]
+        check((found["status"], found["verb"]) == ("failed", words[0]), f"{words}: {found}")
+        check(found["error"]["kind"] == kind and found["error"]["desc"] in run.errors, f"{words}: {found}")
+
+
+@case("lines before the result, as JSON and as text")
+def lines_before(scene):
+    for form in ("json", "text"):
+        options = ["--json", "--events", form]
+        receiver = Ramjet(scene, "recv", *options, "tcp:127.0.0.1:0", "null:")
+        address = receiver.listening()
+        Ramjet(scene, "send", "--json", "synth:4M", address).done()
+        check(receiver.done()["status"] == "completed", f"{receiver.output}")
+        first = receiver.output.decode().splitlines()[0]
+        want = f"listening {address}"
+        if form == "json":
+            first, want = json.loads(first), {"event": "listening", "address": address}
+        check(first == want, f"{form}: {first!r}")
 
 
 @case("usage errors exit with 2")

@@ -108,7 +108,7 @@ def quits_instead(scene):
     vm.qmp("migrate", uri=f"file:{scene.folder}/state")
     vm.qmp.status("pre-switchover")
     vm.quit()
-    check(vm.output.count(b"monitor ") == 1, "the next program has run")
+    check(vm.monitors() == 1, "the next program has run")
     check(not (scene.folder / "state").exists(), "the state is still there")
 
 
@@ -135,9 +135,9 @@ def paused(scene):
     vm.qmp("stop")
     digest = vm.digest()
     vm.parameters(mode="cpr-exec", cpr_exec_command=command(vm, scene.folder / "state"))
-    monitors = vm.output.count(b"monitor ")
+    monitors = vm.monitors()
     vm.qmp("migrate", uri=f"file:{scene.folder}/state")
-    check(vm.read(lambda out: out.count(b"monitor ") > monitors), vm.errors)
+    check(vm.read(lambda _: vm.monitors() > monitors), vm.errors)
     vm.qmp.close()
     vm.qmp = Monitor(vm.address)
     check(vm.state() == "paused", f"it is {vm.state()}")

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from lib import faults, scene
 from lib.monitor import Closed, Monitor, Refused
-from lib.ramjet import binary
+from lib.ramjet import address_in, binary
 from lib.table import check
 
 HANG_SECONDS = 300  # also on a very busy machine
@@ -195,10 +195,10 @@ class Transfer:
             receiver = stage.start("recv", "recv", *common, *options,
                                    self.listen.format(stage.folder), target)
             line = receiver.first_line(deadline)
-            if not line.startswith("listening "):
+            address = address_in(line)
+            if address is None:
                 receiver.wait(deadline)
                 return
-            address = line.removeprefix("listening ")
         sender = stage.start("send", "send", *common, *self.send, source, address)
         sender.wait(deadline)
         if "recv" in self.ends:
@@ -274,7 +274,7 @@ class Vm:
         self._patience = 5
         self.program = stage.start(end, "vm", "--accel", "synth", "--memory", "8M", "--qmp",
                                    f"unix:{self.path}", *options)
-        self.ready = self.program.first_line(deadline).startswith("monitor ")
+        self.ready = address_in(self.program.first_line(deadline), "monitor") is not None
         if not self.ready:
             self.program.wait(deadline)
 

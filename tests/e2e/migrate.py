@@ -302,7 +302,7 @@ def too_long(scene):
     run.failed("took too long (--timeout)", "running at from", "to is inmigrate", seconds=20,
                code=3)
     found = json.loads(run.output)
-    check(found["status"] == "cancelled" and found["error-desc"].startswith("cancelled: it took")
+    check(found["status"] == "cancelled" and found["error"]["desc"].startswith("cancelled: it took")
           and found["from"]["run-state"] == "running", f"{found}")
     source.runs_on()
     again(scene, source)

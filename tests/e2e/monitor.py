@@ -127,9 +127,9 @@ class Vm:
 
 
 def demand_kvm(scene):
-    answer = Ramjet(scene, "probe", "--json").done()["kvm"]
-    if answer.startswith("no"):
-        raise Skip(f"no KVM here: {answer}")
+    answers = Ramjet(scene, "probe", "--json").done()
+    if not answers["kvm"]:
+        raise Skip(f"no KVM here: {answers['reasons']['kvm']}")
 
 
 def source_of(scene):

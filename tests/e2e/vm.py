@@ -21,8 +21,8 @@ CASES = []
 
 NOBODY = 65534
 PAGE = 4096
-MEMBERS = {"running": bool, "heartbeats": int, "longest-gap-us": int, "last-move-gap-us": int,
-           "moves": int, "pages-verified": int, "pages-written": int, "sweeps": int, "errors": int}
+MEMBERS = {"status": str, "verb": str, "running": bool, "heartbeats": int, "longest-gap-us": int,
+           "last-move-gap-us": int, "moves": int, "pages-verified": int, "pages-written": int, "sweeps": int, "errors": int}
 
 
 def case(label):
@@ -43,7 +43,8 @@ def vm(scene, *options, accel="kvm", memory="16M"):
     demand(scene, accel)
     guest = Ramjet(scene, "vm", "--accel", accel, "--guest", "counter", "--memory", memory, *options)
     check(guest.read(lambda out: b"\n" in out), f"it ended before it ran: {guest.errors}")
-    check(guest.output.startswith(b"running counter, 16 MiB"), f"{guest.output}")
+    check(re.match(rb'running counter, 16 MiB|{"event":"running","guest":"counter","memory":16777216,',
+                   guest.output), f"{guest.output}")
     return guest
 
 
@@ -120,7 +121,7 @@ def writes(scene, accel):
     guest = Ramjet(scene, "vm", "--accel", accel, "--guest", "dirtier,rate=20M,pattern=hot,fill=lines", "--memory",
                    "16M", "--cpus", 2, "--run-for", "500ms", "--json")
     clean(guest.done(20))
-    check(guest.output.startswith(b"running dirtier,rate=20M"), f"{guest.output}")
+    check(guest.output.startswith(b'{"event":"running","guest":"dirtier,rate=20M'), f"{guest.output}")
 
 
 def payload(scene, code, message, *options, port=0x516):

@@ -307,17 +307,19 @@ def run_way(row, way):
 
 
 def probed(what):
-    """What `ramjet probe` answers to a question; "no" where it does not know it."""
+    """What `ramjet probe` answers to a question; "no: " and the reason where it cannot be."""
     done = subprocess.run([RAMJET, "probe", "--json"], capture_output=True, timeout=STUCK_S,
                           check=True)
-    return json.loads(done.stdout).get(what, "no")
+    answers = json.loads(done.stdout)
+    answer = answers.get(what, False)
+    return answer if answer else f"no: {answers['reasons'].get(what, 'unknown')}"
 
 
 def without_zstd(named, text):
     """Those of `named` that do not speak of zstd, where this build lacks it; else all of them.
     text(x) is what tells that."""
     answer = probed("compress-zstd")
-    left = [x for x in named if not answer.startswith("no") or "zstd" not in text(x)]
+    left = [x for x in named if not str(answer).startswith("no") or "zstd" not in text(x)]
     if len(left) < len(named):
         print(f"skipped: {len(named) - len(left)} of {len(named)}: zstd: {answer}")
     return left

@@ -59,7 +59,7 @@ class Way:
 
 def demand(what):
     found = probed(what)
-    if found.startswith("no"):
+    if str(found).startswith("no"):
         raise Skip(f"{what}: {found}")
 
 

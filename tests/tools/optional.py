@@ -31,7 +31,8 @@ def ramjet(*arguments):
 
 def check_answers(library, is_built, answers):
     for question in library.questions:
-        missing = answers[question].endswith(f"this build lacks {library.file}")
+        reason = answers["reasons"].get(question, "")
+        missing = reason.endswith(f"this build lacks {library.file}")
         check(missing != is_built, f"probe: {question}: {answers[question]}")
 
 
@@ -51,8 +52,9 @@ def main(words):
         check_answers(library, built[name], answers)
         if library.choice:
             check_choice(library, built[name])
-    check(built["isal"] or "igzip" not in answers["compress-zlib"], answers["compress-zlib"])
-    other = answers["engine-auto"] != "socket: this build has no other"
+    packing = [library["name"] for library in answers["compress-zlib"]["packing"]]
+    check(built["isal"] or "igzip" not in packing, answers["compress-zlib"])
+    other = answers["engine-auto"]["why"] != "this build has no other"
     check(other == built["uring"], answers["engine-auto"])
 
 

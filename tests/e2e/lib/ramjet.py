@@ -18,6 +18,15 @@ def binary():
     return os.environ.get("RAMJET") or built
 
 
+def address_in(line, event="listening"):
+    """The address in an early line of recv or vm, a text or an event; None: it is another line."""
+    if line.startswith("{"):
+        members = json.loads(line)
+        return members["address"] if members.get("event") == event else None
+    word, _, address = line.partition(" ")
+    return address if word == event else None
+
+
 class Ramjet(Process):
     """One run of ramjet: Ramjet(scene, "send", "--json", …)."""
 
@@ -29,17 +38,22 @@ class Ramjet(Process):
         """Waits for recv's first line; returns the address in it."""
         check(self.read(lambda out: b"\n" in out), f"{self.name} ended before it listened")
         line = self.output.split(b"\n", 1)[0].decode()
-        check(line.startswith("listening "), f"{self.name}: first line is {line!r}")
-        return line.removeprefix("listening ")
+        address = address_in(line)
+        check(address is not None, f"{self.name}: first line is {line!r}")
+        return address
 
     def done(self, seconds=None):
         """Waits for a success; returns the JSON object, if there is one."""
         code = self.wait(seconds)
         check(code == 0, f"{self.name}: exit code {code}: {self.errors.strip()}")
-        text = self.output.decode().strip()
-        if text.startswith(("listening ", "running ")):
-            text = text.partition("\n")[2]
-        return json.loads(text) if text.startswith("{") else None
+        return self.result()
+
+    def result(self):
+        """The JSON object at the end of its output, if there is one."""
+        lines = self.output.decode().strip().splitlines()
+        found = [json.loads(line) for line in lines if line.startswith("{")]
+        results = [members for members in found if "event" not in members]
+        return results[-1] if results else None
 
     def failed(self, *words, seconds=5, code=1):
         """Waits for a failure, with patience(seconds): the code, and one line that
@@ -71,6 +85,6 @@ def recv(scene, target, *options, listen="tcp:127.0.0.1:0", **process):
 def demand_engine(scene, engine):
     """Skips where the kernel, or a policy, does not allow what an engine needs."""
     if engine == "uring":
-        answer = Ramjet(scene, "probe", "--json").done()["io-uring"]
-        if answer.startswith("no"):
-            raise Skip(f"no io_uring here: {answer}")
+        answers = Ramjet(scene, "probe", "--json").done()
+        if not answers["io-uring"]:
+            raise Skip(f"no io_uring here: {answers['reasons']['io-uring']}")

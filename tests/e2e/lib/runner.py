@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from .monitor import Monitor
-from .ramjet import Ramjet
+from .ramjet import Ramjet, address_in
 from .scene import until
 from .table import Skip, check
 
@@ -17,9 +17,9 @@ _DIRTIER = "dirtier,rate=50M,write=avx,timer=10ms"
 
 
 def demand_kvm(scene):
-    answer = Ramjet(scene, "probe", "--json").done()["kvm"]
-    if answer.startswith("no"):
-        raise Skip(f"no KVM here: {answer}")
+    answers = Ramjet(scene, "probe", "--json").done()
+    if not answers["kvm"]:
+        raise Skip(f"no KVM here: {answers['reasons']['kvm']}")
 
 
 def memory_at(run, length):
@@ -46,11 +46,15 @@ class Vm(Ramjet):
         self.path = path
         check(self.read(lambda out: b"\n" in out), f"it ended before it listened: {self.errors}")
         line = self.output.split(b"\n", 1)[0].decode()
-        check(line.startswith("monitor "), f"first line is {line!r}")
-        self.address = line.removeprefix("monitor ")
+        self.address = address_in(line, "monitor")
+        check(self.address, f"first line is {line!r}")
         self.qmp = Monitor(self.address)
         scene.at_end.callback(self.qmp.close)
         self.set(events=True)
+
+    def monitors(self):
+        """How many monitors it has announced so far; a program that replaces it announces its own."""
+        return len(re.findall(rb'^monitor |^{"event":"monitor"', self.output, re.MULTILINE))
 
     def set(self, **capabilities):
         """An underscore in a name stands for a dash."""

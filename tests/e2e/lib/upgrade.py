@@ -47,10 +47,10 @@ def reconnect(vm):
 def replaced(vm, state, program=None):
     """Replaces the program in the process while the guest stays; returns the guest's
     figures after it."""
-    moves, monitors = vm.guest()["moves"], vm.output.count(b"monitor ")
+    moves, monitors = vm.guest()["moves"], vm.monitors()
     vm.parameters(mode="cpr-exec", cpr_exec_command=command(vm, state, program))
     vm.qmp("migrate", uri=f"file:{state}")
-    check(vm.read(lambda out: out.count(b"monitor ") > monitors),
+    check(vm.read(lambda _: vm.monitors() > monitors),
           f"the next program ended before it listened: {vm.errors}")
     reconnect(vm)
     until(lambda: vm.guest()["moves"] > moves and vm.guest()["last-move-gap-us"] > 0,
