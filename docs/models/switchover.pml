@@ -342,7 +342,7 @@ inline answer_ping()
 }
 
 /* The stream through END. A reply that could not be written shows at the next read. */
-inline load()
+inline destination_load()
 {
     TAKE;
     if
@@ -392,7 +392,7 @@ inline await_run()
     fi
 }
 
-inline switch_over()
+inline destination_switch_over()
 {
     target_prepare();
     if
@@ -411,13 +411,13 @@ inline switch_over()
 
 inline destination_run()
 {
-    load();
+    destination_load();
     if
     :: got == END -> TAKE
     :: else
     fi;
     if
-    :: got == DESCRIPTION -> switch_over()
+    :: got == DESCRIPTION -> destination_switch_over()
     :: else -> discard()
     fi
 }
@@ -429,7 +429,7 @@ inline destination_run()
  */
 inline qemu_run()
 {
-    load();
+    destination_load();
     if
     :: got == END ->
         TAKE;
