@@ -54,8 +54,7 @@ enum remedy {
     REMEDY_SAME_MEMORY,
     REMEDY_SAME_BACKEND,
     REMEDY_SHARED_BACKEND,
-    REMEDY_WAITING_VM, /* load it into a VM */
-    REMEDY_CPR,        /* the address at which cpr-transfer hands memory over */
+    REMEDY_CPR, /* the address at which cpr-transfer hands memory over */
     /* two VMs that are driven by their monitors */
     REMEDY_LISTEN, /* a host at which the destination listens */
     REMEDY_NO_LISTEN,
@@ -63,8 +62,9 @@ enum remedy {
     REMEDY_SET_BOTH,   /* a setting, which both ends are then told */
     REMEDY_TIME_LIMIT, /* after which the migration is cancelled */
     /* the rest */
-    REMEDY_FORCE, /* replace what is there */
-    REMEDY_GUEST, /* a program that runs a guest */
+    REMEDY_CONVERT, /* make a mapped-ram snapshot of it */
+    REMEDY_FORCE,   /* replace what is there */
+    REMEDY_GUEST,   /* a program that runs a guest */
     REMEDY_SETTING_NAMES,
     REMEDY_PROGRESS,
     REMEDY_N,

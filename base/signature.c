@@ -31,7 +31,8 @@ static const struct row {
     const char *name;
     enum remedy remedy;
 } rows[] = {
-    {IN_FILE, 0, BYTES("LibvirtQemudSave"), "a libvirt save file: virsh restore starts its VM"},
+    {IN_FILE, 0, BYTES("LibvirtQemudSave"),
+     "a libvirt save file, from its first byte: the stream is after its XML"},
     {IN_FILE, 0, BYTES("LibvirtQemudPart"),
      "a libvirt save file that is not whole: saving it was interrupted"},
     {AT_BOTH, 0, BYTES("\x1f\x8b"), PACKED("gzip", "gunzip")},

@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/macros.h"
+#include "capture/plain_pages.h"
 #include "capture/raw_names.h"
 #include "migration/main_stream.h"
 #include "ram/mapped_file.h"
@@ -66,6 +67,8 @@ static int keep_fd(struct snapshot *s, int fd, struct error *err)
 struct reading {
     struct main_stream stream;
     struct ram_load load;
+    enum snapshot_pages pages;
+    bool on_channels; /* the stream had a word that is only written for channels */
 };
 
 static int any_configuration(struct main_stream *ms, struct error *err)
@@ -77,12 +80,12 @@ static int any_configuration(struct main_stream *ms, struct error *err)
     return 0;
 }
 
-static int only_mapped(struct main_stream *ms, struct error *err)
+/* Mapped-ram, or a plain stream. */
+static int any_file(struct main_stream *ms, struct error *err)
 {
-    if (!(ms->config.capabilities & STREAM_CAP_MAPPED_RAM))
-        return err_set_with(err, ERR_PEER, REMEDY_WAITING_VM,
-                            "not a mapped-ram snapshot, but a stream: its pages have no places in "
-                            "the file");
+    struct reading *r = CONTAINER_OF(ms, struct reading, stream);
+
+    r->load.from_file = ms->config.capabilities & STREAM_CAP_MAPPED_RAM;
     return any_configuration(ms, err);
 }
 
@@ -93,23 +96,33 @@ static int list_as_it_is(struct ram_load *load, struct error *err)
     return 0;
 }
 
-static int no_barrier(struct ram_load *load, bool word, struct error *err)
+static int note_barrier(struct ram_load *load, bool word, struct error *err)
 {
-    (void)load;
-    (void)word;
+    struct reading *r = CONTAINER_OF(load, struct reading, load);
+
     (void)err;
+    r->on_channels |= word;
     return 0;
 }
 
-static const struct main_stream_ops mapped_ops = {.configured = only_mapped};
-static const struct main_stream_ops plain_ops = {.configured = any_configuration};
-static const struct ram_load_ops list_ops = {.listed = list_as_it_is, .barrier = no_barrier};
+static int place_pages(struct ram_load *load, struct error *err)
+{
+    const struct reading *r = CONTAINER_OF(load, const struct reading, load);
+
+    return load->from_file ? 0 : plain_pages_place(load->map, r->pages, err);
+}
+
+static const struct main_stream_ops file_ops = {.configured = any_file};
+static const struct main_stream_ops raw_ops = {.configured = any_configuration};
+static const struct ram_load_ops page_ops = {.listed = place_pages, .barrier = note_barrier};
+static const struct ram_load_ops list_ops = {.listed = list_as_it_is, .barrier = note_barrier};
 
 /* The list goes to the machine. */
-static void reading_init(struct reading *r, const struct main_stream_ops *ops, struct machine *m)
+static void reading_init(struct reading *r, const struct main_stream_ops *ops,
+                         const struct ram_load_ops *pages, struct machine *m)
 {
     *r = (struct reading){.stream = {.ops = ops, .padded = true}};
-    ram_load_init(&r->load, &list_ops, &m->ram);
+    ram_load_init(&r->load, pages, &m->ram);
     section_loaders_add(&r->stream.loaders, &r->load.base);
 }
 
@@ -205,32 +218,58 @@ static int open_regular(int dir, const char *path, int *ret_fd, uint64_t *ret_by
     return 0;
 }
 
-static int load_file(struct snapshot *s, const struct address *from, struct error *err)
+/* The pages of a plain stream have gone to the blocks; a block that was left out has none. */
+static int settle_plain(struct machine *m, const struct reading *r, struct error *err)
+{
+    bool may_lack = r->load.addresses;
+
+    if (r->on_channels || (r->load.normal == 0 && !may_lack))
+        return err_set(err, ERR_PEER,
+                       "a stream without its pages: they went over channels, or are in files of "
+                       "their own");
+    for (size_t i = 0; may_lack && i < m->ram.n; i++) {
+        struct ram_block *b = &m->ram.blocks[i];
+
+        if (ram_block_came(b))
+            continue;
+        plain_pages_drop(b);
+        leave_out(b);
+    }
+    return 0;
+}
+
+static int settle_pages(struct machine *m, int fd, const struct reading *r, struct error *err)
+{
+    const struct mapped_file file = {.fd = fd, .direct_fd = -1, .blocks = r->load.mapped};
+
+    return r->load.from_file ? map_file(m, &file, err) : settle_plain(m, r, err);
+}
+
+static int load_file(struct snapshot *s, const struct address *from, enum snapshot_pages pages,
+                     struct error *err)
 {
     struct reading r;
     int fd;
 
-    reading_init(&r, &mapped_ops, &s->base);
-    r.load.from_file = true;
+    reading_init(&r, &file_ops, &page_ops, &s->base);
+    r.pages = pages;
     if (file_source_open(from, &fd, &r.load.file_bytes, err) < 0 || keep_fd(s, fd, err) < 0)
         return -1;
     int rc = read_stream(&s->base, fd, from->offset, &r, err);
-    if (rc == 0) {
-        const struct mapped_file file = {.fd = fd, .direct_fd = -1, .blocks = r.load.mapped};
-
-        rc = map_file(&s->base, &file, err);
-    }
+    if (rc == 0)
+        rc = settle_pages(&s->base, fd, &r, err);
     reading_done(&r);
     return rc < 0 ? err_in(err, "%s", from->file) : 0;
 }
 
-int machine_snapshot_file(const struct address *from, struct machine **ret, struct error *err)
+int machine_snapshot_file(const struct address *from, enum snapshot_pages pages,
+                          struct machine **ret, struct error *err)
 {
     struct snapshot *s = snapshot_new();
 
     if (!s)
         return err_sys(err, "memory for a snapshot");
-    if (load_file(s, from, err) < 0) {
+    if (load_file(s, from, pages, err) < 0) {
         snapshot_free(&s->base);
         return -1;
     }
@@ -270,7 +309,7 @@ static int load_raw(struct snapshot *s, const char *path, struct error *err)
         return err_sys(err, "open");
     if (open_regular(dir, RAW_STREAM, &stream, &bytes, err) < 0)
         return -1;
-    reading_init(&r, &plain_ops, &s->base);
+    reading_init(&r, &raw_ops, &list_ops, &s->base);
     int rc = read_stream(&s->base, stream, 0, &r, err);
     bool may_lack = r.load.addresses;
     reading_done(&r);

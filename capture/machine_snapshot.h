@@ -3,16 +3,17 @@
  */
 #pragma once
 
+#include "capture/plain_pages.h"
 #include "migration/machine.h"
 #include "transport/address.h"
 
 /*
- * A mapped-ram snapshot, ours or QEMU's, at an address of scheme ADDRESS_FILE. The file must not
- * change while it is sent. A block that was left out of it, with x-ignore-shared, has no memory and
- * is shared by a file's name: it can only be left out again. A plain stream in a file is refused:
- * its pages have no fixed places.
+ * A snapshot, ours or QEMU's, at an address of scheme ADDRESS_FILE: mapped-ram, whose pages stay in
+ * the file, or a plain stream, whose pages are read here (`pages`). The file must not change while
+ * it is sent. A block that was left out of it, with x-ignore-shared, has no memory and is shared by
+ * a file's name: it can only be left out again.
  */
-MUST_USE int machine_snapshot_file(const struct address *from, struct machine **ret,
-                                   struct error *err);
+MUST_USE int machine_snapshot_file(const struct address *from, enum snapshot_pages pages,
+                                   struct machine **ret, struct error *err);
 /* A directory that target_raw made. The same holds for a block that has no file there. */
 MUST_USE int machine_snapshot_raw(const char *path, struct machine **ret, struct error *err);

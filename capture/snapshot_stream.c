@@ -48,9 +48,9 @@ static int write_all(struct stream_out *out, const struct configuration *config,
     return stream_out_flush(out, err);
 }
 
-int snapshot_stream_write(int fd, const struct configuration *config, const struct ram_map *ram,
-                          const struct mapped_ram *mapped, const struct device_state *devices,
-                          struct error *err)
+int snapshot_stream_write(int fd, uint64_t at, const struct configuration *config,
+                          const struct ram_map *ram, const struct mapped_ram *mapped,
+                          const struct device_state *devices, struct error *err)
 {
     struct list_save list = {
         .base = {.ops = &list_ops, .kind = &ram_section, .id = SECTION_ID},
@@ -62,7 +62,7 @@ int snapshot_stream_write(int fd, const struct configuration *config, const stru
     struct stream_out out;
     struct channel *c;
 
-    if (file_channel_open(fd, 0, &c, err) < 0)
+    if (file_channel_open(fd, at, &c, err) < 0)
         return -1;
     int rc = stream_out_init(&out, c, err);
     if (rc == 0)

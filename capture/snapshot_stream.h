@@ -8,10 +8,10 @@
 
 /*
  * Writes header, configuration, early devices, the RAM block list, RAM's end and the device tail to
- * the start of a file.
+ * a file, from byte `at` on.
  * `mapped` says, for each block, where a mapped-ram file has its pages; then the present bits are
  * written, too, as bitmaps. NULL: the pages are elsewhere. The descriptor stays the caller's.
  */
-MUST_USE int snapshot_stream_write(int fd, const struct configuration *config,
+MUST_USE int snapshot_stream_write(int fd, uint64_t at, const struct configuration *config,
                                    const struct ram_map *ram, const struct mapped_ram *mapped,
                                    const struct device_state *devices, struct error *err);

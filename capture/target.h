@@ -16,7 +16,8 @@ struct target_config {
                   * of which VM */
     bool force;  /* an existing capture may be replaced */
     bool sync;   /* it is on the disk, with its name, before the source learns that it is there */
-    bool direct; /* file: long runs of pages bypass the page cache, by O_DIRECT */
+    const struct buf *head; /* file: what precedes the stream, copied; NULL: nothing does */
+    bool direct;            /* file: long runs of pages bypass the page cache, by O_DIRECT */
 };
 
 /* A mapped-ram snapshot that QEMU ≥ 9.0 loads: pages go directly to their places in the file. */

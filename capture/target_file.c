@@ -30,6 +30,7 @@ struct target_file {
     int fd;
     int direct;                /* the same file, bypassing the page cache; -1: not wanted */
     struct mapped_ram *mapped; /* one per block */
+    struct buf head;           /* what precedes the stream */
 };
 
 /* --- the file -------------------------------------------------------------------------------- */
@@ -86,7 +87,7 @@ static int file_listed(struct target *l, const struct configuration *config,
     f->mapped = calloc(MAX(ram->n, (size_t)1), sizeof(*f->mapped));
     if (!f->mapped)
         return err_sys(err, "memory for the snapshot's layout");
-    mapped_ram_layout(ram, STREAM_HEAD_MAX + devices->early.len, f->mapped);
+    mapped_ram_layout(ram, f->head.len + STREAM_HEAD_MAX + devices->early.len, f->mapped);
     for (size_t i = 0; i < ram->n; i++) {
         struct ram_block *b = &ram->blocks[i];
 
@@ -98,6 +99,11 @@ static int file_listed(struct target *l, const struct configuration *config,
             return -1;
     }
     return 0;
+}
+
+static int write_head(const struct target_file *f, struct error *err)
+{
+    return fd_pwrite_all(f->fd, f->head.data, f->head.len, 0) < 0 ? err_sys(err, "write") : 0;
 }
 
 /* The pages are written already. The stream around them, which begins with the magic, makes the
@@ -112,8 +118,8 @@ static int file_prepare(struct target *l, const struct configuration *config,
     f->naming.vm = *config;
     clock_gettime(CLOCK_REALTIME, &f->naming.at);
     mapped.capabilities |= STREAM_CAP_MAPPED_RAM;
-    if (snapshot_stream_write(f->fd, &mapped, ram, f->mapped, devices, err) < 0 ||
-        partial_settle(&f->partial, f->fd, err) < 0)
+    if (snapshot_stream_write(f->fd, f->head.len, &mapped, ram, f->mapped, devices, err) < 0 ||
+        write_head(f, err) < 0 || partial_settle(&f->partial, f->fd, err) < 0)
         return err_in(err, "%s", f->partial.path);
     return 0;
 }
@@ -134,6 +140,7 @@ static void file_free(struct target *l)
     fd_close(&f->direct);
     fd_close(&f->fd);
     partial_done(&f->partial);
+    buf_done(&f->head);
     free(f->mapped);
     free(f);
 }
@@ -164,6 +171,10 @@ int target_file_new(const struct target_config *config, struct target **ret, str
     f->fd = f->direct = -1;
     f->sync = config->sync;
     f->wants_direct = config->direct;
+    if (config->head && buf_append(&f->head, config->head->data, config->head->len, err) < 0) {
+        file_free(&f->base);
+        return -1;
+    }
     if (config->folder ? prepare_folder(f, config->path, err) < 0
                        : open_file(f, config->path, config->force, err) < 0) {
         file_free(&f->base);

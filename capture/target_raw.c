@@ -64,7 +64,7 @@ static int write_stream(struct target_raw *r, const struct configuration *config
     AUTO_FD int fd = -1;
 
     if (make_file(r, RAW_STREAM, &fd, err) < 0 ||
-        snapshot_stream_write(fd, config, ram, NULL, devices, err) < 0)
+        snapshot_stream_write(fd, 0, config, ram, NULL, devices, err) < 0)
         return -1;
     return partial_settle(&r->partial, fd, err);
 }

@@ -12,6 +12,7 @@ struct origin_file {
     int fd;        /* -1: not open yet */
     int direct_fd; /* the same file, past the page cache; -1: none */
     uint64_t bytes;
+    const struct ram_load *load; /* of the stream that is read */
 };
 
 static int origin_file_open(struct origin *o, struct error *err)
@@ -45,6 +46,7 @@ static void origin_file_begin(struct origin *o, struct main_stream *ms, struct r
     stream_in_seek(ms->in, f->config.connect->address.offset);
     ms->padded = true;
     load->file_bytes = f->bytes;
+    f->load = load;
 }
 
 static int origin_file_load_pages(struct origin *o, const struct mapped_ram *list,
@@ -56,6 +58,18 @@ static int origin_file_load_pages(struct origin *o, const struct mapped_ram *lis
 
     return mapped_file_load(&file, map, f->config.direct_io ? NULL : mapping, f->config.n_threads,
                             &f->config.group->cancel, err);
+}
+
+/* One connection of several may have been recorded. Where blocks can be left out, all may be. */
+static int origin_file_check_complete(struct origin *o, bool expected, struct error *err)
+{
+    const struct ram_load *load = CONTAINER_OF(o, struct origin_file, base)->load;
+
+    if (!expected || load->from_file || load->addresses)
+        return 0;
+    return err_set(err, ERR_PEER,
+                   "a stream without its pages: they went over channels, or are in files of their "
+                   "own");
 }
 
 /* Requested directly: it must also work while memory is taken over, when a failure of the group has
@@ -80,6 +94,7 @@ static const struct origin_ops file_ops = {
     .await_main = origin_file_await_main,
     .begin = origin_file_begin,
     .load_pages = origin_file_load_pages,
+    .check_complete = origin_file_check_complete,
     .cancel = origin_file_cancel,
     .free = origin_file_free,
 };

@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "ram/resident.h"
 #include "stream/description.h"
+#include "tools/info_libvirt.h"
 #include "tools/open_machine.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -68,8 +69,20 @@ static void print_block(const json_t *b)
                count_text(json_count(b, "pages"), "page", pages));
 }
 
-static int print_text(const struct machine *m, const char *uuid, const json_t *blocks,
-                      const json_t *devices, struct error *err)
+/* In a file, pages with places of their own are read when they are needed. */
+static const char *format_of(const struct snapshot_spec *name, const struct machine *m)
+{
+    if (name->raw)
+        return "raw";
+    for (size_t i = 0; i < m->ram.n; i++) {
+        if (m->ram.blocks[i].store)
+            return "plain stream";
+    }
+    return "mapped-ram";
+}
+
+static int print_text(const struct snapshot_spec *file, const struct machine *m, const char *uuid,
+                      const json_t *blocks, const json_t *devices, struct error *err)
 {
     char name[NAME_ROOM], size[UNIT_TEXT_LEN], count[COUNT_TEXT_LEN];
     size_t i;
@@ -77,6 +90,9 @@ static int print_text(const struct machine *m, const char *uuid, const json_t *b
 
     if (json_memory_check(err) < 0)
         return -1;
+    if (file->is_libvirt)
+        info_libvirt_print(&file->libvirt);
+    printf("format   %s\n", format_of(file, m));
     printf("machine  %s\n", m->config.machine);
     if (uuid)
         printf("uuid     %s\n", uuid);
@@ -97,18 +113,22 @@ static int print_text(const struct machine *m, const char *uuid, const json_t *b
     return output_flush(err);
 }
 
-static int print_json(const struct machine *m, const char *uuid, json_t *blocks, json_t *devices,
-                      struct error *err)
+static int print_json(const struct snapshot_spec *name, bool xml, const struct machine *m,
+                      const char *uuid, json_t *blocks, json_t *devices, struct error *err)
 {
-    json_t *root = json_pack("{s:s, s:I, s:O, s:O}", "machine", m->config.machine, "total",
-                             (json_int_t)m->ram.total_bytes, "blocks", blocks, "devices", devices);
+    json_t *root = json_pack("{s:s, s:s, s:I, s:O, s:O}", "format", format_of(name, m), "machine",
+                             m->config.machine, "total", (json_int_t)m->ram.total_bytes, "blocks",
+                             blocks, "devices", devices);
 
     if (uuid)
         json_object_set_new(root, "uuid", json_string(uuid));
+    if (name->is_libvirt)
+        json_object_set_new(root, "libvirt", info_libvirt_json(&name->libvirt, xml));
     return result_print(root, NULL, err);
 }
 
-static int print_snapshot(const struct machine *m, const struct options *options, struct error *err)
+static int print_snapshot(const struct snapshot_spec *name, const struct machine *m,
+                          const struct options *options, struct error *err)
 {
     json_t *blocks = json_array(), *devices = json_array();
     char text[UUID_TEXT_LEN], *uuid = NULL;
@@ -121,18 +141,54 @@ static int print_snapshot(const struct machine *m, const struct options *options
     if (rc == 0)
         rc = description_check(&m->devices.early, &m->devices.tail, add_device, devices, err);
     if (rc == 0 && options->json)
-        rc = print_json(m, uuid, blocks, devices, err);
+        rc = print_json(name, options->xml, m, uuid, blocks, devices, err);
     else if (rc == 0)
-        rc = print_text(m, uuid, blocks, devices, err);
+        rc = print_text(name, m, uuid, blocks, devices, err);
     json_decref(blocks);
     json_decref(devices);
+    return rc;
+}
+
+/* What can be said where the stream is packed by another program. */
+static int print_packed(const struct libvirt_save *s, const char *path,
+                        const struct options *options, struct error *err)
+{
+    struct error how;
+
+    (void)!libvirt_save_check_stream(s, path, &how);
+    if (options->json) {
+        json_t *root = json_pack("{s:s, s:o, s:s}", "format", "packed", "libvirt",
+                                 info_libvirt_json(s, options->xml), "hint", how.text);
+
+        return result_print(root, NULL, err);
+    }
+    info_libvirt_print(s);
+    printf("hint     %s\n", how.text);
+    return output_flush(err);
+}
+
+static int print_file(const struct snapshot_spec *name, const struct options *options,
+                      struct error *err)
+{
+    struct machine *machine;
+
+    if (options->xml && !name->is_libvirt)
+        return err_set(err, ERR_USAGE, "--xml: only a libvirt save file has a domain's XML");
+    if (options->xml && !options->json)
+        return info_libvirt_xml(&name->libvirt, err);
+    if (name->is_libvirt && libvirt_save_is_packed(&name->libvirt))
+        return print_packed(&name->libvirt, name->file.file, options, err);
+    if (open_machine_snapshot(name, PAGES_COUNTED, &machine, err) < 0)
+        return -1;
+    int rc = print_snapshot(name, machine, options, err);
+    machine_free(machine);
     return rc;
 }
 
 int verb_info(int argc, char **argv, struct error *err)
 {
     struct options options;
-    struct machine *machine;
+    struct snapshot_spec name;
     const char *args[1];
     size_t n;
 
@@ -140,9 +196,9 @@ int verb_info(int argc, char **argv, struct error *err)
         return -1;
     if (n != 1)
         return err_set(err, ERR_USAGE, "expected a snapshot; see ramjet help info");
-    if (open_machine_snapshot(args[0], &machine, err) < 0)
+    if (snapshot_spec_read(args[0], &name, err) < 0)
         return -1;
-    int rc = print_snapshot(machine, &options, err);
-    machine_free(machine);
+    int rc = print_file(&name, &options, err);
+    snapshot_spec_done(&name);
     return rc;
 }

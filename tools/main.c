@@ -62,7 +62,10 @@ static const struct verb {
      "as the VMs have them.\n",
      VERB_MIGRATE, verb_migrate},
     {"info", "[options] FILE | raw:DIR", "what a snapshot holds",
-     "Blocks, page counts, device sections, machine type.\n", VERB_INFO, verb_info},
+     "Blocks, page counts, device sections, machine type. FILE: a mapped-ram snapshot, a plain "
+     "stream, or either of them in a libvirt save file (virsh save), of which also the domain's "
+     "name and state.\n",
+     VERB_INFO, verb_info},
     {"probe", "[options]", "what this host can do",
      "With --rules: the settings by QEMU's names, and the rules between them.\n", VERB_PROBE,
      verb_probe},

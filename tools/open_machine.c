@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "capture/libvirt_save.h"
 #include "capture/machine_image.h"
 #include "capture/machine_snapshot.h"
 #include "vmm/machine_synth.h"
@@ -75,17 +76,23 @@ static int open_synth(const char *spec, struct machine **ret, struct error *err)
     return machine_synth(&config, ret, err) < 0 ? err_in(err, "synth:%.80s", spec) : 0;
 }
 
-static int open_file(const char *rest, struct machine **ret, struct error *err)
+static int parse_file(const char *rest, struct address *ret, struct error *err)
 {
-    struct address from;
-    char text[sizeof(from.text)];
+    char text[sizeof(ret->text)];
     int len = snprintf(text, sizeof(text), "file:%s", rest);
 
     if (len < 0 || (size_t)len >= sizeof(text))
         return err_set(err, ERR_USAGE, "file:%.40s…: a path of at most 270 bytes expected", rest);
-    if (address_parse(text, &from, err) < 0)
+    return address_parse(text, ret, err);
+}
+
+static int open_file(const char *rest, struct machine **ret, struct error *err)
+{
+    struct address from;
+
+    if (parse_file(rest, &from, err) < 0 || libvirt_save_locate(&from, err) < 0)
         return -1;
-    return machine_snapshot_file(&from, ret, err);
+    return machine_snapshot_file(&from, PAGES_LOADED, ret, err);
 }
 
 static const struct {
@@ -93,16 +100,15 @@ static const struct {
     int (*open)(const char *spec, struct machine **ret, struct error *err);
     bool fills; /* memory of its own */
 } sources[] = {
-    {"file:", open_file, false}, /* snapshots first: open_machine_snapshot() */
-    {"raw:", machine_snapshot_raw, false}, {"image:", machine_image, false},
-    {"memory:", machine_memory, true},     {"synth:", open_synth, true},
+    {"file:", open_file, false},      {"raw:", machine_snapshot_raw, false},
+    {"image:", machine_image, false}, {"memory:", machine_memory, true},
+    {"synth:", open_synth, true},
 };
-#define N_SNAPSHOTS 2
 
-/* The kind that `spec` starts with, among the first `n`; what follows is at *ret_rest. -1: none. */
-static int find_source(const char *spec, size_t n, const char **ret_rest)
+/* The kind that `spec` starts with; what follows is at *ret_rest. -1: none. */
+static int find_source(const char *spec, const char **ret_rest)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
         size_t len = strlen(sources[i].prefix);
 
         *ret_rest = spec + len;
@@ -115,7 +121,7 @@ static int find_source(const char *spec, size_t n, const char **ret_rest)
 int open_machine(const char *spec, struct machine **ret, struct error *err)
 {
     const char *rest;
-    int i = find_source(spec, ARRAY_LEN(sources), &rest);
+    int i = find_source(spec, &rest);
 
     if (i < 0)
         return err_set(
@@ -129,15 +135,42 @@ int open_machine(const char *spec, struct machine **ret, struct error *err)
 bool open_machine_fills(const char *spec)
 {
     const char *rest;
-    int i = find_source(spec, ARRAY_LEN(sources), &rest);
+    int i = find_source(spec, &rest);
 
     return i >= 0 && sources[i].fills;
 }
 
-int open_machine_snapshot(const char *spec, struct machine **ret, struct error *err)
-{
-    const char *rest;
-    int i = find_source(spec, N_SNAPSHOTS, &rest);
+/* --- snapshots ------------------------------------------------------------------------------- */
 
-    return i < 0 ? open_file(spec, ret, err) : sources[i].open(rest, ret, err);
+int snapshot_spec_read(const char *name, struct snapshot_spec *ret, struct error *err)
+{
+    struct snapshot_spec s = {.raw = strncmp(name, "raw:", 4) == 0 ? name + 4 : NULL};
+
+    if (!s.raw) {
+        if (parse_file(strncmp(name, "file:", 5) == 0 ? name + 5 : name, &s.file, err) < 0)
+            return -1;
+        int rc = libvirt_save_find(&s.file, &s.libvirt, err);
+        if (rc < 0)
+            return -1;
+        s.is_libvirt = rc > 0;
+        if (s.is_libvirt)
+            s.file.offset = s.libvirt.stream_offset;
+    }
+    *ret = s;
+    return 0;
+}
+
+void snapshot_spec_done(struct snapshot_spec *s)
+{
+    libvirt_save_done(&s->libvirt);
+}
+
+int open_machine_snapshot(const struct snapshot_spec *name, enum snapshot_pages pages,
+                          struct machine **ret, struct error *err)
+{
+    if (name->raw)
+        return machine_snapshot_raw(name->raw, ret, err);
+    if (name->is_libvirt && libvirt_save_check_stream(&name->libvirt, name->file.file, err) < 0)
+        return -1;
+    return machine_snapshot_file(&name->file, pages, ret, err);
 }

@@ -153,6 +153,7 @@ static const struct option {
     {"--repeat", "[=N]", VERB_RECV, OWN(unsigned, repeat_most, option_repeat, EXPLICIT(repeat)),
      "take one migration after the other, N of them (until a signal), into null: or folder:DIR"},
     {"--digest", NULL, BOTH, FLAG(digest), "XXH64 of every RAM block at the end, for comparing"},
+    {"--xml", NULL, VERB_INFO, FLAG(xml), "of a libvirt save file: print its domain's XML"},
     {"--rules", NULL, VERB_PROBE, FLAG(rules),
      "the settings and the rules between them, instead of the host"},
     {"--timeout", "TIME", VERB_QMP, TIME(timeout_ms),

@@ -56,6 +56,7 @@ struct options {
     bool rules;           /* probe: of the gate instead of the host */
     uint64_t timeout_ms;  /* qmp: for the whole exchange; 0: for ever */
     bool pretty;          /* qmp: the answer over many lines */
+    bool xml;             /* info: of a libvirt save file */
     /* migrate; NULL: not said */
     const char *listen_host, *uri;
     const char *tls_creds_from, *tls_creds_to; /* for one end; instead of the setting tls-creds */

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "capture/libvirt_save.h"
 #include "capture/target.h"
 #include "control/migrate_commands.h"
 #include "control/qmp_event.h"
@@ -74,7 +75,8 @@ static int read_incoming(const struct options *o, struct address *ret, bool *ret
                          struct error *err)
 {
     *ret_there = o->incoming && strcmp(o->incoming, "defer") != 0;
-    if (*ret_there && (address_parse(o->incoming, ret, err) < 0 || output_is_apart(ret, err) < 0))
+    if (*ret_there && (address_parse(o->incoming, ret, err) < 0 || output_is_apart(ret, err) < 0 ||
+                       libvirt_save_locate(ret, err) < 0))
         return err_in(err, "--incoming");
     return 0;
 }

@@ -9,7 +9,7 @@ static const struct signature_case {
     size_t len;
     const char *file, *peer; /* a part of the name; NULL: no signature is found */
 } cases[] = {
-    {BYTES("LibvirtQemudSave\2\0\0\0"), "this is a libvirt save file: virsh restore", NULL},
+    {BYTES("LibvirtQemudSave\2\0\0\0"), "this is a libvirt save file, from its", NULL},
     {BYTES("LibvirtQemudPart\2\0\0\0"), "not whole", NULL},
     {BYTES("LibvirtQemudPa\0\0"), NULL, NULL},
     {BYTES("\x1f\x8b\x08\0"), "gzip has packed", "gzip has packed"},

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
     snprintf(text, sizeof(text), "file:/proc/self/fd/%d", fd);
     PROMISE(address_parse(text, &from, &err) == 0);
-    if (machine_snapshot_file(&from, &m, &err) == 0) {
+    if (machine_snapshot_file(&from, PAGES_LOADED, &m, &err) == 0) {
         for (size_t i = 0; i < m->ram.n; i++) {
             struct ram_block *b = &m->ram.blocks[i];
             uint64_t digest;

@@ -157,8 +157,17 @@ def snapshots():
     at = place(at, wire.u64(wire.EOS) + wire.footer() + session.end + wire.u64(wire.EOS) +
                wire.footer() + session.devices + session.eof + session.description)
     put("snapshot", "made", bytes(data[:at]))
+    put("snapshot", "stream", wire.Session("section", 0).main())
     put("mapped_file", "made", bytes(data[:at]))
     put("mapped_file", "stream", wire.Session("word", 0).main())
+
+
+def libvirt_saves():
+    """The start of recorded save files, without the room for a longer XML."""
+    for file in sorted((GOLDEN / "libvirt").glob("*.head")):
+        data = file.read_bytes()
+        put("libvirt_save", file.stem, data[:20] + struct.pack("<I", len(data) - 92) + data[24:])
+    put("libvirt_save", "incomplete", b"LibvirtQemudPart" + bytes(76))
 
 
 def sessions():
@@ -215,4 +224,5 @@ payloads()
 descriptions()
 answers()
 snapshots()
+libvirt_saves()
 unpack()
