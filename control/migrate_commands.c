@@ -7,6 +7,7 @@
 #include "control/address_json.h"
 #include "control/query_migrate.h"
 #include "control/settings_json.h"
+#include "migration/credentials.h"
 
 /* --- settings -------------------------------------------------------------------------------- */
 
@@ -80,6 +81,33 @@ static int migrate(void *arg, const json_t *arguments, json_t **ret, struct erro
     uint64_t world = (one ? 0 : IN_SET(FACT_BAD_CHANNELS)) |
                      (json_is_true(json_object_get(arguments, "resume")) ? IN_SET(FACT_RESUME) : 0);
     return vm_migrate(arg, one ? &to : NULL, beside ? &cpr : NULL, world, err);
+}
+
+static const struct qmp_argument check_arguments[] = {{"endpoint", QMP_STRING, false},
+                                                      {"uri", QMP_STRING, false}};
+
+/* Loads the credentials that the settings name as a migration would, and drops them. */
+static int check_credentials(void *arg, const json_t *arguments, json_t **ret, struct error *err)
+{
+    const char *endpoint = json_string_value(json_object_get(arguments, "endpoint"));
+    bool server = strcmp(endpoint, "server") == 0;
+    struct tls_creds *creds = NULL;
+    struct settings s;
+    struct address at;
+
+    (void)ret;
+    if (!server && strcmp(endpoint, "client") != 0)
+        return err_set(err, ERR_USAGE, "endpoint '%.20s': expected client or server", endpoint);
+    if (address_parse_of(json_string_value(json_object_get(arguments, "uri")),
+                         ADDRESSES_MONITOR_SAYS, &at, err) < 0 ||
+        vm_settings(arg, &s, err) < 0)
+        return -1;
+    int rc = credentials_open(
+        &(struct credentials_config){.server = server, .settings = &s, .address = &at}, &creds,
+        err);
+    settings_copy_done(&s);
+    tls_creds_free(creds);
+    return rc;
 }
 
 /* All clients wait for it. A look-up that takes longer goes on after the answer. */
@@ -156,6 +184,10 @@ static const struct qmp_command commands[] = {
     {.name = "migrate-set-parameters", .run = set_parameters, .any_arguments = true},
     {.name = "query-migrate-parameters", .run = query_parameters},
     {.name = "query-migrate", .run = query_migrate},
+    {.name = "x-check-credentials",
+     .run = check_credentials,
+     .arguments = check_arguments,
+     .n_arguments = ARRAY_LEN(check_arguments)},
 };
 
 struct qmp_table migrate_commands(struct vm *vm)

@@ -2,11 +2,15 @@
 
 #include <stdlib.h>
 
+#include "base/macros.h"
+#include "drive/drive_alike.h"
 #include "drive/drive_check.h"
+#include "drive/drive_devices.h"
 #include "drive/drive_end.h"
 #include "drive/drive_follow.h"
 #include "drive/drive_start.h"
 #include "drive/drive_state.h"
+#include "drive/drive_tls.h"
 
 static int open_both(struct drive *d, const char *from, const char *to, struct error *err)
 {
@@ -18,6 +22,20 @@ static int open_both(struct drive *d, const char *from, const char *to, struct e
     return monitor_open(&d->to, "TO", to, connect_ms, answer_ms, err);
 }
 
+/* All that can be known before TO listens, as a QEMU can do that once only. */
+static int (*const preparations[])(struct drive *d, struct error *err) = {
+    drive_check, drive_check_alike, drive_check_tls, drive_set, drive_check_folders, drive_note,
+};
+
+static int prepare(struct drive *d, struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(preparations); i++) {
+        if (preparations[i](d, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int drive_open(const char *from, const char *to, const struct drive_config *config,
                struct drive **ret, struct error *err)
 {
@@ -27,7 +45,7 @@ int drive_open(const char *from, const char *to, const struct drive_config *conf
         return err_sys(err, "memory for a migration");
     d->config = *config;
     d->cancel.fd = -1;
-    if (open_both(d, from, to, err) < 0 || drive_check(d, err) < 0 || drive_set(d, err) < 0) {
+    if (open_both(d, from, to, err) < 0 || prepare(d, err) < 0) {
         drive_free(d);
         return -1;
     }

@@ -16,7 +16,8 @@ struct drive;
 
 /*
  * Connects to both monitors, checks that these two VMs can migrate, and sets both alike. After a
- * failure here there is nothing to undo, beyond settings. `from` and `to` are addresses of monitors
+ * failure here there is nothing to undo, beyond settings; it is ERR_USAGE where a check has refused
+ * the two. `from` and `to` are addresses of monitors
  * and must live until drive_free().
  */
 MUST_USE int drive_open(const char *from, const char *to, const struct drive_config *config,

@@ -19,6 +19,9 @@ static const struct {
     {"inmigrate", "waits for a migration itself; perhaps it is the wrong way round"},
     {"postmigrate", "has been migrated away; the command cont makes it an ordinary VM again"},
     {"finish-migrate", "is being migrated"},
+    {"save-vm", "is being saved by savevm; wait until that is done"},
+    {"restore-vm", "is being restored by loadvm; wait until that is done"},
+    {"colo", "is kept alike with another VM (COLO); end that first"},
 };
 
 int drive_ask_perhaps(struct monitor *m, const char *command, json_t *arguments, json_t **ret,
@@ -62,11 +65,28 @@ int drive_await_tidy(struct monitor *m, struct error *err)
         if (!held)
             return 0;
         if (clock_ns() >= deadline)
-            return err_set(err, ERR_PEER,
+            return err_set(err, ERR_USAGE,
                            "%s has not cleaned up its last migration, which has ended; it would "
                            "refuse another",
                            m->name);
     }
+    return -1;
+}
+
+/* What keeps the VM from being migrated, in its own words: a device, or a mode. */
+static int check_blockers(const struct monitor *from, const json_t *migration, struct error *err)
+{
+    json_t *reasons = json_object_get(migration, "blocked-reasons");
+    char why[300];
+
+    if (json_array_size(reasons) == 0)
+        return 0;
+    const char *first = json_string_value(json_array_get(reasons, 0));
+    snprintf(why, sizeof(why), "%s", first ? first : "it does not say why");
+    printable(why);
+    err_set(err, ERR_USAGE, "%s cannot be migrated at present: %s", from->name, why);
+    if (json_array_size(reasons) > 1)
+        return err_add(err, "; and %zu more", json_array_size(reasons) - 1);
     return -1;
 }
 
@@ -79,11 +99,13 @@ int drive_check_source(struct monitor *from, struct error *err)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(not_a_source); i++) {
         if (strcmp(state, not_a_source[i].state) == 0)
-            return err_set(err, ERR_PEER, "%s %s (%s)", from->name, not_a_source[i].why, state);
+            return err_set(err, ERR_USAGE, "%s %s (%s)", from->name, not_a_source[i].why, state);
     }
     if (json_object_get(migration, "status") && !outcome_is_status(migration, "none") &&
         outcome_of(migration) == OUTCOME_UNDER_WAY)
-        return err_set(err, ERR_PEER, "%s is being migrated already", from->name);
+        return err_set(err, ERR_USAGE, "%s is being migrated already", from->name);
+    if (check_blockers(from, migration, err) < 0)
+        return -1;
     return drive_await_tidy(from, err);
 }
 
@@ -95,25 +117,15 @@ int drive_check_waiting(struct monitor *to, json_t **ret_heard, struct error *er
     if (monitor_run_state(to, state, err) < 0 || monitor_migration(to, &migration, err) < 0)
         return -1;
     if (strcmp(state, "inmigrate") != 0)
-        return err_set(err, ERR_PEER,
+        return err_set(err, ERR_USAGE,
                        "%s does not wait for a migration (%s); start it with -incoming defer",
                        to->name, state);
     if (outcome_of(migration) != OUTCOME_UNDER_WAY)
-        return err_set(err, ERR_PEER, "%s has had its migration already; start it again", to->name);
+        return err_set(err, ERR_USAGE, "%s has had its migration already; start it again",
+                       to->name);
     if (outcome_is_status(migration, "active"))
-        return err_set(err, ERR_PEER, "%s is taking a migration already", to->name);
+        return err_set(err, ERR_USAGE, "%s is taking a migration already", to->name);
     *ret_heard = json_incref(json_object_get(migration, "socket-address"));
-    return 0;
-}
-
-/* In MiB; 0: the VM does not tell. */
-static int memory_of(struct monitor *m, uint64_t *ret, struct error *err)
-{
-    json_auto_t *size = NULL;
-
-    if (drive_ask_perhaps(m, "query-memory-size-summary", NULL, &size, err) < 0)
-        return -1;
-    *ret = (json_count(size, "base-memory") + json_count(size, "plugged-memory")) >> 20;
     return 0;
 }
 
@@ -127,24 +139,6 @@ int drive_machine_of(struct monitor *m, char *ret, size_t size, struct error *er
         return -1;
     snprintf(ret, size, "%s", json_is_string(type) ? json_string_value(type) : "");
     printable(ret);
-    return 0;
-}
-
-/* Finds differences that the destination would only notice after much has been sent. */
-static int check_same(struct drive *d, struct error *err)
-{
-    char from_type[80], to_type[80];
-    uint64_t from_mib, to_mib;
-
-    if (memory_of(&d->from, &from_mib, err) < 0 || memory_of(&d->to, &to_mib, err) < 0 ||
-        drive_machine_of(&d->from, from_type, sizeof(from_type), err) < 0 ||
-        drive_machine_of(&d->to, to_type, sizeof(to_type), err) < 0)
-        return -1;
-    if (from_mib && to_mib && from_mib != to_mib)
-        return err_set(err, ERR_PEER, "FROM has %llu MiB of memory, TO %llu MiB",
-                       (unsigned long long)from_mib, (unsigned long long)to_mib);
-    if (from_type[0] && to_type[0] && strcmp(from_type, to_type) != 0)
-        return err_set(err, ERR_PEER, "FROM is a %s, TO a %s", from_type, to_type);
     return 0;
 }
 
@@ -185,9 +179,8 @@ int drive_check(struct drive *d, struct error *err)
     json_auto_t *heard = NULL;
 
     if (drive_check_source(&d->from, err) < 0 || drive_check_waiting(&d->to, &heard, err) < 0 ||
-        check_same(d, err) < 0 || drive_choose_uri(d, heard, err) < 0)
-        return -1;
-    if (monitor_learn(&d->from, err) < 0 || monitor_learn(&d->to, err) < 0)
+        drive_choose_uri(d, heard, err) < 0 || monitor_learn(&d->from, err) < 0 ||
+        monitor_learn(&d->to, err) < 0)
         return -1;
     if (d->heard)
         migrate_settings_adopt(&d->config.settings, &d->to);

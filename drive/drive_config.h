@@ -26,7 +26,12 @@ struct drive_config {
      * is no more to be watched. NULL: nobody watches.
      */
     void (*watch)(void *arg, json_t *migration);
-    void *arg;
+    /*
+     * Called by drive_open() with a line about what the user should know, though nothing is wrong.
+     * NULL: nobody reads it.
+     */
+    void (*note)(void *arg, const char *text);
+    void *arg; /* for both */
 };
 
 /* QEMU's settings, at any port of the loopback, 30 s for each wait, never cancelled. */

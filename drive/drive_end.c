@@ -1,15 +1,27 @@
 #include "drive/drive_end.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/json_read.h"
 #include "drive/outcome.h"
 
+#define REASON_LEN 240 /* of one end: both, and where the guest is, fit into an error */
+
+/* QEMU's general text says only that something could not be loaded. */
+static void point_to_log(const struct monitor *to, char why[static REASON_LEN])
+{
+    size_t len = strlen(why);
+
+    if (!to->is_ramjet && strncmp(why, "load of migration failed", 24) == 0)
+        snprintf(why + len, REASON_LEN - len, " (what it could not load is in its log)");
+}
+
 int drive_arrive(struct drive *d, struct error *err)
 {
     uint64_t deadline = deadline_in_ms(d->config.stall_timeout_ms);
-    char state[MONITOR_WORD_MAX], why[200];
+    char state[MONITOR_WORD_MAX], why[REASON_LEN];
 
     for (;;) {
         json_auto_t *migration = NULL;
@@ -17,9 +29,11 @@ int drive_arrive(struct drive *d, struct error *err)
         if (monitor_migration(&d->to, &migration, err) < 0 ||
             monitor_run_state(&d->to, state, err) < 0)
             return -1;
-        if (outcome_of(migration) == OUTCOME_FAILED)
-            return err_set(err, ERR_PEER, "%s: migration failed: %s", d->to.name,
-                           outcome_reason(migration, why, sizeof(why)));
+        if (outcome_of(migration) == OUTCOME_FAILED) {
+            outcome_reason(migration, why, sizeof(why));
+            point_to_log(&d->to, why);
+            return err_set(err, ERR_PEER, "%s: migration failed: %s", d->to.name, why);
+        }
         if (strcmp(state, "inmigrate") != 0)
             return 0;
         if (clock_ns() >= deadline)
@@ -68,29 +82,58 @@ static int ask_guest(struct drive *d, struct error *err)
     return 0;
 }
 
+/* What TO says after a failure. */
+struct target_end {
+    bool gone; /* its monitor does not answer any more */
+    char state[MONITOR_WORD_MAX];
+    char why[REASON_LEN]; /* "": its migration has not failed, or it does not say why */
+};
+
 /* A destination learns of a failure from its connections: its final state comes a bit later. */
-void drive_add_to(struct drive *d, struct error *err)
+static void learn_end_of_to(struct drive *d, struct target_end *ret)
 {
     uint64_t deadline = deadline_in_ms(DRIVE_SETTLE_MS);
-    char state[MONITOR_WORD_MAX], why[200];
     struct error ignored;
 
+    *ret = (struct target_end){0};
     for (;; drive_tick(NULL)) {
         json_auto_t *migration = NULL;
 
         if (monitor_migration(&d->to, &migration, &ignored) < 0 ||
-            monitor_run_state(&d->to, state, &ignored) < 0) {
-            err_add(err, "; %s has gone", d->to.name);
+            monitor_run_state(&d->to, ret->state, &ignored) < 0) {
+            ret->gone = true;
             return;
         }
         if ((outcome_is_status(migration, "active") || outcome_is_status(migration, "setup")) &&
             clock_ns() < deadline)
             continue;
-        err_add(err, "; %s is %s", d->to.name, state);
-        if (outcome_reason(migration, why, sizeof(why))[0])
-            err_add(err, ", its migration failed: %s", why);
+        outcome_reason(migration, ret->why, sizeof(ret->why));
+        point_to_log(&d->to, ret->why);
         return;
     }
+}
+
+/* TO's reason is added where the error does not have it yet. */
+static void add_to(const struct drive *d, const struct target_end *to, struct error *err)
+{
+    if (!to->gone) {
+        err_add(err, "; %s is %s", d->to.name, to->state);
+        if (to->why[0] && !strstr(err->text, to->why))
+            err_add(err, ", its migration failed: %s", to->why);
+        return;
+    }
+    err_add(err, "; %s has gone", d->to.name);
+    if (!d->to.can_stay || d->heard)
+        err_add(err, ": this QEMU (%s) ends when its migration fails, and says why in its log",
+                d->to.version);
+}
+
+void drive_add_to(struct drive *d, struct error *err)
+{
+    struct target_end to;
+
+    learn_end_of_to(d, &to);
+    add_to(d, &to, err);
 }
 
 static void add_from(struct drive *d, struct error *err)
@@ -106,27 +149,51 @@ static void add_from(struct drive *d, struct error *err)
         err_add(err, "; the guest is %s at FROM", state);
 }
 
-int drive_with_states(struct drive *d, struct error *err)
+static int add_states(struct drive *d, const struct target_end *to, struct error *err)
 {
     add_from(d, err);
-    drive_add_to(d, err);
+    add_to(d, to, err);
     return -1;
+}
+
+int drive_with_states(struct drive *d, struct error *err)
+{
+    struct target_end to;
+
+    learn_end_of_to(d, &to);
+    return add_states(d, &to, err);
+}
+
+/* Both ends have a reason; that of the end that failed first comes first. */
+static int failed(struct drive *d, struct error *err)
+{
+    struct target_end to;
+    char from[REASON_LEN];
+
+    learn_end_of_to(d, &to);
+    outcome_reason(d->migration, from, sizeof(from));
+    if (to.why[0] && outcome_is_echo(from) && !outcome_is_echo(to.why)) {
+        err_set(err, ERR_PEER, "TO: migration failed: %s", to.why);
+        if (from[0])
+            err_add(err, "; FROM: %s", from);
+    } else {
+        err_set(err, ERR_PEER, "FROM: migration failed: %s", from[0] ? from : "no reason given");
+        if (to.why[0])
+            err_add(err, "; TO: %s", to.why);
+    }
+    return add_states(d, &to, err);
 }
 
 int drive_conclude(struct drive *d, struct error *err)
 {
-    char why[200];
-
     switch (outcome_of(d->migration)) {
     case OUTCOME_COMPLETED: /* even if a cancel came too late */
         return drive_arrive(d, err) < 0 ? drive_with_states(d, err) : ask_guest(d, err);
     case OUTCOME_CANCELLED:
         err_set_with(err, ERR_CANCELLED, d->stop.remedy, "%s",
                      d->stop.why ? d->stop.why : "cancelled by another user");
-        break;
+        return drive_with_states(d, err);
     default:
-        err_set(err, ERR_PEER, "%s: migration failed: %s", d->from.name,
-                outcome_reason(d->migration, why, sizeof(why)));
+        return failed(d, err);
     }
-    return drive_with_states(d, err);
 }

@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 #include "base/json_read.h"
+#include "drive/drive_alike.h"
+#include "drive/drive_tls.h"
 #include "drive/migrate_settings.h"
 
 /* --- settings -------------------------------------------------------------------------------- */
@@ -27,27 +29,39 @@ int drive_send_changes(struct monitor *m, const struct migrate_changes *c, struc
     return 0;
 }
 
-static const char *tls_creds_of(const struct drive *d, enum migrate_end end)
+/* What would not be alike afterwards is found before anything is set. */
+static int work_out(struct drive *d, struct migrate_changes *from, struct migrate_changes *to,
+                    struct error *err)
 {
-    const char *own = end == END_FROM ? d->config.tls_creds_from : d->config.tls_creds_to;
+    const struct settings *s = &d->config.settings;
 
-    if (own)
-        return own;
-    return settings_explicit(&d->config.settings, PARAM_TLS_CREDS)
-               ? settings_text(&d->config.settings, PARAM_TLS_CREDS)
-               : NULL;
+    if (migrate_changes(s, END_FROM, drive_tls_creds(d, END_FROM), &d->from, from, err) < 0 ||
+        migrate_changes(s, END_TO, drive_tls_creds(d, END_TO), &d->to, to, err) < 0)
+        return -1;
+    migrate_changes_foresee(from, &d->from);
+    migrate_changes_foresee(to, &d->to);
+    if (migrate_alike(&d->from, &d->to, err) < 0)
+        return -1;
+    return drive_check_uuid(d, err);
+}
+
+/* A setting that a VM refuses is the user's: no migration has begun. */
+static int send_to(struct monitor *m, const struct migrate_changes *c, struct error *err)
+{
+    if (drive_send_changes(m, c, err) == 0)
+        return 0;
+    if (monitor_refused(m))
+        err->kind = ERR_USAGE;
+    return -1;
 }
 
 int drive_set(struct drive *d, struct error *err)
 {
-    const struct settings *s = &d->config.settings;
     struct migrate_changes from = {0}, to = {0};
-    int rc = migrate_changes(s, END_FROM, tls_creds_of(d, END_FROM), &d->from, &from, err);
+    int rc = work_out(d, &from, &to, err);
 
-    if (rc == 0)
-        rc = migrate_changes(s, END_TO, tls_creds_of(d, END_TO), &d->to, &to, err);
-    if (rc == 0 && (rc = drive_send_changes(&d->to, &to, err)) == 0)
-        rc = drive_send_changes(&d->from, &from, err);
+    if (rc == 0 && (rc = send_to(&d->to, &to, err)) == 0)
+        rc = send_to(&d->from, &from, err);
     migrate_changes_done(&from);
     migrate_changes_done(&to);
     if (rc < 0 || monitor_learn(&d->from, err) < 0 || monitor_learn(&d->to, err) < 0)

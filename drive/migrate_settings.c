@@ -30,7 +30,7 @@ static bool capability_concerns(enum capability id, enum migrate_end end)
 static int unknown(const struct monitor *m, const char *what, const char *name, const char *since,
                    const char *removed, struct error *err)
 {
-    return err_set(err, ERR_PEER, "%s (%s) has no %s %s: QEMU has it since %s%s%s", m->name,
+    return err_set(err, ERR_USAGE, "%s (%s) has no %s %s: QEMU has it since %s%s%s", m->name,
                    m->version, what, name, since, removed ? ", removed in " : "",
                    removed ? removed : "");
 }
@@ -147,6 +147,24 @@ void migrate_changes_done(struct migrate_changes *c)
     json_decref(c->on);
 }
 
+static void foresee_capabilities(const json_t *arguments, struct monitor *m)
+{
+    json_t *entry;
+    size_t i;
+
+    json_array_foreach(json_object_get(arguments, "capabilities"), i, entry)
+        json_object_set(m->capabilities, json_string_value(json_object_get(entry, "capability")),
+                        json_object_get(entry, "state"));
+}
+
+void migrate_changes_foresee(const struct migrate_changes *c, struct monitor *m)
+{
+    foresee_capabilities(c->off, m);
+    if (c->parameters)
+        json_object_update(m->parameters, c->parameters);
+    foresee_capabilities(c->on, m);
+}
+
 static void adopt_parameter(struct settings *s, enum parameter id, const struct monitor *to)
 {
     const json_t *has = json_object_get(to->parameters, parameters[id].name);
@@ -190,7 +208,7 @@ static int alike_capabilities(const struct monitor *from, const struct monitor *
         bool on = is_on(from, name);
 
         if (capabilities[i].side == SIDE_BOTH && on != is_on(to, name))
-            return err_set_with(err, ERR_PEER, REMEDY_SET_BOTH, "%s is on at %s and off at %s",
+            return err_set_with(err, ERR_USAGE, REMEDY_SET_BOTH, "%s is on at %s and off at %s",
                                 name, on ? "FROM" : "TO", on ? "TO" : "FROM");
     }
     return 0;
@@ -216,8 +234,8 @@ static int unlike(enum parameter id, struct error *err)
     const char *name = parameters[id].name;
 
     if (id == PARAM_TLS_CREDS)
-        return err_set(err, ERR_PEER, "TLS (%s) is set at one of FROM and TO only", name);
-    return err_set_with(err, ERR_PEER, REMEDY_SET_BOTH, "%s is not the same at FROM and TO", name);
+        return err_set(err, ERR_USAGE, "TLS (%s) is set at one of FROM and TO only", name);
+    return err_set_with(err, ERR_USAGE, REMEDY_SET_BOTH, "%s is not the same at FROM and TO", name);
 }
 
 int migrate_alike(const struct monitor *from, const struct monitor *to, struct error *err)

@@ -32,6 +32,8 @@ MUST_USE int migrate_changes(const struct settings *s, enum migrate_end end, con
                              const struct monitor *m, struct migrate_changes *ret,
                              struct error *err);
 void migrate_changes_done(struct migrate_changes *c);
+/* Puts into what monitor_learn() has learnt what will hold after the changes. */
+void migrate_changes_foresee(const struct migrate_changes *c, struct monitor *m);
 
 /*
  * Takes over the destination's multifd settings that the user did not set. A destination that

@@ -96,13 +96,15 @@ static int learn_version(struct monitor *m, struct error *err)
     if (ask_for_object(m, "query-version", &answer, err) < 0)
         return -1;
     const char *package = json_string_value(json_object_get(answer, "package"));
-    bool ours = package && strncmp(package, "ramjet", 6) == 0;
+    m->is_ramjet = package && strncmp(package, "ramjet", 6) == 0;
     const json_t *numbers = json_object_get(answer, "qemu");
     unsigned major = (unsigned)json_count(numbers, "major");
     unsigned minor = (unsigned)json_count(numbers, "minor");
-    snprintf(m->version, sizeof(m->version), "%s %u.%u.%u", ours ? "ramjet" : "QEMU", major, minor,
-             (unsigned)json_count(numbers, "micro"));
-    m->can_stay = ours || major > 9 || (major == 9 && minor >= 1);
+    unsigned micro = (unsigned)json_count(numbers, "micro");
+    m->number = (major * 100 + minor) * 100 + micro;
+    snprintf(m->version, sizeof(m->version), "%s %u.%u.%u", m->is_ramjet ? "ramjet" : "QEMU", major,
+             minor, micro);
+    m->can_stay = m->is_ramjet || major > 9 || (major == 9 && minor >= 1);
     return 0;
 }
 

@@ -23,9 +23,11 @@ struct monitor {
     uint64_t patience_ms;      /* for one answer; 0: for ever */
     /* monitor_learn() */
     char version[MONITOR_WORD_MAX]; /* "QEMU 7.2.22" */
-    bool can_stay;                  /* knows exit-on-error of migrate-incoming */
-    json_t *capabilities;           /* {"multifd": false, …} */
-    json_t *parameters;             /* {"downtime-limit": 300, …} */
+    unsigned number;                /* 70222 */
+    bool is_ramjet;
+    bool can_stay;        /* knows exit-on-error of migrate-incoming */
+    json_t *capabilities; /* {"multifd": false, …} */
+    json_t *parameters;   /* {"downtime-limit": 300, …} */
 };
 
 /* `connect_timeout_ms` is for connecting and for the greeting; 0: for ever. End it with

@@ -1,6 +1,7 @@
 #include "drive/outcome.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/json_read.h"
 #include "base/macros.h"
@@ -39,4 +40,21 @@ const char *outcome_reason(const json_t *migration, char *ret, size_t size)
 {
     json_word(migration, "error-desc", "", ret, size);
     return ret;
+}
+
+/* What an end sees of a failure at the other, in QEMU's words and in ours; QEMU 7.2 may give none.
+ */
+static const char *const echoes[] = {
+    "broken pipe",        "connection reset",  "connection refused", "closed the connection",
+    "input/output error", "channel error",     "unexpected end",     "end of file",
+    "return path",        "sibling indicated", "the peer refused",   "the destination has failed",
+};
+
+bool outcome_is_echo(const char *reason)
+{
+    for (size_t i = 0; i < ARRAY_LEN(echoes); i++) {
+        if (strcasestr(reason, echoes[i]))
+            return true;
+    }
+    return !reason[0];
 }

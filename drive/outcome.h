@@ -15,3 +15,5 @@ enum outcome outcome_of(const json_t *migration);
 bool outcome_is_status(const json_t *migration, const char *status);
 /* What failed, in the VM's own words, made printable; "" if it does not say. Returns `ret`. */
 const char *outcome_reason(const json_t *migration, char *ret, size_t size);
+/* Whether a reason only says that the other end has gone or refused: the cause is there. "" too. */
+bool outcome_is_echo(const char *reason);

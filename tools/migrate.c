@@ -1,10 +1,18 @@
 #include "drive/drive.h"
 #include "tools/interrupt.h"
+#include "tools/line.h"
 #include "tools/migrate_report.h"
 #include "tools/migrate_view.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/verbs.h"
+
+/* Something to know, not a failure. */
+static void note(void *arg, const char *text)
+{
+    (void)arg;
+    line_print(stderr, "ramjet migrate: note: %s", text);
+}
 
 static void on_signal(void *arg)
 {
@@ -47,6 +55,7 @@ static void configure(const struct options *o, struct migrate_view *view, struct
     ret->stall_timeout_ms = o->stall_timeout_ms;
     ret->cancel_after_ms = o->cancel_after_ms;
     migrate_view_watch(view, o->progress, ret);
+    ret->note = note;
 }
 
 int verb_migrate(int argc, char **argv, struct error *err)

@@ -16,6 +16,7 @@
 #include "tools/guest_lines.h"
 #include "tools/interrupt.h"
 #include "tools/line.h"
+#include "tools/machine_commands.h"
 #include "tools/memory_commands.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -34,8 +35,9 @@ struct runner {
     struct cpr cpr; /* how its memory was handed over */
     struct vm *vm;
     struct guest_commands commands;
+    struct machine_commands about_machine;
     struct memory_commands memory;
-    struct qmp_table tables[5]; /* the monitor's commands; they must live as long as it */
+    struct qmp_table tables[6]; /* the monitor's commands; they must live as long as it */
     struct qmp_registry registry;
     struct qmp_server *server; /* NULL: no monitor */
     struct cancel cancel;      /* a signal has come */
@@ -117,6 +119,7 @@ static int serve(struct runner *r, struct error *err)
     r->tables[2] = migrate_commands(r->vm);
     r->tables[3] = guest_commands(&r->commands);
     r->tables[4] = memory_commands(&r->memory);
+    r->tables[5] = machine_commands(&r->about_machine);
     r->registry = (struct qmp_registry){r->tables, ARRAY_LEN(r->tables),
                                         "ramjet " RAMJET_VERSION RAMJET_BUILD};
     if (qmp_server_new(&r->registry, &r->server, err) < 0)
@@ -312,6 +315,8 @@ static int make_vm(struct runner *r, struct error *err)
         return -1;
     r->commands = (struct guest_commands){.vm = r->vm, .report = r->report};
     r->memory.vm = r->vm;
+    r->about_machine.vm = r->vm;
+    r->about_machine.cpus = o->cpus;
     return 0;
 }
 
@@ -405,8 +410,9 @@ static int make_machine(struct runner *r, const struct vm_memory *memory, struct
         .dirty = o->dirty,
         .dirty_ring = o->dirty_ring,
     };
-    int rc = use_kvm(r) ? machine_kvm_new(&config, &r->machine, err)
-                        : machine_synth_guest_new(&config, &r->machine, err);
+    r->about_machine.kvm = use_kvm(r);
+    int rc = r->about_machine.kvm ? machine_kvm_new(&config, &r->machine, err)
+                                  : machine_synth_guest_new(&config, &r->machine, err);
 
     if (rc < 0 || cpr_all_taken(&r->cpr, err) < 0)
         return -1;

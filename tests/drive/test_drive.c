@@ -147,11 +147,11 @@ static void refuses(void **state)
                      "the same monitor");
     check_not_opened("no monitor", "unix:/nowhere", to.address, &config, ERR_SYSTEM, REMEDY_NONE,
                      "FROM: ");
-    check_not_opened("the wrong way round", to.address, from.address, &config, ERR_PEER,
+    check_not_opened("the wrong way round", to.address, from.address, &config, ERR_USAGE,
                      REMEDY_NONE, "FROM waits for a migration itself");
     monitored_tell(&to, "migrate-set-capabilities",
                    "{'capabilities': [{'capability': 'x-ignore-shared', 'state': true}]}");
-    check_not_opened("not alike", from.address, to.address, &config, ERR_PEER, REMEDY_SET_BOTH,
+    check_not_opened("not alike", from.address, to.address, &config, ERR_USAGE, REMEDY_SET_BOTH,
                      "x-ignore-shared is on at TO and off at FROM");
     monitored_listen(&to, "tcp:127.0.0.1:0", ignored);
     config.listen_host = "127.0.0.1";

@@ -5,9 +5,7 @@ arrived, and how long it was paused; after a failure it runs on at the source.""
 import json
 import re
 import signal
-import socket
 import sys
-import threading
 from collections import namedtuple
 
 from lib import certs, table
@@ -17,6 +15,7 @@ from lib.qemu import Qemu
 from lib.ramjet import Ramjet
 from lib.runner import demand_kvm
 from lib.scene import until
+from lib.scripted import Scripted
 from lib.table import check
 
 Case = namedtuple("Case", "label run")
@@ -214,7 +213,8 @@ def source_killed(scene):
 @case("another size")
 def too_small(scene):
     source, target = pair(scene, memory=("64M", "32M"))
-    migrate(scene, source, target).failed("from has 64 mib of memory, to 32 mib", seconds=20)
+    migrate(scene, source, target).failed("from has 64 mib of memory, to 32 mib", seconds=20,
+                                          code=2)
     fitting = Runner(scene, "fitting", "--incoming", "defer", memory="64M")
     moved(migrate(scene, source, fitting, "--json"))
     arrived(source, fitting)
@@ -222,13 +222,53 @@ def too_small(scene):
 
 @case("another UUID")
 def another(scene):
-    """The line contains the destination's own error."""
     source, target = pair(scene, here=["--uuid", "00000000-0000-0000-0000-000000000001"],
                           there=["--uuid", "00000000-0000-0000-0000-000000000002"])
     migrate(scene, source, target, "--set", "validate-uuid=on").failed(
-        "from: migration failed", "the guest is running at from",
-        "to is inmigrate, its migration failed", "uuid", seconds=20)
-    again(scene, source)
+        "from's uuid is ", "0001", "0002", "validate-uuid", seconds=20, code=2)
+    migrate(scene, source, target).failed("with multifd they are compared", code=2)
+    moved(migrate(scene, source, target, "--json", "--channels", 0), channels=0)
+    arrived(source, target)
+
+
+@case("another accelerator")
+def accelerator(scene):
+    source, target = pair(scene, guest="counter", there=["--accel", "synth"])
+    migrate(scene, source, target).failed("from runs under kvm, and to does not", code=2)
+
+
+@case("another number of vCPUs")
+def fewer(scene):
+    source, target = pair(scene, here=["--cpus", "2"])
+    migrate(scene, source, target).failed("from has 2 vcpus, to 1", code=2)
+
+
+@case("no certificates at one end")
+def no_folder(scene):
+    """Both load what is in their folders before the destination listens."""
+    there, here = certs.pair(scene.folder, "X.509")
+    source, target = pair(scene)
+    nowhere = scene.folder / "nowhere"
+    for from_, to, text in ((nowhere, there.folder, "from: x-check-credentials: "),
+                            (here.folder, nowhere, "to: x-check-credentials: "),
+                            (here.folder, here.folder, "server-cert.pem")):
+        migrate(scene, source, target, "--tls-creds-from", from_, "--tls-creds-to", to,
+                "--tls-hostname", certs.HOST).failed(text, "no such file", code=2)
+    check("socket-address" not in target.ask("query-migrate"), "the destination listens")
+    moved(migrate(scene, source, target, "--json", "--tls-creds-from", here.folder,
+                  "--tls-creds-to", there.folder, "--tls-hostname", certs.HOST))
+    arrived(source, target)
+
+
+@case("the destination's reason comes first")
+def reason(scene):
+    """The source only sees that the destination has failed."""
+    source, target = pair(scene, here=["--memory-backend", "id=a,size=2M,addr=4G"],
+                          there=["--memory-backend", "id=b,size=2M,addr=4G"])
+    migrate(scene, source, target).failed("ramjet migrate: to: migration failed: ", "; from: ",
+                                          "the guest is running at from; to is inmigrate",
+                                          seconds=20)
+    source.runs()
 
 
 @case("from a QEMU")
@@ -241,9 +281,8 @@ def from_qemu(scene):
     source.address = f"unix:{path}"
     target = Runner(scene, "target", "--incoming", "defer", memory="128M")
     source.passes(2)
-    migrate(scene, source, target).failed("migration failed", "the guest is running at from",
-                                          "to is inmigrate, its migration failed", "pc-q35-10.0",
-                                          seconds=20)
+    migrate(scene, source, target).failed("from is a pc-q35-10.0 (qemu 10.0.", "to a ramjet-1.0",
+                                          "another kind of machine", seconds=20, code=2)
     check(source.qmp("query_status")["running"], "the guest does not run")
     source.passes(2)
 
@@ -252,41 +291,8 @@ def from_qemu(scene):
 def unbuilt(scene):
     source, target = pair(scene)
     migrate(scene, source, target, "--set", "postcopy-ram=on", "--channels", 0).failed(
-        "to: migrate-set-capabilities: genericerror:", "postcopy", seconds=20)
+        "to: migrate-set-capabilities: genericerror:", "postcopy", seconds=20, code=2)
     source.runs()
-
-
-class Scripted:
-    """A scripted monitor: each command has a list of answers; the last one repeats. A text is a
-    refusal; an unknown command is refused, too."""
-
-    COMMON = {"qmp_capabilities": [{}], "query-version": [{"qemu": {"major": 10}, "package": ""}],
-              "query-migrate-capabilities": [[]], "query-migrate-parameters": [{}]}
-
-    def __init__(self, scene, name, **script):
-        self.script = {**self.COMMON, **{k.replace("_", "-"): v for k, v in script.items()}}
-        self.heard = []
-        self.address = f"unix:{scene.folder / name}"
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(str(scene.folder / name))
-        self._server.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        with self._server.accept()[0] as peer, peer.makefile("rw") as lines:
-            print('{"QMP": {}}', file=lines, flush=True)
-            for line in lines:
-                command = json.loads(line)
-                print(json.dumps(self._answer(command)), file=lines, flush=True)
-
-    def _answer(self, command):
-        name = command["execute"]
-        answers = self.script.get(name, ["there is no such command"])
-        text = answers[min(self.heard.count(name), len(answers) - 1)]
-        self.heard.append(name)
-        kind = {"error": {"class": "GenericError", "desc": text}} if isinstance(text, str) else {
-            "return": text}
-        return {**kind, "id": command["id"]}
 
 
 def waits(answers, refusal):
