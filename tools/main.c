@@ -9,6 +9,7 @@
 #include "tools/nearest.h"
 #include "tools/options.h"
 #include "tools/output.h"
+#include "tools/phase.h"
 #include "tools/remedy.h"
 #include "tools/result.h"
 #include "tools/settings_report.h"
@@ -200,7 +201,9 @@ static int run_verb(const struct verb *v, int argc, char **argv)
         json |= strcmp(argv[i], "--json") == 0;
     }
     result_begin(v->name, json);
-    if (v->run(argc, argv, &err) == 0)
+    int rc = v->run(argc, argv, &err);
+    phase_stop();
+    if (rc == 0)
         return 0;
     result_print_failure(&err);
     print_error(v->name, &err);

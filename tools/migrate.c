@@ -5,6 +5,7 @@
 #include "tools/migrate_view.h"
 #include "tools/options.h"
 #include "tools/output.h"
+#include "tools/phase.h"
 #include "tools/verbs.h"
 
 /* Something to know, not a failure. */
@@ -71,6 +72,9 @@ int verb_migrate(int argc, char **argv, struct error *err)
         return -1;
     if (n != 2)
         return err_set(err, ERR_USAGE, "expected FROM and TO; see ramjet help migrate");
+    phase_start("migrate", options.progress);
+    phase_set((struct phase_limit){options.connect_timeout_ms, "--connect-timeout"},
+              "asking the monitors of %s and %s", words[0], words[1]);
     configure(&options, &view, &config);
     if (drive_open(words[0], words[1], &config, &d, err) < 0)
         return -1;

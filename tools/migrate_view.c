@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "tools/migrate_report.h"
+#include "tools/phase.h"
 #include "tools/progress.h"
 
 static void begin_view(struct migrate_view *v)
@@ -33,23 +34,36 @@ static void show(struct migrate_view *v, json_t *now)
     v->next = ns + NS_PER_S;
 }
 
+/* Where lines show how it goes, no more is said. */
+static void tell_phase(const struct migrate_view *v)
+{
+    if (v->shows)
+        phase_clear();
+    else
+        phase_set(PHASE_UNLIMITED, "migrating (--progress always tells how it goes)");
+}
+
 static void watch(void *arg, json_t *migration)
 {
     struct migrate_view *v = arg;
 
-    if (!migration)
+    if (!migration) {
         end_view(v);
-    else if (!v->next)
+        phase_set((struct phase_limit){v->stall_ms, "--stall-timeout"},
+                  "waiting for TO to take over");
+    } else if (!v->next) {
         begin_view(v);
-    else
+        tell_phase(v);
+    } else if (v->shows) {
         show(v, migration);
+    }
 }
 
 void migrate_view_watch(struct migrate_view *view, enum progress_mode mode,
                         struct drive_config *config)
 {
-    if (!progress_wanted(mode))
-        return;
+    view->shows = progress_wanted(mode);
+    view->stall_ms = config->stall_timeout_ms;
     config->watch = watch;
     config->arg = view;
 }

@@ -7,6 +7,7 @@
 #include "capture/libvirt_save.h"
 #include "capture/machine_image.h"
 #include "capture/machine_snapshot.h"
+#include "tools/phase.h"
 #include "vmm/machine_synth.h"
 
 /* The default mix, like a guest's, within the percentages that the user left free. */
@@ -69,11 +70,18 @@ static int parse_synth(const char *spec, struct synth_config *c, struct error *e
 
 static int open_synth(const char *spec, struct machine **ret, struct error *err)
 {
-    struct synth_config config = {.zero_percent = UNSAID, .random_percent = UNSAID, .seed = 1};
+    _Atomic uint64_t filled = 0;
+    struct synth_config config = {
+        .zero_percent = UNSAID, .random_percent = UNSAID, .seed = 1, .ret_filled = &filled};
+    char size[UNIT_TEXT_LEN];
 
     if (parse_synth(spec, &config, err) < 0)
         return err_in(err, "synth:%.80s", spec);
-    return machine_synth(&config, ret, err) < 0 ? err_in(err, "synth:%.80s", spec) : 0;
+    phase_set_work(&filled, config.bytes, "generating %s of memory",
+                   memory_text(config.bytes, size));
+    int rc = machine_synth(&config, ret, err);
+    phase_clear();
+    return rc < 0 ? err_in(err, "synth:%.80s", spec) : 0;
 }
 
 static int parse_file(const char *rest, struct address *ret, struct error *err)
@@ -121,6 +129,8 @@ static int find_source(const char *spec, const char **ret_rest)
 int open_machine(const char *spec, struct machine **ret, struct error *err)
 {
     const char *rest;
+
+    phase_set(PHASE_UNLIMITED, "opening %s", spec);
     int i = find_source(spec, &rest);
 
     if (i < 0)

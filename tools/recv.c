@@ -15,6 +15,7 @@
 #include "tools/notify.h"
 #include "tools/options.h"
 #include "tools/output.h"
+#include "tools/phase.h"
 #include "tools/remedy.h"
 #include "tools/result.h"
 #include "tools/security.h"
@@ -152,6 +153,7 @@ static void note_status(void *arg, enum migration_status status)
 
     if (status == MIGRATION_SETUP)
         r->begun = true;
+    session_phase(VERB_RECV, r->receiver->options, r->receiver->listen, status);
 }
 
 static void tell_refused(void *arg, const struct error *why)
@@ -205,6 +207,7 @@ static int receive_into(struct reception *r, struct error *err)
     if (destination_new(&config, r->to, &r->incoming, err) < 0)
         return -1;
     int rc = listen_interruptibly(r, err);
+    session_phase(VERB_RECV, receiver->options, receiver->listen, MIGRATION_NONE);
     if (rc == 0)
         rc = session_run(&ops, r, receiver->options, err);
     destination_free(r->incoming);
@@ -394,6 +397,7 @@ int verb_recv(int argc, char **argv, struct error *err)
         return -1;
     if (n != 2)
         return err_set(err, ERR_USAGE, "expected LISTEN and TARGET; see ramjet help recv");
+    phase_start("recv", options.progress);
     receiver = (struct receiver){.options = &options, .listen = args[0], .target = args[1]};
     destination_config_init(config);
     config->populate_threads = populate_threads();

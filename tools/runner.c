@@ -20,6 +20,7 @@
 #include "tools/memory_commands.h"
 #include "tools/options.h"
 #include "tools/output.h"
+#include "tools/phase.h"
 #include "tools/remedy.h"
 #include "tools/result.h"
 #include "tools/verbs.h"
@@ -240,8 +241,11 @@ static int start(struct runner *r, struct error *err)
     bool loads = comes && from.scheme == ADDRESS_FILE;
     vm_start(r->vm, r->options->paused);
     /* Loaded before the monitor starts: its clients then find the guest from the file. */
+    if (loads)
+        phase_set(PHASE_UNLIMITED, "reading the guest from %s", from.text);
     if ((loads && load_guest(r, &from, err) < 0) || serve(r, err) < 0)
         return -1;
+    phase_clear();
     return comes && !loads ? listen_for_guest(r, &from, err) : 0;
 }
 
@@ -432,6 +436,7 @@ int verb_vm(int argc, char **argv, struct error *err)
     if (options_parse(VERB_VM, argc, argv, &options, NULL, 0, &n, err) < 0 ||
         check(&options, err) < 0 || memory_backends_new(&r.memory.backends, err) < 0)
         return -1;
+    phase_start("vm", PROGRESS_AUTO);
     interrupt_block();
     signal(SIGBUS, on_sigbus);
     int rc = take_memory(&r, &options, err);

@@ -11,6 +11,7 @@
 #include "tools/open_machine.h"
 #include "tools/options.h"
 #include "tools/output.h"
+#include "tools/phase.h"
 #include "tools/security.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
@@ -29,8 +30,10 @@ static void on_sigbus(int number)
 /* --- the session ----------------------------------------------------------------------------- */
 
 struct dispatch {
+    const struct options *options;
     struct source *outgoing;
     const struct machine *machine;
+    const char *dest;
 };
 
 static int run(void *arg, struct error *err)
@@ -61,6 +64,13 @@ static const struct ram_map *ram(void *arg)
     return &d->machine->ram;
 }
 
+static void note_status(void *arg, enum migration_status status)
+{
+    const struct dispatch *d = arg;
+
+    session_phase(VERB_SEND, d->options, d->dest, status);
+}
+
 static const struct session_ops ops = {
     .verb = VERB_SEND,
     .run = run,
@@ -72,9 +82,12 @@ static const struct session_ops ops = {
 static int send_machine(const struct source_config *config, struct machine *machine,
                         const struct options *options, struct error *err)
 {
-    struct dispatch d = {.machine = machine};
+    struct dispatch d = {
+        .options = options, .machine = machine, .dest = config->connect.address.text};
+    struct source_config observed = *config;
 
-    if (source_new(config, machine, &d.outgoing, err) < 0)
+    observed.observer = (struct migration_observer){.status = note_status, .arg = &d};
+    if (source_new(&observed, machine, &d.outgoing, err) < 0)
         return -1;
     interrupt_block(); /* not earlier: opening a source may take long and needs no cleanup */
     int rc = session_run(&ops, &d, options, err);
@@ -122,6 +135,8 @@ static int probe(const struct source_config *source, struct error *err)
     interrupt_block();
     int rc = interrupt_start(on_early_signal, &stop, err);
     if (rc == 0) {
+        phase_set((struct phase_limit){config.connect_timeout_ms, "--connect-timeout"},
+                  "looking for %s", source->connect.address.text);
         rc = transport_probe(&source->connect.address, &config, err);
         interrupt_stop();
         interrupt_unblock();
@@ -169,6 +184,7 @@ int verb_send(int argc, char **argv, struct error *err)
         return -1;
     if (n != 2)
         return err_set(err, ERR_USAGE, "expected SOURCE and DEST; see ramjet help send");
+    phase_start("send", options.progress);
     source_config_init(&config);
     if (configure(&options, args[1], &config, err) < 0)
         return -1;

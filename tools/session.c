@@ -7,6 +7,7 @@
 #include "tools/interrupt.h"
 #include "tools/line.h"
 #include "tools/output.h"
+#include "tools/phase.h"
 #include "tools/progress.h"
 #include "tools/report.h"
 
@@ -19,6 +20,47 @@ const struct engine *session_engine(const struct session_ops *ops, const struct 
     if (notice[0])
         line_print(stderr, "ramjet %s: %s", ops->verb == VERB_SEND ? "send" : "recv", notice);
     return engine;
+}
+
+static void send_phase(const struct options *o, const char *where, enum migration_status status)
+{
+    switch (status) {
+    case MIGRATION_SETUP:
+        phase_set((struct phase_limit){o->connect_timeout_ms, "--connect-timeout"},
+                  "connecting to %s", where);
+        break;
+    case MIGRATION_PRE_SWITCHOVER:
+    case MIGRATION_DEVICE:
+        phase_set((struct phase_limit){o->answer_timeout_ms, "--answer-timeout"},
+                  "waiting for %s to say that it has the guest", where);
+        break;
+    default:
+        phase_clear();
+    }
+}
+
+static void recv_phase(const struct options *o, const char *where, enum migration_status status)
+{
+    if (status == MIGRATION_NONE)
+        phase_set((struct phase_limit){o->repeat ? 0 : o->connect_timeout_ms, "--connect-timeout"},
+                  "waiting for a source at %s", where);
+    else if (status == MIGRATION_SETUP)
+        phase_set((struct phase_limit){o->stall_timeout_ms, "--stall-timeout"},
+                  "waiting for the source to begin");
+    else
+        phase_clear();
+}
+
+void session_phase(enum verb_bit verb, const struct options *options, const char *where,
+                   enum migration_status status)
+{
+    if (status == MIGRATION_ACTIVE && !progress_wanted(options->progress))
+        phase_set(PHASE_UNLIMITED, "%s memory (--progress always tells how it goes)",
+                  verb == VERB_SEND ? "sending" : "receiving");
+    else if (verb == VERB_SEND)
+        send_phase(options, where, status);
+    else
+        recv_phase(options, where, status);
 }
 
 static int run(const struct session_ops *ops, void *arg, const struct options *options,
@@ -73,6 +115,7 @@ static int print_digests(const struct session_ops *ops, void *arg, const struct 
         return -1;
     int rc = interrupt_start(on_signal, &stop, err);
     if (rc == 0) {
+        phase_set(PHASE_UNLIMITED, "reading the memory for its digest");
         rc = print_result(ops, arg, options, cpu_ms, &stop, NULL, err);
         interrupt_stop();
     }

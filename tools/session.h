@@ -24,6 +24,13 @@ struct session_ops {
     bool (*is_worth_a_report)(void *arg);
 };
 
+/*
+ * Tells what a migration of that status waits for, if it takes long (tools/phase.h).
+ * MIGRATION_NONE: no source has come yet. `where` is the address of DEST or LISTEN. Any thread may
+ * call it.
+ */
+void session_phase(enum verb_bit verb, const struct options *options, const char *where,
+                   enum migration_status status);
 /* The engine that was asked for, or else one that this host allows, perhaps with a line on standard
  * error. */
 const struct engine *session_engine(const struct session_ops *ops, const struct options *options,

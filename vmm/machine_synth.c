@@ -114,6 +114,8 @@ static void *fill_main(void *arg)
     while ((at = atomic_fetch_add(&f->next, FILL_PAGES)) < pages) {
         for (uint64_t page = at; page < MIN(at + FILL_PAGES, pages); page++)
             fill_page(f->s, page);
+        if (f->s->config.ret_filled)
+            atomic_fetch_add(f->s->config.ret_filled, FILL_PAGES << RAM_PAGE_BITS);
     }
     return NULL;
 }

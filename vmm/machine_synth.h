@@ -6,11 +6,12 @@
 #include "migration/machine.h"
 
 struct synth_config {
-    uint64_t bytes;             /* of the one block, a multiple of 4096 */
-    unsigned zero_percent;      /* of pages that are all zeros and never touched */
-    unsigned random_percent;    /* of pages that do not compress; the others look like text */
-    uint64_t seed;              /* equal seeds make equal memory */
-    uint64_t dirty_bytes_per_s; /* written while it runs; 0: nothing is written */
+    uint64_t bytes;               /* of the one block, a multiple of 4096 */
+    unsigned zero_percent;        /* of pages that are all zeros and never touched */
+    unsigned random_percent;      /* of pages that do not compress; the others look like text */
+    uint64_t seed;                /* equal seeds make equal memory */
+    uint64_t dirty_bytes_per_s;   /* written while it runs; 0: nothing is written */
+    _Atomic uint64_t *ret_filled; /* counts the bytes that are made; NULL: nobody looks */
 };
 
 /* The writer runs when this returns. */
