@@ -9,6 +9,7 @@
 #include "base/uuid.h"
 #include "migration/machine.h"
 #include "migration/ram_set.h"
+#include "migration/stats.h"
 #include "transport/engine.h"
 
 struct vm_config {
@@ -57,6 +58,9 @@ struct vm_config {
      * it runs at the other end. Called by the migration's thread. NULL: nobody is told.
      */
     void (*undecided)(void *arg, const struct error *why);
+    /* A migration, out or in, has ended: MIGRATION_COMPLETED, _FAILED or _CANCELLED. Called by its
+     * thread. NULL: nobody is told. */
+    void (*migrated)(void *arg, enum migration_status status);
     /* An incoming migration has refused a connection, and goes on waiting: see
      * migration/observer.h. NULL: nobody is told. */
     void (*refused)(void *arg, const struct error *why);

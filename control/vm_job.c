@@ -53,6 +53,10 @@ void vm_job_end(struct job *job, int rc, const struct error *err)
     bool fatal = failed && !job->held && (job->exit_on_error || job->landed);
 
     job_close(job);
+    if (vm->config.migrated && !job->refused)
+        vm->config.migrated(vm->config.arg, rc == 0  ? MIGRATION_COMPLETED
+                                            : failed ? MIGRATION_FAILED
+                                                     : MIGRATION_CANCELLED);
     vm_lock(vm);
     if (failed)
         job->failure = *err;

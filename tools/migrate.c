@@ -1,6 +1,8 @@
 #include "drive/drive.h"
 #include "tools/interrupt.h"
 #include "tools/line.h"
+#include "tools/metrics.h"
+#include "tools/metrics_query.h"
 #include "tools/migrate_report.h"
 #include "tools/migrate_view.h"
 #include "tools/options.h"
@@ -23,16 +25,22 @@ static void on_signal(void *arg)
 static int print(struct drive *d, const struct error *failure, bool json, struct error *err)
 {
     struct drive_result result;
+    struct migration_snapshot end;
 
-    return drive_result(d, &result) ? migrate_print(&result, failure, json, err) : 0;
+    if (!drive_result(d, &result))
+        return 0;
+    metrics_query_read(result.migration, &end);
+    metrics_show(&end);
+    metrics_ended(!failure                         ? MIGRATION_COMPLETED
+                  : failure->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
+                                                   : MIGRATION_FAILED);
+    return migrate_print(&result, failure, json, err);
 }
 
-/* From here on a signal is an orderly cancel; before this, there is nothing to undo. */
 static int migrate(struct drive *d, bool json, struct error *err)
 {
     struct error print_err;
 
-    interrupt_block();
     if (interrupt_start(on_signal, d, err) < 0)
         return -1;
     int rc = drive_run(d, err);
@@ -44,7 +52,19 @@ static int migrate(struct drive *d, bool json, struct error *err)
     return rc;
 }
 
-static void configure(const struct options *o, struct migrate_view *view, struct drive_config *ret)
+/* From here on a signal is an orderly cancel; before this, there is nothing to undo. */
+static int migrate_with_metrics(struct drive *d, const struct options *options, struct error *err)
+{
+    interrupt_block();
+    if (metrics_open(options->metrics, "migrate", err) < 0)
+        return -1;
+    int rc = migrate(d, options->json, err);
+    metrics_close();
+    return rc;
+}
+
+static void configure(const struct options *o, struct migrate_view *view,
+                      struct metrics_query *query, struct drive_config *ret)
 {
     drive_config_init(ret);
     ret->settings = o->settings;
@@ -57,6 +77,8 @@ static void configure(const struct options *o, struct migrate_view *view, struct
     ret->cancel_after_ms = o->cancel_after_ms;
     migrate_view_watch(view, o->progress, ret);
     ret->note = note;
+    if (o->metrics)
+        metrics_query_watch(query, ret);
 }
 
 int verb_migrate(int argc, char **argv, struct error *err)
@@ -64,6 +86,7 @@ int verb_migrate(int argc, char **argv, struct error *err)
     struct options options;
     struct drive_config config;
     struct migrate_view view = {0};
+    struct metrics_query query;
     const char *words[2];
     struct drive *d;
     size_t n;
@@ -75,10 +98,10 @@ int verb_migrate(int argc, char **argv, struct error *err)
     phase_start("migrate", options.progress);
     phase_set((struct phase_limit){options.connect_timeout_ms, "--connect-timeout"},
               "asking the monitors of %s and %s", words[0], words[1]);
-    configure(&options, &view, &config);
+    configure(&options, &view, &query, &config);
     if (drive_open(words[0], words[1], &config, &d, err) < 0)
         return -1;
-    int rc = migrate(d, options.json, err);
+    int rc = migrate_with_metrics(d, &options, err);
     drive_free(d);
     return rc;
 }

@@ -157,6 +157,15 @@ int option_dirty_source(void *member, const char *value, struct error *err)
     return dirty_kind_find(value, member, err);
 }
 
+int option_metrics(void *member, const char *value, struct error *err)
+{
+    const unsigned kinds =
+        ADDRESS_SET(ADDRESS_TCP) | ADDRESS_SET(ADDRESS_UNIX) | ADDRESS_SET(ADDRESS_FILE);
+    struct address at;
+
+    return address_parse_of(value, kinds, &at, err) < 0 ? -1 : keep(member, value);
+}
+
 int option_repeat(void *member, const char *value, struct error *err)
 {
     unsigned *most = member;

@@ -51,6 +51,7 @@ struct options {
     bool json, force, digest;
     enum events_form events;
     bool sync;            /* recv: the target is on the disk at the end */
+    const char *metrics;  /* recv, send, vm, migrate: where they are served; NULL: not said */
     bool repeat;          /* recv: one migration after the other … */
     unsigned repeat_most; /* … as many as these; 0: for ever */
     bool rules;           /* probe: of the gate instead of the host */

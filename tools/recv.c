@@ -12,6 +12,7 @@
 #include "tools/activation.h"
 #include "tools/interrupt.h"
 #include "tools/line.h"
+#include "tools/metrics.h"
 #include "tools/notify.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -122,6 +123,7 @@ static void read_stats(void *arg, struct migration_snapshot *ret)
     const struct reception *r = arg;
 
     destination_stats(r->incoming, ret);
+    ret->expected_downtime_ms = UINT64_MAX; /* only a source knows it */
 }
 
 static const struct ram_map *ram(void *arg)
@@ -372,15 +374,23 @@ static int take(struct receiver *receiver, struct error *err)
 {
     struct reception r;
 
-    interrupt_block(); /* from here on there is a target that may have to be removed */
-    if (check_repeat(receiver, err) < 0)
-        return -1;
     bool handed = activation_is_address(receiver->listen);
     if (!handed && !receiver->options->repeat)
         return receive(receiver, &r, err);
     /* The sockets stay open between two migrations, so that no source is refused there. */
     int rc = handed ? 0 : open_listener(receiver, err);
     return rc == 0 ? receive_there(receiver, err) : -1;
+}
+
+static int take_with_metrics(struct receiver *receiver, struct error *err)
+{
+    interrupt_block(); /* from here on there is a target that may have to be removed */
+    if (check_repeat(receiver, err) < 0 ||
+        metrics_open(receiver->options->metrics, "recv", err) < 0)
+        return -1;
+    int rc = take(receiver, err);
+    metrics_close();
+    return rc;
 }
 
 int verb_recv(int argc, char **argv, struct error *err)
@@ -409,7 +419,7 @@ int verb_recv(int argc, char **argv, struct error *err)
         rc = cpu_places_parse(options.places, &places, err);
     config->places = places;
     if (rc == 0)
-        rc = take(&receiver, err);
+        rc = take_with_metrics(&receiver, err);
     listener_done(&receiver.listener);
     cpu_places_free(places);
     tls_creds_free(tls);

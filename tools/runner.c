@@ -11,6 +11,7 @@
 #include "control/qmp_event.h"
 #include "control/vm_commands.h"
 #include "control/vm_incoming.h"
+#include "control/vm_migrate.h"
 #include "tools/cpr.h"
 #include "tools/guest_commands.h"
 #include "tools/guest_lines.h"
@@ -18,6 +19,7 @@
 #include "tools/line.h"
 #include "tools/machine_commands.h"
 #include "tools/memory_commands.h"
+#include "tools/metrics.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/phase.h"
@@ -292,6 +294,24 @@ static void tell_refused(void *arg, const struct error *why)
     line_print(stderr, "ramjet vm: not let in: %s", line);
 }
 
+static void on_migrated(void *arg, enum migration_status status)
+{
+    (void)arg;
+    metrics_ended(status);
+}
+
+static void read_migration(void *arg, struct migration_snapshot *ret)
+{
+    const struct runner *r = arg;
+    struct vm_migration m;
+
+    vm_migration(r->vm, &m);
+    *ret = m.now;
+    ret->status = m.status;
+    if (!m.outgoing)
+        ret->expected_downtime_ms = UINT64_MAX;
+}
+
 static int make_vm(struct runner *r, struct error *err)
 {
     const struct options *o = r->options;
@@ -312,6 +332,7 @@ static int make_vm(struct runner *r, struct error *err)
         .over = on_over,
         .undecided = on_undecided,
         .refused = tell_refused,
+        .migrated = on_migrated,
         .arg = r,
     };
 
@@ -324,17 +345,28 @@ static int make_vm(struct runner *r, struct error *err)
     return 0;
 }
 
+static int live_with_metrics(struct runner *r, struct error *err)
+{
+    if (metrics_open(r->options->metrics, "vm", err) < 0)
+        return -1;
+    metrics_watch(read_migration, r);
+    int rc = live(r, err);
+    metrics_unwatch(true);
+    return rc;
+}
+
 static int run(struct runner *r, struct error *err)
 {
     struct error ignored;
 
     if (make_vm(r, err) < 0)
         return -1;
-    int rc = live(r, err);
+    int rc = live_with_metrics(r, err);
     bool running = guest_report_failure(r->report, &ignored) == 0;
     qmp_server_stop(r->server);
     vm_set_events(r->vm, NULL, NULL);
     vm_free(r->vm);
+    metrics_close();
     qmp_server_free(r->server);
     if (rc == 0)
         rc = machine_stop(r->machine, MACHINE_PAUSED, err);

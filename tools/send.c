@@ -8,6 +8,7 @@
 #include "migration/source.h"
 #include "settings/gate.h"
 #include "tools/interrupt.h"
+#include "tools/metrics.h"
 #include "tools/open_machine.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -90,7 +91,10 @@ static int send_machine(const struct source_config *config, struct machine *mach
     if (source_new(&observed, machine, &d.outgoing, err) < 0)
         return -1;
     interrupt_block(); /* not earlier: opening a source may take long and needs no cleanup */
-    int rc = session_run(&ops, &d, options, err);
+    int rc = metrics_open(options->metrics, "send", err);
+    if (rc == 0)
+        rc = session_run(&ops, &d, options, err);
+    metrics_close();
     source_free(d.outgoing);
     return rc;
 }

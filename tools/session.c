@@ -6,6 +6,7 @@
 #include "base/cancel.h"
 #include "tools/interrupt.h"
 #include "tools/line.h"
+#include "tools/metrics.h"
 #include "tools/output.h"
 #include "tools/phase.h"
 #include "tools/progress.h"
@@ -63,14 +64,26 @@ void session_phase(enum verb_bit verb, const struct options *options, const char
         recv_phase(options, where, status);
 }
 
+static bool is_worth_a_report(const struct session_ops *ops, void *arg)
+{
+    return !ops->is_worth_a_report || ops->is_worth_a_report(arg);
+}
+
 static int run(const struct session_ops *ops, void *arg, const struct options *options,
                struct error *err)
 {
     if (interrupt_start(ops->cancel, arg, err) < 0)
         return -1;
     int rc = progress_start(options->progress, ops->stats, arg, err);
+    metrics_watch(ops->stats, arg);
     if (rc == 0)
         rc = ops->run(arg, err);
+    bool counts = is_worth_a_report(ops, arg);
+    metrics_unwatch(counts);
+    if (counts)
+        metrics_ended(rc == 0                      ? MIGRATION_COMPLETED
+                      : err->kind == ERR_CANCELLED ? MIGRATION_CANCELLED
+                                                   : MIGRATION_FAILED);
     progress_stop();
     interrupt_stop();
     return rc;
@@ -131,7 +144,7 @@ int session_run(const struct session_ops *ops, void *arg, const struct options *
     int rc = run(ops, arg, options, err);
     uint64_t cpu_ms = process_cpu_ms() - cpu_before_ms;
 
-    if (ops->is_worth_a_report && !ops->is_worth_a_report(arg))
+    if (!is_worth_a_report(ops, arg))
         return rc;
     bool printed =
         rc == 0 && options->digest
