@@ -35,7 +35,8 @@ struct drive_result {
     json_t *migration; /* FROM's query-migrate */
     json_t *guest;     /* TO's x-query-guest; NULL: TO does not have it */
     const char *uri;
-    const char *from, *to;             /* addresses of the monitors */
+    const char *file;                  /* what was written; NULL: it was no save */
+    const char *from, *to;             /* addresses of the monitors; NULL: there is none */
     const char *from_state, *to_state; /* run states; NULL: it did not answer */
 };
 /* After drive_run(). Asks both VMs for their run states. False if no migration was started. */

@@ -17,6 +17,7 @@ static int look(struct drive *d, struct error *err)
 static int cancel(struct drive *d, const char *why, enum remedy remedy, struct error *err)
 {
     d->stop.why = why;
+    d->stop.at = clock_ns();
     d->stop.remedy = remedy;
     d->stop.deadline = deadline_in_ms(d->config.stall_timeout_ms);
     if (monitor_ask(&d->from, "migrate_cancel", NULL, NULL, err) == 0)

@@ -21,7 +21,7 @@ struct drive {
     struct {
         const char *why; /* NULL: not cancelled */
         enum remedy remedy;
-        uint64_t deadline;
+        uint64_t at, deadline;
     } stop;
     json_t *migration; /* FROM's query-migrate as last seen; NULL: none was started */
     json_t *guest;     /* TO's x-query-guest; NULL: it has none */

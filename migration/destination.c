@@ -127,6 +127,14 @@ static int check_arguments(const struct destination_config *config, const struct
     return connect_config_check(&config->connect, err);
 }
 
+/* How many channels must connect. None does to a file, where multifd says how it is read. */
+static unsigned connections_of(const struct destination_config *config)
+{
+    bool file = config->connect.address.scheme == ADDRESS_FILE;
+
+    return !file && config->n_channels > 0 ? (unsigned)config->n_channels : 0;
+}
+
 int destination_new(const struct destination_config *config, struct target *target,
                     struct destination **ret, struct error *err)
 {
@@ -148,7 +156,7 @@ int destination_new(const struct destination_config *config, struct target *targ
     return_writer_init(&m->return_writer, &m->group);
     struct recv_pool_config pool = {
         .group = &m->group,
-        .n_expected = config->n_channels > 0 ? (unsigned)config->n_channels : 0,
+        .n_expected = connections_of(config),
         .method = config->method,
         .places = config->places,
         .join_timeout_ms = config->connect.connect_timeout_ms,

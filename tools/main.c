@@ -62,6 +62,18 @@ static const struct verb {
      "By default multifd, return-path and no limit of bandwidth are set; all other settings stay "
      "as the VMs have them.\n",
      VERB_MIGRATE, verb_migrate},
+    {"save", "[options] MONITOR file:PATH", "save a running VM (a QEMU, too) by its monitor",
+     "MONITOR: unix:PATH or tcp:HOST:PORT, where the VM's monitor speaks QMP. The VM is set up, "
+     "migrates into this program, which writes a mapped-ram snapshot, and gets back all settings; "
+     "its guest runs on (--then). SIGINT cancels: the guest runs on, and there is no file.\n"
+     "By default multifd, return-path and no limit of bandwidth are set meanwhile.\n",
+     VERB_SAVE, verb_save},
+    {"restore", "[options] file:PATH[,offset=N] MONITOR",
+     "restore a snapshot into a VM that waits, by its monitor",
+     "MONITOR: unix:PATH or tcp:HOST:PORT, where the VM's monitor speaks QMP. The VM was started "
+     "with -incoming defer, or listens already. What it is, as far as it tells, is compared with "
+     "the snapshot first.\n",
+     VERB_RESTORE, verb_restore},
     {"info", "[options] FILE | raw:DIR", "what a snapshot holds",
      "Blocks, page counts, device sections, machine type. FILE: a mapped-ram snapshot, a plain "
      "stream, or either of them in a libvirt save file (virsh save), of which also the domain's "

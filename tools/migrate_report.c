@@ -83,7 +83,10 @@ static int print_json(const struct drive_result *r, const struct error *failure,
     json_object_set(root, "migration-status", json_object_get(r->migration, "status"));
     json_object_set_new(root, "uri", json_string(r->uri));
     json_object_set_new(root, "from", vm_json(r->from, r->from_state));
-    json_object_set_new(root, "to", vm_json(r->to, r->to_state));
+    if (r->to)
+        json_object_set_new(root, "to", vm_json(r->to, r->to_state));
+    if (r->file)
+        json_object_set_new(root, "file", result_text(r->file));
     if (r->guest)
         json_object_set(root, "guest", r->guest);
     return result_print(root, failure, err);
@@ -140,21 +143,31 @@ static void print_channels(const json_t *channels)
     }
 }
 
+static void print_states(const struct drive_result *r)
+{
+    const char *from = r->from_state ? r->from_state : "silent";
+
+    if (r->file)
+        printf("  %s; the VM %s%s\n", r->file, r->from_state ? "is " : "has ended",
+               r->from_state ? from : "");
+    else
+        printf("  TO is %s, FROM is %s\n", r->to_state ? r->to_state : "silent", from);
+}
+
 static void print_text(const struct drive_result *r)
 {
     const json_t *ram = json_object_get(r->migration, "ram");
     uint64_t ms = json_count(r->migration, "total-time"), bytes = json_count(ram, "transferred");
     char total[UNIT_TEXT_LEN], time[UNIT_TEXT_LEN], wire[UNIT_TEXT_LEN], rate[UNIT_TEXT_LEN];
 
-    printf("migrate: completed: %s of RAM in %s, %s on the wire, %s\n",
+    printf("%s: completed: %s of RAM in %s, %s on the wire, %s\n", result_verb(),
            memory_text(json_count(ram, "total"), total), time_text(ms, time),
            size_text(bytes, wire), rate_over_text(bytes, ms, rate));
     print_pages(r->migration, ram);
     print_downtime(r->migration, r->guest);
     print_channels(json_object_get(r->migration, "channels"));
     print_guest(r->guest);
-    printf("  TO is %s, FROM is %s\n", r->to_state ? r->to_state : "silent",
-           r->from_state ? r->from_state : "silent");
+    print_states(r);
 }
 
 int migrate_print(const struct drive_result *r, const struct error *failure, bool json,

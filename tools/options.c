@@ -10,7 +10,8 @@
 
 #define BOTH (VERB_RECV | VERB_SEND)
 #define OUT  (VERB_SEND | VERB_MIGRATE)
-#define ALL  (VERB_RECV | VERB_SEND | VERB_INFO | VERB_PROBE | VERB_VM | VERB_MIGRATE)
+#define KEEP (VERB_SAVE | VERB_RESTORE)
+#define ALL  (VERB_RECV | VERB_SEND | VERB_INFO | VERB_PROBE | VERB_VM | VERB_MIGRATE | KEEP)
 
 /* --- options that may be given again --------------------------------------------------------- */
 
@@ -43,6 +44,13 @@ static const char *const progress_names[] = {"auto", "always", "never", option_n
 static const char *const events_names[] = {"json", "text", option_names_end};
 static const char *const accel_names[] = {
     [ACCEL_KVM] = "kvm", [ACCEL_SYNTH] = "synth", option_names_end};
+static const char *const by_names[] = {[BY_RAMJET] = "ramjet", [BY_VM] = "vm", option_names_end};
+static const char *const save_then_names[] = {
+    [SAVE_RESUME] = "resume", [SAVE_STOP] = "stop", [SAVE_QUIT] = "quit", option_names_end};
+static const char *const restore_then_names[] = {[RESTORE_AS_SAVED] = "as-saved",
+                                                 [RESTORE_RUN] = "run",
+                                                 [RESTORE_PAUSE] = "pause",
+                                                 option_names_end};
 
 /* The member's offset; the compiler refuses a member of another type. */
 #define AT(type, member)                                                                           \
@@ -85,9 +93,9 @@ static const struct option {
      "multifd connections, 0 to 255: accept only so many (any number)"},
     {"--channels", "N", VERB_SEND, SETTING_OWN(option_channels_or_auto),
      "multifd connections, 0 to 255, 0: main channel only; auto: one per CPU, 2 to 16 (2)"},
-    {"--channels", "N", VERB_MIGRATE, SETTING_OWN(option_channels_or_auto),
+    {"--channels", "N", VERB_MIGRATE | KEEP, SETTING_OWN(option_channels_or_auto),
      "multifd connections, 0 to 255, 0: main channel only (auto: one per CPU, 2 to 16)"},
-    {"--compress", "METHOD", OUT, SETTING_OWN(option_method),
+    {"--compress", "METHOD", OUT | KEEP, SETTING_OWN(option_method),
      "none, zlib[:LEVEL] or zstd[:LEVEL] (none)"},
     {"--compress", "METHOD", VERB_RECV, SETTING_OWN(option_method),
      "accept only this method: none, zlib or zstd (any)"},
@@ -96,21 +104,37 @@ static const struct option {
     {"--zero-copy", NULL, VERB_RECV, REFUSED, ONLY_SOURCE},
     {"--engine", "NAME", BOTH, OWN(const struct engine *, engine, option_engine),
      "how bytes are moved: auto, socket or uring (auto)"},
-    {"--max-bandwidth", "RATE", OUT, SETTING_RATE(PARAM_MAX_BANDWIDTH),
+    {"--max-bandwidth", "RATE", OUT | KEEP, SETTING_RATE(PARAM_MAX_BANDWIDTH),
      "over all connections, as 200M (bytes/s) or 10Gbit (no limit)"},
     {"--max-bandwidth", NULL, VERB_RECV, REFUSED, ONLY_SOURCE},
-    {"--downtime-limit", "TIME", OUT, SETTING_MS(PARAM_DOWNTIME_LIMIT),
+    {"--downtime-limit", "TIME", OUT | VERB_SAVE, SETTING_MS(PARAM_DOWNTIME_LIMIT),
      "stop the guest when the rest takes no longer (300ms)"},
     {"--downtime-limit", NULL, VERB_RECV, REFUSED, ONLY_SOURCE},
     {"--listen", "HOST", VERB_MIGRATE, TEXT(listen_host, "a host's name or address"),
      "where TO listens, at any port (127.0.0.1 if both monitors are on this host)"},
+    {"--listen", "HOST", VERB_SAVE, TEXT(listen_host, "a host's name or address"),
+     "where the VM sends its memory, at any port (a private socket, or 127.0.0.1)"},
+    {"--listen", "HOST", VERB_RESTORE, TEXT(listen_host, "a host's name or address"),
+     "where the VM listens, at any port (127.0.0.1 if its monitor is on this host)"},
+    {"--uri", "URI", VERB_RESTORE, OWN(const char *, uri, option_uri),
+     "where the VM listens, in full; if it does already, where it is reached"},
+    {"--by", "WHO", VERB_SAVE, CHOICE(enum by, by, by_names),
+     "who writes the file: ramjet, or vm, a QEMU since 9.0 or ramjet vm by itself (ramjet)"},
+    {"--by", "WHO", VERB_RESTORE, CHOICE(enum by, by, by_names),
+     "who reads the file: ramjet, or vm, a QEMU since 9.0 or ramjet vm by itself (ramjet)"},
+    {"--then", "WHAT", VERB_SAVE, CHOICE(enum save_then, save_then, save_then_names),
+     "the guest afterwards: resume, if it ran; stop; or quit, which ends the VM (resume)"},
+    {"--then", "WHAT", VERB_RESTORE, CHOICE(enum restore_then, restore_then, restore_then_names),
+     "the guest afterwards: as-saved, run or pause (as-saved)"},
     {"--uri", "URI", VERB_MIGRATE, OWN(const char *, uri, option_uri),
      "where TO listens, in full; if it does already, where FROM reaches it"},
-    {"--connect-timeout", "TIME", VERB_MIGRATE, TIME(connect_timeout_ms),
+    {"--connect-timeout", "TIME", VERB_MIGRATE | KEEP, TIME(connect_timeout_ms),
      "for connecting to a monitor; 0: for ever (30s)"},
+    {"--stall-timeout", "TIME", KEEP, TIME(stall_timeout_ms),
+     "for a monitor's answer, and for a VM that falls silent; 0: for ever (30s)"},
     {"--stall-timeout", "TIME", VERB_MIGRATE, TIME(stall_timeout_ms),
      "for a monitor's answer, for cancelling, and for TO to take over; 0: for ever (30s)"},
-    {"--timeout", "TIME", VERB_MIGRATE, TIME(cancel_after_ms),
+    {"--timeout", "TIME", VERB_MIGRATE | VERB_SAVE, TIME(cancel_after_ms),
      "cancel a migration that takes longer; 0: never (0)"},
     {"--connect-timeout", "TIME", BOTH, TIME(connect_timeout_ms),
      "for connecting, or for the source to come; 0: for ever (30s)"},
@@ -120,7 +144,7 @@ static const struct option {
      "for connecting, and for what a source has begun; 0: for ever (30s)"},
     {"--stall-timeout", "TIME", VERB_VM, TIME(stall_timeout_ms),
      "for a peer that falls silent where it must not; 0: for ever (30s)"},
-    {"--answer-timeout", "TIME", BOTH | VERB_VM, TIME(answer_timeout_ms),
+    {"--answer-timeout", "TIME", BOTH | VERB_VM | KEEP, TIME(answer_timeout_ms),
      "for the other end's answer: to a PING, for its verdict, to confirm the switch-over; 0: for "
      "ever (5min)"},
     {"--tls-creds", "DIR", BOTH, SETTING("tls-creds"),
@@ -145,10 +169,10 @@ static const struct option {
      "send: the machine type that is sent; recv: refuse any other, by its full name"},
     {"--uuid", "UUID", BOTH, OWN(struct uuid, uuid, option_uuid, EXPLICIT(has_uuid)),
      "send: the VM's; recv: refuse any other"},
-    {"--set", "NAME=VALUE", BOTH | OUT, SETTING_OWN(option_setting),
+    {"--set", "NAME=VALUE", BOTH | OUT | KEEP, SETTING_OWN(option_setting),
      "any capability or parameter by QEMU's name; ramjet help settings shows them"},
-    {"--force", NULL, VERB_RECV, FLAG(force), "replace a target that exists"},
-    {"--sync", NULL, VERB_RECV, FLAG(sync),
+    {"--force", NULL, VERB_RECV | VERB_SAVE, FLAG(force), "replace a target that exists"},
+    {"--sync", NULL, VERB_RECV | VERB_SAVE, FLAG(sync),
      "sync the target and its name to the disk before success is reported"},
     {"--metrics", "WHERE", BOTH | VERB_VM | VERB_MIGRATE,
      OWN(const char *, metrics, option_metrics),
@@ -207,7 +231,7 @@ static const struct option {
     {"--events", "FORM", VERB_RECV | VERB_VM, CHOICE(enum events_form, events, events_names),
      "with --json, of the lines before the result: json, or text, which version 0.2 does not have "
      "any more (json)"},
-    {"--progress", "WHEN", BOTH | OUT, CHOICE(enum progress_mode, progress, progress_names),
+    {"--progress", "WHEN", BOTH | OUT | KEEP, CHOICE(enum progress_mode, progress, progress_names),
      "a line per second on standard error: auto (on a terminal), always, never"},
     {"--cpus", "WHERE", BOTH, OWN(const char *, places, option_places),
      "channel threads by turns on the CPUs of a list, as 0,2-3; on NUMA nodes: numa; or auto "
@@ -319,7 +343,8 @@ int options_parse(enum verb_bit verb, int argc, char **argv, struct options *ret
     /* The ring alone chooses its dirty source, too; with another the machine refuses it. */
     if (ret->dirty_ring && !ret->dirty_said)
         ret->dirty = DIRTY_RING;
-    return own_settings_check(&ret->settings, world_of(verb, ret), verb == VERB_MIGRATE, err);
+    return own_settings_check(&ret->settings, world_of(verb, ret), verb & (VERB_MIGRATE | KEEP),
+                              err);
 }
 
 int options_start(struct options *o, enum moment moment, uint64_t address_facts, struct error *err)

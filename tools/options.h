@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "base/uuid.h"
+#include "drive/drive_restore.h"
+#include "drive/drive_save.h"
 #include "settings/settings.h"
 #include "tools/own_settings.h"
 #include "transport/address.h"
@@ -24,6 +26,8 @@ enum verb_bit {
     VERB_QMP = 1 << 4,
     VERB_VM = 1 << 5,
     VERB_MIGRATE = 1 << 6,
+    VERB_SAVE = 1 << 10,
+    VERB_RESTORE = 1 << 11,
 };
 
 #define QMP_MONITORS_MAX 8 /* as many as a monitor serves */
@@ -33,6 +37,9 @@ enum accel { ACCEL_BEST, ACCEL_KVM, ACCEL_SYNTH };
 
 /* With --json, the form of the lines before the result. */
 enum events_form { EVENTS_JSON, EVENTS_TEXT };
+
+/* Who writes or reads a snapshot's file. */
+enum by { BY_RAMJET, BY_VM };
 
 enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
 
@@ -62,6 +69,10 @@ struct options {
     const char *listen_host, *uri;
     const char *tls_creds_from, *tls_creds_to; /* for one end; instead of the setting tls-creds */
     uint64_t cancel_after_ms;                  /* 0: never */
+    /* save, restore */
+    enum by by;
+    enum save_then save_then;
+    enum restore_then restore_then;
     /* vm */
     const char *name, *guest; /* NULL: not said */
     const char *payload;      /* NULL: not said */

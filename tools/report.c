@@ -45,7 +45,7 @@ static void path_json(enum verb_bit verb, const struct path_snapshot *p, json_t 
 {
     enum codec_method method = p->method < 0 ? CODEC_NONE : (enum codec_method)p->method;
     const struct codec_ops *codec =
-        verb == VERB_SEND ? codec_packing(method, p->level) : codec_unpacking(method);
+        verb != VERB_RECV ? codec_packing(method, p->level) : codec_unpacking(method);
 
     if (p->engine)
         json_object_set_new(root, "engine", json_string(p->engine));
@@ -108,7 +108,7 @@ static int print_json(enum verb_bit verb, const struct migration_snapshot *s, ui
     json_object_set_new(root, "total-time", number(s->total_ms));
     json_object_set_new(root, "downtime", number(s->downtime_ms));
     /* Only the source has an estimate, and none while it knows no rate. */
-    if (verb == VERB_SEND && s->expected_downtime_ms != UINT64_MAX)
+    if (verb != VERB_RECV && s->expected_downtime_ms != UINT64_MAX)
         json_object_set_new(root, "expected-downtime", number(s->expected_downtime_ms));
     json_object_set_new(root, "setup-time", number(s->setup_ms));
     json_object_set_new(root, "ram", ram_json(s));

@@ -12,4 +12,6 @@ int verb_info(int argc, char **argv, struct error *err);
 int verb_probe(int argc, char **argv, struct error *err);
 int verb_qmp(int argc, char **argv, struct error *err);
 int verb_vm(int argc, char **argv, struct error *err);
+int verb_save(int argc, char **argv, struct error *err);
+int verb_restore(int argc, char **argv, struct error *err);
 int verb_migrate(int argc, char **argv, struct error *err);
