@@ -42,8 +42,10 @@ static void send_phase(const struct options *o, const char *where, enum migratio
 
 static void recv_phase(const struct options *o, const char *where, enum migration_status status)
 {
-    if (status == MIGRATION_NONE)
-        phase_set((struct phase_limit){o->repeat ? 0 : o->connect_timeout_ms, "--connect-timeout"},
+    if (status == MIGRATION_NONE && o->repeat)
+        phase_set(PHASE_UNLIMITED, "waiting for a source at %s", where);
+    else if (status == MIGRATION_NONE)
+        phase_set((struct phase_limit){o->connect_timeout_ms, "--connect-timeout"},
                   "waiting for a source at %s", where);
     else if (status == MIGRATION_SETUP)
         phase_set((struct phase_limit){o->stall_timeout_ms, "--stall-timeout"},

@@ -12,7 +12,8 @@ import sys
 from collections import namedtuple
 from pathlib import Path
 
-from lib import ramjet, table
+from lib import journey, ramjet, table
+from lib.qemu import Qemu
 from lib.scene import SLOWNESS, until
 from lib.snapshot import Snapshot
 from lib.table import check
@@ -214,6 +215,26 @@ def refused(scene):
     ended.failed("1 or more", code=2)
 
 
+def qemus(scene):
+    """Three real sources: the name has the UUID that the channels have brought, or the machine's
+    type; each snapshot is its guest's memory."""
+    there = scene.folder / "snapshots"
+    there.mkdir()
+    receiver, address = stay(scene, target=f"folder:{there}")
+    sources = [("7.2", 4, UUID), ("10.0", 2, UUID), ("10.0", 0, None)]
+    for n, (version, channels, uuid) in enumerate(sources, 1):
+        machine = f"pc-q35-{version}"
+        source = Qemu(scene, f"source-{n}", version, machine=machine, uuid=uuid)
+        source.configure(["return-path"], channels)
+        source.passes(2)
+        source.migrate(address, 1, False)
+        file = Path(results(receiver, n)[n - 1]["file"])
+        check(NAME.fullmatch(file.name)[1] == (uuid or machine), f"{file.name}")
+        journey.compare(file, source)
+        source.end()
+    ends(receiver)
+
+
 def resident_kib(process):
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1])
 
@@ -262,6 +283,7 @@ CASES = [
     Case("SIGTERM during a migration", during),
     Case("refused", refused),
     Case("nothing grows", growth),
+    Case("QEMUs in turn", qemus),
 ]
 
 if __name__ == "__main__":

@@ -576,11 +576,76 @@ static void tcp_is_tuned_on_both_ends(void **state)
     listener_done(&l);
 }
 
+/* The end of one listener does not end the sockets: what connects then is another's. */
+static void sockets_are_shared(void **state)
+{
+    struct address at = address("tcp:127.0.0.1:0");
+    struct listener own, first, second;
+    struct error err;
+
+    (void)state;
+    OK(transport_listen(&at, &config, &own, &err), err, "listen");
+    OK(listener_share(&own, &first, &err), err, "share");
+    CHECK(strcmp(own.text, first.text) == 0 && first.n == own.n, "%s", first.text);
+    listener_done(&first);
+    AUTO_FD int fd = -1;
+    OK(dial(own.text, &fd, &err), err, "between two");
+    OK(listener_share(&own, &second, &err), err, "share again");
+    AUTO_FD int accepted = accept_one(&second);
+    listener_done(&second);
+    listener_done(&own);
+}
+
+/* As many as there are, each with its connections; they stay the caller's. */
+static void handed_sockets_listen(void **state)
+{
+    struct address at = address("tcp:127.0.0.1:0");
+    struct listener a, b, both;
+    struct error err;
+
+    (void)state;
+    OK(transport_listen(&at, &config, &a, &err), err, "one");
+    OK(transport_listen(&at, &config, &b, &err), err, "another");
+    const int fds[] = {a.fds[0], b.fds[0]};
+    OK(transport_listen_on(fds, 2, "handed", &both, &err), err, "both");
+    CHECK(strcmp(both.text, a.text) == 0, "%s, want %s", both.text, a.text);
+    AUTO_FD int to_b = -1, to_a = -1;
+    OK(dial(b.text, &to_b, &err), err, "to the second");
+    AUTO_FD int from_b = accept_one(&both);
+    OK(dial(a.text, &to_a, &err), err, "to the first");
+    AUTO_FD int from_a = accept_one(&both);
+    listener_done(&both);
+    AUTO_FD int late = -1;
+    OK(dial(a.text, &late, &err), err, "the caller's still listens");
+    listener_done(&a);
+    listener_done(&b);
+}
+
+/* A connected socket can be handed out once only, and a file is none. */
+static void only_listeners_are_shared(void **state)
+{
+    struct listener ret, single = {.single = true, .text = "fd:7"};
+    AUTO_FD int file = open("/dev/null", O_RDWR | O_CLOEXEC);
+    AUTO_FD int unbound = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct error err;
+
+    (void)state;
+    check_refused("connected", listener_share(&single, &ret, &err), &err, ERR_USAGE,
+                  "it is connected");
+    check_refused("no socket", transport_listen_on(&file, 1, "handed", &ret, &err), &err,
+                  ERR_SYSTEM, "handed");
+    check_refused("does not listen", transport_listen_on(&unbound, 1, "handed", &ret, &err), &err,
+                  ERR_USAGE, "a socket that listens");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(sockets_are_shared),
+        TEST(handed_sockets_listen),
+        TEST(only_listeners_are_shared),
         TEST(tcp_both_families),
         TEST(unix_paths),
         TEST(vsock_loopback),
