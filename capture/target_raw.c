@@ -61,10 +61,12 @@ static int write_stream(struct target_raw *r, const struct configuration *config
                         const struct ram_map *ram, const struct device_state *devices,
                         struct error *err)
 {
+    struct configuration plain = *config;
     AUTO_FD int fd = -1;
 
+    plain.capabilities &= ~(uint32_t)STREAM_CAP_MAPPED_RAM; /* of a file that it was read from */
     if (make_file(r, RAW_STREAM, &fd, err) < 0 ||
-        snapshot_stream_write(fd, 0, config, ram, NULL, devices, err) < 0)
+        snapshot_stream_write(fd, 0, &plain, ram, NULL, devices, err) < 0)
         return -1;
     return partial_settle(&r->partial, fd, err);
 }

@@ -13,6 +13,7 @@
 #include "tools/open_machine.h"
 #include "tools/options.h"
 #include "tools/output.h"
+#include "tools/phase.h"
 #include "tools/result.h"
 #include "tools/verbs.h"
 
@@ -178,7 +179,11 @@ static int print_file(const struct snapshot_spec *name, const struct options *op
         return info_libvirt_xml(&name->libvirt, err);
     if (name->is_libvirt && libvirt_save_is_packed(&name->libvirt))
         return print_packed(&name->libvirt, name->file.file, options, err);
-    if (open_machine_snapshot(name, PAGES_COUNTED, &machine, err) < 0)
+    phase_start("info", PROGRESS_AUTO);
+    phase_set(PHASE_UNLIMITED, "reading %.200s", name->raw ? name->raw : name->file.file);
+    int opened = open_machine_snapshot(name, PAGES_COUNTED, &machine, err);
+    phase_stop();
+    if (opened < 0)
         return -1;
     int rc = print_snapshot(name, machine, options, err);
     machine_free(machine);

@@ -79,6 +79,14 @@ static const struct verb {
      "stream, or either of them in a libvirt save file (virsh save), of which also the domain's "
      "name and state.\n",
      VERB_INFO, verb_info},
+    {"convert", "[options] SOURCE TARGET", "make another kind of snapshot of one",
+     "SOURCE: file:PATH[,offset=N], a mapped-ram snapshot, a plain stream, or a libvirt save file "
+     "with either; raw:DIR.\n"
+     "TARGET: file:PATH, a mapped-ram snapshot; stream:PATH, a plain stream; raw:DIR, a file per "
+     "RAM block; libvirt-save:PATH and libvirt-sparse:PATH, for virsh restore, the latter by "
+     "libvirt 11.3 or later.\n"
+     "Holes stay holes, and device sections stay as they are. A target is whole or absent.\n",
+     VERB_CONVERT, verb_convert},
     {"probe", "[options]", "what this host can do",
      "With --rules: the settings by QEMU's names, and the rules between them.\n", VERB_PROBE,
      verb_probe},

@@ -11,7 +11,8 @@
 #define BOTH (VERB_RECV | VERB_SEND)
 #define OUT  (VERB_SEND | VERB_MIGRATE)
 #define KEEP (VERB_SAVE | VERB_RESTORE)
-#define ALL  (VERB_RECV | VERB_SEND | VERB_INFO | VERB_PROBE | VERB_VM | VERB_MIGRATE | KEEP)
+#define ALL                                                                                        \
+    (VERB_RECV | VERB_SEND | VERB_INFO | VERB_PROBE | VERB_VM | VERB_MIGRATE | KEEP | VERB_CONVERT)
 
 /* --- options that may be given again --------------------------------------------------------- */
 
@@ -171,8 +172,9 @@ static const struct option {
      "send: the VM's; recv: refuse any other"},
     {"--set", "NAME=VALUE", BOTH | OUT | KEEP, SETTING_OWN(option_setting),
      "any capability or parameter by QEMU's name; ramjet help settings shows them"},
-    {"--force", NULL, VERB_RECV | VERB_SAVE, FLAG(force), "replace a target that exists"},
-    {"--sync", NULL, VERB_RECV | VERB_SAVE, FLAG(sync),
+    {"--force", NULL, VERB_RECV | VERB_SAVE | VERB_CONVERT, FLAG(force),
+     "replace a target that exists"},
+    {"--sync", NULL, VERB_RECV | VERB_SAVE | VERB_CONVERT, FLAG(sync),
      "sync the target and its name to the disk before success is reported"},
     {"--metrics", "WHERE", BOTH | VERB_VM | VERB_MIGRATE,
      OWN(const char *, metrics, option_metrics),
@@ -180,6 +182,10 @@ static const struct option {
     {"--repeat", "[=N]", VERB_RECV, OWN(unsigned, repeat_most, option_repeat, EXPLICIT(repeat)),
      "take one migration after the other, N of them (until a signal), into null: or folder:DIR"},
     {"--digest", NULL, BOTH, FLAG(digest), "XXH64 of every RAM block at the end, for comparing"},
+    {"--xml", "FILE", VERB_CONVERT, STRING(xml_file),
+     "the domain's XML for libvirt (the source's, if it is a libvirt save file)"},
+    {"--paused", NULL, VERB_CONVERT, FLAG(paused), "libvirt: restoring it lets no guest run"},
+    {"--threads", "N", VERB_CONVERT, COUNT(threads, 255), "that move pages (one per CPU, 2 to 16)"},
     {"--xml", NULL, VERB_INFO, FLAG(xml), "of a libvirt save file: print its domain's XML"},
     {"--rules", NULL, VERB_PROBE, FLAG(rules),
      "the settings and the rules between them, instead of the host"},
@@ -231,7 +237,8 @@ static const struct option {
     {"--events", "FORM", VERB_RECV | VERB_VM, CHOICE(enum events_form, events, events_names),
      "with --json, of the lines before the result: json, or text, which version 0.2 does not have "
      "any more (json)"},
-    {"--progress", "WHEN", BOTH | OUT | KEEP, CHOICE(enum progress_mode, progress, progress_names),
+    {"--progress", "WHEN", BOTH | OUT | KEEP | VERB_CONVERT,
+     CHOICE(enum progress_mode, progress, progress_names),
      "a line per second on standard error: auto (on a terminal), always, never"},
     {"--cpus", "WHERE", BOTH, OWN(const char *, places, option_places),
      "channel threads by turns on the CPUs of a list, as 0,2-3; on NUMA nodes: numa; or auto "

@@ -26,6 +26,7 @@ enum verb_bit {
     VERB_QMP = 1 << 4,
     VERB_VM = 1 << 5,
     VERB_MIGRATE = 1 << 6,
+    VERB_CONVERT = 1 << 7,
     VERB_SAVE = 1 << 10,
     VERB_RESTORE = 1 << 11,
 };
@@ -80,6 +81,9 @@ struct options {
     const char *incoming; /* "defer", a URI, or file:PATH; NULL: not said */
     const char *cpr;      /* where its memory is handed over; NULL: not said */
     bool paused, eager;
+    /* convert */
+    const char *xml_file; /* NULL: not said */
+    unsigned threads;     /* 0: not said */
     struct address monitors[QMP_MONITORS_MAX];
     size_t n_monitors;
     uint64_t memory_bytes, run_for_ms;

@@ -7,6 +7,7 @@
 
 /* 0, or -1 with the error for the user. Exit code: 2 for ERR_USAGE, 4 for ERR_REPORT, else 1. */
 int verb_recv(int argc, char **argv, struct error *err);
+int verb_convert(int argc, char **argv, struct error *err);
 int verb_send(int argc, char **argv, struct error *err);
 int verb_info(int argc, char **argv, struct error *err);
 int verb_probe(int argc, char **argv, struct error *err);
