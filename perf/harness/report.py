@@ -4,8 +4,9 @@ import json
 from dataclasses import fields
 from statistics import median, quantiles
 
-from . import plots
-from .page import Code, Folded, Head, Items, Picture, Table, Text, markdown, whole_html
+from . import verdict
+from .page import (Bar, Code, Folded, Head, Items, Notice, Ratio, Table, Text, Verdict, markdown,
+                   whole_html)
 from .peers import Sample
 
 # member, heading, decimals, what it means
@@ -95,7 +96,7 @@ def targets(scenario, found):
             against = [name for name in found if name == peer]
         if not against:
             continue
-        base = max(against, key=_version)
+        base = max(against, key=verdict.version_of)
         for what, limit in wanted.items():
             member, sense = TARGETS[what]
             value = found[base][member]["median"]
@@ -103,10 +104,6 @@ def targets(scenario, found):
             rows.append({"against": base, "what": what, "wanted": f"{sense} {limit}",
                          "found": value, "met": met})
     return rows
-
-
-def _version(name):
-    return tuple(int(n) for n in name.partition("-")[2].split(".") if n.isdigit())
 
 
 def with_figures(measured):
@@ -125,6 +122,9 @@ def with_figures(measured):
 
 # --- the page ----------------------------------------------------------------------------------
 
+TITLES = {"all": "All scenarios", "quick": "The quick scenarios"}
+RATIOS_END = 2  # the axis of a ratio ends there, or at the largest of its table
+
 
 def _with_quartiles(s, decimals):
     return f"{s['median']:.{decimals}f} ({s['q1']:.{decimals}f}–{s['q3']:.{decimals}f})"
@@ -136,23 +136,34 @@ def machine_line(machine):
             f"{machine['congestion-control']}.")
 
 
+def title_of(r):
+    """A run that was not named by its user has the scenarios' names: their titles say more."""
+    titles = {s["scenario"]["name"]: s["scenario"]["title"] for s in r["scenarios"]}
+    parts = r["name"].split("+")
+    if r["name"] not in TITLES and set(parts) <= titles.keys():
+        return "; ".join(titles[p] for p in parts)
+    return TITLES.get(r["name"], r["name"])
+
+
+def _ratio(of, member, most, less_is_better=True):
+    if not of or member not in of:
+        return "–"
+    value = of[member]["median"]
+    return Ratio(f"{value:.2f}", value, most, less_is_better)
+
+
 def summary_rows(r):
     """One row for each scenario: the median wall times, and ratios to the newest QEMU and to the
     raw sockets, if they took part."""
     for s in r["scenarios"]:
         first = s["peers"][0]["name"]
-        qemus = sorted((n for n in s["ratios"] if n.startswith("qemu-")), key=_version)
-        cells = [f"{s['figures'][first]['wall_ms']['median']:.0f} ms"]
-        if qemus:
-            of = s["ratios"][qemus[-1]]
-            cells += [f"{s['figures'][qemus[-1]]['wall_ms']['median']:.0f} ms",
-                      f"{of['wall_ms']['median']:.2f}", f"{of['cpu_ms']['median']:.2f}",
-                      f"{of['wire_bytes']['median']:.2f}" if "wire_bytes" in of else "–"]
-        else:
-            cells += ["–"] * 4
-        ceiling = s["ratios"].get("ceiling")
-        cells.append(f"{ceiling['gb_per_s']['median']:.2f}" if ceiling else "–")
-        yield [s["scenario"]["title"], *cells, _verdict(s["targets"])]
+        qemu = verdict.newest_qemu(s["ratios"])
+        of = s["ratios"].get(qemu)
+        theirs = f"{s['figures'][qemu]['wall_ms']['median']:.0f} ms" if qemu else "–"
+        yield [s["scenario"]["title"], f"{s['figures'][first]['wall_ms']['median']:.0f} ms", theirs,
+               *(_ratio(of, member, RATIOS_END) for member in ("wall_ms", "cpu_ms", "wire_bytes")),
+               _ratio(s["ratios"].get("ceiling"), "gb_per_s", RATIOS_END, False),
+               _verdict(s["targets"])]
 
 
 def _verdict(rows):
@@ -166,99 +177,100 @@ SUMMARY_HEAD = ["", "ramjet, wall", "QEMU, wall", "wall, ratio", "CPU, ratio", "
                 "rate beside raw sockets", "target met"]
 
 
+def _bars(s, titles, member, decimals):
+    """A cell for each peer, each with a bar beside the longest of them."""
+    longest = max(s["figures"][p][member]["median"] for p in titles) or 1
+    return [Bar(_with_quartiles(s["figures"][p][member], decimals),
+                s["figures"][p][member]["median"] / longest, i % 4) for i, p in enumerate(titles)]
+
+
+def _ratio_table(s, titles):
+    ends = [of[m]["median"] for of in s["ratios"].values() for m in RATIOS if m in of]
+    most = max([RATIOS_END, *ends])
+
+    def cell(of, member):
+        if member not in of:
+            return "–"
+        return Ratio(_with_quartiles(of[member], 2), of[member]["median"], most,
+                     member != "gb_per_s")
+
+    return Table(["", *(titles[base] for base in s["ratios"])],
+                 [[HEADINGS[m], *(cell(of, m) for of in s["ratios"].values())] for m in RATIOS],
+                 f"Ratios: {s['scenario']['title']}")
+
+
 def _scenario_blocks(s):
     titles = {peer["name"]: peer["title"] for peer in s["peers"]}
-    first = s["peers"][0]
     about = s["scenario"]
-    yield Head(2, f"{about['name']}: {about['title']}")
+    yield Head(2, about["title"])
     yield Text(f"{s['repetitions']} repetitions. The rest of the machine used "
                f"{s['other-cpu-percent']:.0f} % of a core meanwhile (median of the runs). "
-               "Medians, with the lower and upper quartile:")
-    rows = [[heading, *(_with_quartiles(s["figures"][p][member], n) for p in titles)]
-            for member, heading, n, _ in COLUMNS]
+               "Medians, with the lower and upper quartile; the bars of a row are on one scale:")
+    rows = [[heading, *_bars(s, titles, member, n)] for member, heading, n, _ in COLUMNS]
     rows += [["best wall ms", *(f"{s['figures'][p]['wall_ms']['min']:.0f}" for p in titles)],
              ["wire MB", *(f"{s['figures'][p]['wire_bytes']['median'] / 1e6:.1f}"
                            for p in titles)]]
-    yield Table(["", *titles.values()], rows)
+    yield Table(["", *titles.values()], rows, about["title"])
     if s["ratios"]:
-        yield Text(f"{first['title']} as a multiple of the others, run by run:")
-        yield Table(["", *(titles[base] for base in s["ratios"])],
-                    [[HEADINGS[m], *(_with_quartiles(of[m], 2) if m in of else "–"
-                                     for of in s["ratios"].values())] for m in RATIOS])
+        yield Text(f"{s['peers'][0]['title']} as a multiple of the others, run by run; the line is "
+                   "at 1.0:")
+        yield _ratio_table(s, titles)
     if s["targets"]:
         yield Table(["target", "wanted", "found", "met"],
                     [[f"{t['what']}, beside {titles[t['against']]}", t["wanted"],
                       f"{t['found']:.2f}", "yes" if t["met"] else "**no**"]
-                     for t in s["targets"]])
+                     for t in s["targets"]], f"Targets: {about['title']}")
     checked = Items([f"{titles[peer]}: " + ", ".join(f"{k} {json.dumps(v)}"
                                                      for k, v in found.items())
                      for peer, found in s["checks"].items()])
     versions = Items([f"{p['title']}: {p['version']}" for p in s["peers"] if p["version"]])
     yield Folded("Checks, versions and command lines", [
         Text("Checked before the first repetition, untimed:"), checked, versions,
-        Code([line for peer in s["peers"] for line in peer["commands"]])])
+        Code([line for peer in s["peers"] for line in peer["commands"]]),
+        Text(f"Again: `perf/run --scenario {about['name']}`")])
 
 
-def _plots(r, stem):
-    """(name, title, SVG) of each."""
-    scenarios = r["scenarios"]
-    if not plots.available() or not scenarios:
-        return []
-    groups = [s["scenario"]["name"] for s in scenarios]
-    peers = {p["name"]: p["title"] for s in scenarios for p in s["peers"]}
-
-    def series(member):
-        return {title: [_error_bar(s["figures"][name][member]) if name in s["figures"] else None
-                        for s in scenarios] for name, title in peers.items()}
-
-    drawn = [(f"{stem}-{name}.svg", title, plots.bars(title, ylabel, groups, series(member), log))
-             for name, title, ylabel, member, log in (
-                 ("wall", "Wall time", "ms, logarithmic", "wall_ms", True),
-                 ("cpu", "CPU time of both ends", "ms, logarithmic", "cpu_ms", True),
-                 ("rate", "Rate on the wire", "GB/s", "gb_per_s", False))]
-    bases = [name for name in peers if any(name in s["ratios"] for s in scenarios)]
-    for name in bases[:1]:
-        of = [s["ratios"].get(name) for s in scenarios]
-        title = f"ramjet as a multiple of {peers[name]}"
-        drawn.append((f"{stem}-ratio.svg", title, plots.bars(title, "less is better", groups, {
-            label: [_error_bar(o[member]) if o else None for o in of]
-            for label, member in (("wall time", "wall_ms"), ("CPU time", "cpu_ms"))})))
-    return drawn
+def top(sentence, busy, odd):
+    """What stands above all figures: what they say, and what to know before believing them."""
+    yield Verdict(sentence)
+    if busy:
+        yield Notice(busy)
+    if odd:
+        yield Notice("Out of line, so look twice:")
+        yield Items(odd)
 
 
-def _error_bar(s):
-    return s["median"], s["q1"], s["q3"]
-
-
-def blocks(r, pictures):
-    yield Head(1, f"perf/run: {r['name']}")
+def blocks(r):
+    yield Head(1, title_of(r))
+    yield from top(verdict.of_run(r), verdict.busy(r), list(verdict.odd_in_run(r)))
+    yield Table(SUMMARY_HEAD, list(summary_rows(r)), "All scenarios")
+    yield Text("Ratios are ramjet's by the other's, run by run; the line is at 1.0. Less is better, "
+               "except for the rate.")
+    for failure in r["failed"]:
+        yield Text(f"**Not measured:** {failure}")
     yield Text(f"{r['date']}, commit {r['commit']}. The peers of a scenario alternate in one run, "
                "memory is warmed before each, and compared at both ends after a first run that does "
                "not count. "
                f"All of it took {r['took-s'] / 60:.0f} minutes.")
     yield Text(machine_line(r["machine"]) + f" Load when it began: {r['machine']['load-at-start']}")
-    yield Table(SUMMARY_HEAD, list(summary_rows(r)))
-    for failure in r["failed"]:
-        yield Text(f"**Not measured:** {failure}")
-    for name, title, _ in pictures:
-        yield Picture(name, title)
     for s in r["scenarios"]:
         yield from _scenario_blocks(s)
     yield Head(2, "What the rows mean")
     yield Items([f"**{heading}**: {meaning}." for _, heading, _, meaning in COLUMNS])
 
 
-def write(r, folder, stem):
-    """Writes the samples, a page of markdown, and one of HTML, which alone has the plots; returns
-    the page of markdown."""
+def write_texts(folder, texts):
+    """Each file is whole or as it was before."""
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = _plots(r, stem)
-    svg = {name: text for name, _, text in pictures}
-    html = whole_html(f"ramjet: {r['name']}", list(blocks(r, pictures)), svg)
-    texts = {f"{stem}.json": json.dumps(r, indent=1) + "\n",
-             f"{stem}.md": markdown(blocks(r, [])), f"{stem}.html": html}
     for name, text in texts.items():
         part = folder / f"{name}.part"
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")
         part.rename(folder / name)
-    return texts[f"{stem}.md"]
+
+
+def write(r, folder, stem):
+    """Writes the samples, a page of markdown, and one of HTML; returns the page of markdown."""
+    text = markdown(blocks(r))
+    write_texts(folder, {f"{stem}.json": json.dumps(r, indent=1) + "\n", f"{stem}.md": text,
+                         f"{stem}.html": whole_html(f"ramjet: {title_of(r)}", blocks(r), {})})
+    return text

@@ -2,10 +2,10 @@
 
 import json
 
-from . import model, plots
+from . import model, plots, verdict
 from .growth import GIB, amounts
-from .page import Head, Items, Picture, Table, Text, markdown, whole_html
-from .report import machine_line
+from .page import Bar, Head, Items, Picture, Table, Text, markdown, whole_html
+from .report import machine_line, top, write_texts
 
 LINKS = (100e9, 400e9)
 CORES = (2, 4, 8, 16, 32, 64)
@@ -33,8 +33,6 @@ def _ms(spread, decimals=0):
 
 
 def _plots(r, stem):
-    if not plots.available():
-        return {}
     drawn = {}
     for sweep in r["sweeps"]:
         series = {
@@ -44,21 +42,31 @@ def _plots(r, stem):
             (p["x"], sum(model.cost_ms(r["model"][end]["costs"], amounts(p))
                          for end in ("send", "recv"))) for p in sweep["points"]]}
         drawn[f"{stem}-{sweep['name']}.svg"] = plots.lines(
-            sweep["title"], sweep["xlabel"], "ms", series, sweep["logarithmic"], modelled)
+            f"{sweep['title']}: time by {sweep['xlabel']}", sweep["xlabel"], "ms", series, modelled)
     return drawn
 
 
-def sweep_table(sweep):
+def sweep_blocks(sweep):
+    """A sweep's table, and below it what in it is out of line."""
+    yield _sweep_table(sweep)
+    yield from (Text(f"Marked *: {text}") for text in verdict.odd_points(sweep).values())
+
+
+def _sweep_table(sweep):
     rows = []
+    odd = verdict.odd_points(sweep)
+    longest = max(p["wall_ms"]["median"] for p in sweep["points"])
     for p in sweep["points"]:
         wall = p["wall_ms"]["median"]
-        row = [f"{p['x']:g}", _ms(p["wall_ms"]), _ms(p["cpu_ms"]), _ms(p["send_cpu_ms"]),
+        row = [f"{p['x']:g}{' *' if p['x'] in odd else ''}",
+               Bar(_ms(p["wall_ms"]), wall / longest), _ms(p["cpu_ms"]), _ms(p["send_cpu_ms"]),
                _ms(p["recv_cpu_ms"]), f"{p['wire_bytes']['median'] / wall / 1e6:.2f}"]
         if sweep["name"] == "dirty":
             row += [_ms(p["downtime_ms"]), f"{p['rounds']['median']:.0f}"]
         rows.append(row)
     head = [sweep["xlabel"], "wall ms", "CPU ms", "… sender", "… receiver", "GB/s on the wire"]
-    return Table(head + (["downtime ms", "rounds"] if sweep["name"] == "dirty" else []), rows)
+    return Table(head + (["downtime ms", "rounds"] if sweep["name"] == "dirty" else []), rows,
+                 sweep["title"])
 
 
 def channel_findings(sweeps):
@@ -104,6 +112,7 @@ def blocks(r, where, pictures):
     m = r["model"]
     sweeps = {s["name"]: s for s in r["sweeps"]}
     yield Head(1, "How it grows")
+    yield from top(verdict.of_growth(r), verdict.busy(r), list(verdict.odd_in_growth(r)))
     yield Text("`perf/grow --write` makes this page from a measured result, and a test fails where "
                f"the page differs. [All samples]({where}.json); `perf/grow --draw` makes a page of "
                "HTML with plots of them. On your machine: `perf/grow`.")
@@ -115,9 +124,10 @@ def blocks(r, where, pictures):
         yield Head(2, sweep["title"])
         yield Text(NOTES[name])
         yield from (Text(t) for t in (channel_findings(sweeps) if name == "channels" else ()))
-        yield sweep_table(sweep)
-        if f"{name}" in pictures:
-            yield Picture(pictures[name], sweep["title"])
+        yield from sweep_blocks(sweep)
+        if name in pictures:
+            yield Picture(pictures[name], f"{sweep['title']}. Both axes are linear: what grows in "
+                          "proportion is a straight line.")
     yield Head(2, "Packet size")
     yield Text("It is not varied: the format fixes 128 pages, 512 KiB, for a packet "
                "([wire](wire.md)), and a QEMU takes no other.")
@@ -154,9 +164,7 @@ def document(r, where):
 
 
 def write(r, folder, stem):
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = _plots(r, stem)
-    names = {s["name"]: f"{stem}-{s['name']}.svg" for s in r["sweeps"] if drawn}
+    names = {s["name"]: f"{stem}-{s['name']}.svg" for s in r["sweeps"]}
     html = whole_html("ramjet: how it grows", list(blocks(r, stem, names)), drawn)
-    (folder / f"{stem}.json").write_text(json.dumps(r, indent=1) + "\n")
-    (folder / f"{stem}.html").write_text(html)
+    write_texts(folder, {f"{stem}.json": json.dumps(r, indent=1) + "\n", f"{stem}.html": html})

@@ -51,7 +51,7 @@ class Runs(unittest.TestCase):
         self.assertGreaterEqual(none["samples"]["ramjet"][0]["wire_bytes"], size)
         self.assertLess(zstd["samples"]["ramjet"][0]["wire_bytes"], size)
         self.assertIn("</html>", self.result("-small.html"))
-        self.assertIn("none-2ch", self.result("-small.md"))
+        self.assertIn("No QEMU took part", self.result("-small.md"))
         self.assertEqual(os.listdir(self.folder / "cache"), [])
 
     def test_mistakes_are_one_line(self):
@@ -74,6 +74,8 @@ class Runs(unittest.TestCase):
         self.assertLessEqual({(1, "none"), (2, "none"), (2, "zstd")}, tried)
         self.assertIn(r["recommended"], r["rows"])
         self.assertIn(r["options"], self.result("-remote.md"))
+        self.assertIn("suits this path best", self.result("-remote.html"))
+        self.assertGreaterEqual(r["others-percent"], 0)
 
     def test_a_far_side_that_is_not_there(self):
         done = run(PERF / "run", *self.common, "--remote", "127.0.0.1", "--remote-cmd", "false",
