@@ -9,6 +9,8 @@
 #include "migration/machine.h"
 #include "migration/ram_set.h"
 
+struct measurement;
+
 /* A capture: its name, and how it is written. */
 struct target_config {
     const char *path;
@@ -32,6 +34,8 @@ MUST_USE int target_raw_new(const struct target_config *config, struct target **
                             struct error *err);
 /* Fresh anonymous memory, dropped at the end. */
 MUST_USE int target_null_new(struct target **ret, struct error *err);
+/* Nothing is kept: pages are only measured. `into` must outlive the target. */
+MUST_USE int target_measure_new(struct measurement *into, struct target **ret, struct error *err);
 /*
  * A machine that waits for its guest, with memory that is all zero: it gets pages and devices, and
  * runs at the end, unless its user has paused it. Not owned: it must outlive the target. `rules`

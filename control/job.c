@@ -42,6 +42,9 @@ void job_cancel(struct job_lock *lock, struct job *const *which)
 
     if (!job)
         return;
+    pthread_mutex_lock(&lock->mutex);
+    job->cancelled = true;
+    pthread_mutex_unlock(&lock->mutex);
     if (job->outgoing)
         source_cancel(job->outgoing);
     else

@@ -43,6 +43,7 @@ struct job {
     bool listens;                 /* incoming: it listens, or has its file open */
     bool arrived;                 /* incoming: the source is there */
     bool landed;                  /* incoming: the guest is here, some of its memory is not */
+    bool cancelled;               /* by its user, who knows why */
     bool held;                    /* incoming: it is here, and nobody knows whether it may run */
     enum migration_status status; /* the last one that the engine told */
     struct error failure;         /* ERR_NONE: it has not failed */

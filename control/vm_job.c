@@ -58,7 +58,8 @@ void vm_job_end(struct job *job, int rc, const struct error *err)
                                             : failed ? MIGRATION_FAILED
                                                      : MIGRATION_CANCELLED);
     vm_lock(vm);
-    if (failed)
+    bool unasked = rc < 0 && err->kind == ERR_CANCELLED && !job->refused && !job->cancelled;
+    if (failed || unasked)
         job->failure = *err;
     if (fatal)
         vm->end.fatal = *err;

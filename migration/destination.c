@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "migration/destination_load.h"
+#include "migration/destination_measure.h"
 #include "migration/destination_state.h"
 #include "migration/destination_switchover.h"
 
@@ -61,8 +62,12 @@ static int run(struct destination *m, struct error *err)
         return -1;
     atomic_store(&m->stats.start_ns, clock_ns());
     destination_arrive_at(m, MIGRATION_SETUP);
-    return destination_load(m, err) < 0 || destination_switch_over(m, err) < 0 ? -1
-                                                                               : take_over(m, err);
+    int rc = destination_load(m, err);
+    if (destination_is_measured(m)) {
+        destination_measure_refuse(m);
+        return 0;
+    }
+    return rc < 0 || destination_switch_over(m, err) < 0 ? -1 : take_over(m, err);
 }
 
 int destination_run(struct destination *m, struct error *err)

@@ -23,7 +23,8 @@ MUST_USE int destination_listen(struct destination *m, struct error *err);
  * as the object lives. */
 const char *destination_address(const struct destination *m);
 /*
- * Takes one migration on the calling thread. Call it once. After a failure nothing has been
+ * Takes one migration on the calling thread. Call it once. With `measurement` it refuses the guest
+ * at the switch-over, and that is a success. After a failure nothing has been
  * committed, with one exception: if the observer was told that the guest runs, it runs here
  * already, and a part of its memory is still mapped from a file.
  */

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "migration/destination_measure.h"
 #include "migration/dialect.h"
 
 /* --- the return path ------------------------------------------------------------------------- */
@@ -14,6 +15,8 @@
  */
 static bool wants_switchover_ack(const struct destination *m)
 {
+    if (m->config.measurement) /* the guest must not be stopped */
+        return false;
     return m->dialect->ack_awaited && (m->dialect->ack_unasked || m->config.switchover_ack);
 }
 
@@ -34,6 +37,8 @@ static int answer_ping(struct destination *m, uint32_t value, struct error *err)
         return 0;
     if (!return_writer_are_open(&m->return_writer))
         return err_set(err, ERR_PEER, "command PING: the return path is not open");
+    if (value == MEASURE_OFFER && m->config.measurement)
+        value = MEASURE_ONLY;
     if (value != SWITCHOVER_OFFER)
         return return_writer_send(&m->return_writer, RETURN_PONG, value, err);
     m->stream.confirmed = true;
@@ -63,7 +68,11 @@ static int on_command(struct main_stream *ms, const struct command *c, struct er
     case COMMAND_PING:
         return answer_ping(m, get_u32(&r), err);
     case COMMAND_SWITCHOVER_START:
-        return 0;
+        return m->config.measurement ? destination_measure_stopped(m, err) : 0;
+    case COMMAND_SWITCHOVER_MEASURED:
+        if (m->config.measurement && m->load.map->n > 0)
+            return destination_measure_told(m, c, err);
+        return err_set(err, ERR_PEER, "command %s: nothing is measured here", command_name(c->id));
     case COMMAND_POSTCOPY_ADVISE:
     case COMMAND_POSTCOPY_RAM_DISCARD:
     case COMMAND_PACKAGED:
@@ -138,6 +147,8 @@ static int on_listed(struct ram_load *load, struct error *err)
 {
     struct destination *m = CONTAINER_OF(load, struct destination, load);
 
+    if (m->config.measurement && destination_measure_begin(m, err) < 0)
+        return -1;
     if (m->target->ops->listed(m->target, &m->stream.config, &m->stream.devices, load->map, err) <
         0)
         return -1;
@@ -173,9 +184,8 @@ static bool is_barrier(const struct destination *m, const struct ram_load *load,
     return word || (load->section == STREAM_SECTION_END && load->flush_words == 0);
 }
 
-static int on_barrier(struct ram_load *load, bool word, struct error *err)
+static int flush(struct destination *m, const struct ram_load *load, bool word, struct error *err)
 {
-    struct destination *m = CONTAINER_OF(load, struct destination, load);
     bool setup = load->section == STREAM_SECTION_START;
     struct uuid uuid;
 
@@ -196,8 +206,25 @@ static int on_barrier(struct ram_load *load, bool word, struct error *err)
     return recv_pool_flush(m->pool, err);
 }
 
-static const struct main_stream_ops stream_ops = {.configured = on_configured,
-                                                  .command = on_command};
+static int on_barrier(struct ram_load *load, bool word, struct error *err)
+{
+    struct destination *m = CONTAINER_OF(load, struct destination, load);
+
+    if (flush(m, load, word, err) < 0)
+        return -1;
+    return m->config.measurement ? destination_measure_section(m, load, word, err) : 0;
+}
+
+/* The source stops its guest before it writes a last section. */
+static int on_ending(struct main_stream *ms, struct error *err)
+{
+    struct destination *m = CONTAINER_OF(ms, struct destination, stream);
+
+    return m->config.measurement ? destination_measure_stopped(m, err) : 0;
+}
+
+static const struct main_stream_ops stream_ops = {
+    .configured = on_configured, .command = on_command, .ending = on_ending};
 static const struct ram_load_ops ram_ops = {.listed = on_listed, .barrier = on_barrier};
 
 static int check_uuid(struct destination *m, struct error *err)

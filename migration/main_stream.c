@@ -28,6 +28,8 @@ static int loaded_section(struct main_stream *ms, enum stream_element type, stru
 {
     struct section s;
 
+    if (type == STREAM_SECTION_END && ms->ops->ending && ms->ops->ending(ms, err) < 0)
+        return -1;
     if (type == STREAM_SECTION_END && !ms->on_channels)
         atomic_store(&ms->in->channel->may_rest, false);
     in_u8(ms->in);

@@ -19,6 +19,9 @@ struct main_stream_ops {
     /* A command. NULL: a file, where commands mean nothing. After PACKAGED the package is read:
      * from there come POSTCOPY_LISTEN, before the devices, and POSTCOPY_RUN, after them. */
     int (*command)(struct main_stream *ms, const struct command *c, struct error *err);
+    /* A last section begins: the source has stopped its guest. Its first byte is not consumed yet.
+     * NULL: it is loaded like any other. */
+    int (*ending)(struct main_stream *ms, struct error *err);
 };
 
 struct main_stream {

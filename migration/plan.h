@@ -19,6 +19,8 @@
 #include "ram/ram_save.h"
 #include "settings/settings.h"
 
+struct measurement;
+
 /* --- what a caller wants --------------------------------------------------------------------- */
 
 struct source_config {
@@ -65,6 +67,7 @@ struct destination_config {
     bool main_any_time;                 /* wait for the source without a limit */
     unsigned file_threads;              /* threads that read a mapped-ram file's pages; 0 means 1 */
     bool direct_io;                     /* they read past the page cache; nothing is mapped then */
+    struct measurement *measurement;    /* only measure, and refuse at the switch-over; or NULL */
     unsigned populate_threads;          /* helper threads that allocate memory ahead; 0: none */
     struct migration_observer observer; /* told of setup, active, the guest, and the result */
 };

@@ -1,5 +1,7 @@
 #include "migration/return_reader.h"
 
+#include <errno.h>
+
 #include "base/clock.h"
 #include "stream/return_path.h"
 
@@ -7,10 +9,12 @@
  * A QEMU says 1 for every error, and 1 is also EPERM's number. Others may send the negated result
  * of a system call, or anything.
  */
-static int bad_verdict(uint32_t verdict, struct error *err)
+static int bad_verdict(const struct return_reader *a, uint32_t verdict, struct error *err)
 {
     char reason[ERR_REASON_LEN] = "it does not say why";
 
+    if (a->measures && verdict == ECANCELED)
+        return err_set(err, ERR_CANCELLED, RETURN_READER_MEASURED);
     if (verdict != 1)
         err_name((int)verdict, reason);
     return err_set(err, ERR_PEER, "the destination has failed: %s (SHUT %u); see its own message",
@@ -22,7 +26,7 @@ static int bad_verdict(uint32_t verdict, struct error *err)
 /* The number of the n-th PING. */
 static uint32_t ping_number(uint32_t n)
 {
-    return n == 1 ? SWITCHOVER_OFFER : n;
+    return n == 1 ? SWITCHOVER_OFFER : n == 2 ? MEASURE_OFFER : n;
 }
 
 /* Under the lock. The destination answers every PING, in order, by its number. */
@@ -31,11 +35,14 @@ static int take_pong(struct return_reader *a, uint32_t value, struct error *err)
     uint32_t expected = ping_number(a->pongs + 1);
     bool accepts = expected == SWITCHOVER_OFFER && value == SWITCHOVER_ACCEPTED;
 
+    bool measures = expected == MEASURE_OFFER && value == MEASURE_ONLY;
+
     if (a->pongs == a->pings)
         return err_set(err, ERR_PEER, "return path: PONG %u without a PING", value);
-    if (value != expected && !accepts)
+    if (value != expected && !accepts && !measures)
         return err_set(err, ERR_PEER, "return path: PONG %u, expected %u", value, expected);
     a->confirms |= accepts;
+    a->measures |= measures;
     a->pongs++;
     return 0;
 }
@@ -63,7 +70,7 @@ static int take(struct return_reader *a, const struct return_path_message *msg, 
     case RETURN_SHUT:
         a->known = true;
         a->verdict = msg->value;
-        return a->verdict ? bad_verdict(a->verdict, err) : 0;
+        return a->verdict ? bad_verdict(a, a->verdict, err) : 0;
     default:
         return 0; /* an acknowledgement that means nothing here */
     }
@@ -115,7 +122,7 @@ bool return_reader_failed(const struct return_reader *a, struct error *err)
 {
     if (!a->known || a->verdict == 0)
         return false;
-    bad_verdict(a->verdict, err);
+    bad_verdict(a, a->verdict, err);
     return true;
 }
 
@@ -192,7 +199,7 @@ static int check_going_on(const struct return_reader *a, struct error *err)
         return -1;
     }
     if (a->known && a->verdict)
-        return bad_verdict(a->verdict, err);
+        return bad_verdict(a, a->verdict, err);
     return a->known ? err_set(err, ERR_PEER, "return path: SHUT 0 before the stream's end") : 0;
 }
 
@@ -256,6 +263,14 @@ bool return_reader_confirm(struct return_reader *a)
     return confirms;
 }
 
+bool return_reader_measures(struct return_reader *a)
+{
+    pthread_mutex_lock(&a->group->lock);
+    bool measures = a->measures;
+    pthread_mutex_unlock(&a->group->lock);
+    return measures;
+}
+
 static bool is_known(const struct return_reader *a)
 {
     return a->known;
@@ -269,7 +284,7 @@ int return_reader_await_verdict(struct return_reader *a, const bool *hurry, stru
     pthread_mutex_lock(&a->group->lock);
     int rc = await(a, &w, err);
     if (rc == 0 && a->known) {
-        rc = a->verdict ? bad_verdict(a->verdict, err) : 0;
+        rc = a->verdict ? bad_verdict(a, a->verdict, err) : 0;
     } else if (rc == 0) {
         *err = a->group->err;
         rc = -1;

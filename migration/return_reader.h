@@ -12,6 +12,10 @@
 #include "base/thread.h"
 #include "transport/channel_group.h"
 
+/* What a source says in the end whose destination only measures. */
+#define RETURN_READER_MEASURED                                                                     \
+    "the destination has only measured (a dry run): nothing has moved, and the guest goes on here"
+
 /* The longest waits, in ms; 0 = no limit. */
 struct return_reader_limits {
     uint64_t answer_ms;  /* for one answer */
@@ -34,6 +38,7 @@ struct return_reader {
     uint32_t pings, pongs; /* PINGs counted by return_reader_ping(), and PONGs that came */
     bool acked;            /* SWITCHOVER_ACK has come: the guest may be stopped */
     bool confirms;         /* the destination will wait for SWITCHOVER_RUN, and sends ALIVE */
+    bool measures;         /* the destination will refuse the guest: it only measures */
     bool ready;            /* SWITCHOVER_READY has come: it waits for RUN now */
     uint64_t heard_ns;     /* when the last message came */
 };
@@ -55,6 +60,9 @@ bool return_reader_acked(struct return_reader *a);
 /* Whether the destination lets the guest run only when it is told to. Known once the first PING has
  * been answered. */
 bool return_reader_confirm(struct return_reader *a);
+/* Whether the destination only measures, and will refuse the guest. Known once the second PING has
+ * been answered. */
+bool return_reader_measures(struct return_reader *a);
 /* Waits for SWITCHOVER_READY: the destination has everything, and asks whether the guest may
  * run. */
 MUST_USE int return_reader_await_ready(struct return_reader *a, struct error *err);

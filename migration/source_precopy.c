@@ -1,9 +1,11 @@
 #include "migration/source_precopy.h"
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "migration/source_guest.h"
 #include "migration/source_pass.h"
 #include "ram/resident.h"
+#include "stream/command.h"
 
 /* While only the destination's ack is missing, rounds are at least this far apart. */
 #define ACK_ROUND_MS 100
@@ -71,10 +73,34 @@ static int await_ack(struct source *m, uint64_t *ready_ns, struct error *err)
     return return_reader_await_ack(&m->link->return_reader, deadline_in_ms(ACK_ROUND_MS), err);
 }
 
+/*
+ * The destination only measures, and it is time to stop the guest: tells it so, with what we know
+ * better, and ends with its refusal. The guest does not notice.
+ */
+static int end_measured(struct source *m, struct error *err)
+{
+    uint8_t payload[COMMAND_MEASURED_LEN];
+    struct writer w = writer_of(payload, sizeof(payload));
+    struct runtime_parameters live = source_parameters_now(m);
+    uint64_t ms = downtime_estimate_ms(&m->estimate, m->pace.rest_bytes);
+
+    put_u64(&w, m->pace.rest_bytes);
+    put_u64(&w, (ms == UINT64_MAX ? live.downtime_limit_ms : ms) * 1000);
+    put_u64(&w, atomic_load(&m->stats.dirty_pages_per_s) * RAM_PAGE_SIZE);
+    put_u64(&w, atomic_load(&m->stats.rounds));
+    command_out(&m->link->out, COMMAND_SWITCHOVER_MEASURED, payload, sizeof(payload));
+    if (stream_out_flush(&m->link->out, err) < 0 ||
+        return_reader_await_verdict(&m->link->return_reader, &m->link->hurry, err) < 0)
+        return -1;
+    return err_set(err, ERR_PEER, "return path: SHUT 0 from a destination that only measures");
+}
+
 /* *ret: it is time to stop the guest. *ready_ns: as in await_ack(). */
 static int decide(struct source *m, uint64_t *ready_ns, bool *ret, struct error *err)
 {
     *ret = downtime_estimate_allows_stop(&m->estimate, m->pace.rest_bytes);
+    if (*ret && m->plan.verdict && return_reader_measures(&m->link->return_reader))
+        return end_measured(m, err);
     if (!*ret || !m->plan.ack || return_reader_acked(&m->link->return_reader))
         return 0;
     *ret = false; /* also where the ack comes during the wait: the guest has written meanwhile */

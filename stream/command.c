@@ -22,6 +22,7 @@ static const struct {
     [COMMAND_SWITCHOVER_START] = {"SWITCHOVER_START", .len = 0},
     [COMMAND_SWITCHOVER_RUN] = {"SWITCHOVER_RUN", .len = 0},
     [COMMAND_SWITCHOVER_DROP] = {"SWITCHOVER_DROP", .len = 0},
+    [COMMAND_SWITCHOVER_MEASURED] = {"SWITCHOVER_MEASURED", .len = COMMAND_MEASURED_LEN},
 };
 
 const char *command_name(enum stream_command id)
@@ -63,8 +64,9 @@ void command_in(struct stream_in *in, struct command *ret)
 
     *ret = (struct command){0};
     if (id >= ARRAY_LEN(commands) || !commands[id].name) {
-        stream_in_fail(in, "command %u: expected 1 to %d, %d or %d", id, COMMAND_SWITCHOVER_START,
-                       COMMAND_SWITCHOVER_RUN, COMMAND_SWITCHOVER_DROP);
+        stream_in_fail(in, "command %u: expected 1 to %d, or %d to %d", id,
+                       COMMAND_SWITCHOVER_START, COMMAND_SWITCHOVER_RUN,
+                       COMMAND_SWITCHOVER_MEASURED);
         return;
     }
     bool none = len == 0 && commands[id].or_none;

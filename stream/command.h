@@ -12,6 +12,10 @@
 #define COMMAND_HEAD_LEN 5   /* type byte, number, length: a whole command without a payload */
 #define COMMAND_LEN_MAX  512 /* bytes of payload that we read; a longer command is refused */
 
+#define COMMAND_MEASURED_LEN                                                                       \
+    32 /* four u64: bytes left, downtime in us, bytes/s written, rounds                            \
+        */
+
 struct command {
     enum stream_command id;
     uint16_t len;

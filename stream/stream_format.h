@@ -40,8 +40,9 @@ enum stream_command {
     COMMAND_RECV_BITMAP = 10,
     COMMAND_SWITCHOVER_START = 11,
     /* Ours, to a destination that has accepted SWITCHOVER_OFFER: */
-    COMMAND_SWITCHOVER_RUN = 64,  /* the guest is yours */
-    COMMAND_SWITCHOVER_DROP = 65, /* it stays here: forget it */
+    COMMAND_SWITCHOVER_RUN = 64,      /* the guest is yours */
+    COMMAND_SWITCHOVER_DROP = 65,     /* it stays here: forget it */
+    COMMAND_SWITCHOVER_MEASURED = 66, /* to MEASURE_ONLY: I would stop the guest now; figures */
 };
 
 /*
@@ -51,6 +52,13 @@ enum stream_command {
  */
 #define SWITCHOVER_OFFER    0x524a0001U
 #define SWITCHOVER_ACCEPTED 0x524a8001U
+
+/*
+ * The number of a source's second PING. A destination that only measures answers MEASURE_ONLY: it
+ * will refuse the guest, so the source need not stop it.
+ */
+#define MEASURE_OFFER 0x524a0002U
+#define MEASURE_ONLY  0x524a8002U
 
 /* Messages on the return path, destination to source. */
 enum return_message {

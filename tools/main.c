@@ -26,7 +26,7 @@ static const struct verb {
     enum verb_bit bit;
     int (*run)(int argc, char **argv, struct error *err);
 } verbs[] = {
-    {"recv", "[options] LISTEN TARGET",
+    {"recv", "[options] LISTEN [TARGET]",
      "take a migration: from ramjet send or a QEMU, 7.2 or later",
      "LISTEN: tcp:HOST:PORT (0: any port), unix:PATH, vsock:CID:PORT, fd:N; systemd:[NAME], "
      "sockets "
@@ -36,7 +36,8 @@ static const struct verb {
      "folder:DIR, such a snapshot in a folder, named by time and VM; null:, memory that is checked "
      "and dropped.\n"
      "Channels, method and machine type are read from the connections; an option allows one "
-     "only.\n",
+     "only.\n"
+     "With --dry-run and no TARGET it measures a live guest, which goes on at its source.\n",
      VERB_RECV, verb_recv},
     {"send", "[options] SOURCE DEST", "send one: into ramjet recv or a QEMU started with -incoming",
      "SOURCE: file:PATH[,offset=N], a mapped-ram snapshot; raw:DIR; image:[NAME=]PATH, any file as "

@@ -128,6 +128,11 @@ int option_places(void *member, const char *value, struct error *err)
 
 /* --- objects --------------------------------------------------------------------------------- */
 
+int option_source_limit(void *member, const char *value, struct error *err)
+{
+    return parse_duration(value, 1, member, err);
+}
+
 int option_engine(void *member, const char *value, struct error *err)
 {
     return engine_find(value, member, err);

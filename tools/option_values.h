@@ -15,6 +15,8 @@ int option_method(void *member, const char *value, struct error *err);
 /* struct settings. NAME=VALUE; the value may be kept by reference. */
 int option_setting(void *member, const char *value, struct error *err);
 
+/* uint64_t, in ms; a bare number is in ms */
+int option_source_limit(void *member, const char *value, struct error *err);
 /* const struct engine * */
 int option_engine(void *member, const char *value, struct error *err);
 /* const char *, the value itself, after a check. */

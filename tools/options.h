@@ -57,6 +57,9 @@ struct options {
     struct uuid uuid;
     bool has_uuid;
     bool json, force, digest;
+    bool dry_run;             /* recv: only measure */
+    uint64_t source_limit_ms; /* with dry_run: the source's downtime limit */
+    bool source_limit_said;
     enum events_form events;
     bool sync;            /* recv: the target is on the disk at the end */
     const char *metrics;  /* recv, send, vm, migrate: where they are served; NULL: not said */

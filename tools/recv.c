@@ -7,11 +7,13 @@
 #include "base/cancel.h"
 #include "capture/target.h"
 #include "migration/destination.h"
+#include "migration/measurement.h"
 #include "migration/plan.h"
 #include "settings/gate.h"
 #include "tools/activation.h"
 #include "tools/interrupt.h"
 #include "tools/line.h"
+#include "tools/measure_report.h"
 #include "tools/metrics.h"
 #include "tools/notify.h"
 #include "tools/options.h"
@@ -92,6 +94,7 @@ struct receiver {
 struct reception {
     const struct receiver *receiver;
     struct target *to;
+    struct measurement *measured; /* in a dry run; else NULL */
     struct destination *incoming;
     bool begun;             /* a source has come */
     atomic_bool ends_by_us; /* a signal has come */
@@ -167,6 +170,24 @@ static void tell_refused(void *arg, const struct error *why)
     line_print(stderr, "ramjet recv: not let in: %s", line);
 }
 
+static int report_measured(void *arg, const struct migration_snapshot *snap, uint64_t cpu_ms,
+                           const struct error *failure, struct error *err)
+{
+    const struct reception *r = arg;
+
+    return measure_report(r->receiver->options, snap, r->measured, cpu_ms, failure, err);
+}
+
+static const struct session_ops dry_ops = {
+    .verb = VERB_RECV,
+    .run = run,
+    .cancel = cancel,
+    .stats = read_stats,
+    .ram = ram,
+    .report = report_measured,
+    .is_worth_a_report = is_worth_a_report,
+};
+
 static const struct session_ops ops = {
     .verb = VERB_RECV,
     .run = run,
@@ -201,6 +222,7 @@ static int receive_into(struct reception *r, struct error *err)
     const struct receiver *receiver = r->receiver;
     struct destination_config config = receiver->config;
 
+    config.measurement = r->measured;
     config.observer = (struct migration_observer){
         .status = note_status,
         .refused = tell_refused,
@@ -211,14 +233,32 @@ static int receive_into(struct reception *r, struct error *err)
     int rc = listen_interruptibly(r, err);
     session_phase(VERB_RECV, receiver->options, receiver->listen, MIGRATION_NONE);
     if (rc == 0)
-        rc = session_run(&ops, r, receiver->options, err);
+        rc = session_run(r->measured ? &dry_ops : &ops, r, receiver->options, err);
     destination_free(r->incoming);
+    return rc;
+}
+
+static int measure(const struct receiver *receiver, struct reception *ret, struct error *err)
+{
+    struct measurement seen;
+
+    if (measurement_init(&seen, receiver->options->source_limit_ms, err) < 0)
+        return -1;
+    ret->measured = &seen;
+    int rc = target_measure_new(&seen, &ret->to, err);
+    if (rc == 0) {
+        rc = receive_into(ret, err);
+        target_free(ret->to);
+    }
+    measurement_done(&seen);
     return rc;
 }
 
 static int receive(const struct receiver *receiver, struct reception *ret, struct error *err)
 {
     *ret = (struct reception){.receiver = receiver};
+    if (receiver->options->dry_run)
+        return measure(receiver, ret, err);
     if (open_target(receiver->target, receiver->options, &ret->to, err) < 0)
         return -1;
     int rc = receive_into(ret, err);
@@ -326,6 +366,30 @@ static int check_repeat(const struct receiver *receiver, struct error *err)
 
 /* --- the command line ------------------------------------------------------------------------ */
 
+#define NOTHING "null:" /* the target of a dry run, as far as targets are asked about */
+
+/* A dry run has no target, so that nobody expects anything there. */
+static int check_words(const struct options *o, const char *args[2], size_t n, struct error *err)
+{
+    const char *lonely = o->sync ? "--sync" : o->force ? "--force" : o->digest ? "--digest" : NULL;
+
+    if (o->source_limit_said && !o->dry_run)
+        return err_set(err, ERR_USAGE,
+                       "--downtime-limit: set at the source; here only --dry-run "
+                       "asks for it");
+    if (!o->dry_run && n != 2)
+        return err_set(err, ERR_USAGE, "expected LISTEN and TARGET; see ramjet help recv");
+    if (!o->dry_run)
+        return 0;
+    if (n != 1)
+        return err_set(err, ERR_USAGE,
+                       "--dry-run: expected LISTEN and no TARGET, as nothing is kept");
+    if (lonely)
+        return err_set(err, ERR_USAGE, "--dry-run: leave out %s, as nothing is kept", lonely);
+    args[1] = NOTHING;
+    return 0;
+}
+
 /* A listening descriptor accepts many connections; a connected one is a single connection. */
 static uint64_t address_facts(const struct address *at)
 {
@@ -405,8 +469,8 @@ int verb_recv(int argc, char **argv, struct error *err)
 
     if (options_parse(VERB_RECV, argc, argv, &options, args, ARRAY_LEN(args), &n, err) < 0)
         return -1;
-    if (n != 2)
-        return err_set(err, ERR_USAGE, "expected LISTEN and TARGET; see ramjet help recv");
+    if (check_words(&options, args, n, err) < 0)
+        return -1;
     phase_start("recv", options.progress);
     receiver = (struct receiver){.options = &options, .listen = args[0], .target = args[1]};
     destination_config_init(config);

@@ -98,9 +98,7 @@ static int digest_json(const struct ram_map *ram, const struct cancel *stop, jso
     return 0;
 }
 
-static int print_json(enum verb_bit verb, const struct migration_snapshot *s, uint64_t cpu_ms,
-                      json_t *digests, const char *file, const struct error *failure,
-                      struct error *err)
+json_t *report_json(enum verb_bit verb, const struct migration_snapshot *s, uint64_t cpu_ms)
 {
     json_t *root = json_object();
 
@@ -117,6 +115,12 @@ static int print_json(enum verb_bit verb, const struct migration_snapshot *s, ui
     json_object_set_new(root, "wire-bytes", number(s->wire_bytes));
     path_json(verb, &s->path, root);
     json_object_set_new(root, "channels", channels_json(s));
+    return root;
+}
+
+static int print_json(json_t *root, json_t *digests, const char *file, const struct error *failure,
+                      struct error *err)
+{
     if (file)
         json_object_set_new(root, "file", result_text(file));
     if (json_array_size(digests))
@@ -186,7 +190,7 @@ int report(const struct options *options, enum verb_bit verb, const struct migra
     if (!failure && options->digest && ram)
         rc = digest_json(ram, stop, digests, err);
     if (rc == 0 && options->json)
-        rc = print_json(verb, snap, cpu_ms, digests, file, failure, err);
+        rc = print_json(report_json(verb, snap, cpu_ms), digests, file, failure, err);
     else if (rc == 0 && !failure)
         rc = print_text(snap, digests, file, err);
     json_decref(digests);

@@ -9,6 +9,11 @@
 #include "ram/block.h"
 #include "tools/options.h"
 
+#include <jansson.h>
+
+/* The members that every result of a migration has. */
+json_t *report_json(enum verb_bit verb, const struct migration_snapshot *snap, uint64_t cpu_ms);
+
 /*
  * Prints the result on standard output. `failure` is NULL after success. `ram`, if not NULL, is
  * digested for --digest; `stop` can end that. `file`, if not NULL, is where the memory is now.

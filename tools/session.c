@@ -107,6 +107,8 @@ static int print_result(const struct session_ops *ops, void *arg, const struct o
     struct migration_snapshot snap;
 
     ops->stats(arg, &snap);
+    if (ops->report)
+        return ops->report(arg, &snap, cpu_ms, failure, err);
     return report(options, ops->verb, &snap, cpu_ms, failure ? NULL : ops->ram(arg),
                   failure || !ops->file ? NULL : ops->file(arg), stop, failure, err);
 }

@@ -20,6 +20,11 @@ struct session_ops {
     /* The path of what was written, if its name was chosen here; called after run() has succeeded.
      * NULL: there is none, as is the answer NULL. */
     const char *(*file)(void *arg);
+    /* Prints the result in its own way; NULL: report() does. As report(), after success and
+     * failure.
+     */
+    int (*report)(void *arg, const struct migration_snapshot *snap, uint64_t cpu_ms,
+                  const struct error *failure, struct error *err);
     /* Called after run(). False: nothing is printed. NULL: it is always printed. */
     bool (*is_worth_a_report)(void *arg);
 };

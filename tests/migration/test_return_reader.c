@@ -91,10 +91,13 @@ static void verdicts(void **state)
 
 #define OFFERED    "\0\2\0\4\x52\x4a\0\1"
 #define ACCEPTED   "\0\2\0\4\x52\x4a\x80\1"
-#define PONG_2     "\0\2\0\4\0\0\0\2"
+#define PONG_2     "\0\2\0\4\x52\x4a\0\2"
+#define MEASURES   "\0\2\0\4\x52\x4a\x80\2"
 #define READY      "\0\x40\0\0"
 #define ALIVE      "\0\x41\0\0"
 #define SHUT_0     "\0\1\0\4\0\0\0\0"
+#define SHUT_5     "\0\1\0\4\0\0\0\5"
+#define SHUT_125   "\0\1\0\4\0\0\0\x7d"
 #define SAYS(text) .says = text, .len = sizeof(text) - 1
 
 /* What the source waits for after its PINGs. */
@@ -109,16 +112,28 @@ static const struct wait_case {
     enum wait wait;
     struct return_reader_limits limits;
     const char *refused; /* NULL: what it waits for arrives */
-    bool confirms;
+    bool confirms, measures;
+    enum err_kind kind; /* of the refusal; 0: ERR_PEER */
 } wait_cases[] = {
     {"QEMU's first PONG", 1, SAYS(OFFERED)},
     {"ours", 1, SAYS(ACCEPTED), .confirms = true},
     {"two in turn", 2, SAYS(ACCEPTED PONG_2), .confirms = true},
     {"ready", 1, SAYS(ACCEPTED ALIVE READY), .wait = THE_READY, .confirms = true},
     {"the verdict", 1, SAYS(ACCEPTED READY ALIVE SHUT_0), .wait = THE_VERDICT, .confirms = true},
-    {"another number", 1, SAYS(PONG_2), .refused = "PONG 2, expected 1380581377"},
-    {"out of turn", 2, SAYS(PONG_2 OFFERED), .refused = "PONG 2, expected 1380581377"},
-    {"accepted twice", 2, SAYS(ACCEPTED ACCEPTED), .refused = "PONG 1380614145, expected 2"},
+    {"another number", 1, SAYS(PONG_2), .refused = "PONG 1380581378, expected 1380581377"},
+    {"out of turn", 2, SAYS(PONG_2 OFFERED), .refused = "PONG 1380581378, expected 1380581377"},
+    {"accepted twice", 2, SAYS(ACCEPTED ACCEPTED),
+     .refused = "PONG 1380614145, expected 1380581378"},
+    {"it only measures", 2, SAYS(ACCEPTED MEASURES), .confirms = true, .measures = true},
+    {"measures, unasked", 1, SAYS(MEASURES), .refused = "PONG 1380614146, expected 1380581377"},
+    {"measures, too late", 3, SAYS(ACCEPTED PONG_2 MEASURES),
+     .refused = "PONG 1380614146, expected 3"},
+    {"it has measured", 2, SAYS(ACCEPTED MEASURES SHUT_125), .wait = THE_VERDICT,
+     .kind = ERR_CANCELLED, .refused = "has only measured"},
+    {"it has failed to measure", 2, SAYS(ACCEPTED MEASURES SHUT_5), .wait = THE_VERDICT,
+     .refused = "Input/output error"},
+    {"it is cancelled, and does not measure", 2, SAYS(ACCEPTED PONG_2 SHUT_125),
+     .wait = THE_VERDICT, .refused = "Operation canceled"},
     {"one too many", 1, SAYS(OFFERED OFFERED), .wait = THE_VERDICT,
      .refused = "PONG 1380581377 without a PING"},
     {"ready, unasked", 1, SAYS(OFFERED READY), .wait = THE_VERDICT,
@@ -177,10 +192,12 @@ static void wait_for(const struct wait_case *c)
         assert_int_equal(pthread_create(&babbler, NULL, babble, NULL), 0);
     int rc = await(c->wait, &err);
     if (c->refused)
-        check_refused(c->label, rc, &err, ERR_PEER, c->refused);
+        check_refused(c->label, rc, &err, c->kind ? c->kind : ERR_PEER, c->refused);
     else
         OK(rc, err, c->label);
     CHECK(return_reader_confirm(&t.return_reader) == c->confirms || c->refused, "%s: confirms",
+          c->label);
+    CHECK(return_reader_measures(&t.return_reader) == c->measures || c->refused, "%s: measures",
           c->label);
     channel_interrupt(t.main);
     if (c->babbles)

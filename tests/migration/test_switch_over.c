@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
+#include "base/bytes.h"
 #include "migration/main_stream.h"
 #include "migration/source.h"
 #include "stream/return_path.h"
@@ -112,7 +113,8 @@ static void say(enum return_message type, uint32_t value)
 
 static int on_command(struct main_stream *ms, const struct command *c, struct error *err)
 {
-    uint32_t number = (uint32_t)c->payload[2] << 8 | c->payload[3];
+    struct reader r = reader_of(c->payload, c->len);
+    uint32_t number = get_u32(&r);
 
     (void)ms;
     (void)err;

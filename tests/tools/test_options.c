@@ -390,7 +390,7 @@ static const struct bad_case {
     {"progress", VERB_SEND, {"--progress=often"}, "--progress: 'often'"},
     {"the source's", VERB_RECV, {"--max-bandwidth", "1G"}, "--max-bandwidth: set at the source"},
     {"the source's", VERB_RECV, {"--max-bandwidth=1G"}, "--max-bandwidth: set at the source"},
-    {"the source's", VERB_RECV, {"--downtime-limit"}, "--downtime-limit: set at the source"},
+    {"time", VERB_RECV, {"--downtime-limit=soon"}, "--downtime-limit: 'soon'"},
     {"the source's", VERB_RECV, {"--set=return-path=on"}, "return-path: set at the source (rule"},
     {"the source's", VERB_RECV, {"--set=max-bandwidth=1"}, "max-bandwidth: set at the source"},
     {"the source's", VERB_RECV, {"--zero-copy"}, "--zero-copy: set at the source"},

@@ -47,6 +47,18 @@ class Qmp:
             if wanted(event["event"], event.get("data", {})):
                 return event["event"], event.get("data", {})
 
+    def events_until(self, wanted):
+        """Waits for the next event for which wanted(event) holds; returns it and all before it."""
+        events = []
+        while not events or not wanted(events[-1]):
+            events.append(self._events.pop(0) if self._events else self._receive())
+        return events
+
+    def events_so_far(self):
+        """All events that have come with the answers so far."""
+        events, self._events = self._events, []
+        return events
+
     def _receive(self):
         line = self._lines.readline()
         if not line:
