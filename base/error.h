@@ -61,6 +61,7 @@ enum remedy {
     REMEDY_URI,        /* the address at which the destination listens */
     REMEDY_SET_BOTH,   /* a setting, which both ends are then told */
     REMEDY_TIME_LIMIT, /* after which the migration is cancelled */
+    REMEDY_ROUND_LIMIT,
     /* the rest */
     REMEDY_CONVERT, /* make a mapped-ram snapshot of it */
     REMEDY_FORCE,   /* replace what is there */

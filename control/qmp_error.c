@@ -34,6 +34,7 @@ static const char *const words[] = {
     [REMEDY_URI] = "",
     [REMEDY_SET_BOTH] = "",
     [REMEDY_TIME_LIMIT] = "",
+    [REMEDY_ROUND_LIMIT] = "",
     [REMEDY_CONVERT] = "",
     [REMEDY_FORCE] = "",
     [REMEDY_GUEST] = "",

@@ -90,6 +90,30 @@ static void add_ahead(json_t *root, const struct migration_snapshot *s)
                             number(s->vcpu_dirty_limit_bytes_per_s >> 20));
 }
 
+json_t *advice_json(const struct advice *a)
+{
+    static const char *const helps[] = {
+        [ADVICE_SLOW] = "auto-converge",
+        [ADVICE_COMPRESS] = "multifd-compression",
+        [ADVICE_BANDWIDTH] = "max-bandwidth",
+        [ADVICE_DOWNTIME] = "downtime-limit",
+    };
+    char text[ADVICE_TEXT_LEN];
+    json_t *root = json_object(), *list = json_array();
+
+    for (size_t i = 0; i < ARRAY_LEN(helps); i++) {
+        if (a->helps & 1U << i)
+            json_array_append_new(list, json_string(helps[i]));
+    }
+    json_object_set_new(root, "desc", json_string(advice_text(a, advice_settings, text)));
+    json_object_set_new(root, "written-bytes-per-second", number(a->written_bytes_per_s));
+    json_object_set_new(root, "moved-bytes-per-second", number(a->moved_bytes_per_s));
+    json_object_set_new(root, "expected-downtime", number(a->expected_downtime_ms));
+    json_object_set_new(root, "enough-downtime-limit", number(a->enough_ms));
+    json_object_set_new(root, "helps", list);
+    return root;
+}
+
 static void add_source(json_t *root, const struct vm_migration *m)
 {
     const struct migration_snapshot *s = &m->now;
@@ -101,6 +125,8 @@ static void add_source(json_t *root, const struct vm_migration *m)
     }
     if (shown[m->status] & AHEAD)
         add_ahead(root, s);
+    if (s->advice.given)
+        json_object_set_new(root, "x-advice", advice_json(&s->advice));
     if (shown[m->status] & BEHIND)
         json_object_set_new(root, "downtime", number(s->downtime_ms));
 }

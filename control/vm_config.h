@@ -10,6 +10,7 @@
 #include "migration/machine.h"
 #include "migration/ram_set.h"
 #include "migration/stats.h"
+#include "settings/advice.h"
 #include "transport/engine.h"
 
 struct vm_config {
@@ -61,6 +62,9 @@ struct vm_config {
     /* A migration, out or in, has ended: MIGRATION_COMPLETED, _FAILED or _CANCELLED. Called by its
      * thread. NULL: nobody is told. */
     void (*migrated)(void *arg, enum migration_status status);
+    /* The rounds of a migration do not shrink. Called by the migration's thread. NULL: nobody is
+     * told. */
+    void (*advice)(void *arg, const struct advice *advice);
     /* An incoming migration has refused a connection, and goes on waiting: see
      * migration/observer.h. NULL: nobody is told. */
     void (*refused)(void *arg, const struct error *why);

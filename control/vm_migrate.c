@@ -29,6 +29,14 @@ static void out_pass(void *arg, uint64_t pass)
     vm_unlock(job->vm);
 }
 
+static void out_advice(void *arg, const struct advice *advice)
+{
+    const struct vm_config *config = &((const struct job *)arg)->vm->config;
+
+    if (config->advice)
+        config->advice(config->arg, advice);
+}
+
 static void out_guest(void *arg, bool running)
 {
     const struct job *job = arg;
@@ -120,8 +128,11 @@ static int out_prepare(struct vm *vm, struct job *job, const struct address *to,
     source_configure(&vm->settings, &config);
     vm_job_connections(vm, job, to, &config.connect);
     config.uuid = vm->uuid;
-    config.observer = (struct migration_observer){
-        .status = out_status, .pass = out_pass, .guest = out_guest, .arg = job};
+    config.observer = (struct migration_observer){.status = out_status,
+                                                  .pass = out_pass,
+                                                  .advice = out_advice,
+                                                  .guest = out_guest,
+                                                  .arg = job};
     config.hand_over = cpr != NULL;
     if (cpr)
         config.cpr = *cpr;

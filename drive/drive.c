@@ -82,6 +82,7 @@ bool drive_result(struct drive *d, struct drive_result *ret)
     *ret = (struct drive_result){
         .migration = d->migration,
         .guest = d->guest,
+        .advice = d->advice.given ? &d->advice : NULL,
         .uri = d->uri,
         .from = d->from.at.text,
         .to = d->to.at.text,

@@ -32,8 +32,9 @@ void drive_cancel(struct drive *d);
 
 /* What is known at the end. All of it belongs to the drive. */
 struct drive_result {
-    json_t *migration; /* FROM's query-migrate */
-    json_t *guest;     /* TO's x-query-guest; NULL: TO does not have it */
+    json_t *migration;           /* FROM's query-migrate */
+    const struct advice *advice; /* NULL: the rounds have shrunk, or there were few */
+    json_t *guest;               /* TO's x-query-guest; NULL: TO does not have it */
     const char *uri;
     const char *file;                  /* what was written; NULL: it was no save */
     const char *from, *to;             /* addresses of the monitors; NULL: there is none */

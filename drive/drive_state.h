@@ -7,6 +7,7 @@
 #include "drive/drive_config.h"
 #include "drive/migrate_path.h"
 #include "drive/monitor.h"
+#include "settings/advice.h"
 
 #define DRIVE_SETTLE_MS 2000 /* for a VM to settle after a migration has ended */
 
@@ -17,6 +18,8 @@ struct drive {
     bool heard;                /* TO already listened when we came */
     struct cancel cancel;      /* drive_cancel() */
     bool gone_on;              /* FROM was told to leave pre-switchover */
+    bool switches;             /* FROM was told to stop the guest however long the rest takes */
+    struct advice advice;      /* whether the rounds shrink */
     /* Why the migration is being cancelled, if it is. */
     struct {
         const char *why; /* NULL: not cancelled */

@@ -12,6 +12,12 @@ void observer_pass(const struct migration_observer *o, uint64_t pass)
         o->pass(o->arg, pass);
 }
 
+void observer_advice(const struct migration_observer *o, const struct advice *advice)
+{
+    if (o->advice)
+        o->advice(o->arg, advice);
+}
+
 void observer_guest(const struct migration_observer *o, bool running)
 {
     if (o->guest)

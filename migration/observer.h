@@ -20,6 +20,8 @@ struct migration_observer {
     void (*status)(void *arg, enum migration_status status);
     /* A round begins, the second or a later one: QEMU's MIGRATION_PASS. */
     void (*pass)(void *arg, uint64_t pass);
+    /* The rounds do not shrink; told once. */
+    void (*advice)(void *arg, const struct advice *advice);
     /* The migration has stopped the guest, which may have been paused before, or lets it run again.
      * At a destination: the guest is here, whatever is still to be done. */
     void (*guest)(void *arg, bool running);
@@ -31,4 +33,5 @@ struct migration_observer {
 
 void observer_status(const struct migration_observer *o, enum migration_status status);
 void observer_pass(const struct migration_observer *o, uint64_t pass);
+void observer_advice(const struct migration_observer *o, const struct advice *advice);
 void observer_guest(const struct migration_observer *o, bool running);

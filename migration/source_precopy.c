@@ -54,6 +54,41 @@ static void converge(struct source *m)
     source_tell_converge(m);
 }
 
+/* What is in force already, or does not exist here: nobody needs to be told of that. */
+static unsigned what_is_set(const struct source *m, const struct runtime_parameters *live)
+{
+    const struct machine_ops *ops = m->machine->ops;
+    bool slows = m->converge.by != CONVERGE_NOT || (!ops->throttle && !ops->limit_dirty);
+    bool packs = m->config.method != CODEC_NONE || m->plan.pages != PAGES_ON_CHANNELS;
+
+    return (unsigned)slows << ADVICE_SLOW | (unsigned)packs << ADVICE_COMPRESS |
+           (unsigned)(live->max_bytes_per_s == 0) << ADVICE_BANDWIDTH;
+}
+
+/* Tells, once, if the rounds do not shrink. */
+static void advise(struct source *m)
+{
+    struct runtime_parameters live = source_parameters_now(m);
+    struct advice next = m->advice;
+    const struct advice_round round = {
+        .now_ms = m->pace.synced_ns / NS_PER_MS,
+        .number = atomic_load(&m->stats.rounds) + 1,
+        .written_bytes_per_s = atomic_load(&m->stats.dirty_pages_per_s) * RAM_PAGE_SIZE,
+        .moved_bytes_per_s = (uint64_t)m->estimate.bytes_per_s,
+        .expected_downtime_ms = atomic_load(&m->stats.expected_downtime_ms),
+        .downtime_limit_ms = live.downtime_limit_ms,
+        .slowed = m->converge.percent + m->converge.vcpu_bytes_per_s,
+        .set = what_is_set(m, &live),
+    };
+    bool told = advice_feed(&next, &round);
+
+    pthread_mutex_lock(&m->lock);
+    m->advice = next;
+    pthread_mutex_unlock(&m->lock);
+    if (told)
+        observer_advice(&m->config.observer, &next);
+}
+
 /*
  * Only the destination's ack is missing, since *ready_ns (0: since now): waits for it a little
  * while before the next round. Fails after the stall timeout: a destination that never sends the
@@ -120,12 +155,14 @@ int source_precopy(struct source *m, struct error *err)
     m->pace.synced_ns = clock_ns();
     if (mark_first_round(m, err) < 0)
         return -1;
-    while (!stop) {
+    for (;;) {
         if (source_round(m, false, err) < 0 || source_sync(m, err) < 0 ||
             decide(m, &ready_ns, &stop, err) < 0)
             return -1;
-        if (!stop)
-            converge(m);
+        if (stop)
+            break;
+        advise(m);
+        converge(m);
     }
     return source_stop_guest(m, err);
 }

@@ -93,6 +93,7 @@ void source_snapshot(struct source *m, struct migration_snapshot *ret)
     if (m->link)
         link_snapshot(m->link, &m->stats, ret);
     migration_snapshot_rates(&m->stats, &m->meter, ret);
+    ret->advice = m->advice;
     pthread_mutex_unlock(&m->lock);
     migration_snapshot_remaining(&m->stats, ret);
 }

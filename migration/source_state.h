@@ -59,6 +59,7 @@ struct source {
     bool switching; /* the switch-over has begun */
     bool cancelled; /* a cancel has come: a link that is made now is cancelled, too */
     struct migration_meter meter;
+    struct advice advice; /* only the thread that runs the migration changes it */
     /* NULL: none. The thread that runs the migration changes it, and reads it without the lock. */
     struct link *link;
 };

@@ -10,6 +10,7 @@
 
 #include "multifd/packet.h"
 #include "ram/channel_stats.h"
+#include "settings/advice.h"
 
 /* As query-migrate spells them: migration_status_name(). */
 enum migration_status {
@@ -80,6 +81,7 @@ struct migration_snapshot {
     uint64_t wire_bytes_per_s, pages_per_second; /* recently; at the end, of the whole */
     uint64_t rounds, dirty_pages_per_s;
     unsigned throttle_percent;             /* what auto-converge takes from the guest; 0: nothing */
+    struct advice advice;                  /* `given` once the rounds do not shrink */
     uint64_t vcpu_dirty_limit_bytes_per_s; /* the limit that dirty-limit has set; 0: none */
     uint64_t missed_zero_copy;             /* QEMU's dirty-sync-missed-zero-copy */
     struct path_snapshot path;

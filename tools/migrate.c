@@ -74,7 +74,9 @@ static void configure(const struct options *o, struct migrate_view *view,
     ret->uri = o->uri;
     ret->connect_timeout_ms = o->connect_timeout_ms;
     ret->stall_timeout_ms = o->stall_timeout_ms;
-    ret->cancel_after_ms = o->cancel_after_ms;
+    ret->limit_ms = o->limits.after_ms;
+    ret->limit_rounds = o->limits.rounds;
+    ret->limit_switches = o->limits.what == AT_LIMIT_SWITCH;
     migrate_view_watch(view, o->progress, ret);
     ret->note = note;
     if (o->metrics)

@@ -8,8 +8,10 @@
 #include "base/json_read.h"
 #include "base/macros.h"
 #include "base/units.h"
+#include "control/query_migrate.h"
 #include "drive/monitor.h"
 #include "tools/output.h"
+#include "tools/remedy.h"
 #include "tools/result.h"
 
 /* --- while it runs --------------------------------------------------------------------------- */
@@ -89,6 +91,8 @@ static int print_json(const struct drive_result *r, const struct error *failure,
         json_object_set_new(root, "file", result_text(r->file));
     if (r->guest)
         json_object_set(root, "guest", r->guest);
+    if (r->advice)
+        json_object_set_new(root, "advice", advice_json(r->advice));
     return result_print(root, failure, err);
 }
 
@@ -154,16 +158,25 @@ static void print_states(const struct drive_result *r)
         printf("  TO is %s, FROM is %s\n", r->to_state ? r->to_state : "silent", from);
 }
 
-static void print_text(const struct drive_result *r)
+static void print_totals(const struct drive_result *r)
 {
+    char status[MONITOR_WORD_MAX], advice[ADVICE_TEXT_LEN];
     const json_t *ram = json_object_get(r->migration, "ram");
     uint64_t ms = json_count(r->migration, "total-time"), bytes = json_count(ram, "transferred");
     char total[UNIT_TEXT_LEN], time[UNIT_TEXT_LEN], wire[UNIT_TEXT_LEN], rate[UNIT_TEXT_LEN];
 
-    printf("%s: completed: %s of RAM in %s, %s on the wire, %s\n", result_verb(),
+    json_word(r->migration, "status", "", status, sizeof(status));
+    printf("%s: %s: %s of RAM in %s, %s on the wire, %s\n", result_verb(), status,
            memory_text(json_count(ram, "total"), total), time_text(ms, time),
            size_text(bytes, wire), rate_over_text(bytes, ms, rate));
     print_pages(r->migration, ram);
+    if (r->advice)
+        printf("  %s\n", advice_text(r->advice, remedy_advice, advice));
+}
+
+static void print_text(const struct drive_result *r)
+{
+    print_totals(r);
     print_downtime(r->migration, r->guest);
     print_channels(json_object_get(r->migration, "channels"));
     print_guest(r->guest);
@@ -177,5 +190,7 @@ int migrate_print(const struct drive_result *r, const struct error *failure, boo
         return print_json(r, failure, err);
     if (!failure)
         print_text(r);
+    else if (failure->kind == ERR_CANCELLED)
+        print_totals(r);
     return output_flush(err);
 }

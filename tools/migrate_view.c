@@ -1,9 +1,11 @@
 #include "tools/migrate_view.h"
 
 #include "base/clock.h"
+#include "tools/line.h"
 #include "tools/migrate_report.h"
 #include "tools/phase.h"
 #include "tools/progress.h"
+#include "tools/remedy.h"
 
 static void begin_view(struct migrate_view *v)
 {
@@ -59,11 +61,21 @@ static void watch(void *arg, json_t *migration)
     }
 }
 
+static void advise(void *arg, const struct advice *advice)
+{
+    char text[ADVICE_TEXT_LEN];
+
+    (void)arg;
+    progress_clear();
+    line_print(stderr, "ramjet migrate: %s", advice_text(advice, remedy_advice, text));
+}
+
 void migrate_view_watch(struct migrate_view *view, enum progress_mode mode,
                         struct drive_config *config)
 {
     view->shows = progress_wanted(mode);
     view->stall_ms = config->stall_timeout_ms;
     config->watch = watch;
+    config->advise = advise;
     config->arg = view;
 }

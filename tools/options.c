@@ -43,6 +43,8 @@ static int add_memory_backend(void *options, const char *value, struct error *er
 
 static const char *const progress_names[] = {"auto", "always", "never", option_names_end};
 static const char *const events_names[] = {"json", "text", option_names_end};
+static const char *const at_limit_names[] = {
+    [AT_LIMIT_CANCEL] = "cancel", [AT_LIMIT_SWITCH] = "switch", option_names_end};
 static const char *const accel_names[] = {
     [ACCEL_KVM] = "kvm", [ACCEL_SYNTH] = "synth", option_names_end};
 static const char *const by_names[] = {[BY_RAMJET] = "ramjet", [BY_VM] = "vm", option_names_end};
@@ -139,7 +141,13 @@ static const struct option {
      "for a monitor's answer, and for a VM that falls silent; 0: for ever (30s)"},
     {"--stall-timeout", "TIME", VERB_MIGRATE, TIME(stall_timeout_ms),
      "for a monitor's answer, for cancelling, and for TO to take over; 0: for ever (30s)"},
-    {"--timeout", "TIME", VERB_MIGRATE | VERB_SAVE, TIME(cancel_after_ms),
+    {"--timeout", "TIME", OUT, TIME(limits.after_ms),
+     "end a migration that takes longer, as --at-limit says; 0: never (0)"},
+    {"--max-rounds", "N", OUT, COUNT(limits.rounds, 1000000),
+     "end it after so many rounds, as --at-limit says; 0: never (0)"},
+    {"--at-limit", "WHAT", OUT, CHOICE(enum at_limit, limits.what, at_limit_names),
+     "cancel it, or switch: stop the guest however long the rest takes (cancel)"},
+    {"--timeout", "TIME", VERB_SAVE, TIME(limits.after_ms),
      "cancel a migration that takes longer; 0: never (0)"},
     {"--connect-timeout", "TIME", BOTH, TIME(connect_timeout_ms),
      "for connecting, or for the source to come; 0: for ever (30s)"},

@@ -41,6 +41,8 @@ enum events_form { EVENTS_JSON, EVENTS_TEXT };
 
 /* Who writes or reads a snapshot's file. */
 enum by { BY_RAMJET, BY_VM };
+/* What happens to a migration at its limit of time or rounds. */
+enum at_limit { AT_LIMIT_CANCEL, AT_LIMIT_SWITCH };
 
 enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
 
@@ -69,10 +71,15 @@ struct options {
     uint64_t timeout_ms;  /* qmp: for the whole exchange; 0: for ever */
     bool pretty;          /* qmp: the answer over many lines */
     bool xml;             /* info: of a libvirt save file */
+    /* send, migrate */
+    struct {
+        uint64_t after_ms; /* 0: never */
+        unsigned rounds;   /* 0: never */
+        enum at_limit what;
+    } limits;
     /* migrate; NULL: not said */
     const char *listen_host, *uri;
     const char *tls_creds_from, *tls_creds_to; /* for one end; instead of the setting tls-creds */
-    uint64_t cancel_after_ms;                  /* 0: never */
     /* save, restore */
     enum by by;
     enum save_then save_then;

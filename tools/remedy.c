@@ -33,6 +33,7 @@ static const char *const words[] = {
     [REMEDY_URI] = " (--uri)",
     [REMEDY_SET_BOTH] = "; --set NAME=VALUE sets both",
     [REMEDY_TIME_LIMIT] = " (--timeout)",
+    [REMEDY_ROUND_LIMIT] = " (--max-rounds)",
     [REMEDY_CONVERT] = "; ramjet convert to file:PATH, a mapped-ram snapshot, needs no memory",
     [REMEDY_FORCE] = "; --force replaces it",
     [REMEDY_GUEST] = "; use ramjet vm",
@@ -40,6 +41,13 @@ static const char *const words[] = {
     [REMEDY_PROGRESS] = "; use --progress",
 };
 _Static_assert(ARRAY_LEN(words) == REMEDY_N, "words for each remedy");
+
+advice_words remedy_advice = {
+    [ADVICE_SLOW] = "--set auto-converge=on or dirty-limit=on",
+    [ADVICE_COMPRESS] = "--compress",
+    [ADVICE_BANDWIDTH] = "a higher --max-bandwidth",
+    [ADVICE_DOWNTIME] = "--downtime-limit",
+};
 
 const char *remedy_words(enum remedy remedy)
 {

@@ -8,9 +8,11 @@
 #include "base/json_read.h"
 #include "base/units.h"
 #include "compress/codec.h"
+#include "control/query_migrate.h"
 #include "ram/digest.h"
 #include "tools/line.h"
 #include "tools/output.h"
+#include "tools/remedy.h"
 #include "tools/result.h"
 
 static json_t *number(uint64_t n)
@@ -115,6 +117,8 @@ json_t *report_json(enum verb_bit verb, const struct migration_snapshot *s, uint
     json_object_set_new(root, "wire-bytes", number(s->wire_bytes));
     path_json(verb, &s->path, root);
     json_object_set_new(root, "channels", channels_json(s));
+    if (s->advice.given)
+        json_object_set_new(root, "advice", advice_json(&s->advice));
     return root;
 }
 
@@ -155,7 +159,7 @@ static void print_head(const struct migration_snapshot *s)
 static int print_text(const struct migration_snapshot *s, const json_t *digests, const char *file,
                       struct error *err)
 {
-    char block[RAM_BLOCK_NAME], downtime[UNIT_TEXT_LEN];
+    char block[RAM_BLOCK_NAME], downtime[UNIT_TEXT_LEN], advice[ADVICE_TEXT_LEN];
     size_t i;
     json_t *entry;
 
@@ -169,6 +173,8 @@ static int print_text(const struct migration_snapshot *s, const json_t *digests,
     if (s->downtime_ms)
         printf("; downtime %s", time_text(s->downtime_ms, downtime));
     putchar('\n');
+    if (s->advice.given)
+        printf("  %s\n", advice_text(&s->advice, remedy_advice, advice));
     print_path(&s->path);
     if (file)
         line_print(stdout, "  file: %s", file);
@@ -178,6 +184,12 @@ static int print_text(const struct migration_snapshot *s, const json_t *digests,
         printf("  %s  %s\n", json_string_value(json_object_get(entry, "xxh64")), block);
     }
     return output_flush(err);
+}
+
+/* What was cancelled has totals, too, if anything was moved. */
+static bool is_told(const struct migration_snapshot *s, const struct error *failure)
+{
+    return failure->kind == ERR_CANCELLED && s->wire_bytes > 0;
 }
 
 int report(const struct options *options, enum verb_bit verb, const struct migration_snapshot *snap,
@@ -191,7 +203,7 @@ int report(const struct options *options, enum verb_bit verb, const struct migra
         rc = digest_json(ram, stop, digests, err);
     if (rc == 0 && options->json)
         rc = print_json(report_json(verb, snap, cpu_ms), digests, file, failure, err);
-    else if (rc == 0 && !failure)
+    else if (rc == 0 && (!failure || is_told(snap, failure)))
         rc = print_text(snap, digests, file, err);
     json_decref(digests);
     return rc;

@@ -312,6 +312,15 @@ static void read_migration(void *arg, struct migration_snapshot *ret)
         ret->expected_downtime_ms = UINT64_MAX;
 }
 
+/* A monitor's client started it, so the settings have a monitor's names. */
+static void tell_advice(void *arg, const struct advice *advice)
+{
+    char text[ADVICE_TEXT_LEN];
+
+    (void)arg;
+    line_print(stderr, "ramjet vm: migration: %s", advice_text(advice, advice_settings, text));
+}
+
 static int make_vm(struct runner *r, struct error *err)
 {
     const struct options *o = r->options;
@@ -333,6 +342,7 @@ static int make_vm(struct runner *r, struct error *err)
         .undecided = on_undecided,
         .refused = tell_refused,
         .migrated = on_migrated,
+        .advice = tell_advice,
         .arg = r,
     };
 

@@ -193,7 +193,7 @@ static void configure(const struct options *o, struct migrate_view *view, struct
     d->settings = o->settings;
     d->connect_timeout_ms = o->connect_timeout_ms;
     d->stall_timeout_ms = o->stall_timeout_ms;
-    d->cancel_after_ms = o->cancel_after_ms;
+    d->limit_ms = o->limits.after_ms;
     migrate_view_watch(view, o->progress, d);
     ret->then = o->save_then;
     ret->by_vm = o->by == BY_VM;

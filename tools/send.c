@@ -8,11 +8,15 @@
 #include "migration/source.h"
 #include "settings/gate.h"
 #include "tools/interrupt.h"
+#include "tools/limits.h"
+#include "tools/line.h"
 #include "tools/metrics.h"
 #include "tools/open_machine.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/phase.h"
+#include "tools/progress.h"
+#include "tools/remedy.h"
 #include "tools/security.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
@@ -32,6 +36,8 @@ static void on_sigbus(int number)
 
 struct dispatch {
     const struct options *options;
+    const struct runtime_parameters *live;
+    struct limits limits;
     struct source *outgoing;
     const struct machine *machine;
     const char *dest;
@@ -39,9 +45,11 @@ struct dispatch {
 
 static int run(void *arg, struct error *err)
 {
-    const struct dispatch *d = arg;
+    struct dispatch *d = arg;
 
-    return source_run(d->outgoing, err);
+    if (limits_start(&d->limits, d->options, d->outgoing, d->live, err) < 0)
+        return -1;
+    return limits_end(&d->limits, source_run(d->outgoing, err), err);
 }
 
 static void cancel(void *arg)
@@ -72,6 +80,23 @@ static void note_status(void *arg, enum migration_status status)
     session_phase(VERB_SEND, d->options, d->dest, status);
 }
 
+static void note_pass(void *arg, uint64_t pass)
+{
+    struct dispatch *d = arg;
+
+    limits_pass(&d->limits, pass);
+}
+
+/* How a user of this program changes what would help: settings/advice.h. */
+static void tell_advice(void *arg, const struct advice *advice)
+{
+    char text[ADVICE_TEXT_LEN];
+
+    (void)arg;
+    progress_clear();
+    line_print(stderr, "ramjet send: %s", advice_text(advice, remedy_advice, text));
+}
+
 static const struct session_ops ops = {
     .verb = VERB_SEND,
     .run = run,
@@ -83,11 +108,14 @@ static const struct session_ops ops = {
 static int send_machine(const struct source_config *config, struct machine *machine,
                         const struct options *options, struct error *err)
 {
-    struct dispatch d = {
-        .options = options, .machine = machine, .dest = config->connect.address.text};
+    struct dispatch d = {.options = options,
+                         .live = &config->live,
+                         .machine = machine,
+                         .dest = config->connect.address.text};
     struct source_config observed = *config;
 
-    observed.observer = (struct migration_observer){.status = note_status, .arg = &d};
+    observed.observer = (struct migration_observer){
+        .status = note_status, .pass = note_pass, .advice = tell_advice, .arg = &d};
     if (source_new(&observed, machine, &d.outgoing, err) < 0)
         return -1;
     interrupt_block(); /* not earlier: opening a source may take long and needs no cleanup */

@@ -118,7 +118,7 @@ static void stops(void **state)
     (void)state;
     check_stopped(&config, true, REMEDY_NONE, "cancelled");
     config = slow();
-    config.cancel_after_ms = 1;
+    config.limit_ms = 1;
     check_stopped(&config, false, REMEDY_TIME_LIMIT, "cancelled: it took too long");
 }
 

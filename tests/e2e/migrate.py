@@ -12,7 +12,8 @@ from collections import namedtuple
 
 from lib import certs, journey, table
 from lib.driven import Vm
-from lib.ramjet import Ramjet
+from lib.ramjet import NOT_SHRINKING, Ramjet
+from lib.scene import until
 from lib.table import check
 
 Case = namedtuple("Case", "label run")
@@ -274,6 +275,25 @@ def too_long(scene):
     again(scene, source)
 
 
+def switches(here, there):
+    """FROM's query-migrate shows that the rounds do not shrink; at the limit it switches over."""
+    def run(scene):
+        source, target = pair(scene, here, there)
+        run = migrate(scene, source, target, "--channels", 0, "--max-bandwidth", "12M",
+                      "--downtime-limit", "1ms", "--json")
+        until(lambda: NOT_SHRINKING in run.errors, "the rounds to be told", 60)
+        run.send_signal(signal.SIGINT)
+        run.failed("cancelled", seconds=20, code=3)
+        check("downtime-limit" in run.result()["advice"]["helps"], f"{run.output}")
+        target = Vm(scene, "another", there, incoming="defer", paused=True)
+        run = migrate(scene, source, target, "--channels", 0, "--max-bandwidth", "12M",
+                      "--downtime-limit", "1ms", "--max-rounds", 2, "--at-limit", "switch",
+                      "--json")
+        result(run)
+        arrived(source, target)
+    return run
+
+
 def cancelled_by_another(scene):
     source, target = pair(scene)
     run = begun(scene, source, target)
@@ -454,6 +474,8 @@ ENDS = {
        for here, there in PAIRS},
     "SIGTERM": interrupted(signal.SIGTERM, "10.0", "10.0"),
     "--timeout": too_long,
+    **{f"rounds do not shrink, {here} to {there}": switches(here, there)
+       for here, there in (("7.2", "7.2"), ("10.0", "10.0"))},
     "cancelled at the monitor": cancelled_by_another,
     **{f"destination killed, {here} to {there}, {channels} channels":
            target_killed(here, there, channels) for here, there in PAIRS for channels in (0, 2)},
