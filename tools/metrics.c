@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cancel.h"
+#include "tools/activation.h"
 #include "tools/line.h"
 #include "tools/metrics_file.h"
 #include "tools/metrics_server.h"
@@ -52,20 +53,30 @@ static int write_text(struct buf *to, struct error *err)
     return rc;
 }
 
-/* Looking up a host's name may take long: a signal ends it, as nobody handles it yet. */
+/* Looking up a host's name may take long: so it has a limit, as no signal ends it yet. */
+#define LOOKUP_MS 10000
+
+static int open_listener(const char *where, struct listener *ret, struct error *err)
+{
+    struct address at;
+    struct cancel never;
+
+    if (activation_is_address(where))
+        return activation_listen(where, ret, err);
+    if (address_parse(where, &at, err) < 0 || cancel_init(&never, err) < 0)
+        return -1;
+    const struct transport_config config = {.connect_timeout_ms = LOOKUP_MS, .cancel = &never};
+    int rc = transport_listen(&at, &config, ret, err);
+    cancel_done(&never);
+    return rc;
+}
+
 static int open_server(const char *where, const char *verb, struct error *err)
 {
     struct listener listener;
     char text[sizeof(listener.text)];
-    struct address at;
-    struct cancel never;
 
-    if (address_parse(where, &at, err) < 0 || cancel_init(&never, err) < 0)
-        return -1;
-    const struct transport_config config = {.connect_timeout_ms = 10000, .cancel = &never};
-    int rc = transport_listen(&at, &config, &listener, err);
-    cancel_done(&never);
-    if (rc < 0)
+    if (open_listener(where, &listener, err) < 0)
         return -1;
     strcpy(text, listener.text);
     if (metrics_server_start(&listener, write_text, &metrics.server, err) < 0)

@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "migration/stats.h"
 
-/* `where` is tcp:HOST:PORT, unix:PATH or file:PATH; NULL: no metrics. A server's address is a line
- * on standard error. Call it after interrupt_block(). */
+/* `where` is tcp:HOST:PORT, unix:PATH, systemd:[NAME] or file:PATH; NULL: no metrics. A server's
+ * address is a line on standard error. Call it after interrupt_block(). */
 MUST_USE int metrics_open(const char *where, const char *verb, struct error *err);
 /* From now on the figures come from read(arg), which is called from other threads. */
 void metrics_watch(void (*read)(void *arg, struct migration_snapshot *ret), void *arg);

@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "base/uuid.h"
 #include "settings/settings.h"
+#include "tools/activation.h"
 #include "tools/nearest.h"
 #include "tools/own_settings.h"
 #include "transport/address.h"
@@ -168,7 +169,9 @@ int option_metrics(void *member, const char *value, struct error *err)
         ADDRESS_SET(ADDRESS_TCP) | ADDRESS_SET(ADDRESS_UNIX) | ADDRESS_SET(ADDRESS_FILE);
     struct address at;
 
-    return address_parse_of(value, kinds, &at, err) < 0 ? -1 : keep(member, value);
+    if (!activation_is_address(value) && address_parse_of(value, kinds, &at, err) < 0)
+        return -1;
+    return keep(member, value);
 }
 
 int option_repeat(void *member, const char *value, struct error *err)

@@ -30,7 +30,8 @@ int option_uuid(void *member, const char *value, struct error *err);
 int option_backend(void *member, const char *value, struct error *err);
 /* enum dirty_kind */
 int option_dirty_source(void *member, const char *value, struct error *err);
-/* const char *, the value itself, after a check: an address to serve at, or file:PATH */
+/* const char *, the value itself, after a check: an address to serve at, systemd:[NAME], or
+ * file:PATH */
 int option_metrics(void *member, const char *value, struct error *err);
 /* unsigned; a number of migrations, not 0; without a value: 0 */
 int option_repeat(void *member, const char *value, struct error *err);

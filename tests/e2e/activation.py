@@ -12,7 +12,7 @@ import sys
 from collections import namedtuple
 from pathlib import Path
 
-from lib import ramjet, table
+from lib import prometheus, ramjet, table
 from lib.scene import until
 from lib.table import Skip, check
 
@@ -127,6 +127,18 @@ def named(scene):
             pass
 
 
+def metrics_too(scene):
+    """One socket for migrations, one for metrics."""
+    manager = Manager(scene, "migration:metrics")
+    receiver = manager.start("recv", "--repeat", "--json", "--metrics", "systemd:metrics",
+                             "systemd:migration", "null:")
+    send(scene, manager.address(0))
+    completed(receiver, 1)
+    until(lambda: prometheus.scrape(manager.address(1)).ended() == (1, 0, 0), "its metrics")
+    receiver.send_signal(signal.SIGTERM)
+    check(receiver.wait(10) == 0, receiver.errors)
+
+
 def closed_on_exec(scene):
     """No descriptor of the sockets is left open for a program that this one would execute."""
     manager = Manager(scene, "a:b")
@@ -192,6 +204,7 @@ CASES = [
     Case("one after the other", repeats),
     Case("one, and the next process", one),
     Case("by name", named),
+    Case("metrics, too", metrics_too),
     Case("closed on exec", closed_on_exec),
     Case("refused", refused),
     Case("systemd-socket-activate", real),
