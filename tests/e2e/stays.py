@@ -205,6 +205,16 @@ def during(scene):
     check(len(list(there.iterdir())) == 1, f"left: {list(there.iterdir())}")
 
 
+def measures(scene):
+    """Dry runs one after the other: each source keeps its guest."""
+    receiver = ramjet.Ramjet(scene, "recv", "--dry-run", "--repeat", "--json", "tcp:127.0.0.1:0")
+    address = receiver.listening()
+    for _ in range(2):
+        send(scene, address).failed("only measured", code=3)
+    check(statuses(receiver, 2) == ["measured"] * 2, receiver.output)
+    ends(receiver)
+
+
 def refused(scene):
     for target, words in ((f"file:{scene.folder}/x", "--repeat: expected a target null: or folder"),
                           (f"raw:{scene.folder}/x", "--repeat: expected a target null: or folder"),
@@ -281,6 +291,7 @@ CASES = [
     Case("SIGINT while idle", lambda scene: idle(scene, signal.SIGINT)),
     Case("no time limit while idle", no_time_limit),
     Case("SIGTERM during a migration", during),
+    Case("dry runs in turn", measures),
     Case("refused", refused),
     Case("nothing grows", growth),
     Case("QEMUs in turn", qemus),
