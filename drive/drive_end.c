@@ -9,12 +9,13 @@
 
 #define REASON_LEN 240 /* of one end: both, and where the guest is, fit into an error */
 
-/* QEMU's general text says only that something could not be loaded. */
+/* Up to 10.x QEMU's text is only "load of migration failed: ERRNO"; from 11 on it goes on. */
 static void point_to_log(const struct monitor *to, char why[static REASON_LEN])
 {
-    size_t len = strlen(why);
+    static const char general[] = "load of migration failed: ";
+    size_t len = strlen(why), n = strlen(general);
 
-    if (!to->is_ramjet && strncmp(why, "load of migration failed", 24) == 0)
+    if (!to->is_ramjet && strncmp(why, general, n) == 0 && !strchr(why + n, ':'))
         snprintf(why + len, REASON_LEN - len, " (what it could not load is in its log)");
 }
 

@@ -5,11 +5,12 @@ only once: what was refused is mended, and the same destination takes the guest.
 import sys
 
 from lib import certs, table
+from lib.driven import MACHINE, Vm
 from lib.scripted import Scripted
 from lib.table import check
-from migrate import MACHINE, Case, Vm, arrived, migrate, pair, result
+from migrate import Case, arrived, migrate, result
 
-PAIRS = [("7.2", "7.2"), ("10.0", "10.0"), ("7.2", "10.0")]
+PAIRS = [("7.2", "7.2"), ("10.0", "10.0"), ("7.2", "10.0"), ("10.0", "11.1")]
 
 
 def untouched(source, target):
@@ -148,6 +149,7 @@ def failed_there(here, there, *text):
 
 STAYS = ("ramjet migrate: to: migration failed: load of migration failed: invalid argument "
          "(what it could not load is in its log)", "; to is inmigrate")
+TELLS = ("ramjet migrate: to: migration failed: ", "'serial'", "; from: ", "; to is inmigrate")
 GOES = ("ramjet migrate: from: migration failed: ", "; to has gone: this qemu (qemu 7.2.",
         "says why in its log")
 
@@ -255,7 +257,7 @@ CHECKS = {
     "a device is missing, and then it is there": mended,
     "a disk": disks,
     **{f"{here} to {there} fails at the destination": failed_there(
-        here, there, *(STAYS if there == "10.0" else GOES)) for here, there in PAIRS},
+        here, there, *{"7.2": GOES, "10.0": STAYS, "11.1": TELLS}[there]) for here, there in PAIRS},
 }
 
 TOLD = {
