@@ -12,10 +12,13 @@
 #include "base/json_memory.h"
 #include "base/printable.h"
 #include "base/signature.h"
+#include "control/qmp_virsh.h"
 #include "transport/transport.h"
 
 struct qmp_client {
-    int fd;
+    int fd; /* -1: libvirt has the monitor, and `domain` is the VM */
+    char *domain;
+    bool here;
     char text[sizeof(((struct address *)0)->text)]; /* the address, for messages */
     uint64_t deadline;
     const struct cancel *cancel;
@@ -247,7 +250,10 @@ int qmp_client_execute(struct qmp_client *c, const char *command, json_t *argume
     c->refusal[0] = 0;
     if (c->broken)
         return err_set(err, ERR_PEER, "%s: %s: the connection has failed before", c->text, command);
-    if (ask(c, command, arguments, err) == 0)
+    if (c->domain)
+        (void)!qmp_virsh_execute(c->domain, command, arguments, c->deadline, c->cancel, &message,
+                                 err);
+    else if (ask(c, command, arguments, err) == 0)
         message = answer(c, err);
     if (!message) {
         c->broken = true;
@@ -337,11 +343,44 @@ int qmp_client_open(const struct address *to, uint64_t deadline, const struct ca
     return rc;
 }
 
+int qmp_client_open_domain(const char *domain, uint64_t deadline, const struct cancel *cancel,
+                           struct qmp_client **ret, struct error *err)
+{
+    struct qmp_client *c = calloc(1, sizeof(*c));
+
+    if (c)
+        c->domain = strdup(domain);
+    if (!c || !c->domain) {
+        free(c);
+        return err_sys(err, "libvirt:%.60s", domain);
+    }
+    c->fd = -1;
+    c->deadline = deadline;
+    c->cancel = cancel;
+    snprintf(c->text, sizeof(c->text), "libvirt:%s", domain);
+    if (!domain[0] || strlen(c->text) == sizeof(c->text) - 1)
+        err_set(err, ERR_USAGE, "address '%.100s': expected libvirt:DOMAIN", c->text);
+    else if (qmp_virsh_open(deadline, cancel, &c->here, err) < 0)
+        err_in(err, "%s", c->text);
+    else {
+        *ret = c;
+        return 0;
+    }
+    qmp_client_close(c);
+    return -1;
+}
+
+bool qmp_client_is_here(const struct qmp_client *c)
+{
+    return c->here;
+}
+
 void qmp_client_close(struct qmp_client *c)
 {
     if (!c)
         return;
     fd_close(&c->fd);
+    free(c->domain);
     free(c);
 }
 

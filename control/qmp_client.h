@@ -37,6 +37,13 @@ struct qmp_client;
 MUST_USE int qmp_client_open(const struct address *to, uint64_t deadline,
                              const struct cancel *cancel, struct qmp_client **ret,
                              struct error *err);
+/* The same where libvirt has the monitor of a domain: by its client, control/qmp_virsh.h. No events
+ * come. */
+MUST_USE int qmp_client_open_domain(const char *domain, uint64_t deadline,
+                                    const struct cancel *cancel, struct qmp_client **ret,
+                                    struct error *err);
+/* Of a domain: whether libvirt is on this host. */
+bool qmp_client_is_here(const struct qmp_client *c);
 /* NULL is fine. */
 void qmp_client_close(struct qmp_client *c);
 

@@ -84,8 +84,8 @@ bool drive_result(struct drive *d, struct drive_result *ret)
         .guest = d->guest,
         .advice = d->advice.given ? &d->advice : NULL,
         .uri = d->uri,
-        .from = d->from.at.text,
-        .to = d->to.at.text,
+        .from = d->from.address,
+        .to = d->to.address,
         .from_state = state_of(&d->from, d->from_state),
         .to_state = state_of(&d->to, d->to_state),
     };

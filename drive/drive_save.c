@@ -266,7 +266,7 @@ bool drive_save_result(struct drive_save *s, struct drive_result *ret)
     *ret = (struct drive_result){
         .migration = s->d.migration,
         .uri = s->d.uri,
-        .from = s->d.from.at.text,
+        .from = s->d.from.address,
         .from_state = answers ? s->d.from_state : NULL,
     };
     return true;

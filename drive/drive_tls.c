@@ -208,7 +208,7 @@ static int check_certificate(const struct drive *d, const struct found *from,
 {
     char path[sizeof(from->folder) + sizeof("/client-cert.pem")];
 
-    if (!to->verifies || !migrate_is_local(&d->from.at) || from->folder[0] != '/' ||
+    if (!to->verifies || !monitor_is_local(&d->from) || from->folder[0] != '/' ||
         access(from->folder, R_OK | X_OK) < 0)
         return 0;
     snprintf(path, sizeof(path), "%s/client-cert.pem", from->folder);

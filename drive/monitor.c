@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json_memory.h"
 #include "base/json_read.h"
+#include "control/qmp_virsh.h"
 #include "drive/migrate_path.h"
 
 /* Signals are looked at between commands: an answer that is cut off would end the connection. */
@@ -13,14 +14,33 @@ static const struct cancel never = {.fd = -1};
 
 /* --- the connection -------------------------------------------------------------------------- */
 
+static int open_socket(struct monitor *m, uint64_t deadline, struct error *err)
+{
+    struct address at;
+
+    if (address_parse_of(m->address, ADDRESSES_TO_DIAL, &at, err) < 0)
+        return -1;
+    m->local = migrate_is_local(&at);
+    return qmp_client_open(&at, deadline, &never, &m->client, err);
+}
+
+static int open_domain(struct monitor *m, const char *domain, uint64_t deadline, struct error *err)
+{
+    if (qmp_client_open_domain(domain, deadline, &never, &m->client, err) < 0)
+        return -1;
+    m->local = qmp_client_is_here(m->client);
+    return 0;
+}
+
 int monitor_open(struct monitor *m, const char *name, const char *address,
                  uint64_t connect_timeout_ms, uint64_t patience_ms, struct error *err)
 {
-    *m = (struct monitor){.name = name, .patience_ms = patience_ms};
-    if (address_parse_of(address, ADDRESSES_TO_DIAL, &m->at, err) < 0 ||
-        qmp_client_open(&m->at, deadline_in_ms(connect_timeout_ms), &never, &m->client, err) < 0)
-        return err_in(err, "%s", name);
-    return 0;
+    uint64_t deadline = deadline_in_ms(connect_timeout_ms);
+    const char *domain = qmp_virsh_domain(address);
+
+    *m = (struct monitor){.name = name, .address = address, .patience_ms = patience_ms};
+    int rc = domain ? open_domain(m, domain, deadline, err) : open_socket(m, deadline, err);
+    return rc < 0 ? err_in(err, "%s", name) : 0;
 }
 
 void monitor_close(struct monitor *m)
@@ -63,7 +83,7 @@ static int ask_for_object(struct monitor *m, const char *command, json_t **ret, 
 
 bool monitor_is_local(const struct monitor *m)
 {
-    return migrate_is_local(&m->at);
+    return m->local;
 }
 
 bool monitor_is_ours(const struct monitor *m)

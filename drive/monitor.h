@@ -17,8 +17,9 @@
 #define MONITOR_WORD_MAX 40 /* of a run state or a status, with its terminator */
 
 struct monitor {
-    const char *name; /* "FROM" or "TO" */
-    struct address at;
+    const char *name;          /* "FROM" or "TO" */
+    const char *address;       /* as the user wrote it */
+    bool local;                /* the VM is on this host */
     struct qmp_client *client; /* NULL: not open */
     uint64_t patience_ms;      /* for one answer; 0: for ever */
     /* monitor_learn() */
@@ -30,7 +31,8 @@ struct monitor {
     json_t *parameters;   /* {"downtime-limit": 300, …} */
 };
 
-/* `connect_timeout_ms` is for connecting and for the greeting; 0: for ever. End it with
+/* `address`: a socket to dial, or libvirt:DOMAIN. It must live until the end.
+ * `connect_timeout_ms` is for connecting and for the greeting; 0: for ever. End it with
  * monitor_close(). */
 MUST_USE int monitor_open(struct monitor *m, const char *name, const char *address,
                           uint64_t connect_timeout_ms, uint64_t patience_ms, struct error *err);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json_memory.h"
 #include "control/qmp_client.h"
+#include "control/qmp_virsh.h"
 #include "tools/json_print.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -19,14 +20,28 @@ static int print(const json_t *value, bool pretty, struct error *err)
     return 0;
 }
 
-static int exchange(const struct address *to, const char *command, json_t *arguments,
+static const struct cancel never = {.fd = -1}; /* nothing to clean up: a signal ends the program */
+
+static int connect_to(const char *where, uint64_t deadline, struct qmp_client **ret,
+                      struct error *err)
+{
+    const char *domain = qmp_virsh_domain(where);
+    struct address at;
+
+    if (domain)
+        return qmp_client_open_domain(domain, deadline, &never, ret, err);
+    if (address_parse_of(where, ADDRESSES_TO_DIAL, &at, err) < 0)
+        return -1;
+    return qmp_client_open(&at, deadline, &never, ret, err);
+}
+
+static int exchange(const char *where, const char *command, json_t *arguments,
                     const struct options *options, struct error *err)
 {
-    struct cancel never = {.fd = -1}; /* nothing to clean up: a signal ends the program */
     struct qmp_client *client;
     json_auto_t *answer = NULL;
 
-    if (qmp_client_open(to, deadline_in_ms(options->timeout_ms), &never, &client, err) < 0)
+    if (connect_to(where, deadline_in_ms(options->timeout_ms), &client, err) < 0)
         return -1;
     int rc = qmp_client_execute(client, command, arguments, &answer, err);
     qmp_client_close(client);
@@ -36,15 +51,13 @@ static int exchange(const struct address *to, const char *command, json_t *argum
 /* words: SOCKET COMMAND [KEY=VALUE…] */
 static int run(const char *const *words, size_t n, const struct options *options, struct error *err)
 {
-    struct address to;
     json_auto_t *arguments = NULL;
 
     if (n < 2 || !words[1][0])
         return err_set(err, ERR_USAGE, "expected SOCKET and COMMAND; see ramjet help qmp");
-    if (address_parse_of(words[0], ADDRESSES_TO_DIAL, &to, err) < 0 ||
-        qmp_arguments(words + 2, n - 2, &arguments, err) < 0 || json_memory_check(err) < 0)
+    if (qmp_arguments(words + 2, n - 2, &arguments, err) < 0 || json_memory_check(err) < 0)
         return -1;
-    return exchange(&to, words[1], arguments, options, err);
+    return exchange(words[0], words[1], arguments, options, err);
 }
 
 int verb_qmp(int argc, char **argv, struct error *err)
