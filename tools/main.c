@@ -57,14 +57,16 @@ static const struct verb {
      "everything was right. Where there is no KVM its vCPUs are threads (--accel synth).\n",
      VERB_VM, verb_vm},
     {"migrate", "[options] FROM TO", "drive two running VMs (QEMUs, too) by their monitors",
-     "FROM, TO: unix:PATH or tcp:HOST:PORT, where a VM's monitor speaks QMP. TO was started with "
+     "FROM, TO: unix:PATH or tcp:HOST:PORT, where a VM's monitor speaks QMP; FROM also "
+     "libvirt:DOMAIN. TO was started with "
      "-incoming defer, or listens already. Sets both sides alike, migrates, shows progress, and "
      "waits until the guest is at TO. SIGINT cancels: the guest stays at FROM.\n"
      "By default multifd, return-path and no limit of bandwidth are set; all other settings stay "
      "as the VMs have them.\n",
      VERB_MIGRATE, verb_migrate},
     {"save", "[options] MONITOR file:PATH", "save a running VM (a QEMU, too) by its monitor",
-     "MONITOR: unix:PATH or tcp:HOST:PORT, where the VM's monitor speaks QMP. The VM is set up, "
+     "MONITOR: unix:PATH or tcp:HOST:PORT, where the VM's monitor speaks QMP; or libvirt:DOMAIN. "
+     "The VM is set up, "
      "migrates into this program, which writes a mapped-ram snapshot, and gets back all settings; "
      "its guest runs on (--then). SIGINT cancels: the guest runs on, and there is no file.\n"
      "By default multifd, return-path and no limit of bandwidth are set meanwhile.\n",
@@ -92,7 +94,8 @@ static const struct verb {
      "With --rules: the settings by QEMU's names, and the rules between them.\n", VERB_PROBE,
      verb_probe},
     {"qmp", "SOCKET COMMAND [KEY=VALUE...]", "ask a monitor (QEMU's, too), once",
-     "SOCKET: unix:PATH or tcp:HOST:PORT, where a monitor speaks QMP. The answer is printed as a "
+     "SOCKET: unix:PATH or tcp:HOST:PORT, where a monitor speaks QMP; or libvirt:DOMAIN. The "
+     "answer is printed as a "
      "line of JSON; a refusal goes to standard error: COMMAND: CLASS: description.\n"
      "VALUE: JSON (a number, true, false, null, \"text\", [...], {...}), or else a string. Dots in "
      "KEY go into objects: props.share=true. One word {...} is all arguments together.\n",

@@ -30,7 +30,8 @@ XML = """<domain type='qemu'>
 
 
 class Libvirt:
-    """`folder` is where files lie that libvirt reads or writes."""
+    """`folder` is where files lie that libvirt reads or writes. A program that shall reach it has
+    the words `user` in front and this `environment`."""
 
     def __init__(self, scene):
         for program in DAEMON, EMULATOR, "/usr/bin/virsh":
@@ -41,22 +42,22 @@ class Libvirt:
         self.folder = Path(tempfile.mkdtemp(prefix="rj-libvirt-", dir="/tmp"))
         scene.at_end.callback(shutil.rmtree, self.folder, ignore_errors=True)
         scene.at_end.callback(self._end_guests)
-        self._as = []
+        self.user = []
         if os.geteuid() == 0:
             if not shutil.which("setpriv"):
                 raise Skip("no setpriv, which ends root's rights")
             shutil.chown(self.folder, "nobody", "nogroup")
-            self._as = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-        self._environment = dict(os.environ, HOME=str(self.folder),
+            self.user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        self.environment = dict(os.environ, HOME=str(self.folder),
                                  XDG_RUNTIME_DIR=str(self.folder))
         for name in "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME":
-            self._environment.pop(name, None)
+            self.environment.pop(name, None)
         self.daemon = self._process("libvirtd", DAEMON)
         socket = self.folder / "libvirt" / "libvirt-sock"
         until(socket.exists, "libvirtd's socket")
 
     def _process(self, name, *words):
-        return Process(self._scene, name, [*self._as, *words], env=self._environment,
+        return Process(self._scene, name, [*self.user, *words], env=self.environment,
                        cwd=self.folder)
 
     def virsh(self, *words, code=0):
@@ -87,5 +88,5 @@ class Libvirt:
 
     def give(self, path):
         """Lets libvirt read a file that the test has made."""
-        if self._as:
+        if self.user:
             shutil.chown(path, "nobody", "nogroup")
