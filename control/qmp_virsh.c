@@ -8,9 +8,9 @@
 #include "base/child.h"
 #include "base/json_memory.h"
 #include "base/macros.h"
-#include "control/qmp_client.h"
 
-#define SCHEME "libvirt:"
+#define SCHEME           "libvirt:"
+#define VIRSH_ANSWER_MAX ((size_t)4 << 20) /* bytes, as of a message over a socket */
 
 const char *qmp_virsh_domain(const char *address)
 {
@@ -20,7 +20,7 @@ const char *qmp_virsh_domain(const char *address)
 static int run(char *const argv[], uint64_t deadline, const struct cancel *cancel,
                struct child_output *ret, struct error *err)
 {
-    if (child_run(argv, QMP_MESSAGE_MAX, deadline, cancel, ret, err) == 0)
+    if (child_run(argv, VIRSH_ANSWER_MAX, deadline, cancel, ret, err) == 0)
         return 0;
     if (err->sys == ENOENT)
         err_add(err, "; libvirt's domains are reached by its client, which has to be installed");
