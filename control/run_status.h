@@ -16,6 +16,9 @@ enum run_status {
     RUN_STATUS_N,
 };
 
+/* As query-status spells it. */
+const char *run_status_name(enum run_status status);
+
 struct run_reasons {
     bool started; /* it has run, here or elsewhere */
     bool paused;  /* by its user */

@@ -1,17 +1,5 @@
 #include "control/vm_commands.h"
 
-#include "base/macros.h"
-
-static const char *const status_names[] = {
-    [RUN_PRELAUNCH] = "prelaunch",
-    [RUN_RUNNING] = "running",
-    [RUN_PAUSED] = "paused",
-    [RUN_INMIGRATE] = "inmigrate",
-    [RUN_FINISH_MIGRATE] = "finish-migrate",
-    [RUN_POSTMIGRATE] = "postmigrate",
-};
-_Static_assert(ARRAY_LEN(status_names) == RUN_STATUS_N, "a name for each status");
-
 static int query_status(void *arg, const json_t *arguments, json_t **ret, struct error *err)
 {
     bool running;
@@ -19,7 +7,7 @@ static int query_status(void *arg, const json_t *arguments, json_t **ret, struct
 
     (void)arguments;
     (void)err;
-    *ret = json_pack("{s:s, s:b}", "status", status_names[status], "running", running);
+    *ret = json_pack("{s:s, s:b}", "status", run_status_name(status), "running", running);
     return 0;
 }
 

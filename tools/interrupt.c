@@ -7,13 +7,19 @@
 
 #include "base/thread.h"
 
-/* Tells the watcher to end; ignored if it comes from outside. */
-#define SIGNAL_END SIGUSR1
+/*
+ * Tells the watcher to end; ignored if it comes from outside. Not a real-time signal: the kernel
+ * refuses those at the limit of pending signals.
+ */
+#define SIGNAL_END   SIGURG
+#define SIGNAL_STATE SIGUSR1
 
 /* Signals are sent to the process, so there is one watcher. */
 static struct {
     void (*cancel)(void *arg);
     void *arg;
+    void (*tell)(void *arg); /* NULL: SIGNAL_STATE means nothing */
+    void *tell_arg;
     struct thread thread;
     atomic_bool ending; /* set before SIGNAL_END is sent */
 } watcher;
@@ -38,6 +44,7 @@ static sigset_t signals(void)
     add_unless_ignored(&set, SIGINT);
     add_unless_ignored(&set, SIGTERM);
     add_unless_ignored(&set, SIGHUP);
+    sigaddset(&set, SIGNAL_STATE);
     sigaddset(&set, SIGNAL_END);
     return set;
 }
@@ -50,17 +57,22 @@ void interrupt_block(void)
 }
 
 /*
- * The next signal that is meant for the program, or SIGNAL_END if `ending` says that it is ours.
- * The sender's identity does not tell: the kernel drops it at the limit of pending signals.
+ * The next signal that ends the program, or SIGNAL_END if `ending` says that it is ours.
+ * SIGNAL_STATE is answered meanwhile. The sender's identity does not tell: the kernel drops it at
+ * the limit of pending signals.
  */
 static int next_signal(const sigset_t *set)
 {
     int number;
 
-    do {
+    for (;;) {
         number = sigwaitinfo(set, NULL);
-    } while (number < 0 || (number == SIGNAL_END && !atomic_load(&watcher.ending)));
-    return number;
+        if (number == SIGNAL_STATE && watcher.tell)
+            watcher.tell(watcher.tell_arg);
+        if (number > 0 && number != SIGNAL_STATE &&
+            (number != SIGNAL_END || atomic_load(&watcher.ending)))
+            return number;
+    }
 }
 
 static void *watch(void *arg)
@@ -81,6 +93,12 @@ static void *watch(void *arg)
     return NULL;
 }
 
+void interrupt_tell(void (*tell)(void *arg), void *arg)
+{
+    watcher.tell = tell;
+    watcher.tell_arg = arg;
+}
+
 int interrupt_start(void (*cancel)(void *arg), void *arg, struct error *err)
 {
     watcher.cancel = cancel;
@@ -94,6 +112,7 @@ void interrupt_stop(void)
     atomic_store(&watcher.ending, true);
     pthread_kill(watcher.thread.id, SIGNAL_END);
     thread_join(&watcher.thread);
+    watcher.tell = NULL;
 }
 
 void interrupt_unblock(void)

@@ -1,5 +1,6 @@
 /*
- * tools/interrupt.h: Ctrl-C as an orderly cancel. The second one ends the program at once.
+ * tools/interrupt.h: Ctrl-C as an orderly cancel. The second one ends the program at once. SIGUSR1
+ * asks for the state.
  */
 #pragma once
 
@@ -11,6 +12,9 @@
  * itself.
  */
 void interrupt_block(void);
+/* While the next interrupt_start() is in force, SIGUSR1 calls tell(arg), on the same thread as
+ * cancel(). */
+void interrupt_tell(void (*tell)(void *arg), void *arg);
 /* From here on a signal calls cancel(arg) on a thread of its own; a pending one does so at once. */
 MUST_USE int interrupt_start(void (*cancel)(void *arg), void *arg, struct error *err);
 /* After this no call of cancel() is under way or will come; signals stay pending again. */

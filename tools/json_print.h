@@ -4,6 +4,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "base/error.h"
 
@@ -14,3 +15,5 @@
  * out: for this text, for any member (base/json_memory.h), or for the whole, when `json` is NULL.
  */
 MUST_USE int json_print(const json_t *json, size_t flags, struct error *err);
+/* The same for a line that may be lost, as one of many. */
+void json_print_line(FILE *to, const json_t *json);

@@ -7,6 +7,7 @@
 #include "base/json_memory.h"
 #include "tools/line.h"
 #include "tools/nearest.h"
+#include "tools/notice.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/phase.h"
@@ -224,7 +225,8 @@ static int run_verb(const struct verb *v, int argc, char **argv)
             return run_help(1, argv - 1);
         json |= strcmp(argv[i], "--json") == 0;
     }
-    result_begin(v->name, json);
+    notice_begin(v->name);
+    result_begin(json);
     int rc = v->run(argc, argv, &err);
     phase_stop();
     if (rc == 0)
@@ -254,6 +256,7 @@ static void ignore_deadly_signals(void)
 {
     signal(SIGPIPE, SIG_IGN); /* a reader of our output has gone away */
     signal(SIGXFSZ, SIG_IGN); /* a file would be longer than RLIMIT_FSIZE allows */
+    signal(SIGUSR1, SIG_IGN); /* asks for the state: before there is one, it means nothing */
 }
 
 static int run(int argc, char **argv)

@@ -1,10 +1,10 @@
 #include "drive/drive.h"
 #include "tools/interrupt.h"
-#include "tools/line.h"
 #include "tools/metrics.h"
 #include "tools/metrics_query.h"
 #include "tools/migrate_report.h"
 #include "tools/migrate_view.h"
+#include "tools/notice.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/phase.h"
@@ -14,7 +14,7 @@
 static void note(void *arg, const char *text)
 {
     (void)arg;
-    line_print(stderr, "ramjet migrate: note: %s", text);
+    notice("note: %s", text);
 }
 
 static void on_signal(void *arg)
@@ -37,10 +37,11 @@ static int print(struct drive *d, const struct error *failure, bool json, struct
     return migrate_print(&result, failure, json, err);
 }
 
-static int migrate(struct drive *d, bool json, struct error *err)
+static int migrate(struct drive *d, struct migrate_view *view, bool json, struct error *err)
 {
     struct error print_err;
 
+    interrupt_tell(migrate_view_tell, view);
     if (interrupt_start(on_signal, d, err) < 0)
         return -1;
     int rc = drive_run(d, err);
@@ -53,12 +54,13 @@ static int migrate(struct drive *d, bool json, struct error *err)
 }
 
 /* From here on a signal is an orderly cancel; before this, there is nothing to undo. */
-static int migrate_with_metrics(struct drive *d, const struct options *options, struct error *err)
+static int migrate_with_metrics(struct drive *d, struct migrate_view *view,
+                                const struct options *options, struct error *err)
 {
     interrupt_block();
     if (metrics_open(options->metrics, "migrate", err) < 0)
         return -1;
-    int rc = migrate(d, options->json, err);
+    int rc = migrate(d, view, options->json, err);
     metrics_close();
     return rc;
 }
@@ -87,7 +89,7 @@ int verb_migrate(int argc, char **argv, struct error *err)
 {
     struct options options;
     struct drive_config config;
-    struct migrate_view view = {0};
+    struct migrate_view view = MIGRATE_VIEW_NEW;
     struct metrics_query query;
     const char *words[2];
     struct drive *d;
@@ -103,7 +105,8 @@ int verb_migrate(int argc, char **argv, struct error *err)
     configure(&options, &view, &query, &config);
     if (drive_open(words[0], words[1], &config, &d, err) < 0)
         return -1;
-    int rc = migrate_with_metrics(d, &options, err);
+    int rc = migrate_with_metrics(d, &view, &options, err);
     drive_free(d);
+    migrate_view_done(&view);
     return rc;
 }

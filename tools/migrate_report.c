@@ -1,31 +1,18 @@
 #include "tools/migrate_report.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/json_read.h"
-#include "base/macros.h"
 #include "base/units.h"
 #include "control/query_migrate.h"
 #include "drive/monitor.h"
+#include "tools/notice.h"
 #include "tools/output.h"
 #include "tools/remedy.h"
 #include "tools/result.h"
 
 /* --- while it runs --------------------------------------------------------------------------- */
-
-/* Appends to a line; what does not fit is cut. */
-static void PRINTF(2, 3) more(char line[static MIGRATE_LINE_MAX], const char *format, ...)
-{
-    size_t len = strlen(line);
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(line + len, MIGRATE_LINE_MAX - len, format, args);
-    va_end(args);
-}
 
 static uint64_t page_size(const json_t *ram)
 {
@@ -34,37 +21,38 @@ static uint64_t page_size(const json_t *ram)
     return size ? size : 4096;
 }
 
-static const char *rate_since(const json_t *before, const json_t *now, double seconds,
+static const char *rate_since(const json_t *before, const json_t *now, uint64_t ms,
                               char ret[static UNIT_TEXT_LEN])
 {
     uint64_t was = json_count(json_object_get(before, "ram"), "transferred");
     uint64_t is = json_count(json_object_get(now, "ram"), "transferred");
 
-    return rate_over_text(is > was ? is - was : 0, (uint64_t)(seconds * 1000), ret);
+    return rate_over_text(is > was ? is - was : 0, ms, ret);
 }
 
-void migrate_line(const json_t *before, const json_t *now, double seconds,
-                  char ret[static MIGRATE_LINE_MAX])
+void migrate_line(const json_t *before, const json_t *now, uint64_t ms, struct live_line *ret)
 {
     const json_t *ram = json_object_get(now, "ram");
     uint64_t expected = json_count(now, "expected-downtime");
     uint64_t throttle = json_count(now, "cpu-throttle-percentage");
     uint64_t rounds = json_count(ram, "dirty-sync-count");
     uint64_t written = json_count(ram, "dirty-pages-rate");
-    char status[MONITOR_WORD_MAX], rate[UNIT_TEXT_LEN], text[UNIT_TEXT_LEN];
+    char status[MONITOR_WORD_MAX], text[UNIT_TEXT_LEN];
 
     json_word(now, "status", "starting", status, sizeof(status));
-    snprintf(ret, MIGRATE_LINE_MAX, "%s", status);
+    live_line_begin(ret);
+    live_line_add(ret, LIVE_STATE, "%s", status);
     if (!ram)
         return;
-    more(ret, " round %" PRIu64 ", %s, %s left", rounds, rate_since(before, now, seconds, rate),
-         size_text(json_count(ram, "remaining"), text));
+    live_line_add(ret, LIVE_STATE, " round %" PRIu64, rounds);
+    live_line_add(ret, LIVE_RATE, ", %s", rate_since(before, now, ms, text));
+    live_line_add(ret, LIVE_LEFT, ", %s left", size_text(json_count(ram, "remaining"), text));
     if (rounds > 1 || written) /* in the first round nobody has counted what is written */
-        more(ret, ", dirty %s", rate_text(written * page_size(ram), text));
+        live_line_add(ret, LIVE_GUEST, ", dirty %s", rate_text(written * page_size(ram), text));
     if (expected)
-        more(ret, ", downtime would be %s", time_text(expected, text));
+        live_line_add(ret, LIVE_ESTIMATE, ", downtime would be %s", time_text(expected, text));
     if (throttle)
-        more(ret, ", vCPUs slowed by %" PRIu64 " %%", throttle);
+        live_line_add(ret, LIVE_GUEST, ", vCPUs slowed by %" PRIu64 " %%", throttle);
 }
 
 /* --- the result for programs ----------------------------------------------------------------- */
@@ -166,7 +154,7 @@ static void print_totals(const struct drive_result *r)
     char total[UNIT_TEXT_LEN], time[UNIT_TEXT_LEN], wire[UNIT_TEXT_LEN], rate[UNIT_TEXT_LEN];
 
     json_word(r->migration, "status", "", status, sizeof(status));
-    printf("%s: %s: %s of RAM in %s, %s on the wire, %s\n", result_verb(), status,
+    printf("%s: %s: %s of RAM in %s, %s on the wire, %s\n", notice_verb(), status,
            memory_text(json_count(ram, "total"), total), time_text(ms, time),
            size_text(bytes, wire), rate_over_text(bytes, ms, rate));
     print_pages(r->migration, ram);

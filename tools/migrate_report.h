@@ -11,12 +11,10 @@
 
 #include "base/error.h"
 #include "drive/drive.h"
+#include "tools/live_line.h"
 
-#define MIGRATE_LINE_MAX 200
-
-/* A line about the migration, `seconds` after the answer `before`, which is NULL the first time. */
-void migrate_line(const json_t *before, const json_t *now, double seconds,
-                  char ret[static MIGRATE_LINE_MAX]);
+/* A line about the migration, `ms` after the answer `before`, which is NULL the first time. */
+void migrate_line(const json_t *before, const json_t *now, uint64_t ms, struct live_line *ret);
 
 /*
  * Prints on standard output: one JSON object, or lines for people, these after a success only.

@@ -1,8 +1,9 @@
 #include "tools/migrate_view.h"
 
 #include "base/clock.h"
-#include "tools/line.h"
+#include "base/json_read.h"
 #include "tools/migrate_report.h"
+#include "tools/notice.h"
 #include "tools/phase.h"
 #include "tools/progress.h"
 #include "tools/remedy.h"
@@ -23,13 +24,16 @@ static void end_view(struct migrate_view *v)
 
 static void show(struct migrate_view *v, json_t *now)
 {
-    char line[MIGRATE_LINE_MAX];
+    struct live_line line;
     uint64_t ns = clock_ns();
 
     if (ns < v->next)
         return;
-    migrate_line(v->before, now, (double)(ns - v->at) / (double)NS_PER_S, line);
-    progress_show(line);
+    migrate_line(v->before, now, (ns - v->at) / NS_PER_MS, &line);
+    if (v->mode == PROGRESS_JSON)
+        progress_show_json(json_copy(now));
+    else
+        progress_show(&line);
     json_decref(v->before);
     v->before = json_incref(now);
     v->at = ns;
@@ -45,10 +49,24 @@ static void tell_phase(const struct migrate_view *v)
         phase_set(PHASE_UNLIMITED, "migrating (--progress always tells how it goes)");
 }
 
+/* A copy of its own: another thread may read it while drive/ uses the answer. */
+static void keep(struct migrate_view *v, json_t *migration)
+{
+    json_t *copy = json_deep_copy(migration);
+
+    pthread_mutex_lock(&v->lock);
+    json_t *old = v->last;
+    v->last = copy;
+    pthread_mutex_unlock(&v->lock);
+    json_decref(old);
+}
+
 static void watch(void *arg, json_t *migration)
 {
     struct migrate_view *v = arg;
 
+    if (migration)
+        keep(v, migration);
     if (!migration) {
         end_view(v);
         phase_set((struct phase_limit){v->stall_ms, "--stall-timeout"},
@@ -67,7 +85,7 @@ static void advise(void *arg, const struct advice *advice)
 
     (void)arg;
     progress_clear();
-    line_print(stderr, "ramjet migrate: %s", advice_text(advice, remedy_advice, text));
+    notice("%s", advice_text(advice, remedy_advice, text));
 }
 
 void migrate_view_watch(struct migrate_view *view, enum progress_mode mode,
@@ -75,7 +93,28 @@ void migrate_view_watch(struct migrate_view *view, enum progress_mode mode,
 {
     view->shows = progress_wanted(mode);
     view->stall_ms = config->stall_timeout_ms;
+    view->mode = mode;
     config->watch = watch;
     config->advise = advise;
     config->arg = view;
+}
+
+void migrate_view_tell(void *arg)
+{
+    struct migrate_view *v = arg;
+    struct live_line line;
+
+    live_line_begin(&line);
+    pthread_mutex_lock(&v->lock);
+    if (v->last)
+        migrate_line(NULL, v->last, json_count(v->last, "total-time"), &line);
+    else
+        live_line_add(&line, LIVE_STATE, "the migration has not begun");
+    pthread_mutex_unlock(&v->lock);
+    progress_tell_line(&line);
+}
+
+void migrate_view_done(struct migrate_view *view)
+{
+    json_decref(view->last);
 }

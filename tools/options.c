@@ -5,6 +5,7 @@
 #include "migration/connect.h"
 #include "settings/gate.h"
 #include "tools/nearest.h"
+#include "tools/notice.h"
 #include "tools/option_kind.h"
 #include "tools/option_values.h"
 
@@ -41,7 +42,7 @@ static int add_memory_backend(void *options, const char *value, struct error *er
 
 /* --- the table ------------------------------------------------------------------------------- */
 
-static const char *const progress_names[] = {"auto", "always", "never", option_names_end};
+static const char *const progress_names[] = {"auto", "always", "never", "json", option_names_end};
 static const char *const events_names[] = {"json", "text", option_names_end};
 static const char *const at_limit_names[] = {
     [AT_LIMIT_CANCEL] = "cancel", [AT_LIMIT_SWITCH] = "switch", option_names_end};
@@ -251,14 +252,33 @@ static const struct option {
      "any more (json)"},
     {"--progress", "WHEN", BOTH | OUT | KEEP | VERB_CONVERT,
      CHOICE(enum progress_mode, progress, progress_names),
-     "a line per second on standard error: auto (on a terminal), always, never"},
+     "a line per second on standard error: auto (on a terminal), always, never, or json, an "
+     "object"},
+    {"--quiet", NULL, ALL | VERB_QMP, FLAG(quiet),
+     "or -q: results and errors only, no progress on a terminal"},
+    {"--verbose", NULL, ALL | VERB_QMP, FLAG(verbose),
+     "or -v: on standard error also the settings, each round and each connection"},
     {"--cpus", "WHERE", BOTH, OWN(const char *, places, option_places),
      "channel threads by turns on the CPUs of a list, as 0,2-3; on NUMA nodes: numa; or auto "
      "(auto)"},
 };
 
+/* The long name of an option that has a short one, too. */
+static const char *long_name(const char *word, size_t *len)
+{
+    const char *name = strncmp(word, "-q", *len) == 0   ? "--quiet"
+                       : strncmp(word, "-v", *len) == 0 ? "--verbose"
+                                                        : NULL;
+
+    if (!name || *len != strlen("-q"))
+        return word;
+    *len = strlen(name);
+    return name;
+}
+
 static const struct option *find_option(enum verb_bit verb, const char *word, size_t len)
 {
+    word = long_name(word, &len);
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         if (table[i].verbs & verb && strlen(table[i].name) == len &&
             strncmp(table[i].name, word, len) == 0)
@@ -360,6 +380,9 @@ int options_parse(enum verb_bit verb, int argc, char **argv, struct options *ret
         }
     }
     *ret_n_args = n;
+    if (ret->quiet && ret->verbose)
+        return err_set(err, ERR_USAGE, "--quiet and --verbose: expected one of them");
+    notice_choose(ret->quiet, ret->verbose);
     /* The ring alone chooses its dirty source, too; with another the machine refuses it. */
     if (ret->dirty_ring && !ret->dirty_said)
         ret->dirty = DIRTY_RING;

@@ -44,7 +44,7 @@ enum by { BY_RAMJET, BY_VM };
 /* What happens to a migration at its limit of time or rounds. */
 enum at_limit { AT_LIMIT_CANCEL, AT_LIMIT_SWITCH };
 
-enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
+enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER, PROGRESS_JSON };
 
 struct options {
     /* QEMU's settings: what the user set, over the defaults of this program; the gate has allowed
@@ -62,6 +62,7 @@ struct options {
     bool dry_run;             /* recv: only measure */
     uint64_t source_limit_ms; /* with dry_run: the source's downtime limit */
     bool source_limit_said;
+    bool quiet, verbose;
     enum events_form events;
     bool sync;            /* recv: the target is on the disk at the end */
     const char *metrics;  /* recv, send, vm, migrate: where they are served; NULL: not said */

@@ -9,6 +9,7 @@
 #include "base/thread.h"
 #include "base/units.h"
 #include "tools/line.h"
+#include "tools/notice.h"
 #include "tools/progress.h"
 
 #define SILENCE_NS     (2 * NS_PER_S)
@@ -125,7 +126,7 @@ void phase_start(const char *verb, enum progress_mode mode)
     struct error ignored;
 
     phase.verb = verb;
-    if (mode != PROGRESS_NEVER)
+    if (mode != PROGRESS_NEVER && !notice_is_quiet())
         (void)!thread_start(&phase.thread, phase_main, NULL, &ignored, "phase");
 }
 

@@ -15,6 +15,7 @@
 #include "tools/line.h"
 #include "tools/measure_report.h"
 #include "tools/metrics.h"
+#include "tools/notice.h"
 #include "tools/notify.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -159,6 +160,7 @@ static void note_status(void *arg, enum migration_status status)
     if (status == MIGRATION_SETUP)
         r->begun = true;
     session_phase(VERB_RECV, r->receiver->options, r->receiver->listen, status);
+    detail_status(NULL, status);
 }
 
 static void tell_refused(void *arg, const struct error *why)
@@ -167,7 +169,7 @@ static void tell_refused(void *arg, const struct error *why)
 
     (void)arg;
     error_line(why, line);
-    line_print(stderr, "ramjet recv: not let in: %s", line);
+    notice("not let in: %s", line);
 }
 
 static int report_measured(void *arg, const struct migration_snapshot *snap, uint64_t cpu_ms,
@@ -424,11 +426,12 @@ static int configure(struct options *options, struct receiver *r, struct error *
         return -1;
     if (options_start(options, AT_INCOMING, address_facts(&ret->connect.address), err) < 0)
         return err_in(err, "%s", r->listen);
-    ret->connect.engine = session_engine(&ops, options, false);
+    ret->connect.engine = session_engine(options, false);
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;
     ret->connect.stall_timeout_ms = options->stall_timeout_ms;
     ret->connect.answer_timeout_ms = options->answer_timeout_ms;
     destination_configure(&options->settings, ret);
+    detail_settings(&options->settings);
     ret->machine = options->machine;
     ret->uuid = options->has_uuid ? &options->uuid : NULL;
     return 0;

@@ -11,6 +11,7 @@
 #include "control/query_migrate.h"
 #include "ram/digest.h"
 #include "tools/line.h"
+#include "tools/notice.h"
 #include "tools/output.h"
 #include "tools/remedy.h"
 #include "tools/result.h"
@@ -100,6 +101,21 @@ static int digest_json(const struct ram_map *ram, const struct cancel *stop, jso
     return 0;
 }
 
+json_t *report_progress_json(const struct migration_snapshot *s)
+{
+    json_t *root = json_object();
+
+    json_object_set_new(root, "status", json_string(migration_status_name(s->status)));
+    json_object_set_new(root, "total-time", number(s->total_ms));
+    if (s->expected_downtime_ms != UINT64_MAX)
+        json_object_set_new(root, "expected-downtime", number(s->expected_downtime_ms));
+    json_object_set_new(root, "setup-time", number(s->setup_ms));
+    if (s->throttle_percent)
+        json_object_set_new(root, "cpu-throttle-percentage", number(s->throttle_percent));
+    json_object_set_new(root, "ram", ram_json(s));
+    return root;
+}
+
 json_t *report_json(enum verb_bit verb, const struct migration_snapshot *s, uint64_t cpu_ms)
 {
     json_t *root = json_object();
@@ -149,7 +165,7 @@ static void print_head(const struct migration_snapshot *s)
     char ram[UNIT_TEXT_LEN], time[UNIT_TEXT_LEN], wire[UNIT_TEXT_LEN], rate[UNIT_TEXT_LEN];
     char channels[COUNT_TEXT_LEN];
 
-    printf("%s: %s: %s of RAM in %s, %s on the wire, %s, %s\n", result_verb(),
+    printf("%s: %s: %s of RAM in %s, %s on the wire, %s, %s\n", notice_verb(),
            migration_status_name(s->status), memory_text(s->total_bytes, ram),
            time_text(s->total_ms, time), size_text(s->wire_bytes, wire),
            rate_over_text(s->wire_bytes, s->total_ms, rate),

@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <jansson.h>
+
 #include "base/cancel.h"
 #include "base/error.h"
 #include "migration/stats.h"
@@ -23,3 +25,5 @@ MUST_USE int report(const struct options *options, enum verb_bit verb,
                     const struct migration_snapshot *snap, uint64_t cpu_ms,
                     const struct ram_map *ram, const char *file, const struct cancel *stop,
                     const struct error *failure, struct error *err);
+/* What is known of a migration that runs; the caller owns it. */
+json_t *report_progress_json(const struct migration_snapshot *snap);

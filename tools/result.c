@@ -7,24 +7,18 @@
 #include "base/printable.h"
 #include "tools/json_print.h"
 #include "tools/line.h"
+#include "tools/notice.h"
 #include "tools/remedy.h"
 
 /* One per process: it runs one verb. */
 static struct {
-    const char *verb;
     bool json, printed;
-} result = {.verb = ""};
+} result;
 
-void result_begin(const char *verb, bool json)
+void result_begin(bool json)
 {
-    result.verb = verb;
     result.json = json;
     result.printed = false;
-}
-
-const char *result_verb(void)
-{
-    return result.verb;
 }
 
 static const char *kind_name(enum err_kind kind)
@@ -57,7 +51,7 @@ static const char *status_of(const json_t *members, const struct error *failure)
 int result_print(json_t *members, const struct error *failure, struct error *err)
 {
     json_auto_t *root =
-        json_pack("{s:s, s:s}", "status", status_of(members, failure), "verb", result.verb);
+        json_pack("{s:s, s:s}", "status", status_of(members, failure), "verb", notice_verb());
 
     if (failure)
         json_object_set_new(root, "error", error_json(failure));

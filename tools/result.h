@@ -11,10 +11,8 @@
 #include "base/error.h"
 #include "tools/options.h"
 
-/* From here on this verb runs; `json`: a result as JSON is asked for. */
-void result_begin(const char *verb, bool json);
-/* The verb that runs. */
-const char *result_verb(void);
+/* `json`: a result as JSON is asked for. */
+void result_begin(bool json);
 
 /*
  * Prints the result of a verb and takes over `members`; NULL means that memory has run out. Status

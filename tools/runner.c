@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/units.h"
 #include "capture/libvirt_save.h"
 #include "capture/target.h"
 #include "control/migrate_commands.h"
@@ -16,10 +15,10 @@
 #include "tools/guest_commands.h"
 #include "tools/guest_lines.h"
 #include "tools/interrupt.h"
-#include "tools/line.h"
 #include "tools/machine_commands.h"
 #include "tools/memory_commands.h"
 #include "tools/metrics.h"
+#include "tools/notice.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/phase.h"
@@ -164,7 +163,7 @@ static void on_undecided(void *arg, const struct error *why)
 static void on_notice(void *arg, const char *text)
 {
     (void)arg;
-    line_print(stderr, "ramjet vm: %s", text);
+    notice("%s", text);
 }
 
 static int replace(void *arg, const char *command, struct error *err)
@@ -189,21 +188,14 @@ static void on_signal(void *arg)
     vm_quit(r->vm, SHUTDOWN_SIGNAL);
 }
 
-/* The line tells the program that started us that the guest runs: every vCPU has been heard. */
-static void print_running(const struct runner *r)
+/* One line, for SIGUSR1. */
+static void tell(void *arg)
 {
-    const struct options *o = r->options;
-    const char *what = o->guest ? o->guest : o->payload ? o->payload : "a guest that was migrated";
+    const struct runner *r = arg;
+    bool running;
+    enum run_status state = vm_run_status(r->vm, &running);
 
-    char memory[UNIT_TEXT_LEN], cpus[COUNT_TEXT_LEN];
-
-    uint64_t bytes = r->machine->ram.blocks[0].used_bytes;
-
-    result_event(o, "running",
-                 json_pack("{s:o, s:I, s:i}", "guest", result_text(what), "memory",
-                           (json_int_t)bytes, "cpus", (int)o->cpus),
-                 "running %s, %s, %s", what, memory_text(bytes, memory),
-                 count_text(o->cpus, "vCPU", cpus));
+    vm_report_tell(r->report, run_status_name(state));
 }
 
 /* A quit or a signal has given its own reason before, and the first one counts. */
@@ -226,7 +218,7 @@ static void await_end(struct runner *r)
 
     /* A user's own payload may never say anything, so it is not waited for. */
     if (guest_report_wait(r->report, r->options->payload ? 0 : 1, 0, deadline)) {
-        print_running(r);
+        vm_report_running(r->options, r->machine->ram.blocks[0].used_bytes);
         guest_report_wait(r->report, UINT64_MAX, 0, deadline);
     }
     vm_quit(r->vm, end_reason(r));
@@ -253,6 +245,7 @@ static int start(struct runner *r, struct error *err)
 
 static int live(struct runner *r, struct error *err)
 {
+    interrupt_tell(tell, r);
     if (interrupt_start(on_signal, r, err) < 0)
         return -1;
     int rc = start(r, err);
@@ -291,7 +284,7 @@ static void tell_refused(void *arg, const struct error *why)
 
     (void)arg;
     error_line(why, line);
-    line_print(stderr, "ramjet vm: not let in: %s", line);
+    notice("not let in: %s", line);
 }
 
 static void on_migrated(void *arg, enum migration_status status)
@@ -318,7 +311,7 @@ static void tell_advice(void *arg, const struct advice *advice)
     char text[ADVICE_TEXT_LEN];
 
     (void)arg;
-    line_print(stderr, "ramjet vm: migration: %s", advice_text(advice, advice_settings, text));
+    notice("migration: %s", advice_text(advice, advice_settings, text));
 }
 
 static int make_vm(struct runner *r, struct error *err)
@@ -416,10 +409,7 @@ static bool use_kvm(const struct runner *r)
         return machine_kvm_present();
     if (o->payload || machine_kvm_usable(&why) == 0)
         return true;
-    line_print(stderr,
-               "ramjet vm: no KVM here (%s): the guest runs as threads of this program "
-               "(--accel synth)",
-               why.text);
+    notice("no KVM here (%s): the guest runs as threads of this program (--accel synth)", why.text);
     return false;
 }
 

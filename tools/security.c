@@ -1,7 +1,7 @@
 #include "tools/security.h"
 
 #include "migration/credentials.h"
-#include "tools/line.h"
+#include "tools/notice.h"
 
 int security_open(enum verb_bit verb, const struct options *options, const struct address *address,
                   struct tls_creds **ret, struct error *err)
@@ -16,8 +16,8 @@ int security_open(enum verb_bit verb, const struct options *options, const struc
 
     if (credentials_open(&config, ret, err) < 0)
         return -1;
-    const char *notice;
-    for (size_t i = 0; *ret && (notice = tls_creds_notice(*ret, i)); i++)
-        line_print(stderr, "ramjet %s: %s", verb == VERB_RECV ? "recv" : "send", notice);
+    const char *words;
+    for (size_t i = 0; *ret && (words = tls_creds_notice(*ret, i)); i++)
+        notice("%s", words);
     return 0;
 }

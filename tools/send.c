@@ -9,8 +9,8 @@
 #include "settings/gate.h"
 #include "tools/interrupt.h"
 #include "tools/limits.h"
-#include "tools/line.h"
 #include "tools/metrics.h"
+#include "tools/notice.h"
 #include "tools/open_machine.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -78,6 +78,7 @@ static void note_status(void *arg, enum migration_status status)
     const struct dispatch *d = arg;
 
     session_phase(VERB_SEND, d->options, d->dest, status);
+    detail_status(NULL, status);
 }
 
 static void note_pass(void *arg, uint64_t pass)
@@ -85,6 +86,7 @@ static void note_pass(void *arg, uint64_t pass)
     struct dispatch *d = arg;
 
     limits_pass(&d->limits, pass);
+    detail_pass(NULL, pass);
 }
 
 /* How a user of this program changes what would help: settings/advice.h. */
@@ -94,7 +96,7 @@ static void tell_advice(void *arg, const struct advice *advice)
 
     (void)arg;
     progress_clear();
-    line_print(stderr, "ramjet send: %s", advice_text(advice, remedy_advice, text));
+    notice("%s", advice_text(advice, remedy_advice, text));
 }
 
 static const struct session_ops ops = {
@@ -195,7 +197,8 @@ static int configure(struct options *options, const char *dest, struct source_co
     if (options_start(options, AT_MIGRATE, gate_address_facts(&ret->connect.address), err) < 0)
         return err_in(err, "%s", dest);
     source_configure(&options->settings, ret);
-    ret->connect.engine = session_engine(&ops, options, ret->connect.zero_copy);
+    detail_settings(&options->settings);
+    ret->connect.engine = session_engine(options, ret->connect.zero_copy);
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;
     ret->connect.stall_timeout_ms = options->stall_timeout_ms;
     ret->connect.answer_timeout_ms = options->answer_timeout_ms;

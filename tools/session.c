@@ -5,22 +5,33 @@
 
 #include "base/cancel.h"
 #include "tools/interrupt.h"
-#include "tools/line.h"
 #include "tools/metrics.h"
+#include "tools/notice.h"
 #include "tools/output.h"
 #include "tools/phase.h"
 #include "tools/progress.h"
 #include "tools/report.h"
 
-const struct engine *session_engine(const struct session_ops *ops, const struct options *options,
-                                    bool zero_copy)
+const struct engine *session_engine(const struct options *options, bool zero_copy)
 {
-    char notice[ENGINE_NOTICE_LEN];
-    const struct engine *engine = engine_choose(options->engine, zero_copy, notice);
+    char words[ENGINE_NOTICE_LEN];
+    const struct engine *engine = engine_choose(options->engine, zero_copy, words);
 
-    if (notice[0])
-        line_print(stderr, "ramjet %s: %s", ops->verb == VERB_SEND ? "send" : "recv", notice);
+    if (words[0])
+        notice("%s", words);
     return engine;
+}
+
+struct told {
+    const struct session_ops *ops;
+    void *arg;
+};
+
+static void tell(void *arg)
+{
+    const struct told *t = arg;
+
+    progress_tell(t->ops->stats, t->arg);
 }
 
 static void send_phase(const struct options *o, const char *where, enum migration_status status)
@@ -74,6 +85,9 @@ static bool is_worth_a_report(const struct session_ops *ops, void *arg)
 static int run(const struct session_ops *ops, void *arg, const struct options *options,
                struct error *err)
 {
+    struct told told = {ops, arg};
+
+    interrupt_tell(tell, &told);
     if (interrupt_start(ops->cancel, arg, err) < 0)
         return -1;
     int rc = progress_start(options->progress, ops->stats, arg, err);
@@ -107,6 +121,7 @@ static int print_result(const struct session_ops *ops, void *arg, const struct o
     struct migration_snapshot snap;
 
     ops->stats(arg, &snap);
+    detail_channels(&snap);
     if (ops->report)
         return ops->report(arg, &snap, cpu_ms, failure, err);
     return report(options, ops->verb, &snap, cpu_ms, failure ? NULL : ops->ram(arg),

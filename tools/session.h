@@ -38,8 +38,7 @@ void session_phase(enum verb_bit verb, const struct options *options, const char
                    enum migration_status status);
 /* The engine that was asked for, or else one that this host allows, perhaps with a line on standard
  * error. */
-const struct engine *session_engine(const struct session_ops *ops, const struct options *options,
-                                    bool zero_copy);
+const struct engine *session_engine(const struct options *options, bool zero_copy);
 /*
  * Runs the migration and prints its result. If the migration fails, that is the error; if only the
  * printing fails, the error is ERR_REPORT.

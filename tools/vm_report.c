@@ -4,6 +4,20 @@
 #include <stdio.h>
 
 #include "base/units.h"
+#include "tools/line.h"
+#include "tools/result.h"
+
+void vm_report_running(const struct options *o, uint64_t bytes)
+{
+    const char *what = o->guest ? o->guest : o->payload ? o->payload : "a guest that was migrated";
+    char memory[UNIT_TEXT_LEN], cpus[COUNT_TEXT_LEN];
+
+    result_event(o, "running",
+                 json_pack("{s:o, s:I, s:i}", "guest", result_text(what), "memory",
+                           (json_int_t)bytes, "cpus", (int)o->cpus),
+                 "running %s, %s, %s", what, memory_text(bytes, memory),
+                 count_text(o->cpus, "vCPU", cpus));
+}
 
 json_t *vm_report_json(struct guest_report *report, bool running)
 {
@@ -38,6 +52,17 @@ void vm_report_print(struct guest_report *report)
         guest_report_describe(&wrong[i], text, sizeof(text));
         printf("  %s\n", text);
     }
+}
+
+void vm_report_tell(struct guest_report *report, const char *state)
+{
+    char gap[UNIT_TEXT_LEN], pages[COUNT_TEXT_LEN], errors[COUNT_TEXT_LEN];
+    struct guest_verdict v;
+
+    guest_report_verdict(report, &v);
+    line_print(stderr, "ramjet vm: %s, %s verified, %s, longest gap %s", state,
+               count_text(v.pages_verified, "page", pages), count_text(v.errors, "error", errors),
+               short_time_text(v.longest_gap_us, gap));
 }
 
 int vm_report_judge(struct guest_report *report, struct error *err)

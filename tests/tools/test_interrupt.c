@@ -23,12 +23,23 @@ static void on_signal(void *arg)
     pthread_mutex_unlock(&h->lock);
 }
 
-/* A pending signal is handled at once; SIGUSR1 from outside means nothing. Then the watch ends. */
-static void watch_once(struct heard *h)
+static void count(void *arg)
+{
+    unsigned *n = arg;
+
+    ++*n;
+}
+
+/* A pending signal is handled at once, and SIGUSR1 asks for the state, if there is one to tell.
+ * Then the watch ends. */
+static void watch_once(struct heard *h, bool tells)
 {
     struct error err;
+    unsigned asked = 0;
 
     h->n = 0;
+    if (tells)
+        interrupt_tell(count, &asked);
     kill(getpid(), SIGUSR1);
     kill(getpid(), SIGTERM);
     OK(interrupt_start(on_signal, h, &err), err, "start");
@@ -38,6 +49,7 @@ static void watch_once(struct heard *h)
     pthread_mutex_unlock(&h->lock);
     interrupt_stop();
     CHECK(h->n == 1, "heard %u times", h->n);
+    CHECK(asked == tells, "asked %u times", asked);
 }
 
 /* Also at the user's limit of pending signals, where the kernel drops the sender's identity. */
@@ -48,11 +60,11 @@ static void it_ends(void **state)
 
     (void)state;
     interrupt_block();
-    watch_once(&h);
+    watch_once(&h, true);
     assert_int_equal(getrlimit(RLIMIT_SIGPENDING, &before), 0);
     none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &none), 0);
-    watch_once(&h);
+    watch_once(&h, false);
     assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &before), 0);
 }
 

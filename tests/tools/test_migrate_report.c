@@ -39,10 +39,12 @@ static void lines(void **state)
     for (size_t i = 0; i < ARRAY_LEN(line_cases); i++) {
         const struct line_case *c = &line_cases[i];
         json_auto_t *before = json_loads(c->before, 0, NULL), *now = json_loads(c->now, 0, NULL);
-        char line[MIGRATE_LINE_MAX];
+        char line[LIVE_LINE_LEN];
+        struct live_line parts;
 
         CHECK(before && now, "%s", c->label);
-        migrate_line(before, now, 2.0, line);
+        migrate_line(before, now, 2000, &parts);
+        live_line_text(&parts, 0, line);
         if (strcmp(line, c->want) != 0)
             fail_msg("%s: '%s', want '%s'", c->label, line, c->want);
     }
