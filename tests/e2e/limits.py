@@ -9,7 +9,7 @@ from lib import table
 from lib.monitor import Monitor
 from lib.ramjet import NOT_SHRINKING, Ramjet, recv
 from lib.runner import Vm
-from lib.scene import until
+from lib.scene import Process, until
 from lib.table import check
 
 Case = namedtuple("Case", "label run")
@@ -136,6 +136,17 @@ def driven_switch(scene):
     found = migrate(scene, source, target, "--max-rounds", 2, "--at-limit", "switch",
                     "--json").done(60)
     check(found["status"] == "completed" and found["downtime"] > 300, f"{found}")
+
+
+@case("README's example ends by itself, beside eight busy processes")
+def busy(scene):
+    for _ in range(8):
+        Process(scene, "busy", [sys.executable, "-c", "while True: pass"])
+    receiver, address = recv(scene, f"file:{scene.folder}/memory.snap", "--digest", "--json")
+    sender = Ramjet(scene, "send", "--channels", 4, "--digest", "--json", "synth:512M,dirty=10M",
+                    address)
+    ours, theirs = sender.done(60), receiver.done(60)
+    check(ours["digest"] == theirs["digest"], f"{ours['digest']}, {theirs['digest']}")
 
 
 def run(scene, chosen):
