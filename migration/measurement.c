@@ -185,6 +185,12 @@ static double rest_bytes(const struct measurement *m, uint64_t unseen_bytes)
     return m->end == MEASURED_SETTLED ? (double)m->last.bytes : written;
 }
 
+bool measurement_tells_downtime(const struct measurement *m)
+{
+    return m->end == MEASURED_TOLD || m->end == MEASURED_SETTLED ||
+           (m->end == MEASURED_STOPPED && m->n_rounds != 1);
+}
+
 uint64_t measurement_downtime_us(const struct measurement *m, uint64_t unseen_bytes)
 {
     double rate = (double)measurement_bytes_per_s(m);

@@ -83,6 +83,9 @@ uint64_t measurement_ns(const struct measurement *m); /* from the list to the en
 uint64_t measurement_bytes_per_s(const struct measurement *m);
 /* The rate at which the guest writes pages anew, as the rounds show it; 0: they do not. */
 uint64_t measurement_dirty_bytes_per_s(const struct measurement *m);
+/* Whether what has come says how long the guest would have been stopped. If not, the source has
+ * stopped it after its first round: the rest was within the source's downtime limit. */
+bool measurement_tells_downtime(const struct measurement *m);
 /* About how long the guest would have been stopped for the rest of its pages. `unseen_bytes` of the
  * guest's memory had not come at all by the end. */
 uint64_t measurement_downtime_us(const struct measurement *m, uint64_t unseen_bytes);

@@ -115,7 +115,7 @@ static json_t *findings_json(const struct findings *f)
 
     json_object_set_new(root, "end", json_string(ends[seen->end]));
     json_object_set_new(root, "total-time", number(measurement_ns(seen) / NS_PER_MS));
-    if (seen->end != MEASURED_NOT)
+    if (measurement_tells_downtime(seen))
         json_object_set_new(root, "expected-downtime-us", number(downtime_us(f)));
     json_object_set_new(root, "bytes-per-s", number(measurement_bytes_per_s(seen)));
     json_object_set_new(root, "dirty-bytes-per-s", number(measurement_dirty_bytes_per_s(seen)));
@@ -141,15 +141,19 @@ static int print_json(const struct findings *f, uint64_t cpu_ms, const struct er
 static void print_verdict(const struct findings *f)
 {
     char time[UNIT_TEXT_LEN], downtime[UNIT_TEXT_LEN], writes[UNIT_TEXT_LEN], takes[UNIT_TEXT_LEN];
-    uint64_t ms = measurement_ns(f->seen) / NS_PER_MS;
+    uint64_t ms = MAX(measurement_ns(f->seen) / NS_PER_MS, UINT64_C(1));
 
     if (f->seen->end == MEASURED_NOT)
         printf("dry run: no switch-over came in %s: the guest writes %s, and this path takes %s\n",
                time_text(ms, time), rate_text(measurement_dirty_bytes_per_s(f->seen), writes),
                rate_text(measurement_bytes_per_s(f->seen), takes));
+    else if (!measurement_tells_downtime(f->seen))
+        printf("dry run: the guest could have moved in %s, with a downtime within the source's "
+               "limit\n",
+               time_text(ms, time));
     else
         printf("dry run: the guest could have moved in %s with about %s of downtime\n",
-               time_text(MAX(ms, UINT64_C(1)), time), short_time_text(downtime_us(f), downtime));
+               time_text(ms, time), short_time_text(downtime_us(f), downtime));
 }
 
 static void print_end(const struct measurement *seen)
@@ -157,8 +161,7 @@ static void print_end(const struct measurement *seen)
     static const char *const texts[] = {
         [MEASURED_NOT] = "the migration was ended before its switch-over",
         [MEASURED_STOPPED] = "it had been stopped for the switch-over, which was refused at once",
-        [MEASURED_SETTLED] = "it was never stopped: the source waits for switchover-ack, and its "
-                             "rounds have fitted into the downtime limit for a second",
+        [MEASURED_SETTLED] = "it was never stopped: every round of a second would have fitted",
         [MEASURED_TOLD] = "it was never stopped: the source has said when it would have been",
     };
 

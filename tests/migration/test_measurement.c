@@ -123,7 +123,9 @@ static void test_downtime(void **state)
     assert_int_equal(measurement_downtime_us(&m, 1 << 20), 0); /* no rate is known */
     m.peak_bytes_per_s = 1 << 20;
     assert_int_equal(measurement_downtime_us(&m, 1 << 20), 1000000); /* still in its first round */
+    assert_true(measurement_tells_downtime(&m));
     m.n_rounds = 1;
+    assert_false(measurement_tells_downtime(&m)); /* its rest was within the source's limit */
     m.last = (struct measured_round){.ns = 1, .bytes = 1 << 19};
     measurement_end(&m, MEASURED_SETTLED);
     assert_int_equal(measurement_downtime_us(&m, 1 << 20), 500000);
