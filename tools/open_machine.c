@@ -68,15 +68,28 @@ static int parse_synth(const char *spec, struct synth_config *c, struct error *e
     return 0;
 }
 
+static int configure_synth(const char *spec, struct synth_config *ret, struct error *err)
+{
+    *ret = (struct synth_config){.zero_percent = UNSAID, .random_percent = UNSAID, .seed = 1};
+    return parse_synth(spec, ret, err) < 0 ? err_in(err, "synth:%.80s", spec) : 0;
+}
+
+static int check_synth(const char *spec, struct error *err)
+{
+    struct synth_config ignored;
+
+    return configure_synth(spec, &ignored, err);
+}
+
 static int open_synth(const char *spec, struct machine **ret, struct error *err)
 {
     _Atomic uint64_t filled = 0;
-    struct synth_config config = {
-        .zero_percent = UNSAID, .random_percent = UNSAID, .seed = 1, .ret_filled = &filled};
+    struct synth_config config;
     char size[UNIT_TEXT_LEN];
 
-    if (parse_synth(spec, &config, err) < 0)
-        return err_in(err, "synth:%.80s", spec);
+    if (configure_synth(spec, &config, err) < 0)
+        return -1;
+    config.ret_filled = &filled;
     phase_set_work(&filled, config.bytes, "generating %s of memory",
                    memory_text(config.bytes, size));
     int rc = machine_synth(&config, ret, err);
@@ -106,11 +119,12 @@ static int open_file(const char *rest, struct machine **ret, struct error *err)
 static const struct {
     const char *prefix;
     int (*open)(const char *spec, struct machine **ret, struct error *err);
-    bool fills; /* memory of its own */
+    bool fills;                                        /* memory of its own */
+    int (*check)(const char *spec, struct error *err); /* NULL: nothing to check before */
 } sources[] = {
-    {"file:", open_file, false},      {"raw:", machine_snapshot_raw, false},
-    {"image:", machine_image, false}, {"memory:", machine_memory, true},
-    {"synth:", open_synth, true},
+    {"file:", open_file, false, NULL},         {"raw:", machine_snapshot_raw, false, NULL},
+    {"image:", machine_image, false, NULL},    {"memory:", machine_memory, true, NULL},
+    {"synth:", open_synth, true, check_synth},
 };
 
 /* The kind that `spec` starts with; what follows is at *ret_rest. -1: none. */
@@ -142,12 +156,13 @@ int open_machine(const char *spec, struct machine **ret, struct error *err)
     return sources[i].open(rest, ret, err);
 }
 
-bool open_machine_fills(const char *spec)
+int open_machine_check(const char *spec, bool *ret_fills, struct error *err)
 {
     const char *rest;
     int i = find_source(spec, &rest);
 
-    return i >= 0 && sources[i].fills;
+    *ret_fills = i >= 0 && sources[i].fills;
+    return i >= 0 && sources[i].check ? sources[i].check(rest, err) : 0;
 }
 
 /* --- snapshots ------------------------------------------------------------------------------- */

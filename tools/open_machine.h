@@ -10,8 +10,9 @@
 #include "migration/machine.h"
 
 MUST_USE int open_machine(const char *spec, struct machine **ret, struct error *err);
-/* Whether opening it fills memory, which may take long. */
-bool open_machine_fills(const char *spec);
+/* Whether opening it will fill memory, which may take long. Fails where its words are wrong; not
+ * all is checked that opening it checks. */
+MUST_USE int open_machine_check(const char *spec, bool *ret_fills, struct error *err);
 
 /* A snapshot as the user names it: raw:DIR, or a file, with or without "file:" in front. */
 struct snapshot_spec {

@@ -131,6 +131,14 @@ static int send_machine(const struct source_config *config, struct machine *mach
 
 /* --- the command line ------------------------------------------------------------------------ */
 
+static int check_uuid(const struct options *o, bool has_uuid, struct error *err)
+{
+    if (settings_explicit_capability(&o->settings, CAP_VALIDATE_UUID) &&
+        settings_on(&o->settings, CAP_VALIDATE_UUID) && !has_uuid)
+        return err_set(err, ERR_USAGE, "validate-uuid: the source has no UUID; give --uuid");
+    return 0;
+}
+
 /* The user's options for the machine replace what the source says. */
 static int override(struct machine *machine, const struct options *options, struct error *err)
 {
@@ -144,8 +152,8 @@ static int override(struct machine *machine, const struct options *options, stru
     }
     if (!settings_explicit_capability(s, CAP_VALIDATE_UUID))
         return 0;
-    if (settings_on(s, CAP_VALIDATE_UUID) && !machine->config.has_uuid)
-        return err_set(err, ERR_USAGE, "validate-uuid: the source has no UUID; give --uuid");
+    if (check_uuid(options, machine->config.has_uuid, err) < 0)
+        return -1;
     machine->config.has_uuid = settings_on(s, CAP_VALIDATE_UUID);
     return 0;
 }
@@ -179,10 +187,15 @@ static int probe(const struct source_config *source, struct error *err)
     return rc;
 }
 
-static int make_machine(const char *spec, const struct source_config *config, struct machine **ret,
-                        struct error *err)
+static int make_machine(const char *spec, const struct options *options,
+                        const struct source_config *config, struct machine **ret, struct error *err)
 {
-    if (open_machine_fills(spec) && probe(config, err) < 0)
+    bool fills;
+
+    if (open_machine_check(spec, &fills, err) < 0)
+        return -1;
+    /* Memory that is made here has no UUID of its own. */
+    if (fills && (check_uuid(options, options->has_uuid, err) < 0 || probe(config, err) < 0))
         return -1;
     return open_machine(spec, ret, err);
 }
@@ -228,7 +241,7 @@ int verb_send(int argc, char **argv, struct error *err)
     if (rc == 0)
         rc = cpu_places_parse(options.places, &places, err);
     if (rc == 0)
-        rc = make_machine(args[0], &config, &machine, err);
+        rc = make_machine(args[0], &options, &config, &machine, err);
     if (rc == 0)
         rc = override(machine, &options, err);
     if (rc == 0) {
