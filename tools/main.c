@@ -101,6 +101,9 @@ static const struct verb {
      "VALUE: JSON (a number, true, false, null, \"text\", [...], {...}), or else a string. Dots in "
      "KEY go into objects: props.share=true. One word {...} is all arguments together.\n",
      VERB_QMP, verb_qmp},
+    {"completion", "bash | zsh | fish", "print a script that lets a shell complete these words",
+     "For this shell only: source <(ramjet completion bash). Installed with the program.\n",
+     VERB_COMPLETION, verb_completion},
 };
 
 static const struct verb *find_verb(const char *name)
@@ -110,6 +113,13 @@ static const struct verb *find_verb(const char *name)
             return &verbs[i];
     }
     return NULL;
+}
+
+void verbs_each(void (*each)(void *arg, const char *name, const char *summary, enum verb_bit bit),
+                void *arg)
+{
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        each(arg, verbs[i].name, verbs[i].summary, verbs[i].bit);
 }
 
 /* The end of a line about a verb that does not exist. */

@@ -415,3 +415,21 @@ void options_help(enum verb_bit verb, FILE *to)
             fprintf(to, "  %-*s  %s\n", HEAD_WIDTH, head, o->help);
     }
 }
+
+void options_each(enum verb_bit verb, void (*each)(void *arg, const struct option_shape *o),
+                  void *arg)
+{
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        const struct option_target *t = &table[i].target;
+        const struct option_shape shape = {
+            .name = table[i].name,
+            .help = table[i].help,
+            .value = table[i].value,
+            .names = t->kind == OPTION_CHOICE ? t->names : NULL,
+            .sets = t->kind == OPTION_OWN && t->set == option_setting,
+        };
+
+        if (table[i].verbs & verb && t->kind != OPTION_REFUSED)
+            each(arg, &shape);
+    }
+}

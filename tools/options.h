@@ -29,6 +29,7 @@ enum verb_bit {
     VERB_CONVERT = 1 << 7,
     VERB_SAVE = 1 << 10,
     VERB_RESTORE = 1 << 11,
+    VERB_COMPLETION = 1 << 20,
 };
 
 #define QMP_MONITORS_MAX 8 /* as many as a monitor serves */
@@ -127,3 +128,15 @@ MUST_USE int options_start(struct options *o, enum moment moment, uint64_t addre
 
 /* The options of a verb, a line each. */
 void options_help(enum verb_bit verb, FILE *to);
+
+/* What a shell has to know of an option to complete it. */
+struct option_shape {
+    const char *name, *help;
+    const char *value;        /* NULL: it takes none */
+    const char *const *names; /* that it may have, up to option_names_end; NULL: others */
+    bool sets;                /* it takes a setting's name, and then its value */
+};
+
+/* Calls each() for every option of a verb that is not refused there. */
+void options_each(enum verb_bit verb, void (*each)(void *arg, const struct option_shape *o),
+                  void *arg);

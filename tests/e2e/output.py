@@ -4,7 +4,10 @@ progress, how much is told, and the state on SIGUSR1."""
 
 import json
 import re
+import shlex
+import shutil
 import signal
+import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -179,6 +182,72 @@ def state(scene):
     asked(vm, r"(?m)^ramjet vm: running, \d+ pages? verified, 0 errors, longest gap ")
     vm.send_signal(signal.SIGTERM)
     check(vm.wait(20) == 0, f"{vm.errors}")
+
+
+# --- help and completion ---
+
+def verbs(scene):
+    shown = Ramjet(scene, "help")
+    check(shown.wait(5) == 0, shown.errors)
+    return [verb for verb in re.findall(r"^  ramjet (\w+) ", shown.output.decode(), re.M) if verb != "help"]
+
+
+@case("help of every verb fits into 80 columns, and each option is near itself")
+def helps(scene):
+    for verb in verbs(scene):
+        shown = Ramjet(scene, "help", verb)
+        check(shown.wait(5) == 0, f"{verb}: {shown.errors}")
+        text = shown.output.decode()
+        wide = [line for line in text.splitlines() if len(line) > 80]
+        check(not wide, f"help {verb}: {wide}")
+        for option in re.findall(r"^  (--[a-z-]+)", text, re.M):
+            Ramjet(scene, verb, f"{option}x=1").failed(f"unknown option '{option}x'", f"did you mean '{option}'",
+                                                       code=2)
+
+
+# What is typed, and what is offered; the last word is the one to complete.
+TYPED = [
+    (["ramjet", "se"], ["send"]),
+    (["ramjet", "recv", "--prog"], ["--progress"]),
+    (["ramjet", "recv", "--progress", "a"], ["auto", "always"]),
+    (["ramjet", "recv", "--progress", "=", "n"], ["never"]),
+    (["ramjet", "send", "--set", "multifd-ch"], ["multifd-channels="]),
+    (["ramjet", "send", "--set", "multifd", "=", ""], ["on", "off"]),
+    (["ramjet", "completion", "z"], ["zsh"]),
+    (["ramjet", "recv", "--dirty-s"], []),
+    (["ramjet", "recv", "file", ":", "/etc/host"], []),  # bash completes the path itself
+]
+
+
+@case("completion by bash")
+def bash_completes(scene):
+    path = scene.folder / "completion"
+    script = Ramjet(scene, "completion", "bash")
+    check(script.wait(5) == 0, script.errors)
+    path.write_bytes(script.output)
+    for typed, want in TYPED:
+        words = " ".join(shlex.quote(word) for word in typed)
+        asked_bash = subprocess.run(
+            ["bash", "-uc", f". {path}; COMP_WORDS=({words}); COMP_CWORD={len(typed) - 1}; _ramjet; "
+             'printf "%s\\n" "${COMPREPLY[@]-}"'], capture_output=True, text=True, check=False)
+        found = asked_bash.stdout.split()
+        check(not asked_bash.stderr and found == want, f"{typed}: {found}, want {want}: {asked_bash.stderr}")
+
+
+@case("completion scripts are sound")
+def sound(scene):
+    for shell, option in (("bash", "-n"), ("zsh", "-n"), ("fish", "-n")):
+        script = Ramjet(scene, "completion", shell)
+        check(script.wait(5) == 0 and script.output, script.errors)
+        for verb in verbs(scene):
+            check(verb.encode() in script.output, f"{shell}: no {verb}")
+        if not shutil.which(shell):
+            continue
+        path = scene.folder / shell
+        path.write_bytes(script.output)
+        done = subprocess.run([shell, option, path], capture_output=True, text=True, check=False)
+        check(done.returncode == 0 and not done.stderr, f"{shell}: {done.stderr}")
+    Ramjet(scene, "completion", "tcsh").failed("expected bash, zsh or fish", code=2)
 
 
 def run(scene, chosen):
