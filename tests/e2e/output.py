@@ -92,6 +92,36 @@ def documented_vm(scene):
     same("vm", vms[1].output)
 
 
+@case("docs/output.md: save, restore and convert")
+def documented_kept(scene):
+    vms = []
+    for name, what in (("a", ["--guest", "counter"]), ("b", ["--incoming", "defer"])):
+        vm = Ramjet(scene, "vm", "--accel", "synth", "--memory", "16M", *what, "--qmp", f"unix:{scene.folder}/{name}")
+        check(vm.read(lambda out: b"monitor" in out), f"it ended before it listened: {vm.errors}")
+        vms.append(vm)
+    check(vms[0].read(lambda out: b"running" in out), "the guest to run")
+    path = f"file:{scene.folder}/vm.snap"
+    for words in (["save", "--channels", 1, "--then", "stop", f"unix:{scene.folder}/a", path],
+                  ["restore", "--channels", 1, path, f"unix:{scene.folder}/b"],
+                  ["convert", path, f"raw:{scene.folder}/raw"]):
+        verb = Ramjet(scene, words[0], "--json", *words[1:])
+        verb.done(40)
+        same(words[0], verb.output)
+    for vm in vms:
+        vm.send_signal(signal.SIGTERM)
+        vm.wait(20)
+
+
+@case("docs/output.md: probe")
+def documented_probe(scene):
+    """What this host can do differs; the questions do not, and each false has its reason."""
+    answers = Ramjet(scene, "probe", "--json").done()
+    check(answers.keys() == examples("probe")[0].keys(), f"{answers.keys() ^ examples('probe')[0].keys()}")
+    false = {name for name, value in answers.items() if value is False}
+    check(false == answers["reasons"].keys(), f"{answers}")
+    check(not any(isinstance(value, str) and value.startswith(("yes", "no")) for value in answers.values()), f"{answers}")
+
+
 @case("docs/output.md: a failure")
 def documented_failure(scene):
     run = Ramjet(scene, "info", "--json", "/nonexistent")
