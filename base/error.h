@@ -68,6 +68,7 @@ enum remedy {
     REMEDY_GUEST,   /* a program that runs a guest */
     REMEDY_SETTING_NAMES,
     REMEDY_PROGRESS,
+    REMEDY_CHECKSUMS, /* go on without them */
     REMEDY_N,
 };
 

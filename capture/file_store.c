@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "ram/checksum.h"
 
 /* Direct writes go to the disk one by one; shorter pieces are better gathered in the page cache. */
 #define DIRECT_MIN 65536
@@ -24,12 +25,14 @@ static int store_write(struct ram_block *b, uint64_t offset, const void *bytes, 
 
     if (fd_pwrite_all(fd, bytes, len, (off_t)(b->fd_offset + offset)) < 0)
         return err_sys(err, "RAM block '%s': write to the snapshot", b->name);
+    if (b->page_sums)
+        checksum_pages_note(b->page_sums, offset >> RAM_PAGE_BITS, bytes, len >> RAM_PAGE_BITS);
     return 0;
 }
 
 static int store_clear(struct ram_block *b, uint64_t offset, size_t len, struct error *err)
 {
-    static const char zeros[RAM_PAGE_SIZE];
+    static const uint8_t zeros[RAM_PAGE_SIZE];
     int rc = fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                        (off_t)(b->fd_offset + offset), (off_t)len);
 

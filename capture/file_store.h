@@ -3,7 +3,8 @@
  * block->fd.
  *
  * Where there is a block->direct_fd, long pieces that are page-aligned in memory are written
- * through it; then fd_offset is a multiple of 4096.
+ * through it; then fd_offset is a multiple of 4096. Where there are block->page_sums, what is
+ * written is summed up.
  */
 #pragma once
 

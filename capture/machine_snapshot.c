@@ -13,6 +13,7 @@
 #include "capture/plain_pages.h"
 #include "capture/raw_names.h"
 #include "migration/main_stream.h"
+#include "ram/checksum_file.h"
 #include "ram/mapped_file.h"
 #include "ram/ram_load.h"
 #include "transport/file.h"
@@ -22,6 +23,7 @@ struct snapshot {
     struct machine base;
     int *fds; /* of the files that the blocks are in */
     size_t n_fds;
+    struct checksums checksums; /* of the file; the blocks have parts of it */
 };
 
 static void snapshot_free(struct machine *m)
@@ -33,6 +35,7 @@ static void snapshot_free(struct machine *m)
     for (size_t i = 0; i < s->n_fds; i++)
         fd_close(&s->fds[i]);
     free(s->fds);
+    checksums_done(&s->checksums);
     free(s);
 }
 
@@ -246,7 +249,7 @@ static int settle_pages(struct machine *m, int fd, const struct reading *r, stru
 }
 
 static int load_file(struct snapshot *s, const struct address *from, enum snapshot_pages pages,
-                     struct error *err)
+                     bool checked, struct error *err)
 {
     struct reading r;
     int fd;
@@ -255,26 +258,48 @@ static int load_file(struct snapshot *s, const struct address *from, enum snapsh
     r.pages = pages;
     if (file_source_open(from, &fd, &r.load.file_bytes, err) < 0 || keep_fd(s, fd, err) < 0)
         return -1;
-    int rc = read_stream(&s->base, fd, from->offset, &r, err);
+    uint64_t bytes = r.load.file_bytes, start = from->offset;
+    int rc = checked ? checksums_open(fd, bytes, start, &s->checksums, err) : 0;
+    if (rc == 0)
+        rc = read_stream(&s->base, fd, start, &r, err);
+    if (rc == 0 && checked && r.load.from_file)
+        rc = checksums_apply(fd, bytes, start, &s->base.ram, r.load.mapped, &s->checksums, err);
     if (rc == 0)
         rc = settle_pages(&s->base, fd, &r, err);
     reading_done(&r);
     return rc < 0 ? err_in(err, "%s", from->file) : 0;
 }
 
-int machine_snapshot_file(const struct address *from, enum snapshot_pages pages,
-                          struct machine **ret, struct error *err)
+static int open_snapshot(const struct address *from, enum snapshot_pages pages, bool checked,
+                         struct machine **ret, struct error *err)
 {
     struct snapshot *s = snapshot_new();
 
     if (!s)
         return err_sys(err, "memory for a snapshot");
-    if (load_file(s, from, pages, err) < 0) {
+    if (load_file(s, from, pages, checked, err) < 0) {
         snapshot_free(&s->base);
         return -1;
     }
     *ret = &s->base;
     return 0;
+}
+
+int machine_snapshot_file(const struct address *from, enum snapshot_pages pages,
+                          struct machine **ret, struct error *err)
+{
+    return open_snapshot(from, pages, true, ret, err);
+}
+
+int machine_snapshot_unchecked(const struct address *from, enum snapshot_pages pages,
+                               struct machine **ret, struct error *err)
+{
+    return open_snapshot(from, pages, false, ret, err);
+}
+
+bool machine_snapshot_has_checksums(const struct machine *m)
+{
+    return m->ops == &snapshot_ops && ((const struct snapshot *)m)->checksums.found;
 }
 
 static int map_raw_block(struct snapshot *s, int dir, bool may_lack, struct ram_block *b,

@@ -50,7 +50,7 @@ static int write_all(struct stream_out *out, const struct configuration *config,
 
 int snapshot_stream_write(int fd, uint64_t at, const struct configuration *config,
                           const struct ram_map *ram, const struct mapped_ram *mapped,
-                          const struct device_state *devices, struct error *err)
+                          const struct device_state *devices, uint64_t *ret_end, struct error *err)
 {
     struct list_save list = {
         .base = {.ops = &list_ops, .kind = &ram_section, .id = SECTION_ID},
@@ -67,6 +67,8 @@ int snapshot_stream_write(int fd, uint64_t at, const struct configuration *confi
     int rc = stream_out_init(&out, c, err);
     if (rc == 0)
         rc = write_all(&out, config, &savers, devices, err);
+    if (rc == 0)
+        *ret_end = out.offset;
     stream_out_done(&out);
     channel_free(c);
     return rc;

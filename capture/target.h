@@ -20,6 +20,7 @@ struct target_config {
     bool sync;   /* it is on the disk, with its name, before the source learns that it is there */
     const struct buf *head; /* file: what precedes the stream, copied; NULL: nothing does */
     bool direct;            /* file: long runs of pages bypass the page cache, by O_DIRECT */
+    bool checksums; /* file: a table of checksums follows the stream (ram/checksum_file.h) */
 };
 
 /* A mapped-ram snapshot that QEMU ≥ 9.0 loads: pages go directly to their places in the file. */

@@ -12,6 +12,7 @@
 #include "capture/snapshot_name.h"
 #include "capture/snapshot_stream.h"
 #include "capture/target.h"
+#include "ram/checksum_file.h"
 #include "transport/file.h"
 
 /* Where a snapshot goes whose name is chosen when it is whole. */
@@ -29,6 +30,7 @@ struct target_file {
     bool sync, wants_direct;
     int fd;
     int direct;                /* the same file, bypassing the page cache; -1: not wanted */
+    bool checksums;            /* are written */
     struct mapped_ram *mapped; /* one per block */
     struct buf head;           /* what precedes the stream */
 };
@@ -97,6 +99,8 @@ static int file_listed(struct target *l, const struct configuration *config,
         b->fd_offset = f->mapped[i].pages_offset;
         if (ram_block_track(b, err) < 0)
             return -1;
+        if (f->checksums && !(b->page_sums = checksum_pages_new(b)))
+            return err_sys(err, "RAM block '%s': memory for checksums", b->name);
     }
     return 0;
 }
@@ -104,6 +108,22 @@ static int file_listed(struct target *l, const struct configuration *config,
 static int write_head(const struct target_file *f, struct error *err)
 {
     return fd_pwrite_all(f->fd, f->head.data, f->head.len, 0) < 0 ? err_sys(err, "write") : 0;
+}
+
+static int write_checksums(struct target_file *f, const struct ram_map *ram, uint64_t end,
+                           struct error *err)
+{
+    const struct checksum_stream_file file = {
+        .fd = f->fd, .start = f->head.len, .end = end, .map = ram, .mapped = f->mapped};
+    struct checksum_pages *pages = calloc(MAX(ram->n, (size_t)1), sizeof(*pages));
+
+    if (!pages)
+        return err_sys(err, "memory for checksums");
+    for (size_t i = 0; i < ram->n; i++)
+        pages[i] = (struct checksum_pages){ram->blocks[i].present, ram->blocks[i].page_sums};
+    int rc = checksum_file_write(&file, pages, err);
+    free(pages);
+    return rc;
 }
 
 /* The pages are written already. The stream around them, which begins with the magic, makes the
@@ -114,12 +134,15 @@ static int file_prepare(struct target *l, const struct configuration *config,
 {
     struct target_file *f = (struct target_file *)l;
     struct configuration mapped = *config;
+    uint64_t end;
 
     f->naming.vm = *config;
     clock_gettime(CLOCK_REALTIME, &f->naming.at);
     mapped.capabilities |= STREAM_CAP_MAPPED_RAM;
-    if (snapshot_stream_write(f->fd, f->head.len, &mapped, ram, f->mapped, devices, err) < 0 ||
-        write_head(f, err) < 0 || partial_settle(&f->partial, f->fd, err) < 0)
+    if (snapshot_stream_write(f->fd, f->head.len, &mapped, ram, f->mapped, devices, &end, err) <
+            0 ||
+        write_head(f, err) < 0 || (f->checksums && write_checksums(f, ram, end, err) < 0) ||
+        partial_settle(&f->partial, f->fd, err) < 0)
         return err_in(err, "%s", f->partial.path);
     return 0;
 }
@@ -169,6 +192,7 @@ int target_file_new(const struct target_config *config, struct target **ret, str
         return err_sys(err, "memory for a snapshot");
     f->base.ops = &file_ops;
     f->fd = f->direct = -1;
+    f->checksums = config->checksums;
     f->sync = config->sync;
     f->wants_direct = config->direct;
     if (config->head && buf_append(&f->head, config->head->data, config->head->len, err) < 0) {

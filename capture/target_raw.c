@@ -63,10 +63,11 @@ static int write_stream(struct target_raw *r, const struct configuration *config
 {
     struct configuration plain = *config;
     AUTO_FD int fd = -1;
+    uint64_t end;
 
     plain.capabilities &= ~(uint32_t)STREAM_CAP_MAPPED_RAM; /* of a file that it was read from */
     if (make_file(r, RAW_STREAM, &fd, err) < 0 ||
-        snapshot_stream_write(fd, 0, &plain, ram, NULL, devices, err) < 0)
+        snapshot_stream_write(fd, 0, &plain, ram, NULL, devices, &end, err) < 0)
         return -1;
     return partial_settle(&r->partial, fd, err);
 }

@@ -40,6 +40,7 @@ static const char *const words[] = {
     [REMEDY_GUEST] = "",
     [REMEDY_SETTING_NAMES] = "",
     [REMEDY_PROGRESS] = "",
+    [REMEDY_CHECKSUMS] = "",
 };
 _Static_assert(ARRAY_LEN(words) == REMEDY_N, "words for each remedy");
 

@@ -48,6 +48,8 @@ struct vm_config {
      * lost before it confirmed, is kept paused. Otherwise that is a failure like any other. */
     bool attended;
     unsigned populate_threads;
+    /* Files: no checksums are written, and none are compared with what is read. */
+    bool without_checksums;
     /*
      * The VM has ended: after quit, when no migration runs any more; or because an incoming
      * migration has failed in a way that ends it. `failure` says why, else NULL. Called once, by

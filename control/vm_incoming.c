@@ -158,6 +158,7 @@ static int in_prepare(struct vm *vm, struct job *job, const struct address *at, 
     config.uuid = uuid_is_set(&vm->uuid) ? &vm->uuid : NULL;
     config.uuid_may_lack = config.main_any_time = true;
     config.populate_threads = vm->config.populate_threads;
+    config.checksums = !vm->config.without_checksums;
     if (settings_on(s, CAP_MULTIFD))
         config.file_threads = settings_channels(s);
     config.direct_io = settings_number(s, PARAM_DIRECT_IO);

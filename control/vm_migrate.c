@@ -128,6 +128,7 @@ static int out_prepare(struct vm *vm, struct job *job, const struct address *to,
     source_configure(&vm->settings, &config);
     vm_job_connections(vm, job, to, &config.connect);
     config.uuid = vm->uuid;
+    config.checksums = !vm->config.without_checksums;
     config.observer = (struct migration_observer){.status = out_status,
                                                   .pass = out_pass,
                                                   .advice = out_advice,

@@ -109,6 +109,7 @@ static int make_origin(struct destination *m, struct error *err)
         .group = &m->group,
         .n_threads = MAX(m->config.file_threads, 1U),
         .direct_io = m->config.direct_io,
+        .checksums = m->config.checksums,
     };
 
     if (m->config.connect.address.scheme == ADDRESS_FILE)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "ram/checksum_file.h"
 #include "stream/command.h"
 
 /* The shortest limit on silence. A destination says each second that it is alive, but a busy host
@@ -64,6 +65,29 @@ void link_set_asking(struct link *l, bool asking)
     pthread_mutex_lock(&l->group.lock);
     l->asking = asking;
     pthread_mutex_unlock(&l->group.lock);
+}
+
+int link_seal(struct link *l, struct error *err)
+{
+    const struct ram_map *ram = l->config.ram;
+    const struct checksum_stream_file file = {
+        .fd = l->file.fd,
+        .start = l->config.source->connect.address.offset,
+        .end = l->out.offset,
+        .map = ram,
+        .mapped = l->mapped,
+    };
+
+    if (!l->sums)
+        return 0;
+    struct checksum_pages *pages = calloc(MAX(ram->n, (size_t)1), sizeof(*pages));
+    if (!pages)
+        return err_sys(err, "memory for checksums");
+    for (size_t i = 0; i < ram->n; i++)
+        pages[i] = (struct checksum_pages){l->written[i].words, l->sums[i]};
+    int rc = checksum_file_write(&file, pages, err);
+    free(pages);
+    return rc;
 }
 
 /* --- its end --------------------------------------------------------------------------------- */
@@ -154,6 +178,13 @@ void link_unlock(const struct link *l)
     file_target_unlock(&l->file);
 }
 
+static void free_sums(struct link *l)
+{
+    for (size_t i = 0; l->sums && i < l->config.ram->n; i++)
+        free(UNQUALIFIED(l->sums[i]));
+    free(l->sums);
+}
+
 void link_free(struct link *l)
 {
     if (!l)
@@ -165,6 +196,7 @@ void link_free(struct link *l)
     file_target_done(&l->file);
     free(l->mapped);
     ram_bitmaps_free(l->written, l->config.ram->n);
+    free_sums(l);
     stream_out_done(&l->out);
     channel_group_done(&l->group);
     free(l);

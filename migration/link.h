@@ -35,6 +35,7 @@ struct link {
     /* For a mapped-ram file, by block: where its pages are, and which ones are there. */
     struct mapped_ram *mapped;
     struct dirty_bitmap *written;
+    _Atomic uint64_t **sums; /* of the pages that are there; NULL: no checksums are written */
     struct stream_out out;
 
     struct return_reader return_reader;
@@ -60,6 +61,8 @@ MUST_USE int link_connect(struct link *l, struct error *err);
 MUST_USE int link_open_return_path(struct link *l, struct error *err);
 /* Sets what the group's farewell says: whether the destination waits for RUN or DROP. */
 void link_set_asking(struct link *l, bool asking);
+/* The stream is complete: writes its checksums after it, where the file gets any. */
+MUST_USE int link_seal(struct link *l, struct error *err);
 /* Everything has been sent: closes all channels properly. A failure of that changes nothing. */
 void link_finish(struct link *l);
 /*

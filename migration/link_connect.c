@@ -5,6 +5,7 @@
 #include "migration/link.h"
 #include "multifd/file_pool.h"
 #include "multifd/send_pool.h"
+#include "ram/checksum.h"
 #include "ram/page_inline.h"
 
 /* --- main ------------------------------------------------------------------------------------ */
@@ -69,6 +70,22 @@ static int make_pool(struct link *l, struct page_sink **ret, struct error *err)
     return send_pool_new(&config, ret, err);
 }
 
+static int make_sums(struct link *l, struct error *err)
+{
+    const struct ram_map *ram = l->config.ram;
+
+    l->sums = calloc(MAX(ram->n, (size_t)1), sizeof(*l->sums));
+    if (!l->sums)
+        return err_sys(err, "memory for checksums");
+    for (size_t i = 0; i < ram->n; i++) {
+        const struct ram_block *b = &ram->blocks[i];
+
+        if (b->travel == RAM_TRAVELS && !(l->sums[i] = checksum_pages_new(b)))
+            return err_sys(err, "RAM block '%s': memory for checksums", b->name);
+    }
+    return 0;
+}
+
 /* Decides where in the file every page goes, and makes room for all of them. */
 static int lay_out(struct link *l, struct error *err)
 {
@@ -79,6 +96,8 @@ static int lay_out(struct link *l, struct error *err)
     if (!l->mapped)
         return err_sys(err, "memory for a file's layout");
     if (ram_bitmaps_new(ram, &l->written, err) < 0)
+        return -1;
+    if (l->config.source->checksums && make_sums(l, err) < 0)
         return -1;
     return file_target_extend(&l->file, mapped_ram_layout(ram, at, l->mapped), err);
 }
@@ -114,6 +133,7 @@ static int make_file_pool(struct link *l, struct page_sink **ret, struct error *
         .group = &l->group,
         .mapped = l->mapped,
         .written = l->written,
+        .sums = l->sums,
         .places = l->config.source->places,
         .channels = channels,
         .n = n,

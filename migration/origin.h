@@ -62,6 +62,7 @@ struct origin_file_config {
     struct channel_group *group;
     unsigned n_threads; /* threads that read a mapped-ram file's pages */
     bool direct_io;     /* they read past the page cache; nothing is mapped then */
+    bool checksums;     /* if the file has any, what is read is compared with them */
 };
 MUST_USE int origin_file_new(const struct origin_file_config *config, struct origin **ret,
                              struct error *err);

@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "migration/origin.h"
+#include "ram/checksum_file.h"
 #include "ram/mapped_file.h"
 #include "transport/file.h"
 
@@ -13,6 +14,7 @@ struct origin_file {
     int direct_fd; /* the same file, past the page cache; -1: none */
     uint64_t bytes;
     const struct ram_load *load; /* of the stream that is read */
+    struct checksums checksums;
 };
 
 static int origin_file_open(struct origin *o, struct error *err)
@@ -23,6 +25,9 @@ static int origin_file_open(struct origin *o, struct error *err)
     if (file_source_open(from, &f->fd, &f->bytes, err) < 0)
         return -1;
     o->name = from->file;
+    if (f->config.checksums &&
+        checksums_open(f->fd, f->bytes, from->offset, &f->checksums, err) < 0)
+        return err_in(err, "%s", from->file);
     return f->config.direct_io ? file_direct_open(from->file, f->fd, O_RDONLY, &f->direct_fd, err)
                                : 0;
 }
@@ -49,15 +54,30 @@ static void origin_file_begin(struct origin *o, struct main_stream *ms, struct r
     f->load = load;
 }
 
+static int load_pages(struct origin_file *f, const struct mapped_ram *list,
+                      const struct ram_map *map, struct file_mapping *mapping, struct error *err)
+{
+    const struct mapped_file file = {.fd = f->fd, .direct_fd = f->direct_fd, .blocks = list};
+
+    return mapped_file_load(&file, map, f->config.direct_io ? NULL : mapping, f->config.n_threads,
+                            &f->config.group->cancel, err);
+}
+
 static int origin_file_load_pages(struct origin *o, const struct mapped_ram *list,
                                   const struct ram_map *map, struct file_mapping *mapping,
                                   struct error *err)
 {
     struct origin_file *f = CONTAINER_OF(o, struct origin_file, base);
-    const struct mapped_file file = {.fd = f->fd, .direct_fd = f->direct_fd, .blocks = list};
+    uint64_t start = f->config.connect->address.offset;
+    int rc = 0;
 
-    return mapped_file_load(&file, map, f->config.direct_io ? NULL : mapping, f->config.n_threads,
-                            &f->config.group->cancel, err);
+    if (f->config.checksums)
+        rc = checksums_apply(f->fd, f->bytes, start, map, list, &f->checksums, err);
+    if (rc == 0)
+        rc = load_pages(f, list, map, mapping, err);
+    for (size_t i = 0; i < map->n; i++)
+        map->blocks[i].checksums = NULL;
+    return rc;
 }
 
 /* One connection of several may have been recorded. Where blocks can be left out, all may be. */
@@ -85,6 +105,7 @@ static void origin_file_free(struct origin *o)
 
     fd_close(&f->fd);
     fd_close(&f->direct_fd);
+    checksums_done(&f->checksums);
     free(f);
 }
 

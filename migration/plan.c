@@ -86,7 +86,7 @@ void source_config_init(struct source_config *ret)
 {
     struct settings standard;
 
-    *ret = (struct source_config){0};
+    *ret = (struct source_config){.checksums = true};
     connect_config_init(&ret->connect);
     settings_init(&standard);
     source_configure(&standard, ret);
@@ -94,8 +94,8 @@ void source_config_init(struct source_config *ret)
 
 void destination_config_init(struct destination_config *ret)
 {
-    *ret =
-        (struct destination_config){.n_channels = -1, .method = -1, .file_threads = FILE_THREADS};
+    *ret = (struct destination_config){
+        .n_channels = -1, .method = -1, .file_threads = FILE_THREADS, .checksums = true};
     connect_config_init(&ret->connect);
 }
 

@@ -30,6 +30,7 @@ struct source_config {
     int level;                       /* of the method */
     bool mapped_ram;                 /* write into a file, every page at its own place */
     bool direct_io;                  /* write the pages past the page cache */
+    bool checksums;                  /* with mapped_ram: a table of checksums follows the stream */
     struct ram_set_rules ram;        /* which blocks travel */
     bool return_path;                /* ask the destination for its verdict, and wait for it */
     bool switchover_ack;             /* stop the guest only when the destination is ready */
@@ -68,6 +69,7 @@ struct destination_config {
     unsigned file_threads;              /* threads that read a mapped-ram file's pages; 0 means 1 */
     bool direct_io;                     /* they read past the page cache; nothing is mapped then */
     struct measurement *measurement;    /* only measure, and refuse at the switch-over; or NULL */
+    bool checksums;                     /* a file's checksums are compared with what is read */
     unsigned populate_threads;          /* helper threads that allocate memory ahead; 0: none */
     struct migration_observer observer; /* told of setup, active, the guest, and the result */
 };

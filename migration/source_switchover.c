@@ -105,6 +105,8 @@ int source_switchover(struct source *m, struct error *err)
     bool confirmed = m->plan.verdict && return_reader_confirm(&m->link->return_reader);
     if ((confirmed ? switch_confirmed(m, err) : switch_unconfirmed(m, err)) < 0)
         return -1;
+    if (link_seal(m->link, err) < 0)
+        return -1;
     if (m->config.replace && m->config.replace(m->config.replace_arg, err) < 0)
         return -1;
     atomic_store(&m->stats.end_ns, clock_ns());

@@ -5,6 +5,7 @@
 
 #include "compress/codec.h"
 #include "multifd/worker_pool.h"
+#include "ram/checksum.h"
 #include "ram/page_walk.h"
 #include "transport/file_channel.h"
 
@@ -20,6 +21,7 @@ struct file_writer {
     const struct ram_block *block; /* of the piece */
     uint64_t pages_offset;         /* where its first page is in the file */
     struct dirty_bitmap *written;
+    _Atomic uint64_t *sums; /* NULL: not wanted */
     uint64_t first; /* page of the piece, whose pages are contiguous in the file and in memory */
     size_t n;       /* pages in the piece */
     const uint8_t *bytes;
@@ -34,6 +36,7 @@ struct file_pool {
     struct worker_pool workers; /* not started if there are no threads */
     const struct mapped_ram *mapped;
     struct dirty_bitmap *written;
+    _Atomic uint64_t **sums;
     size_t n;
     struct file_writer writers[];
 };
@@ -55,6 +58,9 @@ static int write_piece(struct file_writer *w, struct error *err)
     file_channel_seek(w->channel, w->pages_offset + (w->first << RAM_PAGE_BITS));
     if (channel_send(w->channel, w->bytes, n << RAM_PAGE_BITS, 0, err) < 0)
         return err_in(err, "RAM block '%s': page %" PRIu64, w->block->name, w->first);
+    /* A guest that writes a page meanwhile makes it dirty: it is written and summed up again. */
+    if (w->sums)
+        checksum_pages_note(w->sums, w->first, w->bytes, n);
     dirty_bitmap_set_range(w->written, w->first, w->first + n);
     count(&w->stats.packets, 1);
     count(&w->stats.normal, n);
@@ -95,6 +101,7 @@ static void select_block(const struct file_pool *pool, struct file_writer *w)
     w->block = w->walk.block;
     w->pages_offset = pool->mapped[i].pages_offset;
     w->written = &pool->written[i];
+    w->sums = pool->sums ? pool->sums[i] : NULL;
 }
 
 static int write_round(const struct file_pool *pool, struct file_writer *w, struct ram_round *round,
@@ -200,6 +207,7 @@ int file_pool_new(const struct file_pool_config *config, struct page_sink **ret,
     pool->group = config->group;
     pool->mapped = config->mapped;
     pool->written = config->written;
+    pool->sums = config->sums;
     pool->n = config->n;
     for (size_t i = 0; i < config->n; i++)
         pool->writers[i].channel = config->channels[i];

@@ -18,6 +18,7 @@ struct file_pool_config {
     /* One per block of the rounds' map; they outlive the sink, as the map does. */
     const struct mapped_ram *mapped; /* where its pages go */
     struct dirty_bitmap *written;    /* which of them the file has */
+    _Atomic uint64_t **sums;         /* what they sum up to (ram/checksum.h); NULL: nobody asks */
     struct channel **channels;       /* file_channel_open(), of the group; they become the pool's */
     const struct cpu_places *places; /* where the threads run, in turn; NULL: anywhere */
     size_t n;                        /* 1 … MULTIFD_CHANNELS_MAX */

@@ -74,6 +74,7 @@ void ram_map_done(struct ram_map *map)
         if (b->mapped)
             munmap(b->host, ram_block_mapped_bytes(b));
         free(UNQUALIFIED(b->present));
+        free(UNQUALIFIED(b->page_sums));
     }
     free(map->blocks);
     *map = (struct ram_map){0};

@@ -65,6 +65,12 @@ struct ram_block {
      */
     _Atomic uint64_t *present;
     _Atomic bool zeroed; /* any thread: at a destination, a zero page of this block has come */
+    /* Any thread: where the store sums up what is written, the sum of each page (ram/checksum.h);
+     * else NULL. */
+    _Atomic uint64_t *page_sums;
+    /* What each piece must sum up to, CHECKSUM_LEN bytes each, if the block's file says so and what
+     * is read shall be checked; else NULL. Not owned. */
+    const uint8_t *checksums;
 };
 
 /* The blocks of a machine, in the order of the list. Fixed once a migration runs. */

@@ -5,9 +5,11 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/thread.h"
+#include "ram/checksum.h"
 #include "ram/page_place.h"
 #include "ram/stripe.h"
 
@@ -148,23 +150,33 @@ static void map_blocks(struct load *l, struct file_mapping *mapping)
 
 /* --- its pages, read ------------------------------------------------------------------------- */
 
-/* Reads a run of pages: into the block's memory directly, or through `buffer`, which holds a
- * stripe, into its store. */
-static int load_run(const struct load *l, size_t block, uint64_t page, uint64_t n_pages,
-                    uint8_t *buffer, struct error *err)
+/* What one thread has. */
+struct loader {
+    struct load *load;
+    uint8_t *buffer; /* holds a stripe */
+    struct stripe stripe;
+    bool is_summed; /* all pages of the stripe are read here, and its checksum is known */
+    uint64_t sums[STRIPE_PAGES];
+};
+
+/* Reads a run of pages: into the block's memory directly, or through `buffer`, into its store. */
+static int load_run(struct loader *t, unsigned first, unsigned n_pages, struct error *err)
 {
-    struct ram_block *b = &l->map->blocks[block];
-    uint64_t offset = page << RAM_PAGE_BITS;
-    size_t len = n_pages << RAM_PAGE_BITS;
+    const struct mapped_file *file = t->load->file;
+    struct ram_block *b = &t->load->map->blocks[t->stripe.block];
+    uint64_t offset = (t->stripe.first_page + first) << RAM_PAGE_BITS;
+    size_t len = (size_t)n_pages << RAM_PAGE_BITS;
     uint8_t *host;
 
     if (ram_span(b, offset, len, &host, err) < 0)
         return -1;
-    uint8_t *room = page_place_room(host, buffer);
-    uint64_t at = l->file->blocks[block].pages_offset + offset;
-    int fd = l->file->direct_fd >= 0 ? l->file->direct_fd : l->file->fd;
+    uint8_t *room = page_place_room(host, t->buffer);
+    uint64_t at = file->blocks[t->stripe.block].pages_offset + offset;
+    int fd = file->direct_fd >= 0 ? file->direct_fd : file->fd;
     if (read_exactly(fd, room, len, at, err) < 0)
         return err_in(err, "RAM block '%s'", b->name);
+    for (unsigned i = 0; t->is_summed && i < n_pages; i++)
+        t->sums[first + i] = checksum_page(room + (size_t)i * RAM_PAGE_SIZE);
     return page_place_settle(b, offset, room, len, err);
 }
 
@@ -173,22 +185,37 @@ static bool has(const uint64_t words[STRIPE_WORDS], unsigned page)
     return page < STRIPE_PAGES && words[page / 64] >> page % 64 & 1;
 }
 
-/* Reads pages that follow each other in one call. */
-static int load_stripe(struct load *l, const struct stripe *s, uint8_t *buffer, struct error *err)
+/* Pages that are mapped are present already. They are not read, and so not summed. */
+static bool any_present(const struct ram_block *b, const struct stripe *s)
 {
+    uint64_t first = s->first_page / 64, end = (s->first_page + s->n_pages + 63) / 64, any = 0;
+
+    for (uint64_t w = first; w < end; w++)
+        any |= atomic_load_explicit(&b->present[w], memory_order_relaxed);
+    return any;
+}
+
+/* Reads pages that follow each other in one call. */
+static int load_stripe(struct loader *t, struct error *err)
+{
+    const struct ram_block *b = &t->load->map->blocks[t->stripe.block];
     uint64_t words[STRIPE_WORDS];
     bool any;
 
-    if (stripe_take(&l->round, s, words, &any, err) < 0)
+    if (stripe_take(&t->load->round, &t->stripe, words, &any, err) < 0)
         return -1;
+    t->is_summed = b->checksums && !any_present(b, &t->stripe);
+    if (t->is_summed)
+        memset(t->sums, 0, sizeof(t->sums));
     for (unsigned first = 0, end; any && first < STRIPE_PAGES; first = end + 1) {
         for (end = first; has(words, end);)
             end++;
-        if (end > first &&
-            load_run(l, s->block, s->first_page + first, end - first, buffer, err) < 0)
+        if (end > first && load_run(t, first, end - first, err) < 0)
             return -1;
     }
-    return 0;
+    if (!t->is_summed)
+        return 0;
+    return checksum_expect(b, t->stripe.first_page, t->sums, t->stripe.n_pages, err);
 }
 
 /* --- threads --------------------------------------------------------------------------------- */
@@ -202,14 +229,15 @@ static void fail(struct load *l, const struct error *err)
     pthread_mutex_unlock(&l->lock);
 }
 
-static int load_stripes(struct load *l, uint8_t *buffer, struct error *err)
+static int load_stripes(struct loader *t, struct error *err)
 {
-    struct stripe s;
+    struct load *l = t->load;
 
-    while (!atomic_load_explicit(&l->failed, memory_order_relaxed) && stripe_claim(&l->round, &s)) {
+    while (!atomic_load_explicit(&l->failed, memory_order_relaxed) &&
+           stripe_claim(&l->round, &t->stripe)) {
         if (cancel_requested(l->cancel))
             return err_set(err, ERR_CANCELLED, "cancelled");
-        if (load_stripe(l, &s, buffer, err) < 0)
+        if (load_stripe(t, err) < 0)
             return -1;
     }
     return 0;
@@ -217,14 +245,14 @@ static int load_stripes(struct load *l, uint8_t *buffer, struct error *err)
 
 static void *load_main(void *arg)
 {
-    struct load *l = arg;
-    uint8_t *buffer = aligned_alloc(RAM_PAGE_SIZE, BUFFER_SIZE); /* O_DIRECT needs aligned memory */
+    struct loader t = {.load = arg};
     struct error err;
 
-    int rc = buffer ? load_stripes(l, buffer, &err) : err_sys(&err, "memory for pages");
+    t.buffer = aligned_alloc(RAM_PAGE_SIZE, BUFFER_SIZE); /* O_DIRECT needs aligned memory */
+    int rc = t.buffer ? load_stripes(&t, &err) : err_sys(&err, "memory for pages");
     if (rc < 0)
-        fail(l, &err);
-    free(buffer);
+        fail(t.load, &err);
+    free(t.buffer);
     return NULL;
 }
 

@@ -25,7 +25,8 @@ MUST_USE int mapped_file_bitmap(const struct mapped_file *f, size_t block,
 /*
  * Reads every page that the file has into its block, which has its memory or store and its present
  * bits (ram_block_track()). With `mapping`, pages are mapped where possible instead of read; NULL:
- * all are read. `cancel` ends the call.
+ * all are read. A piece that is read as a whole is compared with its block's checksums, if there
+ * are any; ERR_PEER where it differs. `cancel` ends the call.
  */
 MUST_USE int mapped_file_load(const struct mapped_file *f, const struct ram_map *map,
                               struct file_mapping *mapping, unsigned n_threads,

@@ -1,5 +1,7 @@
 #include "ram/page_walk.h"
 
+#include <string.h>
+
 void page_walk_start(struct page_walk *w, struct ram_round *round, unsigned flags)
 {
     w->round = round;
@@ -9,6 +11,7 @@ void page_walk_start(struct page_walk *w, struct ram_round *round, unsigned flag
     w->bits = 0;
     w->next = STRIPE_WORDS;
     w->cut = false;
+    w->is_summed = false;
 }
 
 void page_walk_done(struct page_walk *w)
@@ -41,11 +44,43 @@ static void enter_block(struct page_walk *w, const struct ram_block *b)
     page_reader_clear(&w->reader);
 }
 
+/* Whether the stripe's checksum can be told: nothing writes its pages, and all that the file has of
+ * them come. */
+static bool is_whole(const struct page_walk *w, const struct ram_block *b)
+{
+    uint64_t at = w->stripe.first_page / 64, n = (w->stripe.n_pages + 63) / 64;
+
+    if (!w->stable || !b->checksums || !b->present)
+        return false;
+    for (uint64_t i = 0; i < n; i++) {
+        if (w->words[i] != atomic_load_explicit(&b->present[at + i], memory_order_relaxed))
+            return false;
+    }
+    return true;
+}
+
+static void begin_sums(struct page_walk *w, const struct ram_block *b)
+{
+    w->is_summed = is_whole(w, b);
+    if (w->is_summed)
+        memset(w->sums, 0, sizeof(w->sums));
+}
+
+static int end_sums(struct page_walk *w, struct error *err)
+{
+    if (!w->is_summed)
+        return 0;
+    w->is_summed = false;
+    return checksum_expect(w->block, w->stripe.first_page, w->sums, w->stripe.n_pages, err);
+}
+
 /* PAGE_WALK_PAGE: a stripe was claimed, and no cut is due before it. */
 static int next_stripe(struct page_walk *w, struct error *err)
 {
     bool end;
 
+    if (end_sums(w, err) < 0)
+        return -1;
     if (w->cut) {
         w->cut = false;
         return PAGE_WALK_CUT;
@@ -55,6 +90,7 @@ static int next_stripe(struct page_walk *w, struct error *err)
     if (end)
         return PAGE_WALK_END;
     const struct ram_block *b = &w->round->map->blocks[w->stripe.block];
+    begin_sums(w, b);
     if (w->block == b)
         return PAGE_WALK_PAGE;
     enter_block(w, b);

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "ram/checksum.h"
 #include "ram/page_reader.h"
 #include "ram/stripe.h"
 #include "ram/zero_page.h"
@@ -51,11 +52,13 @@ struct page_walk {
     bool is_read;   /* the block's pages are read into the reader's buffer */
     bool lent;      /* the sink has bytes in that buffer */
     bool cut;       /* a cut is due after the present stripe */
+    bool is_summed; /* all pages of the present stripe come, and its checksum is known */
     unsigned flags; /* enum page_walk_flags */
     unsigned next;  /* the next word of the stripe */
     struct ram_round *round;
     uint64_t words[STRIPE_WORDS];
     struct page_reader reader;
+    uint64_t sums[STRIPE_PAGES]; /* of the pages of the stripe that have come */
 };
 
 /* Starts the next round, with any stripe that is not claimed yet. `w` must be zeroed before its
@@ -75,9 +78,16 @@ static inline void page_walk_release(struct page_walk *w)
 MUST_USE int page_walk_advance(struct page_walk *w, struct error *err);
 MUST_USE int page_walk_read(struct page_walk *w, uint64_t page, struct error *err);
 
+static inline void page_walk_sum(struct page_walk *w, uint64_t page, const uint8_t *bytes)
+{
+    if (w->is_summed)
+        w->sums[page - w->stripe.first_page] = checksum_page(bytes);
+}
+
 /*
  * Returns an event, or -1. A stripe is re-armed in the dirty source before the first of its pages
- * is returned. Inline, because it is called for each page.
+ * is returned. ERR_PEER: a file's pages are not what its checksums say; they were returned already.
+ * Inline, because it is called for each page.
  */
 MUST_USE static inline int page_walk_next(struct page_walk *w, struct walked_page *ret,
                                           struct error *err)
@@ -104,6 +114,7 @@ MUST_USE static inline int page_walk_next(struct page_walk *w, struct walked_pag
                 return event;
             bytes = page_reader_find(&w->reader, page);
         }
+        page_walk_sum(w, page, bytes);
         if (zero_page(bytes))
             return PAGE_WALK_PAGE;
         w->lent = true;
@@ -111,6 +122,7 @@ MUST_USE static inline int page_walk_next(struct page_walk *w, struct walked_pag
         bytes = b->host + (page << RAM_PAGE_BITS);
         /* The zero check mostly ends at a page's first word, and waits for memory to deliver it. */
         __builtin_prefetch(bytes + PAGE_WALK_PREFETCH * RAM_PAGE_SIZE);
+        page_walk_sum(w, page, bytes);
         if (zero_page(bytes))
             return PAGE_WALK_PAGE;
     }

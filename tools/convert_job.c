@@ -85,7 +85,7 @@ static int begin_receiving(struct convert_job *j, struct error *err)
 {
     const struct convert_config *c = j->config;
     const struct target_config target = {
-        .path = c->path, .head = c->head, .force = c->force, .sync = c->sync};
+        .path = c->path, .head = c->head, .force = c->force, .sync = c->sync, .checksums = true};
     struct destination_config config;
 
     if (c->kind == CONVERT_RAW ? target_raw_new(&target, &j->target, err) < 0

@@ -91,6 +91,11 @@ static const struct verb {
      "libvirt 11.3 or later.\n"
      "Holes stay holes, and device sections stay as they are. A target is whole or absent.\n",
      VERB_CONVERT, verb_convert},
+    {"verify", "[options] FILE", "whether a snapshot is still as it was written",
+     "FILE: a mapped-ram snapshot with checksums, as ramjet recv and send write it; or "
+     "file:PATH[,offset=N]. All of it is read and compared; each damaged place is named. The exit "
+     "code is 0 if it is whole, 1 if it is not, 2 if it has no checksums.\n",
+     VERB_VERIFY, verb_verify},
     {"probe", "[options]", "what this host can do",
      "With --rules: the settings by QEMU's names, and the rules between them.\n", VERB_PROBE,
      verb_probe},

@@ -13,7 +13,8 @@
 #define OUT  (VERB_SEND | VERB_MIGRATE)
 #define KEEP (VERB_SAVE | VERB_RESTORE)
 #define ALL                                                                                        \
-    (VERB_RECV | VERB_SEND | VERB_INFO | VERB_PROBE | VERB_VM | VERB_MIGRATE | KEEP | VERB_CONVERT)
+    (VERB_RECV | VERB_SEND | VERB_INFO | VERB_PROBE | VERB_VM | VERB_MIGRATE | KEEP |              \
+     VERB_CONVERT | VERB_VERIFY)
 
 /* --- options that may be given again --------------------------------------------------------- */
 
@@ -46,6 +47,7 @@ static const char *const progress_names[] = {"auto", "always", "never", "json", 
 static const char *const events_names[] = {"json", "text", option_names_end};
 static const char *const at_limit_names[] = {
     [AT_LIMIT_CANCEL] = "cancel", [AT_LIMIT_SWITCH] = "switch", option_names_end};
+static const char *const on_off_names[] = {[OFF] = "off", [ON] = "on", option_names_end};
 static const char *const accel_names[] = {
     [ACCEL_KVM] = "kvm", [ACCEL_SYNTH] = "synth", option_names_end};
 static const char *const by_names[] = {[BY_RAMJET] = "ramjet", [BY_VM] = "vm", option_names_end};
@@ -194,6 +196,13 @@ static const struct option {
      "figures for Prometheus: at tcp:HOST:PORT or unix:PATH, or in file:PATH for node_exporter"},
     {"--repeat", "[=N]", VERB_RECV, OWN(unsigned, repeat_most, option_repeat, EXPLICIT(repeat)),
      "take one migration after the other, N of them (until a signal), into null: or folder:DIR"},
+    {"--checksums", "on|off", VERB_RECV | VERB_SAVE, CHOICE(enum on_off, checksums, on_off_names),
+     "of each 2 MiB of a target file:, for ramjet verify (on)"},
+    {"--checksums", "on|off", VERB_SEND | VERB_VM | VERB_RESTORE,
+     CHOICE(enum on_off, checksums, on_off_names),
+     "of each 2 MiB of a mapped-ram file: compared when it is read, written with it (on)"},
+    {"--direct", NULL, VERB_VERIFY, FLAG(direct),
+     "read pages past the page cache (O_DIRECT): what is on the disk"},
     {"--digest", NULL, BOTH, FLAG(digest), "XXH64 of every RAM block at the end, for comparing"},
     {"--xml", "FILE", VERB_CONVERT, STRING(xml_file),
      "the domain's XML for libvirt (the source's, if it is a libvirt save file)"},
@@ -250,7 +259,7 @@ static const struct option {
     {"--events", "FORM", VERB_RECV | VERB_VM, CHOICE(enum events_form, events, events_names),
      "with --json, of the lines before the result: json, or text, which version 0.2 does not have "
      "any more (json)"},
-    {"--progress", "WHEN", BOTH | OUT | KEEP | VERB_CONVERT,
+    {"--progress", "WHEN", BOTH | OUT | KEEP | VERB_CONVERT | VERB_VERIFY,
      CHOICE(enum progress_mode, progress, progress_names),
      "a line per second on standard error: auto (on a terminal), always, never, or json, an "
      "object"},
@@ -345,6 +354,7 @@ static void options_default(struct options *ret)
         .answer_timeout_ms = standard.answer_timeout_ms,
         .timeout_ms = 30000,
         .source_limit_ms = 300,
+        .checksums = ON,
         .memory_bytes = UINT64_C(64) << 20,
         .cpus = 1,
         .places = "auto",

@@ -29,6 +29,7 @@ enum verb_bit {
     VERB_CONVERT = 1 << 7,
     VERB_SAVE = 1 << 10,
     VERB_RESTORE = 1 << 11,
+    VERB_VERIFY = 1 << 12,
     VERB_COMPLETION = 1 << 20,
 };
 
@@ -39,6 +40,7 @@ enum accel { ACCEL_BEST, ACCEL_KVM, ACCEL_SYNTH };
 
 /* With --json, the form of the lines before the result. */
 enum events_form { EVENTS_JSON, EVENTS_TEXT };
+enum on_off { OFF, ON };
 
 /* Who writes or reads a snapshot's file. */
 enum by { BY_RAMJET, BY_VM };
@@ -79,6 +81,8 @@ struct options {
         unsigned rounds;   /* 0: never */
         enum at_limit what;
     } limits;
+    bool direct;           /* verify: what is on the disk, not in the page cache */
+    enum on_off checksums; /* of a file: written, and compared with what is read */
     /* migrate; NULL: not said */
     const char *listen_host, *uri;
     const char *tls_creds_from, *tls_creds_to; /* for one end; instead of the setting tls-creds */

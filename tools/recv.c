@@ -67,6 +67,7 @@ static int open_target(const char *target, const struct options *options, struct
         .force = options->force,
         .sync = options->sync,
         .direct = settings_number(&options->settings, PARAM_DIRECT_IO),
+        .checksums = options->checksums,
     };
 
     if (check_target(target, &config, err) < 0)

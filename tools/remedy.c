@@ -39,6 +39,7 @@ static const char *const words[] = {
     [REMEDY_GUEST] = "; use ramjet vm",
     [REMEDY_SETTING_NAMES] = "; see ramjet help settings",
     [REMEDY_PROGRESS] = "; use --progress",
+    [REMEDY_CHECKSUMS] = " (--checksums off ignores them)",
 };
 _Static_assert(ARRAY_LEN(words) == REMEDY_N, "words for each remedy");
 

@@ -256,7 +256,7 @@ int verb_restore(int argc, char **argv, struct error *err)
     r.file = words[0];
     configure(&options, &config);
     signal(SIGBUS, on_sigbus);
-    if (open_machine(r.file, &r.machine, err) < 0)
+    if ((options.checksums ? open_machine : open_machine_unchecked)(r.file, &r.machine, err) < 0)
         return -1;
     int rc = drive_restore_open(words[1], &config, &r.restore, err);
     if (rc == 0)

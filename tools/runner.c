@@ -330,6 +330,7 @@ static int make_vm(struct runner *r, struct error *err)
         .connect_timeout_ms = o->connect_timeout_ms,
         .stall_timeout_ms = o->stall_timeout_ms,
         .answer_timeout_ms = o->answer_timeout_ms,
+        .without_checksums = o->checksums == OFF,
         .attended = o->n_monitors > 0,
         .over = on_over,
         .undecided = on_undecided,

@@ -60,6 +60,7 @@ static int open_target(struct saving *s, struct error *err)
         .force = s->options->force,
         .sync = s->options->sync,
         .direct = settings_number(&s->options->settings, PARAM_DIRECT_IO),
+        .checksums = s->options->checksums,
     };
 
     return target_file_new(&config, &s->target, err);

@@ -197,7 +197,8 @@ static int make_machine(const char *spec, const struct options *options,
     /* Memory that is made here has no UUID of its own. */
     if (fills && (check_uuid(options, options->has_uuid, err) < 0 || probe(config, err) < 0))
         return -1;
-    return open_machine(spec, ret, err);
+    return config->checksums ? open_machine(spec, ret, err)
+                             : open_machine_unchecked(spec, ret, err);
 }
 
 /* Fills the engine's config from the options. */
@@ -210,6 +211,7 @@ static int configure(struct options *options, const char *dest, struct source_co
     if (options_start(options, AT_MIGRATE, gate_address_facts(&ret->connect.address), err) < 0)
         return err_in(err, "%s", dest);
     source_configure(&options->settings, ret);
+    ret->checksums = options->checksums;
     detail_settings(&options->settings);
     ret->connect.engine = session_engine(options, ret->connect.zero_copy);
     ret->connect.connect_timeout_ms = options->connect_timeout_ms;

@@ -16,6 +16,7 @@ int verb_qmp(int argc, char **argv, struct error *err);
 int verb_vm(int argc, char **argv, struct error *err);
 int verb_save(int argc, char **argv, struct error *err);
 int verb_restore(int argc, char **argv, struct error *err);
+int verb_verify(int argc, char **argv, struct error *err);
 int verb_migrate(int argc, char **argv, struct error *err);
 int verb_completion(int argc, char **argv, struct error *err);
 

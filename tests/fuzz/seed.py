@@ -2,6 +2,7 @@
 """Makes the corpus: pieces of the golden captures, small enough to be kept, and small well-formed
 streams. Run once when a target or the captures change: seed.py FOLDER (default: corpus/)."""
 
+import ctypes
 import struct
 import sys
 import zlib
@@ -216,8 +217,35 @@ def cpr_states():
     put("cpr_state", "devices", head + b"\0\5\x03vfi")
 
 
+class Sum(ctypes.Structure):
+    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+
+
+def checksum_tables():
+    """Tables whose sums of pieces are zeros; their own is true, or nothing behind it is reached."""
+    library = ctypes.CDLL("libxxhash.so.0")
+    library.XXH3_128bits.restype = Sum
+    library.XXH3_128bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+
+    def table(stream, blocks):
+        body = b"".join(bytes([len(name)]) + name + struct.pack(">QQQ", used, bitmap, pages)
+                        + bytes(16) + bytes(16 * -(-used // (2 << 20)))
+                        for name, used, bitmap, pages in blocks)
+        length = 64 + len(body) + 32
+        body = b"ramjet checksums" + struct.pack(">IIQQQ", 1, len(blocks), length, stream,
+                                                 -(-stream // 4096) * 4096) + bytes(16) + body
+        own = library.XXH3_128bits(body, len(body))
+        return body + struct.pack(">QQQ", own.high, own.low, length) + b"rjsumend"
+
+    put("checksums", "two", table(0x500050, [(b"pc.ram", 0x300000, 0x1000, 0x100000),
+                                             (b"vga", 0x1000, 0x400064, 0x480000)]))
+    put("checksums", "none", table(77, []))
+    put("checksums", "file", bytes(0x3000) + table(0x2ff0, [(b"m", 0x1000, 0x100, 0x1000)]))
+
+
 packets()
 sessions()
+checksum_tables()
 cpr_states()
 main_streams()
 payloads()

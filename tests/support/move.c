@@ -64,7 +64,8 @@ int move_file_to_target(const char *path, bool direct_io, struct target *to, str
                                     .method = -1,
                                     .open_capabilities = STREAM_CAP_MAPPED_RAM,
                                     .file_threads = 2,
-                                    .direct_io = direct_io};
+                                    .direct_io = direct_io,
+                                    .checksums = true};
     char address[PATH_MAX + 8];
     struct destination *m;
 

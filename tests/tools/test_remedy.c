@@ -7,7 +7,7 @@
  * message has none. */
 static bool is_silent_at_a_monitor(enum remedy remedy)
 {
-    return (remedy >= REMEDY_LISTEN && remedy <= REMEDY_PROGRESS) || remedy == REMEDY_TLS_USERNAME;
+    return (remedy >= REMEDY_LISTEN && remedy <= REMEDY_CHECKSUMS) || remedy == REMEDY_TLS_USERNAME;
 }
 
 /* An option or a verb. */

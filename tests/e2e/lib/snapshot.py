@@ -56,6 +56,8 @@ class Snapshot:
         section = head[at - 4:at]
         check(tail[:13] == struct.pack(">QB", 0x10, 0x7e) + section,
               f"{path}: no end and footer of the RAM section at {end:#x}: {tail[:13].hex()}")
+        table = tail.find(b"ramjet checksums")
+        tail = tail[:table].rstrip(b"\0") if table > 0 else tail
         # A device's bytes may look like the start, but then the length after it does not match.
         brace = next((m.end() for m in re.finditer(rb"\x00\x06(....)(?=\{)", tail, re.S)
                       if int.from_bytes(m[1], "big") == len(tail) - m.end()), None)
