@@ -41,12 +41,17 @@ class Libvirt:
         # A socket's path is short, and every user may reach the folder.
         self.folder = Path(tempfile.mkdtemp(prefix="rj-libvirt-", dir="/tmp"))
         scene.at_end.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        # A guest's output goes to a file: otherwise a virtlogd is started, and stays.
+        conf = self.folder / ".config" / "libvirt"
+        conf.mkdir(parents=True)
+        (conf / "qemu.conf").write_text('stdio_handler = "file"\n')
         scene.at_end.callback(self._end_guests)
         self.user = []
         if os.geteuid() == 0:
             if not shutil.which("setpriv"):
                 raise Skip("no setpriv, which ends root's rights")
-            shutil.chown(self.folder, "nobody", "nogroup")
+            for folder in self.folder, conf.parent, conf:
+                shutil.chown(folder, "nobody", "nogroup")
             self.user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
         self.environment = dict(os.environ, HOME=str(self.folder),
                                  XDG_RUNTIME_DIR=str(self.folder))
