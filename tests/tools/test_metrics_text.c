@@ -45,8 +45,8 @@ static const char *const lines[] = {
     "ramjet_migrations_total{result=\"cancelled\"} 1",
     "ramjet_migration_status{status=\"active\"} 1",
     "ramjet_migration_status{status=\"completed\"} 0",
-    "ramjet_migration_path_info{engine=\"socket\",compression=\"zstd\",tls=\"TLSv1.3 "
-    "TLS_AES_128_GCM_SHA256\"} 1",
+    ("ramjet_migration_path_info{engine=\"socket\",compression=\"zstd\",tls=\"TLSv1.3 "
+     "TLS_AES_128_GCM_SHA256\"} 1"),
     "ramjet_migration_duration_seconds 12.345",
     "ramjet_migration_downtime_seconds 0.007",
     "ramjet_migration_ram_bytes 1073741824",

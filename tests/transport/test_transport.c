@@ -592,6 +592,7 @@ static void sockets_are_shared(void **state)
     OK(dial(own.text, &fd, &err), err, "between two");
     OK(listener_share(&own, &second, &err), err, "share again");
     AUTO_FD int accepted = accept_one(&second);
+    CHECK(accepted >= 0, "nobody between two");
     listener_done(&second);
     listener_done(&own);
 }
@@ -612,8 +613,10 @@ static void handed_sockets_listen(void **state)
     AUTO_FD int to_b = -1, to_a = -1;
     OK(dial(b.text, &to_b, &err), err, "to the second");
     AUTO_FD int from_b = accept_one(&both);
+    CHECK(from_b >= 0, "nobody at the second");
     OK(dial(a.text, &to_a, &err), err, "to the first");
     AUTO_FD int from_a = accept_one(&both);
+    CHECK(from_a >= 0, "nobody at the first");
     listener_done(&both);
     AUTO_FD int late = -1;
     OK(dial(a.text, &late, &err), err, "the caller's still listens");
