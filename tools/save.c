@@ -215,7 +215,7 @@ int verb_save(int argc, char **argv, struct error *err)
 {
     struct options options;
     struct save_config config;
-    struct migrate_view view = {0};
+    struct migrate_view view = MIGRATE_VIEW_NEW;
     struct saving s = {.options = &options, .fd = -1};
     const char *words[2];
     size_t n;
@@ -230,9 +230,11 @@ int verb_save(int argc, char **argv, struct error *err)
     configure(&options, &view, &config);
     if (drive_save_open(words[0], &config, &s.save, err) < 0)
         return -1;
+    interrupt_tell(migrate_view_tell, &view);
     interrupt_block(); /* from here on there is something that may have to be removed */
     int rc = save(&s, err);
     clean_up(&s);
     drive_save_free(s.save);
+    migrate_view_done(&view);
     return rc;
 }
