@@ -69,6 +69,9 @@ def documented_transfer(scene):
     info = Ramjet(scene, "info", "--json", path)
     info.done()
     same("info", info.output)
+    verify = Ramjet(scene, "verify", "--json", path)
+    verify.done()
+    same("verify", verify.output)
 
 
 @case("docs/output.md: vm, migrate and qmp")
