@@ -10,6 +10,7 @@
 #include "tools/metrics_file.h"
 #include "tools/metrics_server.h"
 #include "tools/metrics_text.h"
+#include "tools/notice.h"
 #include "tools/remedy.h"
 #include "transport/transport.h"
 
@@ -71,7 +72,7 @@ static int open_listener(const char *where, struct listener *ret, struct error *
     return rc;
 }
 
-static int open_server(const char *where, const char *verb, struct error *err)
+static int open_server(const char *where, struct error *err)
 {
     struct listener listener;
     char text[sizeof(listener.text)];
@@ -81,7 +82,7 @@ static int open_server(const char *where, const char *verb, struct error *err)
     strcpy(text, listener.text);
     if (metrics_server_start(&listener, write_text, &metrics.server, err) < 0)
         return -1;
-    line_print(stderr, "ramjet %s: metrics at %s", verb, text);
+    notice("metrics at %s", text);
     return 0;
 }
 
@@ -97,7 +98,7 @@ int metrics_open(const char *where, const char *verb, struct error *err)
     metrics.shown.now.expected_downtime_ms = UINT64_MAX;
     int rc = strncmp(where, FILE_PREFIX, strlen(FILE_PREFIX)) == 0
                  ? metrics_file_start(where + strlen(FILE_PREFIX), write_text, &metrics.file, err)
-                 : open_server(where, verb, err);
+                 : open_server(where, err);
     if (rc < 0)
         return err_in(err, "--metrics");
     metrics.verb = verb;
