@@ -287,13 +287,14 @@ static int print_text(const struct check *c, struct error *err)
 
 static int print_json(struct check *c, const struct error *failure, struct error *err)
 {
+    uint64_t bytes = c->counts.pages * RAM_PAGE_SIZE;
+
     return result_print(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "verdict",
                                   verdict_names[c->verdict], "pieces", (json_int_t)c->counts.pieces,
                                   "pieces-empty", (json_int_t)c->counts.empty, "bytes",
-                                  (json_int_t)(c->counts.pages * RAM_PAGE_SIZE), "damaged",
-                                  (json_int_t)c->counts.damaged, "bytes-after",
-                                  (json_int_t)c->checksums.after, "total-time", (json_int_t)c->ms,
-                                  "damage", c->damage),
+                                  (json_int_t)bytes, "damaged", (json_int_t)c->counts.damaged,
+                                  "bytes-after", (json_int_t)c->checksums.after, "total-time",
+                                  (json_int_t)c->ms, "damage", c->damage),
                         failure, err);
 }
 
