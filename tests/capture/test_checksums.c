@@ -129,7 +129,7 @@ static void scan(const char *label, const char *path, unsigned n_threads, struct
 static void flip(const char *path, uint64_t at)
 {
     AUTO_FD int fd = open(path, O_RDWR | O_CLOEXEC);
-    uint8_t byte;
+    uint8_t byte = 0;
 
     CHECK(fd >= 0 && pread(fd, &byte, 1, (off_t)at) == 1, "%s", path);
     byte ^= 8;
