@@ -7,10 +7,13 @@
 #include "migration/measurement.h"
 
 /*
- * From the refusal until the connections are cut. A source may go on sending until it is cut, with
- * its guest stopped; but cut at once it may see that before the refusal, and give it as its reason.
+ * From the refusal until the connections are cut, if the source has not closed them. A source may go
+ * on sending until it is cut, with its guest stopped; but cut at once it may see that before the
+ * refusal, and give it as its reason. Where the guest runs there is no hurry: a QEMU 10.0 that is
+ * cut while it waits for its channels waits for ever, and cannot be migrated any more.
  */
-#define GRACE_MS 20
+#define GRACE_STOPPED_MS 20
+#define GRACE_RUNNING_MS 5000
 
 int destination_measure_begin(struct destination *m, struct error *err)
 {
@@ -78,11 +81,13 @@ bool destination_is_measured(const struct destination *m)
  * reset, which may overtake the refusal. */
 static void drain(struct destination *m)
 {
-    uint64_t end = deadline_in_ms(GRACE_MS);
+    bool stopped = m->config.measurement->end == MEASURED_STOPPED;
+    uint64_t grace_ms = stopped ? GRACE_STOPPED_MS : GRACE_RUNNING_MS;
+    uint64_t end = deadline_in_ms(grace_ms);
     size_t len;
 
     atomic_store(&m->main->may_rest, false);
-    atomic_store(&m->main->stall_timeout_ms, GRACE_MS);
+    atomic_store(&m->main->stall_timeout_ms, grace_ms);
     while (clock_ns() < end && stream_in_peek(&m->in, 1, &len))
         in_skip(&m->in, len);
 }
