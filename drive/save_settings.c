@@ -4,13 +4,14 @@
 
 #include "base/json_read.h"
 
-/* Each would take memory elsewhere, let it out, or wait for a destination that runs the guest. */
+/* Each would take memory elsewhere, let it out, or wait for a destination that runs the guest. A
+ * dry run leaves switchover-ack on: nobody sends that ack here, and a file cannot. */
 #define NOT_IN_A_SAVE                                                                              \
     (IN_SET(CAP_XBZRLE) | IN_SET(CAP_RDMA_PIN_ALL) | IN_SET(CAP_COMPRESS) |                        \
      IN_SET(CAP_POSTCOPY_RAM) | IN_SET(CAP_POSTCOPY_PREEMPT) | IN_SET(CAP_POSTCOPY_BLOCKTIME) |    \
      IN_SET(CAP_X_COLO) | IN_SET(CAP_RELEASE_RAM) | IN_SET(CAP_BLOCK) |                            \
      IN_SET(CAP_DIRTY_BITMAPS) | IN_SET(CAP_X_IGNORE_SHARED) | IN_SET(CAP_BACKGROUND_SNAPSHOT) |   \
-     IN_SET(CAP_MAPPED_RAM))
+     IN_SET(CAP_MAPPED_RAM) | IN_SET(CAP_SWITCHOVER_ACK))
 
 /* Says so for a capability that the user has not set. */
 static void say(struct settings *s, enum capability id, bool on)

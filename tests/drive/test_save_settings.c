@@ -107,7 +107,8 @@ static void adds(void **state)
     (void)state;
     OK(save_settings(&s, &m, false, &err), err, "nothing said");
     CHECK(says_off(&s, CAP_POSTCOPY_RAM) && says_off(&s, CAP_X_IGNORE_SHARED) &&
-              says_off(&s, CAP_MAPPED_RAM) && !settings_explicit_capability(&s, CAP_AUTO_CONVERGE),
+              says_off(&s, CAP_MAPPED_RAM) && says_off(&s, CAP_SWITCHOVER_ACK) &&
+              !settings_explicit_capability(&s, CAP_AUTO_CONVERGE),
           "capabilities %llx, said %llx", (unsigned long long)s.capabilities,
           (unsigned long long)s.explicit_capabilities);
     CHECK(settings_explicit(&s, PARAM_MODE) && settings_number(&s, PARAM_MODE) == MODE_NORMAL,
