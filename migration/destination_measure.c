@@ -7,8 +7,8 @@
 #include "migration/measurement.h"
 
 /*
- * From the refusal until the connections are cut, if the source has not closed them. A source may go
- * on sending until it is cut, with its guest stopped; but cut at once it may see that before the
+ * From the refusal until the connections are cut, if the source has not closed them. A source may
+ * go on sending until it is cut, with its guest stopped; but cut at once it may see that before the
  * refusal, and give it as its reason. Where the guest runs there is no hurry: a QEMU 10.0 that is
  * cut while it waits for its channels waits for ever, and cannot be migrated any more.
  */
