@@ -103,6 +103,7 @@ int verb_migrate(int argc, char **argv, struct error *err)
     phase_set((struct phase_limit){options.connect_timeout_ms, "--connect-timeout"},
               "asking the monitors of %s and %s", words[0], words[1]);
     configure(&options, &view, &query, &config);
+    detail_settings(&config.settings);
     if (drive_open(words[0], words[1], &config, &d, err) < 0)
         return -1;
     int rc = migrate_with_metrics(d, &view, &options, err);

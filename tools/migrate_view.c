@@ -1,5 +1,7 @@
 #include "tools/migrate_view.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/json_read.h"
 #include "tools/migrate_report.h"
@@ -61,12 +63,31 @@ static void keep(struct migrate_view *v, json_t *migration)
     json_decref(old);
 }
 
+/* What is new since the last answer. */
+static void detail_changes(struct migrate_view *v, const json_t *migration)
+{
+    char status[sizeof(v->status)] = "";
+    uint64_t round = json_count(json_object_get(migration, "ram"), "dirty-sync-count");
+
+    json_word(migration, "status", "", status, sizeof(status));
+    if (*status && strcmp(status, v->status) != 0) {
+        memcpy(v->status, status, sizeof(status));
+        detail("status: %s", status);
+    }
+    if (round > v->round) {
+        v->round = round;
+        detail_pass(NULL, round);
+    }
+}
+
 static void watch(void *arg, json_t *migration)
 {
     struct migrate_view *v = arg;
 
-    if (migration)
+    if (migration) {
         keep(v, migration);
+        detail_changes(v, migration);
+    }
     if (!migration) {
         end_view(v);
         phase_set((struct phase_limit){v->stall_ms, "--stall-timeout"},

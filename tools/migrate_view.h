@@ -17,6 +17,8 @@ struct migrate_view {
     uint64_t at, next; /* ns; 0: it has not begun */
     bool shows;        /* a line a second */
     uint64_t stall_ms; /* for TO to take over */
+    char status[32];   /* the last that a detail has told */
+    uint64_t round;    /* the same */
     pthread_mutex_t lock;
     json_t *last; /* under the lock: the last answer */
 };

@@ -14,6 +14,7 @@
 #include "tools/meeting.h"
 #include "tools/migrate_report.h"
 #include "tools/migrate_view.h"
+#include "tools/notice.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/verbs.h"
@@ -228,6 +229,7 @@ int verb_save(int argc, char **argv, struct error *err)
         return -1;
     s.file = words[1];
     configure(&options, &view, &config);
+    detail_settings(&config.drive.settings);
     if (drive_save_open(words[0], &config, &s.save, err) < 0)
         return -1;
     interrupt_tell(migrate_view_tell, &view);

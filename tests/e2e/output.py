@@ -95,14 +95,20 @@ def documented_vm(scene):
     same("vm", vms[1].output)
 
 
-@case("docs/output.md: save, restore and convert")
-def documented_kept(scene):
+def two_vms(scene):
+    """One with a guest, at the monitor a, and one that waits for it, at b."""
     vms = []
     for name, what in (("a", ["--guest", "counter"]), ("b", ["--incoming", "defer"])):
         vm = Ramjet(scene, "vm", "--accel", "synth", "--memory", "16M", *what, "--qmp", f"unix:{scene.folder}/{name}")
         check(vm.read(lambda out: b"monitor" in out), f"it ended before it listened: {vm.errors}")
         vms.append(vm)
     check(vms[0].read(lambda out: b"running" in out), "the guest to run")
+    return vms
+
+
+@case("docs/output.md: save, restore and convert")
+def documented_kept(scene):
+    vms = two_vms(scene)
     path = f"file:{scene.folder}/vm.snap"
     for words in (["save", "--channels", 1, "--then", "stop", f"unix:{scene.folder}/a", path],
                   ["restore", "--channels", 1, path, f"unix:{scene.folder}/b"],
@@ -187,6 +193,21 @@ def amounts(scene):
     for words in ("multifd is on", "status: setup", "status: completed", "round 2 begins", "channel 0: "):
         check(f"ramjet send: {words}" in verbose.errors, f"no {words!r}: {verbose.errors}")
     Ramjet(scene, "send", "-q", "-v", "synth:4M", address).failed("--quiet and --verbose", code=2)
+
+
+@case("migrate --verbose")
+def amounts_of_a_drive(scene):
+    """A guest that writes all of its memory again and again: the second round is never the last."""
+    vms = two_vms(scene)
+    move = Ramjet(scene, "migrate", "-v", "--max-bandwidth", "20M", "--max-rounds", 2,
+                  *(f"unix:{scene.folder}/{x}" for x in "ab"))
+    check(move.wait(60) == 3, f"{move.errors}")
+    for words in ("multifd is on", "max-bandwidth is 20", "status: active"):
+        check(f"ramjet migrate: {words}" in move.errors, f"no {words!r}: {move.errors}")
+    check(re.search(r"^ramjet migrate: round \d+ begins$", move.errors, re.M), f"no round: {move.errors}")
+    for vm in vms:
+        vm.send_signal(signal.SIGTERM)
+        vm.wait(20)
 
 
 # --- SIGUSR1 ---
