@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/thread.h"
 #include "base/units.h"
+#include "capture/libvirt_save.h"
 #include "capture/machine_snapshot.h"
 #include "ram/checksum_scan.h"
 #include "tools/interrupt.h"
@@ -236,9 +237,12 @@ static int scan(struct check *c, struct error *err)
 /* Without a table at its end it may be one with padding, one without checksums, or no snapshot. */
 static int look_inside(struct check *c, struct error *err)
 {
-    uint64_t pages_end = c->from.offset;
     struct machine *m;
+    uint64_t pages_end;
 
+    if (libvirt_save_locate(&c->from, err) < 0)
+        return -1;
+    pages_end = c->from.offset;
     if (machine_snapshot_unchecked(&c->from, PAGES_COUNTED, &m, err) < 0)
         return -1;
     for (size_t i = 0; i < m->ram.n; i++) {

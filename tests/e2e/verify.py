@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from lib import journey, ramjet, table
 from lib.checksums import Table
@@ -224,6 +225,11 @@ def killed(scene, _):
 def not_damaged(scene, _):
     plain = made(scene, "plain", "--checksums", "off")
     Ramjet(scene, "verify", plain).failed("without checksums: nothing was checked", code=2)
+    saved = scene.folder / "plain.save"
+    xml = Path(__file__).parents[1] / "golden" / "libvirt" / "domain.xml"
+    converted = Ramjet(scene, "convert", "--xml", xml, plain, f"libvirt-save:{saved}")
+    check(converted.wait(20) == 0, converted.errors)
+    Ramjet(scene, "verify", saved).failed("without checksums: nothing was checked", code=2)
     path = made(scene)
     size = path.stat().st_size
     longer = scene.folder / "longer"
