@@ -316,12 +316,19 @@ dies("7.2")
 dies("10.0", "--by", "vm")
 
 
-@case("our end fails: no room for the file")
-def _(scene):
-    source = source_of(scene)
-    before = source.settings()
-    save(scene, source, file_limit=1 << 20).failed("vm.snap", "file", "the guest is running")
-    unharmed(scene, source, before)
+def no_room(version, *words):
+    @case(f"our end fails: no room for the file, {version}")
+    def _(scene):
+        source = source_of(scene, version)
+        before = source.settings()
+        save(scene, source, *words, file_limit=1 << 20).failed("vm.snap", "file",
+                                                               "the guest is running")
+        unharmed(scene, source, before)
+
+
+# A QEMU 10.0 that loses its multifd channels may wait for them for ever: ramjet-save(1), BUGS.
+no_room("7.2")
+no_room("10.0", "--channels", 0)
 
 
 def occupied(*words):
