@@ -105,7 +105,6 @@ static void advise(void *arg, const struct advice *advice)
     char text[ADVICE_TEXT_LEN];
 
     (void)arg;
-    progress_clear();
     notice("%s", advice_text(advice, remedy_advice, text));
 }
 

@@ -95,7 +95,6 @@ static void tell_advice(void *arg, const struct advice *advice)
     char text[ADVICE_TEXT_LEN];
 
     (void)arg;
-    progress_clear();
     notice("%s", advice_text(advice, remedy_advice, text));
 }
 

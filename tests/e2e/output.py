@@ -192,6 +192,10 @@ def amounts(scene):
     verbose.done()
     for words in ("multifd is on", "status: setup", "status: completed", "round 2 begins", "channel 0: "):
         check(f"ramjet send: {words}" in verbose.errors, f"no {words!r}: {verbose.errors}")
+    _, address = recv(scene, "null:")
+    seen = Ramjet(scene, "send", "-v", *SLOW, "synth:64M,random=100", address, terminal=True)
+    check(seen.wait(20) == 0 and b"round 1" in seen.output, f"{seen.output}")
+    check(not re.search(rb"[^\r\n]\x1b\[Kramjet send: ", seen.output), f"a detail in the line of progress: {seen.output}")
     Ramjet(scene, "send", "-q", "-v", "synth:4M", address).failed("--quiet and --verbose", code=2)
 
 
