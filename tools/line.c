@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 #include "base/printable.h"
 
@@ -16,4 +17,10 @@ void line_print(FILE *to, const char *fmt, ...)
     printable(text);
     fprintf(to, "%s\n", text);
     fflush(to);
+}
+
+void line_clear(void)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K");
 }

@@ -10,3 +10,5 @@
 
 /* Makes the text printable, writes it and a line feed, and flushes. */
 void line_print(FILE *to, const char *fmt, ...) PRINTF(2, 3);
+/* Wipes the terminal's present line, where standard error is one. */
+void line_clear(void);

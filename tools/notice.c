@@ -6,7 +6,6 @@
 
 #include "base/units.h"
 #include "tools/line.h"
-#include "tools/progress.h"
 
 /* One per process: it runs one verb. */
 static struct {
@@ -40,7 +39,7 @@ static void PRINTF(1, 0) say(const char *fmt, va_list args)
     char text[PATH_MAX + 256];
 
     vsnprintf(text, sizeof(text), fmt, args);
-    progress_clear(); /* or the words follow it in its line */
+    line_clear(); /* or the words follow it in its line */
     line_print(stderr, "ramjet %s: %s", notices.verb, text);
 }
 

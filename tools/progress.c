@@ -77,8 +77,7 @@ void progress_tell_line(const struct live_line *line)
 
 void progress_clear(void)
 {
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[K");
+    line_clear();
 }
 
 /* --- of a migration in this process ---------------------------------------------------------- */
