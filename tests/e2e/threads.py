@@ -30,7 +30,7 @@ def bits(numbers):
 
 _BLOCKED = bits(set(range(1, 65)) - _NOT_BLOCKED)
 # The kernel shows signals for which a thread waits in sigwaitinfo() as unblocked.
-_AWAITED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
+_AWAITED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGURG}
 _KERNELS = 0x10 | 0x4000  # PF_IO_WORKER, PF_USER_WORKER: they run no code of the process
 
 # The threads of the setup have ended before the test looks.
