@@ -92,14 +92,6 @@ void ram_missing_done(struct ram_missing *m)
     *m = (struct ram_missing){0};
 }
 
-void ram_missing_came(struct ram_missing *m, const struct ram_block *b, uint64_t offset)
-{
-    struct dirty_bitmap *missing = m->map ? &m->blocks[b - m->map->blocks] : NULL;
-
-    if (missing && missing->words)
-        dirty_bitmap_clear(missing, offset >> RAM_PAGE_BITS);
-}
-
 static uint64_t count(const struct dirty_bitmap *missing)
 {
     return missing->words ? dirty_bitmap_count(missing) : 0;

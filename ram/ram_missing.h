@@ -23,8 +23,16 @@ MUST_USE int ram_missing_add(struct ram_missing *m, const struct ram_map *map,
                              const struct command *c, struct error *err);
 void ram_missing_done(struct ram_missing *m);
 
-/* A page of the map has come. Does nothing where it was not missing. */
-void ram_missing_came(struct ram_missing *m, const struct ram_block *b, uint64_t offset);
+/* A page of the map has come. Does nothing where it was not missing; without a switch it is one
+ * comparison. */
+static inline void ram_missing_came(struct ram_missing *m, const struct ram_block *b,
+                                    uint64_t offset)
+{
+    struct dirty_bitmap *missing = m->map ? &m->blocks[b - m->map->blocks] : NULL;
+
+    if (missing && missing->words)
+        dirty_bitmap_clear(missing, offset >> RAM_PAGE_BITS);
+}
 /* In pages. */
 uint64_t ram_missing_count(const struct ram_missing *m);
 /* At the stream's end: ERR_PEER if a page has not come. */
