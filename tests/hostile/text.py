@@ -133,7 +133,7 @@ def info(folder):
     visible(ended.output, 3, "recv")
     done = run("info", folder / "target")
     check(done.returncode == 0, f"info: {done.stderr}")
-    visible(done.stdout, 7, "info")
+    visible(done.stdout, 8, "info")
     done = run("info", "--json", folder / "target")
     visible(done.stdout, 1, "info --json")
     found = json.loads(done.stdout)["devices"][0]["name"]
