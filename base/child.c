@@ -93,8 +93,10 @@ static int make_room(struct child *c, struct error *err)
     size_t room = (c->room + PIECE) * 2;
     char *text = realloc(c->text, room);
 
-    if (!text)
-        return err_sys(err, "memory for what another program prints");
+    if (!text) {
+        err_sys(err, "memory for what another program prints");
+        return -1;
+    }
     c->text = text;
     c->room = room;
     return 0;

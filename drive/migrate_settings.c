@@ -153,8 +153,10 @@ static void foresee_capabilities(const json_t *arguments, struct monitor *m)
     size_t i;
 
     json_array_foreach(json_object_get(arguments, "capabilities"), i, entry)
+    {
         json_object_set(m->capabilities, json_string_value(json_object_get(entry, "capability")),
                         json_object_get(entry, "state"));
+    }
 }
 
 void migrate_changes_foresee(const struct migrate_changes *c, struct monitor *m)

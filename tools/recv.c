@@ -96,7 +96,8 @@ struct receiver {
 struct reception {
     const struct receiver *receiver;
     struct target *to;
-    struct measurement *measured; /* in a dry run; else NULL */
+    struct measurement seen;      /* in a dry run */
+    struct measurement *measured; /* `seen`; NULL: the guest is taken */
     struct destination *incoming;
     bool begun;             /* a source has come */
     atomic_bool ends_by_us; /* a signal has come */
@@ -243,17 +244,15 @@ static int receive_into(struct reception *r, struct error *err)
 
 static int measure(const struct receiver *receiver, struct reception *ret, struct error *err)
 {
-    struct measurement seen;
-
-    if (measurement_init(&seen, receiver->options->source_limit_ms, err) < 0)
+    if (measurement_init(&ret->seen, receiver->options->source_limit_ms, err) < 0)
         return -1;
-    ret->measured = &seen;
-    int rc = target_measure_new(&seen, &ret->to, err);
+    ret->measured = &ret->seen;
+    int rc = target_measure_new(&ret->seen, &ret->to, err);
     if (rc == 0) {
         rc = receive_into(ret, err);
         target_free(ret->to);
     }
-    measurement_done(&seen);
+    measurement_done(&ret->seen);
     return rc;
 }
 
