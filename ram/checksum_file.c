@@ -1,33 +1,15 @@
 #include "ram/checksum_file.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fd.h"
+#include "ram/file_read.h"
 #include "stream/stream_format.h"
 
 #define CHUNK 262144 /* bytes that one call reads */
-
-static int read_at(int fd, void *to, size_t len, uint64_t offset, struct error *err)
-{
-    for (size_t done = 0; done < len;) {
-        ssize_t n = pread(fd, (char *)to + done, len - done, (off_t)(offset + done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_sys(err, "reading byte %" PRIu64, offset + done);
-        if (n == 0)
-            return err_set(err, ERR_PEER, "the file ends at byte %" PRIu64 ", %zu more expected",
-                           offset + done, len - done);
-        done += (size_t)n;
-    }
-    return 0;
-}
 
 static int add_range(int fd, struct checksum_stream *s, uint64_t offset, uint64_t len,
                      struct error *err)
@@ -38,7 +20,7 @@ static int add_range(int fd, struct checksum_stream *s, uint64_t offset, uint64_
     for (uint64_t done = 0; rc == 0 && done < len;) {
         size_t n = MIN(len - done, (uint64_t)CHUNK);
 
-        rc = read_at(fd, chunk, n, offset + done, err);
+        rc = file_read_exactly(fd, chunk, n, offset + done, err);
         if (rc == 0)
             checksum_stream_add(s, chunk, n);
         done += n;
@@ -169,7 +151,7 @@ static int read_table(int fd, uint64_t file_bytes, uint64_t at, uint64_t len, st
     struct buf bytes = {.data = malloc(MAX(len, UINT64_C(1))), .len = len};
     if (!bytes.data)
         return err_sys(err, "memory for checksums");
-    if (read_at(fd, bytes.data, len, at, err) < 0) {
+    if (file_read_exactly(fd, bytes.data, len, at, err) < 0) {
         buf_done(&bytes);
         return -1;
     }
@@ -194,7 +176,7 @@ int checksums_at_end(int fd, uint64_t file_bytes, struct checksums *ret, struct 
     *ret = (struct checksums){0};
     if (file_bytes < CHECKSUM_END_LEN)
         return 0;
-    if (read_at(fd, end, sizeof(end), file_bytes - sizeof(end), err) < 0)
+    if (file_read_exactly(fd, end, sizeof(end), file_bytes - sizeof(end), err) < 0)
         return -1;
     if (!checksum_table_ends(end, &len))
         return 0;
@@ -215,7 +197,7 @@ static int look_after(int fd, uint64_t file_bytes, uint64_t start, uint64_t page
     uint64_t len;
 
     for (; at + CHECKSUM_HEAD_LEN <= limit; at += CHECKSUM_TABLE_ALIGN) {
-        if (read_at(fd, head, sizeof(head), at, err) < 0)
+        if (file_read_exactly(fd, head, sizeof(head), at, err) < 0)
             return -1;
         if (checksum_table_begins(head, &len))
             return read_table(fd, file_bytes, at, len, ret, err);

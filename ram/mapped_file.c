@@ -1,15 +1,14 @@
 #include "ram/mapped_file.h"
 
 #include <endian.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/thread.h"
 #include "ram/checksum.h"
+#include "ram/file_read.h"
 #include "ram/page_place.h"
 #include "ram/stripe.h"
 
@@ -30,30 +29,13 @@ struct load {
 
 /* --- what the file has ----------------------------------------------------------------------- */
 
-static int read_exactly(int fd, void *to, size_t len, uint64_t offset, struct error *err)
-{
-    for (size_t done = 0; done < len;) {
-        ssize_t n = pread(fd, (char *)to + done, len - done, (off_t)(offset + done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_sys(err, "reading byte %" PRIu64, offset + done);
-        if (n == 0)
-            return err_set(err, ERR_PEER, "the file ends at byte %" PRIu64 ", %zu more expected",
-                           offset + done, len - done);
-        done += (size_t)n;
-    }
-    return 0;
-}
-
 static int read_bitmap(const struct mapped_file *f, size_t block, const struct ram_block *b,
                        uint64_t *ret, struct error *err)
 {
     size_t len = mapped_ram_bitmap_bytes(b);
     uint64_t last = UINT64_MAX;
 
-    if (read_exactly(f->fd, ret, len, f->blocks[block].bitmap_offset, err) < 0)
+    if (file_read_exactly(f->fd, ret, len, f->blocks[block].bitmap_offset, err) < 0)
         return err_in(err, "bitmap");
     for (size_t w = 0; w < len / 8; w++) {
         ret[w] = le64toh(ret[w]);
@@ -173,7 +155,7 @@ static int load_run(struct loader *t, unsigned first, unsigned n_pages, struct e
     uint8_t *room = page_place_room(host, t->buffer);
     uint64_t at = file->blocks[t->stripe.block].pages_offset + offset;
     int fd = file->direct_fd >= 0 ? file->direct_fd : file->fd;
-    if (read_exactly(fd, room, len, at, err) < 0)
+    if (file_read_exactly(fd, room, len, at, err) < 0)
         return err_in(err, "RAM block '%s'", b->name);
     for (unsigned i = 0; t->is_summed && i < n_pages; i++)
         t->sums[first + i] = checksum_page(room + (size_t)i * RAM_PAGE_SIZE);
