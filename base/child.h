@@ -20,9 +20,9 @@ struct child_output {
 
 /*
  * Runs argv[0], which is looked for in PATH, until it has closed its output. What it started ends
- * with it. *ret is set after a success only: a program that ran, whatever it printed. ERR_SYSTEM
- * where it cannot be run (ENOENT: there is none), with ETIMEDOUT at the deadline; ERR_PEER where it
- * prints more than `most` bytes; ERR_CANCELLED.
+ * with it. *ret is set after a success only: a program that ran, whatever it printed.
+ * ERR_SYSTEM: it cannot be run, with ENOENT if PATH has no such program; or the deadline has
+ * passed, with ETIMEDOUT. ERR_PEER: it prints more than `most` bytes. ERR_CANCELLED.
  */
 MUST_USE int child_run(char *const argv[], size_t most, uint64_t deadline,
                        const struct cancel *cancel, struct child_output *ret, struct error *err);

@@ -18,7 +18,7 @@ static void less(struct memory_room *room, uint64_t bytes, const char *limit)
     snprintf(room->fill_limit, sizeof(room->fill_limit), "%s", limit);
 }
 
-/* A file of a folder; "" if there is none. */
+/* Reads a file of a folder into `text`; "" where the file does not exist. */
 static void read_in(const char *folder, const char *name, char text[static TEXT_MAX])
 {
     char path[PATH_MAX];

@@ -41,7 +41,7 @@ const char *libvirt_format_name(enum libvirt_format format)
 
 /* --- the domain's name ----------------------------------------------------------------------- */
 
-/* The next tag "<name>" that is not in a comment; NULL: there is none. */
+/* Finds the next tag "<name>" outside comments; NULL: the text has no more. */
 static const char *find_name(const char *xml)
 {
     while ((xml = strchr(xml, '<'))) {

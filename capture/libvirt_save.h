@@ -72,5 +72,5 @@ MUST_USE int libvirt_save_check_stream(const struct libvirt_save *s, const char 
  * is too long.
  */
 MUST_USE int libvirt_save_encode(const struct libvirt_save *s, struct buf *out, struct error *err);
-/* Finds the name in a domain's XML, printable. False: there is none. */
+/* Finds the name in a domain's XML, printable. False: it has no name. */
 bool libvirt_save_name(const char *xml, char ret[static LIBVIRT_SAVE_NAME_MAX]);

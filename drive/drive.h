@@ -37,7 +37,7 @@ struct drive_result {
     json_t *guest;               /* TO's x-query-guest; NULL: TO does not have it */
     const char *uri;
     const char *file;                  /* what was written; NULL: it was no save */
-    const char *from, *to;             /* addresses of the monitors; NULL: there is none */
+    const char *from, *to;             /* addresses of the monitors; NULL: not driven */
     const char *from_state, *to_state; /* run states; NULL: it did not answer */
 };
 /* After drive_run(). Asks both VMs for their run states. False if no migration was started. */

@@ -134,7 +134,7 @@ static int same_main_block(struct drive *d, struct error *err)
                    one + 1, other + 1, one + 1);
 }
 
-/* A backend of that id; NULL: there is none. */
+/* Finds the backend with that id; NULL: the VM has no such backend. */
 static const json_t *backend_of(const json_t *backends, const char *id)
 {
     json_t *backend;

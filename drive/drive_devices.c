@@ -25,14 +25,14 @@ static bool same_kind(const json_t *one, const json_t *other)
            json_count(a, "device") == json_count(b, "device");
 }
 
-/* The devices behind a bridge; NULL: it is none. */
+/* The devices behind a bridge; NULL: the device is no bridge. */
 static const json_t *behind(const json_t *device)
 {
     return json_object_get(json_object_get(device, "pci_bridge"), "devices");
 }
 
-/* The first device that is not at its place in `to`; NULL: all are. Buses are numbered by the
- * guest, so what is behind a bridge is looked for behind the bridge at the same place. */
+/* The first device that is not at its place in `to`; NULL: all are. The guest numbers
+ * the buses, so devices behind a bridge are compared with those behind the same bridge in `to`. */
 static const json_t *missing_device(const json_t *from, const json_t *to, unsigned depth)
 {
     json_t *device, *other;

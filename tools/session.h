@@ -18,7 +18,7 @@ struct session_ops {
     /* The memory for --digest; called after run() has succeeded. */
     const struct ram_map *(*ram)(void *arg);
     /* The path of what was written, if its name was chosen here; called after run() has succeeded.
-     * NULL: there is none, as is the answer NULL. */
+     * NULL, or an answer of NULL: no name was chosen here. */
     const char *(*file)(void *arg);
     /* Prints the result in its own way; NULL: report() does. As report(), after success and
      * failure.
